@@ -1,0 +1,83 @@
+# Targets do one job each; CI calls the same ones. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+UV := $(BIN)/uv
+# uv reads the machine's certificates, as pip and apt do
+export UV_SYSTEM_CERTS := 1
+LINTED := preprocess gateway backends model_repository tests
+
+.PHONY: help setup setup-dev run demo test lint format typecheck unit integration coverage bench openapi lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: .venv/.installed ## make .venv and install what Tezi runs on
+
+setup-dev: .venv/.installed-dev ## the same, with what the tests need
+
+run: setup ## start everything (the first time with a demo market and a model trained on it)
+	@$(BIN)/tezi demo --if-missing
+	@exec $(BIN)/tezi up
+
+demo: setup ## make the demo market and its model, if there is none
+	@$(BIN)/tezi demo --if-missing
+
+test: setup-dev ## lint, types, every test, coverage: what CI runs
+	@$(MAKE) --no-print-directory lint typecheck coverage
+
+lint: setup-dev ## ruff: rules and format
+	@$(BIN)/ruff check $(LINTED)
+	@$(BIN)/ruff format --check $(LINTED)
+
+format: setup-dev ## let ruff rewrite the code
+	@$(BIN)/ruff check --fix $(LINTED)
+	@$(BIN)/ruff format $(LINTED)
+
+typecheck: setup-dev ## mypy --strict
+	@$(BIN)/mypy
+
+unit: setup-dev ## the tests that start no server
+	@$(BIN)/pytest --ignore tests/integration
+
+integration: setup-dev ## the tests with a real Triton and a real gateway
+	@$(BIN)/pytest tests/integration
+
+coverage: setup-dev ## every test, with branch coverage of preprocess/ and gateway/
+	@$(BIN)/coverage erase
+	@$(BIN)/python -m tests.coverage_run
+
+bench: setup-dev ## the serving benchmark against a running stack's own floor
+	@$(BIN)/tezi bench serve
+
+openapi: setup ## write docs/openapi.json anew
+	@$(BIN)/python -m gateway.openapi > docs/openapi.json
+
+lock: $(UV) ## pin every dependency anew, with hashes
+	@$(UV) pip compile requirements.in --generate-hashes --no-header -q -p 3.11 --upgrade -o requirements.lock
+	@$(UV) pip compile requirements.in requirements-dev.in -c requirements.lock --generate-hashes --no-header -q -p 3.11 --upgrade -o requirements-dev.lock
+
+clean: ## remove the environment and the caches; data/ stays
+	rm -rf .venv build *.egg-info .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(UV): config/setup/uv.lock config/setup/debian-packages
+	@config/setup/debian-packages run
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Tezi needs Python 3.11; $(PYTHON) is another. Say which with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@echo "Making the environment in .venv ..."
+	@"$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r config/setup/uv.lock
+	@touch $@
+
+.venv/.installed: requirements.lock pyproject.toml $(UV)
+	@echo "Installing the packages of requirements.lock ..."
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.lock .venv/.installed
+	@config/setup/debian-packages test
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,37 @@
+"""The error tree of preprocess/. Messages say what is wrong and what to do about it."""
+
+
+class TeziError(Exception):
+    """Base of every error that a user can act on; the command line prints it without a traceback."""
+
+
+class SettingsError(TeziError):
+    """A setting is missing, malformed or contradicts another."""
+
+
+class StoreError(TeziError):
+    """The market database cannot be opened, read or written."""
+
+
+class ImportRefused(TeziError):
+    """A whole file is refused: it is not what it was said to be, or is damaged."""
+
+
+class FeatureError(TeziError):
+    """Features cannot be computed from what was given (never: a value is merely missing)."""
+
+
+class TrainingError(TeziError):
+    """There is not enough data, or only one class of it, to train and judge a model."""
+
+
+class ModelError(TeziError):
+    """A trained model is absent, damaged, or its feature list is not the manifest."""
+
+
+class PublishError(TeziError):
+    """A version cannot be written to the model repository; what was served before is untouched."""
+
+
+class RuntimeFailure(TeziError):
+    """A server cannot be found or started, or does not come up in time."""

@@ -1,0 +1,150 @@
+"""Every setting of Tezi in one frozen model, read from TEZI_* variables and a `.env` file."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from preprocess.errors import SettingsError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Settings(BaseSettings):
+    """One stack's settings. Two stacks with other folders and ports run side by side."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TEZI_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Field(Path("data"), description="Folder of everything that a run makes.")
+    database_url: str = Field(
+        "", description="sqlite:///PATH; empty: market.db in the data folder."
+    )
+    http_host: str = Field("127.0.0.1", description="Address that the REST API listens on.")
+    http_port: Port = Field(8080, description="Port of the REST API.")
+    triton_host: str = Field(
+        "127.0.0.1", description="Host of Triton; `tezi up` starts it on this address."
+    )
+    triton_http_port: Port = Field(8000, description="Triton's HTTP port.")
+    triton_grpc_port: Port = Field(8001, description="Triton's gRPC port.")
+    triton_metrics_port: Port = Field(8002, description="Triton's metrics port.")
+    triton_start_timeout_s: Seconds = Field(
+        90, description="How long Triton may take until the golden row comes back right."
+    )
+    request_timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = Field(
+        2_000, description="Deadline of a request that names none in X-Request-Timeout-Ms."
+    )
+    max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
+        262_144, description="Largest request body; larger ones are answered 413."
+    )
+    max_in_flight: Annotated[int, Field(ge=1)] = Field(
+        64, description="Triton requests that one gateway has under way at once."
+    )
+    max_waiting: Annotated[int, Field(ge=0)] = Field(
+        256, description="Requests that wait for a place beyond that; more are answered 503."
+    )
+    keep_alive_s: Annotated[int, Field(ge=1)] = Field(
+        75, description="Seconds an idle client connection is kept; must outlast nginx's 60."
+    )
+    drain_s: Seconds = Field(
+        10, description="Seconds that requests under way get to finish when a server stops."
+    )
+    probe_interval_s: Seconds = Field(
+        1.0, description="Pause between two golden-row inferences that readiness rests on."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level that is logged; `debug` adds a line for each request."
+    )
+    log_format: Literal["json", "text"] = Field(
+        "json", description="One JSON object a line, or text for reading at a terminal."
+    )
+    circuit_pct: Annotated[float, Field(gt=0, le=100)] = Field(
+        5.0, description="Rise of the next close, in percent, that makes a positive label."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        ports = {
+            "http_port": self.http_port,
+            "triton_http_port": self.triton_http_port,
+            "triton_grpc_port": self.triton_grpc_port,
+            "triton_metrics_port": self.triton_metrics_port,
+        }
+        if len(set(ports.values())) != len(ports):
+            raise ValueError(f"every server needs a port of its own, got {ports}")
+        if self.keep_alive_s <= 60:
+            raise ValueError("keep_alive_s must be above 60, nginx's own keep-alive")
+        if self.database_url and not self.database_url.startswith("sqlite:///"):
+            raise ValueError("database_url must begin with sqlite:///")
+        return self
+
+    @cached_property
+    def home(self) -> Path:
+        """The data folder as an absolute path; a relative one lies in the project."""
+        return (PROJECT_ROOT / self.data_dir).resolve()
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file that `database_url` names."""
+        if self.database_url:
+            return (PROJECT_ROOT / self.database_url.removeprefix("sqlite:///")).resolve()
+        return self.home / "market.db"
+
+    @property
+    def models_dir(self) -> Path:
+        """One folder a trained model: the model, its card, plots and ONNX graphs."""
+        return self.home / "models"
+
+    @property
+    def repository_dir(self) -> Path:
+        """The live model repository that Triton loads from."""
+        return self.home / "model_repository"
+
+    @property
+    def http_url(self) -> str:
+        """Address of the REST API as a client on this machine would write it."""
+        host = "127.0.0.1" if self.http_host in ("0.0.0.0", "::") else self.http_host  # noqa: S104 - compared, not bound
+        return f"http://{host}:{self.http_port}"
+
+    @property
+    def triton_grpc_address(self) -> str:
+        """host:port of Triton's gRPC service."""
+        return f"{self.triton_host}:{self.triton_grpc_port}"
+
+    def environment(self) -> dict[str, str]:
+        """These settings as TEZI_* variables, for the processes that a command starts."""
+        dumped = self.model_dump(mode="json")
+        dumped["data_dir"] = str(self.home)
+        return {f"TEZI_{name.upper()}": str(value) for name, value in dumped.items()}
+
+
+def unknown_variables(environ: dict[str, str] | None = None) -> list[str]:
+    """TEZI_* variables that no setting has: most likely misspelt."""
+    known = {f"TEZI_{name.upper()}" for name in Settings.model_fields}
+    names = os.environ if environ is None else environ
+    return sorted(name for name in names if name.startswith("TEZI_") and name not in known)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment and `.env`, with `overrides` on top.
+
+    Raises:
+        SettingsError: names every wrong setting, its value and what is allowed.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # values are checked by pydantic
+    except ValidationError as error:
+        lines = [
+            f"  TEZI_{str(problem['loc'][0]).upper()}={problem['input']!r}: {problem['msg']}"
+            if problem["loc"]
+            else f"  {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise SettingsError("Settings are wrong:\n" + "\n".join(lines)) from None

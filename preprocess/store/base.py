@@ -1,0 +1,109 @@
+"""What Tezi needs of a market database. SQL and its dialects stay behind this interface."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from typing import Protocol
+
+from preprocess.market import (
+    Bar,
+    Change,
+    CircuitLabel,
+    CorporateAction,
+    Listing,
+    QuarterResult,
+    Span,
+    StaticRow,
+    Stock,
+    StockHistory,
+    Tally,
+)
+
+
+class Writer(Protocol):
+    """The writes of one transaction. They take effect together, at its end, or not at all."""
+
+    @property
+    def touched(self) -> Mapping[str, date]:
+        """Stocks that this transaction changed so far: the first day whose answers may differ."""
+        ...
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Undo what is written inside the block if it raises, and nothing else."""
+        ...
+
+    def put_prices(self, bars: Sequence[Bar]) -> Tally:
+        """Insert or correct daily bars; a stock not yet known is entered into `stocks`."""
+        ...
+
+    def put_results(self, rows: Sequence[tuple[str, QuarterResult]]) -> Tally:
+        """Insert or correct quarterly results; a missing figure does not erase a known one."""
+        ...
+
+    def put_actions(self, rows: Sequence[tuple[str, CorporateAction]]) -> Tally:
+        """Insert or correct corporate actions."""
+        ...
+
+    def put_stocks(self, stocks: Sequence[Stock]) -> Tally:
+        """Insert or correct listings; a missing field does not erase a known one."""
+        ...
+
+    def put_statics(self, rows: Sequence[tuple[str, StaticRow]]) -> Tally:
+        """Insert or correct monthly stamps."""
+        ...
+
+    def replace_labels(self, bse_code: str, labels: Sequence[CircuitLabel]) -> Tally:
+        """Make `labels` all the labels of a stock."""
+        ...
+
+    def history(self, bse_code: str) -> StockHistory | None:
+        """As `Store.history`, with this transaction's own writes in it."""
+        ...
+
+
+class Store(Protocol):
+    """A market database. Every method raises StoreError with what to do when it cannot answer."""
+
+    def transaction(self) -> AbstractContextManager[Writer]:
+        """One atomic change; the change log is written with it."""
+        ...
+
+    def history(self, bse_code: str) -> StockHistory | None:
+        """All that is stored of one stock; None when the stock is not known."""
+        ...
+
+    def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
+        """The histories of `bse_codes` (default: all stocks), one at a time, unknown ones left out."""
+        ...
+
+    def bse_codes(self) -> list[str]:
+        """The codes of all stocks, ascending."""
+        ...
+
+    def stocks(self) -> list[Stock]:
+        """All stocks, ascending by code."""
+        ...
+
+    def listings(self) -> list[Listing]:
+        """The stocks that have a price, ascending by code."""
+        ...
+
+    def sector_codes(self) -> dict[str, int]:
+        """The integer code of every sector that was ever stamped."""
+        ...
+
+    def span(self) -> Span:
+        """How much is stored, table by table."""
+        ...
+
+    def sequence(self) -> int:
+        """Number of the newest change; 0 when nothing was ever written."""
+        ...
+
+    def changes_since(self, sequence: int) -> list[Change]:
+        """The changes after `sequence`, ascending."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the database; closing twice does nothing."""
+        ...

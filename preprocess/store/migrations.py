@@ -1,0 +1,107 @@
+"""Numbered SQL migrations, each applied once, in order, in a transaction of its own."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+
+from preprocess.errors import StoreError
+
+_FILE_NAME = re.compile(r"(?P<number>[0-9]{4})_(?P<name>[a-z0-9_]+)\.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema."""
+
+    number: int
+    name: str
+    sql: str
+
+
+def migrations() -> list[Migration]:
+    """All migrations that this version of Tezi knows, ascending."""
+    found = []
+    for entry in resources.files("preprocess.store").joinpath("migrations").iterdir():
+        match = _FILE_NAME.fullmatch(entry.name)
+        if match:
+            sql = entry.read_text(encoding="utf-8")
+            found.append(Migration(int(match["number"]), match["name"], sql))
+    return sorted(found, key=lambda step: step.number)
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Number of the newest migration applied; 0 for an empty database."""
+    exists = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'"
+    ).fetchone()
+    if not exists:
+        return 0
+    return int(
+        connection.execute("SELECT coalesce(max(number), 0) FROM schema_migrations").fetchone()[0]
+    )
+
+
+def check_schema(connection: sqlite3.Connection) -> None:
+    """Refuse a database whose schema is not the one this version reads.
+
+    Raises:
+        StoreError: the schema is newer, older or absent.
+    """
+    version, newest = schema_version(connection), migrations()[-1].number
+    if version > newest:
+        raise StoreError(
+            f"The database has schema {version}, this Tezi knows {newest}: update Tezi, or use "
+            "the database that belongs to it."
+        )
+    if version < newest:
+        raise StoreError(
+            f"The database has schema {version}, this Tezi needs {newest}: run `tezi migrate`."
+        )
+
+
+def migrate(connection: sqlite3.Connection) -> list[Migration]:
+    """Bring the database to the newest schema; return what was applied.
+
+    The connection must be in autocommit mode. A step that fails leaves the schema at the step
+    before it.
+
+    Raises:
+        StoreError: the schema is newer than this version of Tezi.
+    """
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations ("
+        " number INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+        " applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)"
+    )
+    applied = []
+    for step in migrations():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if schema_version(connection) < step.number:
+                for statement in _statements(step.sql):
+                    connection.execute(statement)
+                connection.execute(
+                    "INSERT INTO schema_migrations (number, name) VALUES (?, ?)",
+                    (step.number, step.name),
+                )
+                applied.append(step)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+    check_schema(connection)
+    return applied
+
+
+def _statements(sql: str) -> Iterator[str]:
+    """The statements of a script, one by one: executescript() would commit on its own."""
+    pending = ""
+    for line in sql.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    if pending.strip():
+        raise StoreError(f"A migration ends inside a statement: {pending.strip()[:60]!r}")

@@ -1,0 +1,210 @@
+"""The embedded store: one SQLite file in WAL mode, so that readers never wait for a writer."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from preprocess.errors import StoreError
+from preprocess.market import Change, Listing, Span, Stock, StockHistory
+from preprocess.store.migrations import check_schema, migrate
+from preprocess.store.sqlite_reading import read_history
+from preprocess.store.sqlite_writing import SQLiteWriter
+
+BUSY_TIMEOUT_S = 10.0
+
+_TABLES = (
+    "stocks",
+    "price_movements",
+    "historical_financials",
+    "corporate_actions",
+    "upper_circuit_labels",
+    "static_features",
+    "daily_predictions",
+)
+
+
+class SQLiteStore:
+    """A market in one SQLite file. Safe to share between threads; one statement at a time."""
+
+    def __init__(self, path: Path, *, write: bool = False) -> None:
+        """Open `path`; with `write`, make it and bring its schema up to date.
+
+        Raises:
+            StoreError: the file is no database, is in use, or has another schema.
+        """
+        self.path = path
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        with self._explained():
+            if write:
+                _make_folder(path.parent)
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={'rwc' if write else 'rw'}",
+                uri=True,
+                timeout=BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                self._prepare(connection, write=write)
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+
+    @staticmethod
+    def _prepare(connection: sqlite3.Connection, *, write: bool) -> None:
+        connection.execute("PRAGMA mmap_size = 1073741824")
+        connection.execute("PRAGMA cache_size = -65536")  # KiB
+        if write:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            migrate(connection)
+        else:
+            connection.execute("PRAGMA query_only = ON")
+            check_schema(connection)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"{_explanation(str(error))} ({self.path}: {error})") from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._explained():
+            if self._connection is None:
+                raise StoreError(f"The store {self.path} is closed.")
+            yield self._connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[SQLiteWriter]:
+        """One atomic change of the market; see `Store.transaction`."""
+        with self._reading() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            writer = SQLiteWriter(connection)
+            try:
+                yield writer
+                writer.log_changes()
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def history(self, bse_code: str) -> StockHistory | None:
+        """All that is stored of one stock; None when the stock is not known."""
+        with self._reading() as connection:
+            return read_history(connection, bse_code)
+
+    def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
+        """Histories one at a time, in the order of `bse_codes`, unknown ones left out."""
+        for code in self.bse_codes() if bse_codes is None else bse_codes:
+            history = self.history(code)
+            if history is not None:
+                yield history
+
+    def bse_codes(self) -> list[str]:
+        """The codes of all stocks, ascending."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT bse_code FROM stocks ORDER BY bse_code")
+            return [code for (code,) in rows]
+
+    def stocks(self) -> list[Stock]:
+        """All stocks, ascending by code."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT bse_code, nse_symbol, company_name, isin, industry, status"
+                " FROM stocks ORDER BY bse_code"
+            )
+            return [Stock(*row) for row in rows]
+
+    def listings(self) -> list[Listing]:
+        """The stocks that have a price, ascending by code."""
+        with self._reading() as connection:
+            # A seek for each stock: a GROUP BY would read every price row.
+            rows = connection.execute(
+                "SELECT bse_code, nse_symbol, company_name, isin, industry, status, ("
+                "  SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) newest"
+                " FROM stocks s WHERE newest IS NOT NULL ORDER BY bse_code"
+            )
+            return [Listing(Stock(*row[:-1]), date.fromisoformat(row[-1])) for row in rows]
+
+    def sector_codes(self) -> dict[str, int]:
+        """The integer code of every sector that was ever stamped."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT sector, min(sector_code) FROM static_features"
+                " WHERE sector IS NOT NULL AND sector_code IS NOT NULL GROUP BY sector"
+            )
+            return dict(rows.fetchall())
+
+    def span(self) -> Span:
+        """How much is stored, table by table."""
+        with self._reading() as connection:
+            counts = {
+                table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+                for table in _TABLES
+            }
+            first, last = connection.execute(
+                "SELECT min(first), max(last) FROM (SELECT"
+                " (SELECT min(date) FROM price_movements p WHERE p.bse_code = s.bse_code) first,"
+                " (SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) last"
+                " FROM stocks s)"
+            ).fetchone()
+        return Span(
+            stocks=counts["stocks"],
+            price_rows=counts["price_movements"],
+            first_day=date.fromisoformat(first) if first else None,
+            last_day=date.fromisoformat(last) if last else None,
+            counts=counts,
+        )
+
+    def sequence(self) -> int:
+        """Number of the newest change; 0 when nothing was ever written."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT coalesce(max(sequence), 0) FROM change_log").fetchone()
+            return int(row[0])
+
+    def changes_since(self, sequence: int) -> list[Change]:
+        """The changes after `sequence`, ascending."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT sequence, bse_code, date FROM change_log WHERE sequence > ?"
+                " ORDER BY sequence",
+                (sequence,),
+            )
+            return [Change(number, code, date.fromisoformat(day)) for number, code, day in rows]
+
+    def close(self) -> None:
+        """Let go of the database; closing twice does nothing."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The database's folder cannot be made: {error}") from error
+
+
+_EXPLANATIONS = {
+    "locked": "The database is busy: another process writes to it. Try again when it is done.",
+    "not a database": "The file is no SQLite database: name another in TEZI_DATABASE_URL.",
+    "malformed": "The database is damaged: put back a copy, or move it away and import again.",
+    "readonly": "The database cannot be written: its file or its disk is read-only.",
+    "disk is full": "The disk is full and nothing of this change was kept: make room, run it again.",
+    "unable to open": "The database cannot be opened: check that it exists and may be read.",
+}
+
+
+def _explanation(text: str) -> str:
+    found = (hint for part, hint in _EXPLANATIONS.items() if part in text)
+    return next(found, "The database refused.")

@@ -1,0 +1,228 @@
+"""The values of preprocess.market to rows of SQLite, within one transaction."""
+
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+
+from preprocess.market import (
+    Bar,
+    CircuitLabel,
+    CorporateAction,
+    QuarterResult,
+    StaticRow,
+    Stock,
+    StockHistory,
+    Tally,
+)
+from preprocess.store.sqlite_reading import read_history
+from preprocess.store.upsert import Table, upsert
+
+# A name or symbol moves no feature; the day far off says so to whoever reads the change log.
+NO_FEATURE_MOVES = date.max
+
+PRICES = Table(
+    "price_movements",
+    ("bse_code", "date"),
+    ("open", "high", "low", "close", "volume", "prev_close", "adjusted"),
+    first_day="s.date",
+)
+RESULTS = Table(
+    "historical_financials",
+    ("bse_code", "fiscal_year", "quarter"),
+    ("period_end", "announced_on", "revenue_cr", "pat_cr", "operating_profit_cr", "eps"),
+    first_day="s.period_end",  # results, and a wrong date that is corrected, are known only later
+    keep_known=True,
+)
+ACTIONS = Table(
+    "corporate_actions",
+    ("bse_code", "ex_date", "kind"),
+    ("ratio", "subject"),
+    first_day="s.ex_date",
+)
+STOCKS = Table(
+    "stocks",
+    ("bse_code",),
+    ("nse_symbol", "company_name", "isin", "industry", "status"),
+    first_day=f"'{NO_FEATURE_MOVES.isoformat()}'",
+    keep_known=True,
+)
+STATICS = Table(
+    "static_features",
+    ("bse_code", "month"),
+    ("sector", "sector_code", "market_cap_cr", "market_cap_tier"),
+    first_day="s.month || '-01'",
+)
+LABELS = Table(
+    "upper_circuit_labels",
+    ("bse_code", "earnings_date"),
+    ("next_day_date", "price_change_pct", "label"),
+    first_day="s.next_day_date",
+)
+
+
+class SQLiteWriter:
+    """The writes of one transaction on a connection that is inside BEGIN IMMEDIATE."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._touched: dict[str, str] = {}
+
+    @property
+    def touched(self) -> Mapping[str, date]:
+        """Stocks changed so far, each with the first day whose answers may differ."""
+        return {code: date.fromisoformat(day) for code, day in self._touched.items()}
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is written inside the block if it raises, and nothing else."""
+        before = dict(self._touched)
+        self._connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            # A full disk may have ended the whole transaction already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK TO part")
+                self._connection.execute("RELEASE part")
+            self._touched = before
+            raise
+        self._connection.execute("RELEASE part")
+
+    def put_prices(self, bars: Sequence[Bar]) -> Tally:
+        """Insert or correct daily bars; a stock not yet known is entered into `stocks`."""
+        self._connection.executemany(
+            "INSERT INTO stocks (bse_code) VALUES (?) ON CONFLICT DO NOTHING",
+            [(code,) for code in {bar.bse_code for bar in bars}],
+        )
+        return self._write(
+            PRICES,
+            [
+                (
+                    bar.bse_code,
+                    bar.day.isoformat(),
+                    bar.open,
+                    bar.high,
+                    bar.low,
+                    bar.close,
+                    bar.volume,
+                    bar.prev_close,
+                    int(bar.adjusted),
+                )
+                for bar in bars
+            ],
+        )
+
+    def put_results(self, rows: Sequence[tuple[str, QuarterResult]]) -> Tally:
+        """Insert or correct quarterly results; a missing figure does not erase a known one."""
+        return self._write(
+            RESULTS,
+            [
+                (
+                    code,
+                    result.quarter.fiscal_year,
+                    f"Q{result.quarter.quarter}",
+                    result.period_end.isoformat(),
+                    result.announced_on.isoformat() if result.announced_on else None,
+                    _or_null(result.revenue_cr),
+                    _or_null(result.pat_cr),
+                    _or_null(result.operating_profit_cr),
+                    _or_null(result.eps),
+                )
+                for code, result in rows
+            ],
+        )
+
+    def put_actions(self, rows: Sequence[tuple[str, CorporateAction]]) -> Tally:
+        """Insert or correct corporate actions."""
+        return self._write(
+            ACTIONS,
+            [
+                (code, action.ex_date.isoformat(), action.kind, action.ratio, action.subject)
+                for code, action in rows
+            ],
+        )
+
+    def put_stocks(self, stocks: Sequence[Stock]) -> Tally:
+        """Insert or correct listings; a missing field does not erase a known one."""
+        return self._write(
+            STOCKS,
+            [
+                (
+                    stock.bse_code,
+                    stock.nse_symbol,
+                    stock.company_name,
+                    stock.isin,
+                    stock.industry,
+                    stock.status,
+                )
+                for stock in stocks
+            ],
+        )
+
+    def put_statics(self, rows: Sequence[tuple[str, StaticRow]]) -> Tally:
+        """Insert or correct monthly stamps."""
+        return self._write(
+            STATICS,
+            [
+                (
+                    code,
+                    row.month,
+                    row.sector,
+                    row.sector_code,
+                    row.market_cap_cr,
+                    row.market_cap_tier,
+                )
+                for code, row in rows
+            ],
+        )
+
+    def replace_labels(self, bse_code: str, labels: Sequence[CircuitLabel]) -> Tally:
+        """Make `labels` all the labels of a stock."""
+        kept = [label.earnings_date.isoformat() for label in labels]
+        marks = ", ".join("?" * len(kept))
+        removed = self._connection.execute(
+            "DELETE FROM upper_circuit_labels WHERE bse_code = ?"  # noqa: S608 - question marks only
+            f" AND earnings_date NOT IN ({marks}) RETURNING bse_code, next_day_date",
+            (bse_code, *kept),
+        ).fetchall()
+        self._touch(removed)
+        tally = self._write(
+            LABELS,
+            [
+                (
+                    bse_code,
+                    label.earnings_date.isoformat(),
+                    label.next_day_date.isoformat(),
+                    label.price_change_pct,
+                    label.label,
+                )
+                for label in labels
+            ],
+        )
+        tally.changed += len(removed)
+        return tally
+
+    def history(self, bse_code: str) -> StockHistory | None:
+        """All that is stored of one stock, with this transaction's own writes."""
+        return read_history(self._connection, bse_code)
+
+    def log_changes(self) -> None:
+        """Write the change log; the last thing before the commit."""
+        self._connection.executemany(
+            "INSERT INTO change_log (bse_code, date) VALUES (?, ?)", sorted(self._touched.items())
+        )
+
+    def _write(self, table: Table, rows: Sequence[tuple[object, ...]]) -> Tally:
+        tally, changes = upsert(self._connection, table, rows)
+        self._touch(changes)
+        return tally
+
+    def _touch(self, changes: Iterable[tuple[str, str]]) -> None:
+        for code, day in changes:
+            self._touched[code] = min(day, self._touched.get(code, day))
+
+
+def _or_null(figure: float) -> float | None:
+    return None if math.isnan(figure) else figure
