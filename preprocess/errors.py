@@ -2,7 +2,7 @@
 
 
 class TeziError(Exception):
-    """Base of every error that a user can act on; the command line prints it without a traceback."""
+    """Base of the errors that a user can act on: the command line prints them in one line."""
 
 
 class SettingsError(TeziError):
@@ -13,7 +13,7 @@ class StoreError(TeziError):
     """The market database cannot be opened, read or written."""
 
 
-class ImportRefused(TeziError):
+class ImportRefusedError(TeziError):
     """A whole file is refused: it is not what it was said to be, or is damaged."""
 
 
@@ -33,5 +33,5 @@ class PublishError(TeziError):
     """A version cannot be written to the model repository; what was served before is untouched."""
 
 
-class RuntimeFailure(TeziError):
+class ServerError(TeziError):
     """A server cannot be found or started, or does not come up in time."""

@@ -73,7 +73,7 @@ class Store(Protocol):
         ...
 
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
-        """The histories of `bse_codes` (default: all stocks), one at a time, unknown ones left out."""
+        """The histories of `bse_codes` (default: all stocks), one at a time; unknown ones are skipped."""
         ...
 
     def bse_codes(self) -> list[str]:
