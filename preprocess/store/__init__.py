@@ -2,10 +2,10 @@
 
 from preprocess.errors import StoreError
 from preprocess.settings import Settings
-from preprocess.store.base import Store, Writer
+from preprocess.store.base import Reader, Store, Writer
 from preprocess.store.sqlite import SQLiteStore
 
-__all__ = ["SQLiteStore", "Store", "Writer", "open_store"]
+__all__ = ["Reader", "SQLiteStore", "Store", "Writer", "open_store"]
 
 
 def open_store(settings: Settings, *, write: bool = False) -> Store:

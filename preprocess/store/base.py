@@ -20,8 +20,52 @@ from preprocess.market import (
 )
 
 
-class Writer(Protocol):
-    """The writes of one transaction. They take effect together, at its end, or not at all."""
+class Reader(Protocol):
+    """The reads that a store and a transaction have in common."""
+
+    def history(self, bse_code: str) -> StockHistory | None:
+        """All that is stored of one stock; None when the stock is not known."""
+        ...
+
+    def bse_codes(self) -> list[str]:
+        """The codes of all stocks, ascending."""
+        ...
+
+    def stocks(self) -> list[Stock]:
+        """All stocks, ascending by code."""
+        ...
+
+    def listings(self) -> list[Listing]:
+        """The stocks that have a price, ascending by code."""
+        ...
+
+    def sector_codes(self) -> dict[str, int]:
+        """The integer code of every sector that was ever stamped."""
+        ...
+
+    def stamped_months(self) -> set[str]:
+        """The months for which static features have been computed."""
+        ...
+
+    def price_days(self) -> tuple[date, date] | None:
+        """The first and the last day that any price is dated; None when there is none."""
+        ...
+
+    def span(self) -> Span:
+        """How much is stored, table by table."""
+        ...
+
+    def sequence(self) -> int:
+        """Number of the newest change; 0 when nothing was ever written."""
+        ...
+
+    def changes_since(self, sequence: int) -> list[Change]:
+        """The changes after `sequence`, ascending."""
+        ...
+
+
+class Writer(Reader, Protocol):
+    """One transaction: its reads see its writes, which take effect at its end or not at all."""
 
     @property
     def touched(self) -> Mapping[str, date]:
@@ -56,52 +100,16 @@ class Writer(Protocol):
         """Make `labels` all the labels of a stock."""
         ...
 
-    def history(self, bse_code: str) -> StockHistory | None:
-        """As `Store.history`, with this transaction's own writes in it."""
-        ...
 
-
-class Store(Protocol):
+class Store(Reader, Protocol):
     """A market database. Every method raises StoreError with what to do when it cannot answer."""
 
     def transaction(self) -> AbstractContextManager[Writer]:
         """One atomic change; the change log is written with it."""
         ...
 
-    def history(self, bse_code: str) -> StockHistory | None:
-        """All that is stored of one stock; None when the stock is not known."""
-        ...
-
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
-        """The histories of `bse_codes` (default: all stocks), one at a time; unknown ones are skipped."""
-        ...
-
-    def bse_codes(self) -> list[str]:
-        """The codes of all stocks, ascending."""
-        ...
-
-    def stocks(self) -> list[Stock]:
-        """All stocks, ascending by code."""
-        ...
-
-    def listings(self) -> list[Listing]:
-        """The stocks that have a price, ascending by code."""
-        ...
-
-    def sector_codes(self) -> dict[str, int]:
-        """The integer code of every sector that was ever stamped."""
-        ...
-
-    def span(self) -> Span:
-        """How much is stored, table by table."""
-        ...
-
-    def sequence(self) -> int:
-        """Number of the newest change; 0 when nothing was ever written."""
-        ...
-
-    def changes_since(self, sequence: int) -> list[Change]:
-        """The changes after `sequence`, ascending."""
+        """The histories of `bse_codes` (default: all), one at a time; unknown ones are skipped."""
         ...
 
     def close(self) -> None:

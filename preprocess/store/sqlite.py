@@ -10,20 +10,10 @@ from pathlib import Path
 from preprocess.errors import StoreError
 from preprocess.market import Change, Listing, Span, Stock, StockHistory
 from preprocess.store.migrations import check_schema, migrate
-from preprocess.store.sqlite_reading import read_history
+from preprocess.store.sqlite_reading import SQLiteReader
 from preprocess.store.sqlite_writing import SQLiteWriter
 
 BUSY_TIMEOUT_S = 10.0
-
-_TABLES = (
-    "stocks",
-    "price_movements",
-    "historical_financials",
-    "corporate_actions",
-    "upper_circuit_labels",
-    "static_features",
-    "daily_predictions",
-)
 
 
 class SQLiteStore:
@@ -75,16 +65,21 @@ class SQLiteStore:
             raise StoreError(f"{_explanation(str(error))} ({self.path}: {error})") from error
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _connected(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._explained():
             if self._connection is None:
                 raise StoreError(f"The store {self.path} is closed.")
             yield self._connection
 
     @contextmanager
+    def _reading(self) -> Iterator[SQLiteReader]:
+        with self._connected() as connection:
+            yield SQLiteReader(connection)
+
+    @contextmanager
     def transaction(self) -> Iterator[SQLiteWriter]:
         """One atomic change of the market; see `Store.transaction`."""
-        with self._reading() as connection:
+        with self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
             writer = SQLiteWriter(connection)
             try:
@@ -98,11 +93,11 @@ class SQLiteStore:
 
     def history(self, bse_code: str) -> StockHistory | None:
         """All that is stored of one stock; None when the stock is not known."""
-        with self._reading() as connection:
-            return read_history(connection, bse_code)
+        with self._reading() as read:
+            return read.history(bse_code)
 
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
-        """Histories one at a time, in the order of `bse_codes`, unknown ones left out."""
+        """Histories one at a time, in the order of `bse_codes`; unknown ones are skipped."""
         for code in self.bse_codes() if bse_codes is None else bse_codes:
             history = self.history(code)
             if history is not None:
@@ -110,75 +105,48 @@ class SQLiteStore:
 
     def bse_codes(self) -> list[str]:
         """The codes of all stocks, ascending."""
-        with self._reading() as connection:
-            rows = connection.execute("SELECT bse_code FROM stocks ORDER BY bse_code")
-            return [code for (code,) in rows]
+        with self._reading() as read:
+            return read.bse_codes()
 
     def stocks(self) -> list[Stock]:
         """All stocks, ascending by code."""
-        with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT bse_code, nse_symbol, company_name, isin, industry, status"
-                " FROM stocks ORDER BY bse_code"
-            )
-            return [Stock(*row) for row in rows]
+        with self._reading() as read:
+            return read.stocks()
 
     def listings(self) -> list[Listing]:
         """The stocks that have a price, ascending by code."""
-        with self._reading() as connection:
-            # A seek for each stock: a GROUP BY would read every price row.
-            rows = connection.execute(
-                "SELECT bse_code, nse_symbol, company_name, isin, industry, status, ("
-                "  SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) newest"
-                " FROM stocks s WHERE newest IS NOT NULL ORDER BY bse_code"
-            )
-            return [Listing(Stock(*row[:-1]), date.fromisoformat(row[-1])) for row in rows]
+        with self._reading() as read:
+            return read.listings()
 
     def sector_codes(self) -> dict[str, int]:
         """The integer code of every sector that was ever stamped."""
-        with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT sector, min(sector_code) FROM static_features"
-                " WHERE sector IS NOT NULL AND sector_code IS NOT NULL GROUP BY sector"
-            )
-            return dict(rows.fetchall())
+        with self._reading() as read:
+            return read.sector_codes()
+
+    def stamped_months(self) -> set[str]:
+        """The months for which static features have been computed."""
+        with self._reading() as read:
+            return read.stamped_months()
+
+    def price_days(self) -> tuple[date, date] | None:
+        """The first and the last day that any price is dated; None when there is none."""
+        with self._reading() as read:
+            return read.price_days()
 
     def span(self) -> Span:
         """How much is stored, table by table."""
-        with self._reading() as connection:
-            counts = {
-                table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
-                for table in _TABLES
-            }
-            first, last = connection.execute(
-                "SELECT min(first), max(last) FROM (SELECT"
-                " (SELECT min(date) FROM price_movements p WHERE p.bse_code = s.bse_code) first,"
-                " (SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) last"
-                " FROM stocks s)"
-            ).fetchone()
-        return Span(
-            stocks=counts["stocks"],
-            price_rows=counts["price_movements"],
-            first_day=date.fromisoformat(first) if first else None,
-            last_day=date.fromisoformat(last) if last else None,
-            counts=counts,
-        )
+        with self._reading() as read:
+            return read.span()
 
     def sequence(self) -> int:
         """Number of the newest change; 0 when nothing was ever written."""
-        with self._reading() as connection:
-            row = connection.execute("SELECT coalesce(max(sequence), 0) FROM change_log").fetchone()
-            return int(row[0])
+        with self._reading() as read:
+            return read.sequence()
 
     def changes_since(self, sequence: int) -> list[Change]:
         """The changes after `sequence`, ascending."""
-        with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT sequence, bse_code, date FROM change_log WHERE sequence > ?"
-                " ORDER BY sequence",
-                (sequence,),
-            )
-            return [Change(number, code, date.fromisoformat(day)) for number, code, day in rows]
+        with self._reading() as read:
+            return read.changes_since(sequence)
 
     def close(self) -> None:
         """Let go of the database; closing twice does nothing."""
@@ -200,7 +168,7 @@ _EXPLANATIONS = {
     "not a database": "The file is no SQLite database: name another in TEZI_DATABASE_URL.",
     "malformed": "The database is damaged: put back a copy, or move it away and import again.",
     "readonly": "The database cannot be written: its file or its disk is read-only.",
-    "disk is full": "The disk is full and nothing of this change was kept: make room, run it again.",
+    "disk is full": "The disk is full and nothing of this change was kept: make room, try again.",
     "unable to open": "The database cannot be opened: check that it exists and may be read.",
 }
 

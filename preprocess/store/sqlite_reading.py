@@ -8,11 +8,15 @@ import numpy as np
 
 from preprocess.calendar import FiscalQuarter
 from preprocess.market import (
+    Change,
     CircuitLabel,
     CorporateAction,
+    Listing,
     Prices,
     QuarterResult,
+    Span,
     StaticRow,
+    Stock,
     StockHistory,
 )
 
@@ -40,26 +44,111 @@ _STATICS = (
 )
 
 
-def read_history(connection: sqlite3.Connection, bse_code: str) -> StockHistory | None:
-    """All that is stored of one stock; None when the stock is not known."""
-    known = connection.execute("SELECT 1 FROM stocks WHERE bse_code = ?", (bse_code,)).fetchone()
-    if known is None:
-        return None
-    key = (bse_code,)
-    return StockHistory(
-        bse_code=bse_code,
-        prices=_prices(connection.execute(_PRICES, key).fetchall()),
-        results=tuple(map(_result, connection.execute(_RESULTS, key))),
-        actions=tuple(
-            CorporateAction(date.fromisoformat(day), kind, ratio, subject)
-            for day, kind, ratio, subject in connection.execute(_ACTIONS, key)
-        ),
-        labels=tuple(
-            CircuitLabel(date.fromisoformat(day), date.fromisoformat(following), change, label)
-            for day, following, change, label in connection.execute(_LABELS, key)
-        ),
-        statics=tuple(StaticRow(*row) for row in connection.execute(_STATICS, key)),
-    )
+_TABLES = (
+    "stocks",
+    "price_movements",
+    "historical_financials",
+    "corporate_actions",
+    "upper_circuit_labels",
+    "static_features",
+    "daily_predictions",
+)
+
+
+class SQLiteReader:
+    """The reads of one connection; inside a transaction they see its own writes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def history(self, bse_code: str) -> StockHistory | None:
+        """All that is stored of one stock; None when the stock is not known."""
+        query, key = self._connection.execute, (bse_code,)
+        if query("SELECT 1 FROM stocks WHERE bse_code = ?", key).fetchone() is None:
+            return None
+        return StockHistory(
+            bse_code=bse_code,
+            prices=_prices(query(_PRICES, key).fetchall()),
+            results=tuple(map(_result, query(_RESULTS, key))),
+            actions=tuple(
+                CorporateAction(date.fromisoformat(day), kind, ratio, subject)
+                for day, kind, ratio, subject in query(_ACTIONS, key)
+            ),
+            labels=tuple(
+                CircuitLabel(date.fromisoformat(day), date.fromisoformat(following), change, label)
+                for day, following, change, label in query(_LABELS, key)
+            ),
+            statics=tuple(StaticRow(*row) for row in query(_STATICS, key)),
+        )
+
+    def bse_codes(self) -> list[str]:
+        """The codes of all stocks, ascending."""
+        rows = self._connection.execute("SELECT bse_code FROM stocks ORDER BY bse_code")
+        return [code for (code,) in rows]
+
+    def stocks(self) -> list[Stock]:
+        """All stocks, ascending by code."""
+        rows = self._connection.execute(
+            "SELECT bse_code, nse_symbol, company_name, isin, industry, status"
+            " FROM stocks ORDER BY bse_code"
+        )
+        return [Stock(*row) for row in rows]
+
+    def listings(self) -> list[Listing]:
+        """The stocks that have a price, ascending by code."""
+        # A seek for each stock: a GROUP BY would read every price row.
+        rows = self._connection.execute(
+            "SELECT bse_code, nse_symbol, company_name, isin, industry, status, ("
+            "  SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) newest"
+            " FROM stocks s WHERE newest IS NOT NULL ORDER BY bse_code"
+        )
+        return [Listing(Stock(*row[:-1]), date.fromisoformat(row[-1])) for row in rows]
+
+    def sector_codes(self) -> dict[str, int]:
+        """The integer code of every sector that was ever stamped."""
+        rows = self._connection.execute(
+            "SELECT sector, min(sector_code) FROM static_features"
+            " WHERE sector IS NOT NULL AND sector_code IS NOT NULL GROUP BY sector"
+        )
+        return dict(rows.fetchall())
+
+    def stamped_months(self) -> set[str]:
+        """The months for which static features have been computed."""
+        # Skips from month to month over one stock at a time: few stocks, few months.
+        rows = self._connection.execute("SELECT DISTINCT month FROM static_features")
+        return {month for (month,) in rows}
+
+    def price_days(self) -> tuple[date, date] | None:
+        """The first and the last day that any price is dated; None when there is none."""
+        first, last = self._connection.execute(
+            "SELECT min(first), max(last) FROM (SELECT"
+            " (SELECT min(date) FROM price_movements p WHERE p.bse_code = s.bse_code) first,"
+            " (SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) last"
+            " FROM stocks s)"
+        ).fetchone()
+        return (date.fromisoformat(first), date.fromisoformat(last)) if first else None
+
+    def span(self) -> Span:
+        """How much is stored, table by table."""
+        counts = {
+            table: int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - names are constants
+            for table in _TABLES
+        }
+        first, last = self.price_days() or (None, None)
+        return Span(counts["stocks"], counts["price_movements"], first, last, counts)
+
+    def sequence(self) -> int:
+        """Number of the newest change; 0 when nothing was ever written."""
+        query = "SELECT coalesce(max(sequence), 0) FROM change_log"
+        return int(self._connection.execute(query).fetchone()[0])
+
+    def changes_since(self, sequence: int) -> list[Change]:
+        """The changes after `sequence`, ascending."""
+        rows = self._connection.execute(
+            "SELECT sequence, bse_code, date FROM change_log WHERE sequence > ? ORDER BY sequence",
+            (sequence,),
+        )
+        return [Change(number, code, date.fromisoformat(day)) for number, code, day in rows]
 
 
 def _prices(rows: list[tuple[float, ...]]) -> Prices:

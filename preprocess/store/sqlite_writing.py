@@ -13,14 +13,14 @@ from preprocess.market import (
     QuarterResult,
     StaticRow,
     Stock,
-    StockHistory,
     Tally,
 )
-from preprocess.store.sqlite_reading import read_history
+from preprocess.store.sqlite_reading import SQLiteReader
 from preprocess.store.upsert import Table, upsert
 
-# A name or symbol moves no feature; the day far off says so to whoever reads the change log.
-NO_FEATURE_MOVES = date.max
+# First days for the change log: an industry moves features on every day, a name on none.
+EVERY_DAY = date.min
+NO_DAY = date.max
 
 PRICES = Table(
     "price_movements",
@@ -45,7 +45,10 @@ STOCKS = Table(
     "stocks",
     ("bse_code",),
     ("nse_symbol", "company_name", "isin", "industry", "status"),
-    first_day=f"'{NO_FEATURE_MOVES.isoformat()}'",
+    first_day=(
+        "CASE WHEN coalesce(s.industry, p.industry) IS NOT p.industry"
+        f" THEN '{EVERY_DAY.isoformat()}' ELSE '{NO_DAY.isoformat()}' END"
+    ),
     keep_known=True,
 )
 STATICS = Table(
@@ -62,11 +65,11 @@ LABELS = Table(
 )
 
 
-class SQLiteWriter:
+class SQLiteWriter(SQLiteReader):
     """The writes of one transaction on a connection that is inside BEGIN IMMEDIATE."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._touched: dict[str, str] = {}
 
     @property
@@ -203,10 +206,6 @@ class SQLiteWriter:
         )
         tally.changed += len(removed)
         return tally
-
-    def history(self, bse_code: str) -> StockHistory | None:
-        """All that is stored of one stock, with this transaction's own writes."""
-        return read_history(self._connection, bse_code)
 
     def log_changes(self) -> None:
         """Write the change log; the last thing before the commit."""

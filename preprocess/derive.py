@@ -1,0 +1,51 @@
+"""What follows from the market's data and is stored beside it: labels and monthly stamps.
+
+It runs inside the transaction that changed the data, so that no reader ever sees the two apart.
+"""
+
+from datetime import date
+
+from preprocess.calendar import first_day_of, months_between
+from preprocess.features.labels import circuit_labels
+from preprocess.features.stamps import eve_of, extended_sector_codes, market_cap_cr, month_stamps
+from preprocess.store import Writer
+
+
+def refresh_derived(writer: Writer, *, circuit_pct: float) -> None:
+    """Compute anew the labels of every touched stock and the stamps of every affected month."""
+    touched = dict(writer.touched)
+    for code in sorted(touched):
+        history = writer.history(code)
+        if history is not None:
+            writer.replace_labels(code, circuit_labels(history, circuit_pct=circuit_pct))
+    if touched:
+        stamp_months(writer, _affected_months(writer, min(touched.values())))
+
+
+def stamp_months(writer: Writer, months: list[str]) -> None:
+    """Write the static features of all stocks for `months`."""
+    if not months:
+        return
+    stocks = writer.stocks()
+    sector_codes = extended_sector_codes(writer.sector_codes(), stocks)
+    caps: dict[str, list[float | None]] = {month: [] for month in months}
+    for stock in stocks:
+        history = writer.history(stock.bse_code)
+        for month in months:
+            cap = None if history is None else market_cap_cr(history, eve_of(month))
+            caps[month].append(cap)
+    for month in months:
+        writer.put_statics(month_stamps(month, stocks, caps[month], sector_codes))
+
+
+def _affected_months(writer: Writer, first_touched: date) -> list[str]:
+    """Months with prices that have no stamp yet, or whose stamp rests on what was touched."""
+    days = writer.price_days()
+    if days is None:
+        return []
+    stamped = writer.stamped_months()
+    return [
+        month
+        for month in months_between(*days)
+        if month not in stamped or first_day_of(month) > first_touched
+    ]

@@ -1,0 +1,40 @@
+"""Splits and bonuses taken out of a price series, as they were known on a day."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+
+from preprocess.calendar import day_number
+from preprocess.market import CorporateAction, Floats, Prices
+
+ADJUSTING_KINDS = ("bonus", "split")
+
+
+def adjustment_factors(prices: Prices, actions: Sequence[CorporateAction], day: date) -> Floats:
+    """For each row, the product of the ratios that lie after it and take effect by `day`; [n].
+
+    A row before an ex-date is divided by the ratio. Rows that the source had adjusted keep 1.
+    """
+    factors = np.ones(len(prices))
+    for action in actions:
+        if action.kind in ADJUSTING_KINDS and action.ratio is not None and action.ex_date <= day:
+            factors[prices.days < day_number(action.ex_date)] *= action.ratio
+    factors[prices.adjusted] = 1.0
+    return factors
+
+
+def adjusted(prices: Prices, actions: Sequence[CorporateAction], day: date) -> Prices:
+    """`prices` on the share count of `day`: rupees divided, volumes multiplied by the factors."""
+    factors = adjustment_factors(prices, actions, day)
+    if (factors == 1.0).all():
+        return prices
+    return Prices(
+        days=prices.days,
+        open=prices.open / factors,
+        high=prices.high / factors,
+        low=prices.low / factors,
+        close=prices.close / factors,
+        volume=prices.volume * factors,
+        adjusted=prices.adjusted,
+    )

@@ -1,0 +1,80 @@
+"""Monthly precompute of the static features: sector codes and market-cap tiers.
+
+The stamp of a month rests on what was known before the month began.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+import numpy as np
+
+from preprocess.calendar import first_day_of
+from preprocess.features.financial import KnownResults
+from preprocess.market import StaticRow, Stock, StockHistory
+
+LARGE_CAP_RANKS = 100
+MID_CAP_RANKS = 250
+
+
+def market_cap_cr(history: StockHistory, day: date) -> float | None:
+    """Market capitalisation in crore rupees as of `day`: close x PAT / EPS of the newest results.
+
+    PAT (crore) by EPS (rupees a share) is the number of shares (crore). None without a price,
+    without results, with EPS zero or missing, or where the two differ in sign.
+    """
+    prices = history.prices.until(day)
+    newest = KnownResults.on(history.results, day).back(0)
+    if newest is None or not len(prices) or newest.eps == 0.0:
+        return None
+    shares_cr = newest.pat_cr / newest.eps
+    if math.isnan(shares_cr) or shares_cr <= 0.0:
+        return None
+    return float(prices.close[-1]) * shares_cr
+
+
+def tiers(caps: Sequence[float | None]) -> list[int | None]:
+    """2 for ranks 1 to 100 by market cap, 1 for 101 to 250, 0 for the rest; None stays None."""
+    sizes = np.array([math.nan if cap is None else -cap for cap in caps])
+    ranks = np.empty(len(caps), dtype=np.int64)
+    ranks[np.argsort(sizes, kind="stable")] = np.arange(len(caps))  # NaN sorts last
+    return [
+        None if cap is None else int(rank < LARGE_CAP_RANKS) + int(rank < MID_CAP_RANKS)
+        for cap, rank in zip(caps, ranks.tolist(), strict=True)
+    ]
+
+
+def extended_sector_codes(known: Mapping[str, int], stocks: Sequence[Stock]) -> dict[str, int]:
+    """`known` with every sector that is new at its end: a code once given never changes."""
+    codes = dict(known)
+    following = max(codes.values(), default=-1) + 1
+    fresh = sorted({stock.industry for stock in stocks if stock.industry} - codes.keys())
+    return codes | {sector: following + place for place, sector in enumerate(fresh)}
+
+
+def month_stamps(
+    month: str,
+    stocks: Sequence[Stock],
+    caps: Sequence[float | None],
+    sector_codes: Mapping[str, int],
+) -> list[tuple[str, StaticRow]]:
+    """The stamps of all stocks for one month; `caps` as of the day before it, one a stock."""
+    rows = zip(stocks, caps, tiers(caps), strict=True)
+    return [
+        (
+            stock.bse_code,
+            StaticRow(
+                month,
+                stock.industry,
+                sector_codes.get(stock.industry) if stock.industry else None,
+                cap,
+                tier,
+            ),
+        )
+        for stock, cap, tier in rows
+    ]
+
+
+def eve_of(month: str) -> date:
+    """The last day whose data a month's stamp may rest on."""
+    return first_day_of(month) - timedelta(days=1)
