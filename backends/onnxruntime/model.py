@@ -1,0 +1,68 @@
+"""A Triton backend for ONNX graphs where the server was built without its own.
+
+Triton runs every model whose config says `backend: "onnxruntime"` through this file when it lies
+in `<backend directory>/onnxruntime/` (a Python-based backend). It reads the parameters
+`intra_op_thread_count` and `inter_op_thread_count` as the native backend does.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    """One instance of one version of one model."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the graph of this version; a graph that does not fit its config is refused."""
+        config = json.loads(args["model_config"])
+        graph = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _parameter(config, "intra_op_thread_count")
+        options.inter_op_num_threads = _parameter(config, "inter_op_thread_count")
+        self._session = onnxruntime.InferenceSession(
+            str(graph), options, providers=["CPUExecutionProvider"]
+        )
+        self._inputs = [entry["name"] for entry in config["input"]]
+        self._outputs = [entry["name"] for entry in config["output"]]
+        _require_same(graph, "inputs", self._inputs, self._session.get_inputs())
+        _require_same(graph, "outputs", self._outputs, self._session.get_outputs())
+
+    def execute(
+        self, requests: list["pb_utils.InferenceRequest"]
+    ) -> list["pb_utils.InferenceResponse"]:
+        """Join the rows of all requests, run the graph once, hand each request its own."""
+        columns = {
+            name: [pb_utils.get_input_tensor_by_name(r, name).as_numpy() for r in requests]
+            for name in self._inputs
+        }
+        feed = {
+            name: parts[0] if len(parts) == 1 else np.concatenate(parts)
+            for name, parts in columns.items()
+        }
+        results = dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
+        responses, start = [], 0
+        for part in columns[self._inputs[0]]:
+            rows = slice(start, start + len(part))
+            start = rows.stop
+            responses.append(
+                pb_utils.InferenceResponse(
+                    [pb_utils.Tensor(name, value[rows]) for name, value in results.items()]
+                )
+            )
+        return responses
+
+
+def _parameter(config: dict, name: str) -> int:
+    return int(config["parameters"].get(name, {"string_value": "1"})["string_value"])
+
+
+def _require_same(graph: Path, what: str, configured: list[str], found: list) -> None:
+    names = [node.name for node in found]
+    if sorted(configured) != sorted(names):
+        raise pb_utils.TritonModelException(
+            f"{graph} has the {what} {names}, its config.pbtxt names {configured}"
+        )

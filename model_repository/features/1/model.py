@@ -1,0 +1,53 @@
+"""Triton's Python model `features`: a thin adapter to preprocess.features.service."""
+
+import json
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from preprocess.features.service import FeatureService
+from preprocess.settings import load_settings
+from preprocess.store import open_store
+
+
+class TritonPythonModel:
+    """One instance, a process of its own, with its own connection to the database."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Check the configured shape; the database is opened by the first request that needs it."""
+        config = json.loads(args["model_config"])
+        settings = load_settings()
+        self._service = FeatureService(lambda: open_store(settings))
+        self._service.require_width(
+            next(output["dims"][0] for output in config["output"] if output["name"] == "features")
+        )
+
+    def execute(
+        self, requests: list["pb_utils.InferenceRequest"]
+    ) -> list["pb_utils.InferenceResponse"]:
+        """Join the rows of all requests, look them up once, hand each request its own."""
+        codes = [_column(request, "bse_code") for request in requests]
+        days = [_column(request, "prediction_date") for request in requests]
+        batch = self._service.rows(np.concatenate(codes).tolist(), np.concatenate(days).tolist())
+        responses, start = [], 0
+        for column in codes:
+            rows = slice(start, start + len(column))
+            start = rows.stop
+            responses.append(
+                pb_utils.InferenceResponse(
+                    [
+                        pb_utils.Tensor("features", batch.values[rows]),
+                        pb_utils.Tensor("as_of", batch.as_of[rows, np.newaxis]),
+                        pb_utils.Tensor("status", batch.status[rows, np.newaxis]),
+                    ]
+                )
+            )
+        return responses
+
+    def finalize(self) -> None:
+        """Let go of the database."""
+        self._service.close()
+
+
+def _column(request: "pb_utils.InferenceRequest", name: str) -> np.ndarray:
+    return pb_utils.get_input_tensor_by_name(request, name).as_numpy().reshape(-1)

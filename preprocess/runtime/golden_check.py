@@ -1,0 +1,78 @@
+"""Asks a running Triton for the golden row, as any gRPC client would."""
+
+import math
+
+import grpc
+import numpy as np
+from tritonclient.grpc.aio import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
+
+from preprocess.errors import ModelError, ServerError
+from preprocess.golden import disagreement
+from preprocess.repository.versions import Golden, classifier_name, ensemble_name, read_version
+from preprocess.settings import Settings
+
+
+class GoldenCheck:
+    """Calling it returns when the whole ensemble gave the right answer, and raises otherwise."""
+
+    def __init__(self, settings: Settings, *, golden: Golden, variant: str = "fp32") -> None:
+        """`golden` is the request; the expected answer is that of the version that answers."""
+        self._address = settings.triton_grpc_address
+        self._repository = settings.repository_dir
+        self._golden = golden
+        self._variant = variant
+
+    async def __call__(self, timeout_s: float) -> int:
+        """The version that answered.
+
+        Raises:
+            TimeoutError: no answer within `timeout_s`.
+            ServerError: an error, or a wrong answer.
+        """
+        try:
+            return await self._ask(timeout_s)
+        except InferenceServerException as error:
+            if error.status() == str(grpc.StatusCode.DEADLINE_EXCEEDED):
+                raise TimeoutError(f"no answer within {timeout_s:g} s") from None
+            raise ServerError(f"Triton refused the golden row: {error.message()}") from None
+        except grpc.RpcError as error:
+            raise ServerError(f"Triton did not answer the golden row: {error}") from None
+
+    async def _ask(self, timeout_s: float) -> int:
+        request = [
+            _text("bse_code", self._golden.bse_code),
+            _text("prediction_date", self._golden.prediction_date),
+        ]
+        # A channel of its own each time: one that waits to reconnect would report old news.
+        async with InferenceServerClient(self._address) as client:
+            result = await client.infer(
+                ensemble_name(self._variant), request, client_timeout=timeout_s
+            )
+        status = result.as_numpy("status")[0, 0].decode()
+        if status != "OK":
+            raise ServerError(f"The golden row came back with status {status}.")
+        number = int(result.as_numpy("model_version")[0, 0])
+        folder = self._repository / classifier_name(self._variant) / str(number)
+        try:
+            expected = read_version(folder).golden
+        except ModelError as error:
+            raise ServerError(f"The answer names version {number}, but {error}") from None
+        features = [
+            None if math.isnan(value) else float(value) for value in result.as_numpy("features")[0]
+        ]
+        difference = disagreement(
+            expected.features,
+            expected.probability,
+            features,
+            float(result.as_numpy("probability")[0, 0]),
+        )
+        if difference:
+            raise ServerError(f"The golden row came back wrong: {difference}.")
+        return number
+
+
+def _text(name: str, value: str) -> InferInput:
+    tensor = InferInput(name, [1, 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[value.encode()]], dtype=np.object_))
+    return tensor

@@ -1,0 +1,145 @@
+"""Keeps a server running: starts it, asks whether it really serves, restarts it with back-off."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from preprocess.errors import ServerError
+from preprocess.runtime.process import Child
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How a server is judged. Times in seconds."""
+
+    start: float = 90.0
+    interval: float = 1.0
+    answer: float = 2.0
+    # An error is certain and a late answer may be load: two of one, five of the other.
+    errors: int = 2
+    timeouts: int = 5
+    grace: float = 10.0
+    first_pause: float = 0.5
+    longest_pause: float = 30.0
+    healthy_after: float = 60.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """What to run and how to tell that it serves; `check` raises when it does not."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    check: Callable[[float], Awaitable[object]]
+    patience: Patience = Patience()
+    clean_up: Callable[[], None] = field(default=lambda: None)
+
+
+class Supervisor:
+    """One server's life. `up` is set while it serves; `restarts` counts its replacements."""
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        lines: Callable[[str, str], None],
+        notice: Callable[[str], None],
+    ) -> None:
+        """`lines(name, line)` gets its output, `notice(text)` what happens to it."""
+        self.server = server
+        self.up = asyncio.Event()
+        self.restarts = 0
+        self.child: Child | None = None
+        self._lines = lines
+        self._notice = notice
+
+    async def run(self) -> None:
+        """Run until cancelled, then stop the server.
+
+        Raises:
+            ServerError: it did not come up the first time. Later it is tried for ever.
+        """
+        pause = self.server.patience.first_pause
+        first = True
+        while True:
+            began = time.monotonic()
+            trouble = await self._one_life(first=first)
+            first = False
+            self.restarts += 1
+            if time.monotonic() - began > self.server.patience.healthy_after:
+                pause = self.server.patience.first_pause
+            self._notice(f"{self.server.name}: {trouble}; starting it again in {pause:g} s")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, self.server.patience.longest_pause)
+
+    async def _one_life(self, *, first: bool) -> str:
+        """Start it and watch it; return why it had to be given up."""
+        server, patience = self.server, self.server.patience
+        server.clean_up()
+        began = time.monotonic()
+        child = await Child.start(
+            server.command, server.environment, lambda line: self._lines(server.name, line)
+        )
+        self.child = child
+        ended = asyncio.create_task(child.wait(), name=f"end of {server.name}")
+        try:
+            trouble = await _first_of(ended, self._wait_until_serving())
+            if trouble is not None:
+                if first:
+                    raise ServerError(
+                        "\n  ".join([f"{server.name} did not start: {trouble}.", *child.last_lines])
+                    )
+                return trouble
+            self.up.set()
+            self._notice(f"{server.name}: up after {time.monotonic() - began:.1f} s")
+            return await _first_of(ended, self._wait_for_trouble()) or "it was given up"
+        finally:
+            self.up.clear()
+            await child.stop(patience.grace)
+            server.clean_up()
+
+    async def _wait_until_serving(self) -> str | None:
+        patience = self.server.patience
+        deadline = time.monotonic() + patience.start
+        while True:
+            try:
+                await self.server.check(patience.answer)
+            except (ServerError, TimeoutError) as error:
+                if time.monotonic() > deadline:
+                    return f"not serving after {patience.start:g} s ({error})"
+                await asyncio.sleep(0.2)
+            else:
+                return None
+
+    async def _wait_for_trouble(self) -> str:
+        patience = self.server.patience
+        errors = timeouts = 0
+        while True:
+            await asyncio.sleep(patience.interval)
+            try:
+                await self.server.check(patience.answer)
+            except ServerError as error:
+                errors += 1
+                if errors >= patience.errors:
+                    return str(error)
+            except TimeoutError as error:
+                timeouts += 1
+                if timeouts >= patience.timeouts:
+                    return f"{timeouts} checks in a row came late ({error})"
+            else:
+                errors = timeouts = 0
+
+
+async def _first_of(ended: "asyncio.Task[int]", judged: Awaitable[str | None]) -> str | None:
+    """What `judged` says, or that the process has ended, whichever comes first."""
+    judgement = asyncio.ensure_future(judged)
+    try:
+        await asyncio.wait({ended, judgement}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            return f"it ended with code {ended.result()}"
+        return judgement.result()
+    finally:
+        judgement.cancel()
+        await asyncio.gather(judgement, return_exceptions=True)
