@@ -1,6 +1,7 @@
 """One child process: started so that it cannot outlive us, its lines passed on, stopped in time."""
 
 import asyncio
+import os
 import shutil
 import signal
 from asyncio.subprocess import PIPE, STDOUT, Process
@@ -9,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 _LINE_LIMIT = 1 << 20
-_KEPT_LINES = 40
+_KEPT_LINES = 8
+_KEPT_WIDTH = 300
 
 
 class Child:
@@ -51,7 +53,7 @@ class Child:
 
     @property
     def last_lines(self) -> list[str]:
-        """What it printed last, up to 40 lines."""
+        """The last few lines that it printed, shortened."""
         return list(self._last_lines)
 
     async def wait(self) -> int:
@@ -71,7 +73,7 @@ class Child:
             return await asyncio.wait_for(asyncio.shield(self.wait()), grace_s)
         except TimeoutError:
             with suppress(ProcessLookupError):
-                self._process.kill()
+                os.killpg(self.pid, signal.SIGKILL)
             return await self.wait()
 
     async def _pass_on(self) -> None:
@@ -86,5 +88,5 @@ class Child:
             if not line:
                 return
             text = line.decode(errors="replace").rstrip()
-            self._last_lines.append(text)
+            self._last_lines.append(text[:_KEPT_WIDTH])
             self._sink(text)

@@ -16,11 +16,13 @@ class Patience:
     start: float = 90.0
     interval: float = 1.0
     answer: float = 2.0
-    # An error is certain and a late answer may be load: two of one, five of the other.
+    # An error is asked about once more, soon; a late answer may be load, and five are waited for.
     errors: int = 2
+    second_look: float = 0.25
     timeouts: int = 5
     grace: float = 10.0
-    first_pause: float = 0.5
+    grace_when_broken: float = 1.0
+    first_pause: float = 0.1
     longest_pause: float = 30.0
     healthy_after: float = 60.0
 
@@ -65,17 +67,16 @@ class Supervisor:
         first = True
         while True:
             began = time.monotonic()
-            trouble = await self._one_life(first=first)
+            await self._one_life(first=first)
             first = False
             self.restarts += 1
             if time.monotonic() - began > self.server.patience.healthy_after:
                 pause = self.server.patience.first_pause
-            self._notice(f"{self.server.name}: {trouble}; starting it again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(pause * 2, self.server.patience.longest_pause)
 
-    async def _one_life(self, *, first: bool) -> str:
-        """Start it and watch it; return why it had to be given up."""
+    async def _one_life(self, *, first: bool) -> None:
+        """Start it and watch it until it has ended or is of no more use, and stop it then."""
         server, patience = self.server, self.server.patience
         server.clean_up()
         began = time.monotonic()
@@ -83,6 +84,7 @@ class Supervisor:
             server.command, server.environment, lambda line: self._lines(server.name, line)
         )
         self.child = child
+        grace = patience.grace
         ended = asyncio.create_task(child.wait(), name=f"end of {server.name}")
         try:
             trouble = await _first_of(ended, self._wait_until_serving())
@@ -91,14 +93,21 @@ class Supervisor:
                     raise ServerError(
                         "\n  ".join([f"{server.name} did not start: {trouble}.", *child.last_lines])
                     )
-                return trouble
+                self._give_up(trouble)
+                return
             self.up.set()
             self._notice(f"{server.name}: up after {time.monotonic() - began:.1f} s")
-            return await _first_of(ended, self._wait_for_trouble()) or "it was given up"
+            trouble = await _first_of(ended, self._wait_for_trouble())
+            grace = patience.grace_when_broken
+            self._give_up(trouble)
         finally:
             self.up.clear()
-            await child.stop(patience.grace)
+            await child.stop(grace)
             server.clean_up()
+
+    def _give_up(self, trouble: str | None) -> None:
+        self.up.clear()
+        self._notice(f"{self.server.name}: {trouble}; starting it again")
 
     async def _wait_until_serving(self) -> str | None:
         patience = self.server.patience
@@ -117,7 +126,7 @@ class Supervisor:
         patience = self.server.patience
         errors = timeouts = 0
         while True:
-            await asyncio.sleep(patience.interval)
+            await asyncio.sleep(patience.second_look if errors else patience.interval)
             try:
                 await self.server.check(patience.answer)
             except ServerError as error:

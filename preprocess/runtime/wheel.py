@@ -1,5 +1,8 @@
 """Finds the Triton Inference Server that the nvidia-pytriton wheel carries."""
 
+import filecmp
+import os
+import shutil
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -51,20 +54,22 @@ def find_wheel() -> TritonWheel:
 
 
 def assemble_backends(wheel: TritonWheel, folder: Path) -> Path:
-    """A backend directory of links: the wheel's Python backend with its stub, and ours for ONNX.
+    """A backend directory: the wheel's Python backend beside its stub, and ours for ONNX.
 
-    The wheel itself is left as it was installed. Doing it again changes nothing.
+    Copies, because the server refuses a library that a link leads out of the directory to. The
+    wheel itself is left as it was installed; what is there already is not copied again.
     """
-    python = folder / "python"
-    python.mkdir(parents=True, exist_ok=True)
     for source in (*wheel.python_backend.iterdir(), wheel.stub):
-        _link(python / source.name, source)
-    _link(folder / "onnxruntime", ONNX_BACKEND)
+        _copy(source, folder / "python" / source.name)
+    for source in ONNX_BACKEND.glob("*.py"):
+        _copy(source, folder / "onnxruntime" / source.name)
     return folder
 
 
-def _link(link: Path, target: Path) -> None:
-    if link.is_symlink() and link.readlink() == target:
+def _copy(source: Path, target: Path) -> None:
+    if target.is_file() and filecmp.cmp(source, target, shallow=True):
         return
-    link.unlink(missing_ok=True)
-    link.symlink_to(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copy2(source, staged)
+    staged.replace(target)
