@@ -13,7 +13,8 @@ MONDAY = date(2024, 1, 1)
 
 def weekdays(count: int, first: date = MONDAY) -> list[date]:
     """`count` days from `first` on, weekends left out."""
-    days, day = [], first
+    day = first
+    days: list[date] = []
     while len(days) < count:
         if day.weekday() < 5:
             days.append(day)
@@ -51,7 +52,7 @@ def result(
     pat: float = 10.0,
     operating: float = 15.0,
     eps: float = 1.0,
-    announced: date | None | str = "30 days later",
+    announced: date | str | None = "30 days later",
 ) -> QuarterResult:
     """One quarter's results, announced 30 days after its end unless said otherwise."""
     label = FiscalQuarter(fiscal_year, quarter)

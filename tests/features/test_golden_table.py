@@ -41,7 +41,7 @@ def test_macd_of_a_straight_line() -> None:
     # An exponential average of period n trails a line of slope 1 by (n - 1)/2 rows when it starts
     # from the simple average: 12.5 - 5.5 = 7 between the two, for every row; the signal is 7 too.
     line, signal, histogram = macd(np.arange(1.0, 61.0))
-    assert (line, signal) == (pytest.approx(7.0), pytest.approx(7.0))
+    assert [line, signal] == pytest.approx([7.0, 7.0])
     assert histogram == pytest.approx(0.0, abs=1e-12)
 
 

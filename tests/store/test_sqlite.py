@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from preprocess.errors import StoreError
-from preprocess.market import CircuitLabel, CorporateAction, StaticRow, Stock
+from preprocess.market import Bar, CircuitLabel, CorporateAction, StaticRow, Stock
 from preprocess.settings import load_settings
-from preprocess.store import open_store
+from preprocess.store import Writer, open_store
 from preprocess.store.migrations import migrate, migrations
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import MONDAY, bars, result
@@ -119,18 +119,28 @@ def test_a_transaction_that_fails_leaves_nothing(store: SQLiteStore) -> None:
 def test_a_savepoint_that_fails_undoes_itself_only(store: SQLiteStore) -> None:
     with store.transaction() as writer:
         writer.put_prices(bars("500001", [1.0]))
-        with pytest.raises(KeyError), writer.savepoint():
-            writer.put_prices(bars("500002", [1.0]))
-            raise KeyError("on purpose")
+        with pytest.raises(KeyError):
+            _write_part_and_fail(writer)
         assert set(writer.touched) == {"500001"}
     assert store.bse_codes() == ["500001"]
 
 
+def _write_part_and_fail(writer: Writer) -> None:
+    with writer.savepoint():
+        writer.put_prices(bars("500002", [1.0]))
+        raise KeyError("on purpose")
+
+
 def test_impossible_rows_are_refused_by_the_schema(store: SQLiteStore) -> None:
     bad = replace(bars("500001", [1.0])[0], high=0.5)
-    with pytest.raises(StoreError, match="refused"), store.transaction() as writer:
-        writer.put_prices([bad])
+    with pytest.raises(StoreError, match="refused"):
+        _write(store, [bad])
     assert store.bse_codes() == []
+
+
+def _write(store: SQLiteStore, rows: list[Bar]) -> None:
+    with store.transaction() as writer:
+        writer.put_prices(rows)
 
 
 def test_reader_sees_the_last_commit_while_a_writer_is_at_work(tmp_path: Path) -> None:
@@ -148,8 +158,8 @@ def test_reader_sees_the_last_commit_while_a_writer_is_at_work(tmp_path: Path) -
 def test_readers_cannot_write(tmp_path: Path) -> None:
     SQLiteStore(tmp_path / "m.db", write=True).close()
     reading = SQLiteStore(tmp_path / "m.db")
-    with pytest.raises(StoreError), reading.transaction() as writer:
-        writer.put_prices(bars("500001", [1.0]))
+    with pytest.raises(StoreError, match="cannot be written"):
+        _write(reading, bars("500001", [1.0]))
     reading.close()
 
 

@@ -1,0 +1,218 @@
+"""Supervision with real child processes: what is noticed, how soon, and what is left behind."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from preprocess.errors import ServerError
+from preprocess.runtime.process import Child
+from preprocess.runtime.supervisor import Patience, Server, Supervisor
+
+QUICK = Patience(
+    start=2.0,
+    interval=0.05,
+    answer=0.2,
+    errors=2,
+    second_look=0.02,
+    timeouts=3,
+    grace=2.0,
+    grace_when_broken=0.2,
+    first_pause=0.02,
+    longest_pause=0.1,
+)
+SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+DEAF = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    " print('up', flush=True); time.sleep(60)"
+)
+
+
+class Health:
+    """A check whose outcome a test sets."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    async def __call__(self, timeout_s: float) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class Watched:
+    """A supervisor at work, and what it said."""
+
+    def __init__(self, script: str, health: Health, patience: Patience = QUICK) -> None:
+        self.lines: list[str] = []
+        self.notices: list[str] = []
+        self.clean_ups = 0
+        self.health = health
+        self.supervisor = Supervisor(
+            Server(
+                "sleeper",
+                (sys.executable, "-c", script),
+                os.environ,
+                health,
+                patience,
+                clean_up=self._cleaned,
+            ),
+            lines=lambda _, line: self.lines.append(line),
+            notice=self.notices.append,
+        )
+        self.task = asyncio.create_task(self.supervisor.run())
+
+    def _cleaned(self) -> None:
+        self.clean_ups += 1
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+
+    @property
+    def pid(self) -> int:
+        assert self.supervisor.child is not None
+        return self.supervisor.child.pid
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
+    """Wait for a condition; the seconds it took."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"not within {seconds} s")
+        await asyncio.sleep(0.005)
+    return time.monotonic() - began
+
+
+async def test_lines_come_through_and_cancelling_stops_the_child() -> None:
+    watched = Watched(SLEEP, Health())
+    await until(lambda: watched.lines == ["up"])
+    pid = watched.pid
+    await watched.stop()
+    assert not psutil.pid_exists(pid)
+    assert watched.clean_ups == 2
+
+
+async def test_a_child_that_dies_is_started_again() -> None:
+    watched = Watched(SLEEP, Health())
+    await until(watched.supervisor.up.is_set)
+    first = watched.pid
+    os.kill(first, 9)
+    await until(lambda: watched.supervisor.restarts == 1 and watched.supervisor.up.is_set())
+    assert watched.pid != first
+    assert any("ended with code -9" in notice for notice in watched.notices)
+    await watched.stop()
+
+
+async def test_a_child_that_runs_and_answers_wrong_is_replaced() -> None:
+    watched = Watched(SLEEP, Health())
+    await until(watched.supervisor.up.is_set)
+    first = watched.pid
+    watched.health.error = ServerError("Stub process is not healthy")
+    await until(lambda: not watched.supervisor.up.is_set())
+    assert any("not healthy" in notice for notice in watched.notices)
+    watched.health.error = None
+    await until(watched.supervisor.up.is_set)
+    assert not psutil.pid_exists(first)
+    await watched.stop()
+
+
+async def test_one_late_answer_is_forgiven_and_many_are_not() -> None:
+    watched = Watched(SLEEP, Health(), replace(QUICK, timeouts=4))
+    await until(watched.supervisor.up.is_set)
+    watched.health.error = TimeoutError("late")
+    await asyncio.sleep(0.08)
+    watched.health.error = None
+    await asyncio.sleep(0.2)
+    assert watched.supervisor.restarts == 0
+    watched.health.error = TimeoutError("late")
+    await until(lambda: not watched.supervisor.up.is_set())
+    assert any("4 checks in a row" in notice for notice in watched.notices)
+    await watched.stop()
+
+
+async def test_first_start_that_fails_is_an_error_with_the_last_lines() -> None:
+    health = Health()
+    health.error = ServerError("not yet")
+    watched = Watched("print('no licence'); raise SystemExit(3)", health)
+    with pytest.raises(ServerError, match=r"(?s)ended with code 3.*no licence"):
+        await watched.task
+
+
+async def test_first_start_that_never_serves_is_an_error() -> None:
+    health = Health()
+    health.error = ServerError("loading")
+    watched = Watched(SLEEP, health, replace(QUICK, start=0.3))
+    with pytest.raises(ServerError, match=r"not serving after 0.3 s \(loading\)"):
+        await watched.task
+    assert not psutil.pid_exists(watched.pid)
+
+
+async def test_pauses_between_restarts_grow_to_their_limit() -> None:
+    health = Health()
+    watched = Watched(SLEEP, health, replace(QUICK, start=0.05))
+    await until(watched.supervisor.up.is_set)
+    health.error = ServerError("never again")
+    await until(lambda: watched.supervisor.restarts >= 3, 8.0)
+    starts = [notice for notice in watched.notices if "starting it again" in notice]
+    assert len(starts) >= 3
+    assert not watched.task.done()
+    await watched.stop()
+
+
+async def test_a_deaf_child_is_killed_with_its_children() -> None:
+    script = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '''{DEAF}''']);{DEAF}"
+    )
+    lines: list[str] = []
+    child = await Child.start((sys.executable, "-c", script), os.environ, lines.append)
+    await until(lambda: lines == ["up", "up"])
+    offspring = psutil.Process(child.pid).children()
+    assert len(offspring) == 1
+    assert await child.stop(0.2) == -9
+    await until(lambda: not psutil.pid_exists(offspring[0].pid) or _is_zombie(offspring[0]))
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    return True
+
+
+async def test_a_line_without_end_does_not_stop_the_others() -> None:
+    lines: list[str] = []
+    script = "print('x' * 3_000_000); print('after', flush=True)"
+    child = await Child.start((sys.executable, "-c", script), os.environ, lines.append)
+    assert await child.wait() == 0
+    assert lines[-1] == "after"
+    assert max(len(line) for line in child.last_lines) <= 300
+
+
+_PARENT = """
+import asyncio, os, sys
+from preprocess.runtime.process import Child
+SLEEP = (sys.executable, "-c", "import time; time.sleep(60)")
+async def main():
+    child = await Child.start(SLEEP, os.environ, print)
+    print(child.pid, flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+async def test_a_child_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    lines: list[str] = []
+    parent = await Child.start((sys.executable, "-c", _PARENT), os.environ, lines.append)
+    await until(lambda: len(lines) == 1, 10.0)
+    orphan = psutil.Process(int(lines[0]))
+    os.kill(parent.pid, 9)
+    await parent.wait()
+    await until(lambda: not orphan.is_running() or _is_zombie(orphan))
