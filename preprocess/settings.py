@@ -148,3 +148,12 @@ def load_settings(**overrides: object) -> Settings:
             for problem in error.errors()
         ]
         raise SettingsError("Settings are wrong:\n" + "\n".join(lines)) from None
+
+
+def settings_table() -> str:
+    """All settings as a Markdown table, for docs/settings.md."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "(empty)" if field.default == "" else f"`{field.default}`"
+        lines.append(f"| `TEZI_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,41 @@
+"""`tezi bench`: figures that anyone can measure again."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from preprocess.errors import TeziError
+from preprocess.settings import PROJECT_ROOT, load_settings
+
+BENCHMARKS = ("serve",)
+
+
+@click.command("bench")
+@click.argument("name", type=click.Choice(BENCHMARKS))
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to write the figures; a plot goes beside it. Default: reports/ in the data folder.",
+)
+@click.option("--quick", is_flag=True, help="A fifth of the time, for a first impression.")
+def bench_command(name: str, json_file: Path | None, quick: bool) -> None:
+    """Measure, and print a table of values, baselines, ratios and goals.
+
+    \b
+    tezi bench serve
+    tezi bench serve --quick --json /tmp/serve.json
+    """
+    if not (PROJECT_ROOT / "tests" / "performance" / f"bench_{name}.py").is_file():
+        raise TeziError("The benchmarks lie in tests/performance of the repository: clone it.")
+    sys.path.insert(0, str(PROJECT_ROOT))
+    benchmark = importlib.import_module(f"tests.performance.bench_{name}")
+    command = f"tezi bench {name}" + (" --quick" if quick else "")
+    report = benchmark.run(quick=quick, command=command)
+    report.show(Console())
+    target = json_file or load_settings().home / "reports" / f"{name}.json"
+    report.write(target)
+    click.echo(f"Figures: {target}, plot: {target.with_suffix('.png')}")

@@ -1,0 +1,121 @@
+"""`tezi train` and `tezi export`: from the market database to a graph that can be published."""
+
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from preprocess.cli.progress import progress_bar
+from preprocess.models.card import Family, ModelCard
+from preprocess.models.folder import CARD_TEXT_FILE, ModelFolder, find_model, newest_model
+from preprocess.models.fp32 import export_fp32
+from preprocess.settings import load_settings
+from preprocess.store import open_store
+from preprocess.training.learner import Parameters
+from preprocess.training.markdown import predictors, score_rows
+from preprocess.training.run import train
+
+
+@click.command("train")
+@click.option(
+    "--family",
+    type=click.Choice(["xgboost", "lightgbm"]),
+    default="xgboost",
+    show_default=True,
+    help="Library that fits the forest.",
+)
+@click.option(
+    "--trees", type=click.IntRange(1, 20_000), default=500, show_default=True, help="Trees to fit."
+)
+@click.option(
+    "--depth", type=click.IntRange(1, 8), default=6, show_default=True, help="Greatest depth."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=42,
+    show_default=True,
+    help="The same seed on the same data gives the same model, byte for byte.",
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0.0, 1.0, min_open=True),
+    help="Weight of each tree; default: 5 / trees, at most 0.1.",
+)
+def train_command(
+    family: Family, trees: int, depth: int, seed: int, learning_rate: float | None
+) -> None:
+    """Train a model on every announcement in the database whose outcome is known.
+
+    The data are split by date: the model learns from the oldest 70 %, its threshold is chosen on
+    the next 15 %, and it is judged on the newest 15 %. The model, its card and its plots go into
+    a folder of their own; nothing is served before `tezi export` and `tezi publish`.
+
+    \b
+    tezi train
+    tezi train --family lightgbm --seed 7
+    tezi train --trees 2000
+    """
+    settings = load_settings()
+    parameters = Parameters(family, trees, depth, seed, learning_rate)
+    store = open_store(settings)
+    try:
+        with progress_bar("Features") as progress:
+            model = train(store, settings, parameters, now=datetime.now(UTC), progress=progress)
+    finally:
+        store.close()
+    _show(model)
+
+
+@click.command("export")
+@click.option("--model", "model_id", metavar="ID", help="A trained model; default: the newest.")
+def export_command(model_id: str | None) -> None:
+    """Write a trained model as an ONNX graph that Triton serves.
+
+    Nothing is written unless the graph gives the model's own answers: on its hold-out rows, on
+    rows that lie exactly on a split point or next to it, on extremes and with features missing.
+
+    \b
+    tezi export
+    tezi export --model 20260814T120000-xgboost-3f2a9c
+    """
+    models_dir = load_settings().models_dir
+    model = find_model(models_dir, model_id) if model_id else newest_model(models_dir)
+    path = export_fp32(model)
+    click.echo(f"{path} ({path.stat().st_size / 1e6:.2f} MB) computes what the model computes.")
+    click.echo("Next: `tezi publish`.")
+
+
+def _show(model: ModelFolder) -> None:
+    console = Console()
+    about = model.about
+    console.print(_parts(about))
+    console.print(_scores(about))
+    if about.market == "demo":
+        console.print(f"[yellow]{about.limits[0]}[/yellow]")
+    click.echo(f"Model {about.model_id}. Its card: {model.path / CARD_TEXT_FILE}")
+    click.echo("Next: `tezi export`, then `tezi publish`.")
+
+
+def _parts(about: ModelCard) -> Table:
+    table = Table("part", "first day", "last day", "samples", "positive")
+    for name, part in about.parts.items():
+        table.add_row(
+            name,
+            str(part.first_day),
+            str(part.last_day),
+            f"{part.samples:,}",
+            f"{part.positives:,} ({part.positive_share:.1%})",
+        )
+    return table
+
+
+def _scores(about: ModelCard) -> Table:
+    table = Table(title=f"on the test part, threshold {about.threshold:g}", title_justify="left")
+    table.add_column("")
+    for name in predictors(about, "test"):
+        table.add_column(name, justify="right")
+    for name, values in score_rows(about, "test"):
+        table.add_row(name, *values)
+    return table

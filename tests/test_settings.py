@@ -1,0 +1,80 @@
+"""Settings: checked at the start, with messages that name the variable."""
+
+from pathlib import Path
+
+import pytest
+
+from preprocess.errors import SettingsError
+from preprocess.settings import (
+    PROJECT_ROOT,
+    Settings,
+    load_settings,
+    settings_table,
+    unknown_variables,
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"TEZI_{name.upper()}", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    settings = load_settings()
+    assert settings.home == PROJECT_ROOT / "data"
+    assert settings.database_path == PROJECT_ROOT / "data" / "market.db"
+    assert settings.http_url == "http://127.0.0.1:8080"
+    assert settings.triton_grpc_address == "127.0.0.1:8001"
+    assert (settings.triton_http_port, settings.triton_metrics_port) == (8000, 8002)
+
+
+def test_variables_and_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TEZI_HTTP_PORT=9090\nTEZI_LOG_LEVEL=error\n")
+    monkeypatch.setenv("TEZI_LOG_LEVEL", "debug")
+    monkeypatch.setenv("TEZI_DATABASE_URL", f"sqlite:///{tmp_path}/m.db")
+    settings = load_settings(data_dir=tmp_path)
+    assert (settings.http_port, settings.log_level) == (9090, "debug")
+    assert settings.database_path == tmp_path / "m.db"
+    assert settings.models_dir == tmp_path / "models"
+    assert settings.repository_dir == tmp_path / "model_repository"
+
+
+def test_the_environment_carries_them_all_to_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_settings(data_dir="elsewhere", http_port=9999, circuit_pct=7.5)
+    for name, value in first.environment().items():
+        monkeypatch.setenv(name, value)
+    second = load_settings()
+    assert second.home == first.home
+    assert second.model_dump(exclude={"data_dir"}) == first.model_dump(exclude={"data_dir"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"http_port": 0}, "TEZI_HTTP_PORT=0"),
+        ({"http_port": 8001}, "a port of its own"),
+        ({"keep_alive_s": 60}, "above 60"),
+        ({"database_url": "mysql://x"}, "sqlite:///"),
+        ({"log_level": "loud"}, "TEZI_LOG_LEVEL='loud'"),
+        ({"circuit_pct": 0}, "TEZI_CIRCUIT_PCT"),
+    ],
+)
+def test_wrong_settings_are_named(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(**changes)
+
+
+def test_misspelt_variables_are_found() -> None:
+    assert unknown_variables({"TEZI_PORT": "1", "TEZI_HTTP_PORT": "1", "HOME": "/"}) == [
+        "TEZI_PORT"
+    ]
+
+
+def test_an_address_for_everyone_is_reached_on_loopback() -> None:
+    assert load_settings(http_host="0.0.0.0").http_url == "http://127.0.0.1:8080"
+
+
+def test_the_documented_table_is_the_one_in_force() -> None:
+    assert settings_table() in (PROJECT_ROOT / "docs" / "settings.md").read_text("utf-8")
