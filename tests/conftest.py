@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.settings import PROJECT_ROOT
+from preprocess.settings import PROJECT_ROOT, Settings
 from preprocess.store.sqlite import SQLiteStore
+from tests.integration.stack import fresh_settings, tezi
+from tests.walk import commands_before
 
 MARKET_DATA = PROJECT_ROOT.parent / "shared" / "market-data"
 
@@ -17,6 +19,23 @@ def market_data() -> Path:
     if not MARKET_DATA.is_dir():
         pytest.skip("the real market data (../shared/market-data) is private and not here")
     return MARKET_DATA
+
+
+@pytest.fixture(scope="session")
+def real_market(market_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A data folder made by the documented commands up to `tezi publish`, on real data."""
+    settings = fresh_settings(tmp_path_factory.mktemp("real"))
+    for command in commands_before("up"):
+        tezi(settings, *command[1:])
+    return settings
+
+
+@pytest.fixture
+def real_store(real_market: Settings) -> Iterator[SQLiteStore]:
+    """The database of the real market, for reading."""
+    opened = SQLiteStore(real_market.database_path)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

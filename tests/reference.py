@@ -39,6 +39,7 @@ class ReferenceMarket:
         )
         late = pd.to_timedelta(results.quarter.map(lambda q: 60 if q == "Q4" else 45), unit="D")
         results["known"] = results.announce_date_proxy.fillna(results.period_end + late)
+        results = results.sort_values(["bse_code", "fiscal_year", "quarter"])
         actions = pd.read_csv(
             folder / "corporate_actions.csv.gz", dtype=text, parse_dates=["ex_date"]
         )
@@ -80,33 +81,37 @@ class ReferenceMarket:
         return self._tiers[month]
 
     def _cap(self, code: str, eve: pd.Timestamp) -> float:
-        frame, results = self.prices[code], self.results.get(code)
-        closes = frame.close.to_numpy()[frame.date.to_numpy() <= eve]
-        if results is None or not len(closes):
+        if code not in self.results:
             return math.nan
-        known = results[results.known.to_numpy() <= eve]
-        if known.empty:
+        days, closes = (self.prices[code][name].to_numpy() for name in ("date", "close"))
+        results = self.results[code]
+        known, pat, eps = (results[name].to_numpy() for name in ("known", "pat_cr", "eps_rs"))
+        row, newest = days <= eve, known <= eve
+        if not row.any() or not newest.any() or eps[newest][-1] == 0:
             return math.nan
-        newest = known.sort_values(["fiscal_year", "quarter"]).iloc[-1]
-        return float(closes[-1] * newest.pat_cr / newest.eps_rs) if newest.eps_rs else math.nan
+        return float(closes[row][-1] * pat[newest][-1] / eps[newest][-1])
 
     def labels(self, code: str) -> pd.DataFrame:
         """Announcement day, next trading day and label (5 %) of one stock."""
         found = []
         results = self.results.get(code)
+        prices = self.prices[code].sort_values("date")
+        days, closes = prices.date.to_numpy(), prices.close.to_numpy()
         for day in [] if results is None else sorted(results.announce_date_proxy.dropna().unique()):
-            frame = self.prices[code].sort_values("date")
-            after = frame[frame.date > day]
-            before = frame[frame.date <= day]
-            if after.empty or before.empty:
+            rows_before = int((days <= day).sum())
+            if rows_before in (0, len(days)):
                 continue
-            following = after.iloc[0].date
-            if (following - day).days > 10 or (day - before.iloc[-1].date).days > 10:
+            last, following = (pd.Timestamp(days[rows_before + step]) for step in (-1, 0))
+            if (following - day).days > 10 or (day - last).days > 10:
                 continue
-            closes = self.adjusted(code, following).close.to_numpy()[-2:]
-            change = round((closes[1] / closes[0] - 1.0) * 100.0, 9)
+            base = closes[rows_before - 1]
+            for action in self.actions.get(code, pd.DataFrame()).itertuples():
+                if last < action.ex_date <= following:
+                    base /= action.ratio
+            change = round((closes[rows_before] / base - 1.0) * 100.0, 9)
             found.append({"day": day, "following": following, "label": int(change >= 5.0)})
-        return pd.DataFrame(found, columns=["day", "following", "label"])
+        frame = pd.DataFrame(found, columns=["day", "following", "label"])
+        return frame.astype({"day": "datetime64[ns]", "following": "datetime64[ns]"})
 
 
 def ratio_of(subject: str) -> float:

@@ -1,0 +1,100 @@
+"""Files to import, built by hand."""
+
+import gzip
+import io
+import sqlite3
+import tarfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TypeVar
+
+from preprocess.imports.importer import Importer
+from preprocess.imports.refusal import Refusal
+from preprocess.imports.run import run_import
+from preprocess.imports.report import ImportReport
+from preprocess.imports.sources import find_sources, opened
+from preprocess.imports.table import CsvTable
+from preprocess.store.base import Store, Writer
+
+T = TypeVar("T")
+
+TODAY = date(2026, 8, 22)
+PRICE_HEADER = "bse_code,date,open,high,low,close,volume"
+BHAVCOPY_HEADER = (
+    "SC_CODE,SC_NAME,SC_GROUP,SC_TYPE,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,NO_TRADES,NO_OF_SHRS,"
+    "NET_TURNOV,TDCLOINDI"
+)
+
+
+def text_file(path: Path, *lines: str) -> Path:
+    """A file of lines."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="")
+    return path
+
+
+def price_file(path: Path, *lines: str) -> Path:
+    """A file of prices with its header."""
+    return text_file(path, PRICE_HEADER, *lines)
+
+
+def many_prices(code: str, days: Sequence[date], close: float = 10.0) -> list[str]:
+    """One price row a day."""
+    return [f"{code},{day},{close},{close},{close},{close},100" for day in days]
+
+
+def gz_file(path: Path, data: bytes) -> Path:
+    """A gzip file of `data`."""
+    path.write_bytes(gzip.compress(data, mtime=0))
+    return path
+
+
+def zip_file(path: Path, members: Mapping[str, bytes]) -> Path:
+    """A zip archive."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def tar_file(path: Path, members: Mapping[str, bytes]) -> Path:
+    """A .tar.gz archive."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def read_all(importer: Importer[T], path: Path) -> list[T | Refusal | None]:
+    """What an importer makes of every row of a file, without a store."""
+    items: list[T | Refusal | None] = []
+    for source in find_sources([path]):
+        with opened(source) as file:
+            for member in file.members():
+                items += importer.read(CsvTable(member))
+    return items
+
+
+def bring_in(store: Store, importer: Importer[T], *paths: Path) -> ImportReport:
+    """An import with nothing derived from it."""
+    return run_import(store, importer, paths, derive=_derive_nothing)
+
+
+def _derive_nothing(writer: Writer) -> None:
+    pass
+
+
+def contents(database: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table of a database file."""
+    connection = sqlite3.connect(database)
+    try:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {
+            name: connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall()
+            for (name,) in tables.fetchall()
+        }
+    finally:
+        connection.close()
