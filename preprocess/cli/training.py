@@ -9,12 +9,9 @@ from rich.table import Table
 from preprocess.cli.progress import progress_bar
 from preprocess.models.card import Family, ModelCard
 from preprocess.models.folder import CARD_TEXT_FILE, ModelFolder, find_model, newest_model
-from preprocess.models.fp32 import export_fp32
 from preprocess.settings import load_settings
 from preprocess.store import open_store
-from preprocess.training.learner import Parameters
 from preprocess.training.markdown import predictors, score_rows
-from preprocess.training.run import train
 
 
 @click.command("train")
@@ -57,6 +54,10 @@ def train_command(
     tezi train --family lightgbm --seed 7
     tezi train --trees 2000
     """
+    # The libraries take seconds to import, which other commands should not wait for.
+    from preprocess.training.learner import Parameters  # noqa: PLC0415 - see above
+    from preprocess.training.run import train  # noqa: PLC0415 - see above
+
     settings = load_settings()
     parameters = Parameters(family, trees, depth, seed, learning_rate)
     store = open_store(settings)
@@ -80,6 +81,8 @@ def export_command(model_id: str | None) -> None:
     tezi export
     tezi export --model 20260814T120000-xgboost-3f2a9c
     """
+    from preprocess.models.fp32 import export_fp32  # noqa: PLC0415 - slow to import
+
     models_dir = load_settings().models_dir
     model = find_model(models_dir, model_id) if model_id else newest_model(models_dir)
     path = export_fp32(model)

@@ -1,0 +1,1 @@
+"""A made-up market, so that everything can be tried without real data."""

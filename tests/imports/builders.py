@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from preprocess.imports.importer import Importer
 from preprocess.imports.refusal import Refusal
-from preprocess.imports.run import run_import
 from preprocess.imports.report import ImportReport
+from preprocess.imports.run import run_import
 from preprocess.imports.sources import find_sources, opened
 from preprocess.imports.table import CsvTable
 from preprocess.store.base import Store, Writer

@@ -45,7 +45,7 @@ def test_an_iso_day_up_to_today_is_taken() -> None:
         "2024-01-02 00:00:00",
         "2024-01-02T00:00:00",
         "0024-01-02",
-        "２０２４-01-02",
+        "\uff12\uff10\uff12\uff14-01-02",
     ],
 )
 def test_other_days_are_refused(text: str) -> None:

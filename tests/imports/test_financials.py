@@ -12,7 +12,7 @@ from preprocess.calendar import FiscalQuarter
 from preprocess.errors import ImportRefusedError
 from preprocess.imports.financials import FinancialsImporter
 from preprocess.imports.refusal import Refusal, Rule
-from preprocess.market import QuarterResult
+from preprocess.market import QuarterResult, Stock
 from preprocess.store.sqlite import SQLiteStore
 from tests.imports.builders import TODAY, bring_in, read_all, text_file
 
@@ -116,12 +116,12 @@ def test_a_wrong_header_is_refused_whole(tmp_path: Path, header: str, lacking: s
 @pytest.mark.market_data
 def test_real_results_go_in_from_both_sources(store: SQLiteStore, market_data: Path) -> None:
     first, second = market_data / "financials.csv.gz", market_data / "financials_yahoo.csv.gz"
+    with store.transaction() as writer:
+        writer.put_stocks([Stock("500002")])
     report = bring_in(store, FinancialsImporter(TODAY), first)
     assert (report.rows, report.tally.added, report.refused) == (9_792, 9_792, 0)
     with gzip.open(first, "rt", encoding="utf-8") as lines:
         rows = [row for row in csv.DictReader(lines) if row["bse_code"] == "500002"]
-    with store.transaction() as writer:
-        writer.put_stocks([])
     stored = _results(store, "500002")
     assert len(stored) == len(rows)
     for row in rows:
@@ -143,8 +143,6 @@ def test_real_results_go_in_from_both_sources(store: SQLiteStore, market_data: P
 
 
 def _results(store: SQLiteStore, code: str) -> dict[FiscalQuarter, QuarterResult]:
-    with store.transaction() as writer:
-        writer.put_prices([])
     history = store.history(code)
     assert history is not None
     return {result.quarter: result for result in history.results}

@@ -24,7 +24,7 @@ def _refused(data: bytes) -> list[tuple[int, Rule]]:
 
 
 def test_rows_are_split_unquoted_and_trimmed() -> None:
-    assert _rows(b'a,b\n1,2\r\n "x, ""y""" ,\t3\n,\n') == [["1", "2"], ['x, "y"', "3"], ["", ""]]
+    assert _rows(b'a,b\n1,2\r\n "x, ""y""",\t3\n,\n') == [["1", "2"], ['x, "y"', "3"], ["", ""]]
 
 
 def test_the_last_line_needs_no_end_and_blank_lines_are_no_rows() -> None:

@@ -1,0 +1,154 @@
+"""The demo market as a whole, and its way into an empty store.
+
+Everything in it is made up: companies, prices, results, and the pattern by which shares jump after
+results (see preprocess.demo.signal). It is for trying Tezi out and is never to be taken for real,
+which is why every name in it begins with "Demo".
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from preprocess.calendar import day_number
+from preprocess.demo.calendar import trading_days as trading_days_until
+from preprocess.demo.companies import INDUSTRIES, MOST_COMPANIES, Companies, draw_companies
+from preprocess.demo.noise import draw_noise
+from preprocess.demo.prices import Played, play
+from preprocess.demo.regimes import draw_factors
+from preprocess.demo.results import Filings, draw_filings
+from preprocess.errors import StoreError
+from preprocess.market import Bar, CorporateAction, Span, Stock
+from preprocess.store import Store, Writer
+
+SEED = 20260814
+STOCKS = 500
+TRADING_DAYS = 500
+FEWEST_TRADING_DAYS = 60  # gaps, listings and splits need room
+
+STOCKS_A_WRITE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DemoMarket:
+    """A market that exists in memory only; companies are numbered from 0."""
+
+    days: tuple[date, ...]
+    companies: Companies
+    filings: Filings
+    played: Played
+
+    def __len__(self) -> int:
+        return len(self.companies)
+
+    def stock(self, company: int) -> Stock:
+        """The listing of one company."""
+        return self.companies.stock(company)
+
+    def bars(self, company: int) -> list[Bar]:
+        """The daily bars of one company, ascending, as traded."""
+        rows = np.flatnonzero(self.companies.rows[company])
+        code, played = self.stock(company).bse_code, self.played
+        close = played.close[company, rows].tolist()
+        columns = zip(
+            rows.tolist(),
+            played.open[company, rows].tolist(),
+            played.high[company, rows].tolist(),
+            played.low[company, rows].tolist(),
+            close,
+            played.volume[company, rows].tolist(),
+            [None, *close[:-1]],
+            strict=True,
+        )
+        return [Bar(code, self.days[row], *figures) for row, *figures in columns]
+
+    def actions(self, company: int) -> list[CorporateAction]:
+        """The splits and bonuses of one company, ascending by ex-date."""
+        return [
+            CorporateAction(self.days[event.place], event.kind, event.ratio, event.subject)
+            for event in self.companies.events[company]
+        ]
+
+
+def draw_market(
+    *,
+    last_day: date,
+    seed: int = SEED,
+    stocks: int = STOCKS,
+    trading_days: int = TRADING_DAYS,
+) -> DemoMarket:
+    """Make a market whose last trading day is the newest on or before `last_day`.
+
+    The same arguments give the same market, bit for bit.
+
+    Raises:
+        ValueError: `stocks` or `trading_days` is out of range.
+    """
+    if not 1 <= stocks <= MOST_COMPANIES:
+        raise ValueError(f"A demo market has 1 to {MOST_COMPANIES} stocks, not {stocks}.")
+    if trading_days < FEWEST_TRADING_DAYS:
+        raise ValueError(
+            f"A demo market lasts at least {FEWEST_TRADING_DAYS} trading days, not {trading_days}."
+        )
+    days = trading_days_until(last_day, trading_days)
+    numbers = np.array([day_number(day) for day in days], dtype=np.int32)
+    # A stream each: a change to one part leaves the chance of the others as it was.
+    streams = [np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(4)]
+    companies = draw_companies(streams[0], stocks, trading_days)
+    filings = draw_filings(streams[1], companies, days)
+    factors = draw_factors(streams[2], len(INDUSTRIES), trading_days)
+    noise = draw_noise(streams[3], stocks, trading_days, len(filings.quarters))
+    played = play(companies, filings, factors, noise, numbers)
+    return DemoMarket(tuple(days), companies, filings, played)
+
+
+def build_demo_market(
+    store: Store,
+    *,
+    last_day: date,
+    derive: Callable[[Writer], None],
+    seed: int = SEED,
+    stocks: int = STOCKS,
+    trading_days: int = TRADING_DAYS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Span:
+    """Fill an empty store with a demo market, in one transaction; return what it holds then.
+
+    `derive` is called once at the end, inside the transaction, to compute what follows from the
+    data. `progress` is told (stocks written, stocks in all).
+
+    Raises:
+        StoreError: the store holds data already, or cannot be written. It is left as it was.
+        ValueError: `stocks` or `trading_days` is out of range.
+    """
+    with store.transaction() as writer:
+        _require_empty(writer)
+        market = draw_market(last_day=last_day, seed=seed, stocks=stocks, trading_days=trading_days)
+        for start in range(0, stocks, STOCKS_A_WRITE):
+            companies = range(start, min(start + STOCKS_A_WRITE, stocks))
+            _write(writer, market, companies)
+            if progress is not None:
+                progress(companies.stop, stocks)
+        derive(writer)
+        return writer.span()
+
+
+def _require_empty(writer: Writer) -> None:
+    counts = writer.span().counts
+    if any(counts.values()):
+        raise StoreError(
+            f"The database holds data already ({counts.get('stocks', 0)} stocks), and made-up "
+            "data is never mixed into it. Name another database in TEZI_DATABASE_URL or another "
+            "folder in TEZI_DATA_DIR, or move the present database away first."
+        )
+
+
+def _write(writer: Writer, market: DemoMarket, companies: range) -> None:
+    coded = [(market.stock(company).bse_code, company) for company in companies]
+    writer.put_stocks([market.stock(company) for company in companies])
+    writer.put_prices([bar for company in companies for bar in market.bars(company)])
+    writer.put_actions([(code, action) for code, n in coded for action in market.actions(n)])
+    writer.put_results(
+        [(code, result) for code, n in coded for result in market.filings.results(n)]
+    )

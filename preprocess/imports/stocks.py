@@ -1,0 +1,66 @@
+"""The stock list: codes with their symbols, names, ISINs and industries."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from preprocess.errors import ImportRefusedError
+from preprocess.imports import cells
+from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
+from preprocess.imports.table import CsvTable
+from preprocess.market import Stock, Tally
+from preprocess.store import Writer
+
+# Fields of Stock, each with the names that sources have for it. The exchange's own ticker is
+# none of them: it is no NSE symbol (BSE's AMARAJABAT is ARE&M there).
+COLUMNS = {
+    "nse_symbol": ("nse_symbol",),
+    "company_name": ("company_name", "name"),
+    "isin": ("isin", "isin_2020"),
+    "industry": ("industry",),
+    "status": ("status",),
+}
+LISTED = "active"
+
+_ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class StockImporter:
+    """Files of stocks; an empty cell erases nothing."""
+
+    kind: str = "stocks"
+
+    def read(self, table: CsvTable) -> Iterator[Stock | Refusal | None]:
+        """Stocks of a file; the status is "" where none is given."""
+        code_place = table.places("bse_code")[0]
+        places = {field: table.place(names) for field, names in COLUMNS.items()}
+        given = {field: place for field, place in places.items() if place is not None}
+        if not given:
+            raise ImportRefusedError(
+                "there is no column beside bse_code that a stock list has: " + ", ".join(COLUMNS)
+            )
+        seen: set[str] = set()
+
+        def stock(row: list[str]) -> Stock:
+            code = cells.bse_code(row[code_place])
+            values = {field: row[place] or None for field, place in given.items()}
+            isin, status = values.get("isin"), values.pop("status", None)
+            if isin is not None and not _ISIN.fullmatch(isin):
+                raise RowRefusedError(Rule.ISIN, f"isin is {shown(isin)}")
+            if code in seen:
+                raise RowRefusedError(Rule.DUPLICATE, f"{code}; the first row stays")
+            seen.add(code)
+            return Stock(code, **values, status=(status or "").lower())
+
+        return table.parsed(stock)
+
+    def write(self, writer: Writer, values: Sequence[Stock]) -> Tally:
+        """Put stocks into the store; where no status is given, the known one stays."""
+        known = {stock.bse_code: stock.status for stock in writer.stocks()}
+        return writer.put_stocks(
+            [
+                replace(stock, status=stock.status or known.get(stock.bse_code, LISTED))
+                for stock in values
+            ]
+        )

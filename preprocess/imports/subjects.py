@@ -1,0 +1,63 @@
+"""Ratios of bonuses and splits from the text of an exchange's notice."""
+
+import re
+
+_SPLIT_WORDS = r"face\s+val\w*\s+split|sub-?\s?division|stock\s+split|share\s+split|consolidation"
+
+_OTHER_PAPER = r"(?:debentures?|ncds?|ncrps|(?:\S+\s+)?preference|warrants?|bonds?)\b"
+
+# "Bonus 1:1", "Bonus- 1 : 2", "Bonus Issue In The Ratio Of 2 : 5": new shares for those held.
+_BONUS = re.compile(
+    r"\bbonus(?:\s+(?:issue|shares?|equity|in|the|ratio|of))*[\s:\-]*"
+    rf"(\d+)\s*(?::|for)\s*(\d+)(?!\d)(?!\s*(?:of\s+)?{_OTHER_PAPER})",
+    re.IGNORECASE,
+)
+
+# A bonus of debentures, preference shares or the like changes no number of shares.
+_OTHER_BONUS = re.compile(rf"\bbonus\b[^/+]*\b{_OTHER_PAPER}", re.IGNORECASE)
+
+# "Split From Rs 10/- Per Share To Re 1/- Per Share", "Split Rs 10 To Rs 1": face values.
+_SPLIT = re.compile(
+    rf"\b(?:{_SPLIT_WORDS}|split)\b.*?"
+    r"\br[se]\.?\s*(\d+(?:\.\d+)?)\s*(?:/-)?\s*(?:per\s+(?:equity\s+)?share\s*)?"
+    r"to\s+r[se]\.?\s*(\d+(?:\.\d+)?)",
+    re.IGNORECASE,
+)
+
+_SPEAKS_OF_BONUS = re.compile(r"\bbonus\b", re.IGNORECASE)
+_SPEAKS_OF_SPLIT = re.compile(rf"\b(?:{_SPLIT_WORDS})\b", re.IGNORECASE)
+
+
+def bonus_ratio(subject: str) -> float | None:
+    """Shares after a bonus for each share before: a:b gives a new ones for every b held.
+
+    None when the subject speaks of no bonus of shares that can be read.
+    """
+    match = _BONUS.search(subject)
+    if match is None:
+        return None
+    new, held = int(match[1]), int(match[2])
+    return (new + held) / held if new and held else None
+
+
+def split_ratio(subject: str) -> float | None:
+    """Shares after a split for each share before: the old face value over the new one.
+
+    Below 1 for a consolidation. None when the subject speaks of no split that can be read.
+    """
+    match = _SPLIT.search(subject)
+    if match is None:
+        return None
+    old, new = float(match[1]), float(match[2])
+    return old / new if old and new and old != new else None
+
+
+def is_of_other_paper(subject: str) -> bool:
+    """Whether the bonus is one of debentures, preference shares or the like, not of shares."""
+    return _BONUS.search(subject) is None and _OTHER_BONUS.search(subject) is not None
+
+
+def speaks_of(kind: str, subject: str) -> bool:
+    """Whether the subject says that there is a `bonus` or a `split`, readable or not."""
+    pattern = _SPEAKS_OF_BONUS if kind == "bonus" else _SPEAKS_OF_SPLIT
+    return pattern.search(subject) is not None

@@ -1,0 +1,131 @@
+"""A CSV file as rows of cells, with true line numbers. One line is one row."""
+
+import csv
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from preprocess.errors import ImportRefusedError
+from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
+from preprocess.imports.sources import Member
+
+LONGEST_LINE = 65_536  # bytes
+
+T = TypeVar("T")
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class CsvTable:
+    """The rows of one file behind its header.
+
+    A row never goes on over the end of its line, so that a stray quote costs one row and not the
+    rest of the file.
+    """
+
+    def __init__(self, member: Member) -> None:
+        """Read the header.
+
+        Raises:
+            ImportRefusedError: there is none, or it is no line of text.
+        """
+        self.name = member.name
+        self.file_name = member.file_name
+        self._stream = member.stream
+        self._places = self._header()
+
+    def _header(self) -> dict[str, int]:
+        raw = self._stream.readline(LONGEST_LINE)
+        if not raw:
+            raise ImportRefusedError("it is empty")
+        try:
+            cells = self._cells(raw.removeprefix(_BYTE_ORDER_MARK))
+        except RowRefusedError as refused:
+            raise ImportRefusedError(
+                f"it is no CSV file: line 1 is no header, {refused.rule} ({refused.detail})"
+            ) from None
+        names = [cell.lower() for cell in cells or []]
+        twice = {name for name in names if name and names.count(name) > 1}
+        if twice:
+            raise ImportRefusedError(f"the header names {_listed(sorted(twice))} twice")
+        self._width = len(names)
+        return {name: place for place, name in enumerate(names)}
+
+    def places(self, *columns: str | tuple[str, ...]) -> list[int]:
+        """Places of needed columns; a tuple gives the names that a column goes by.
+
+        Raises:
+            ImportRefusedError: names the columns that are not there.
+        """
+        found = [self.place(column) for column in columns]
+        lacking = [
+            column if isinstance(column, str) else " or ".join(column)
+            for column, place in zip(columns, found, strict=True)
+            if place is None
+        ]
+        if lacking:
+            raise ImportRefusedError(
+                f"these columns are lacking: {', '.join(lacking)}; "
+                f"the header is {_listed(list(self._places))}"
+            )
+        return [place for place in found if place is not None]
+
+    def place(self, column: str | tuple[str, ...]) -> int | None:
+        """Place of the first of a column's names that the header has; None if it has none."""
+        names = (column,) if isinstance(column, str) else column
+        return next((self._places[name] for name in names if name in self._places), None)
+
+    def parsed(self, parse: Callable[[list[str]], T | None]) -> Iterator[T | Refusal | None]:
+        """What `parse` makes of each row: a value, or None for a row that is left out.
+
+        `parse` gets the cells, as many as the header has and without blanks around them, and
+        raises RowRefusedError for a row that breaks a rule. Blank lines are passed over.
+
+        Raises:
+            ImportRefusedError: the file turns out to be damaged.
+        """
+        line = 1
+        while raw := self._stream.readline(LONGEST_LINE):
+            line += 1
+            try:
+                cells = self._row(raw)
+                if cells is not None:
+                    yield parse(cells)
+            except RowRefusedError as refused:
+                yield Refusal(self.name, line, refused.rule, refused.detail)
+
+    def _row(self, raw: bytes) -> list[str] | None:
+        cells = self._cells(raw)
+        if cells is not None and len(cells) != self._width:
+            raise RowRefusedError(
+                Rule.COLUMN_COUNT, f"{len(cells)} cells, the header has {self._width}"
+            )
+        return cells
+
+    def _cells(self, raw: bytes) -> list[str] | None:
+        if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):
+            while (rest := self._stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+                pass
+            raise RowRefusedError(Rule.TOO_LONG, f"more than {LONGEST_LINE} bytes")
+        try:
+            line = raw.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise RowRefusedError(
+                Rule.ENCODING, f"byte 0x{raw[error.start]:02x} at place {error.start + 1}"
+            ) from None
+        if "\0" in line:
+            raise RowRefusedError(Rule.ENCODING, "a NUL byte: binary data, or UTF-16")
+        if not line or line.isspace():
+            return None
+        cells = line.split(",") if '"' not in line else _quoted(line)
+        return [cell.strip() for cell in cells] if " " in line or "\t" in line else cells
+
+
+def _quoted(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise RowRefusedError(Rule.QUOTES, str(error)) from None
+
+
+def _listed(names: list[str]) -> str:
+    return shown(",".join(names))

@@ -1,0 +1,138 @@
+"""Training from the store to a complete model folder."""
+
+import hashlib
+import pickle
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from preprocess.errors import TrainingError
+from preprocess.models.card import Market, ModelCard, PartName
+from preprocess.models.folder import (
+    CARD_FILE,
+    CARD_TEXT_FILE,
+    MODEL_FILES,
+    PICKLE_FILE,
+    PLOTS_FOLDER,
+    STAGING_FOLDER,
+    Holdout,
+    ModelFolder,
+    sha256,
+)
+from preprocess.models.native import Doubles
+from preprocess.repository.files import staged_folder
+from preprocess.settings import Settings
+from preprocess.store import Reader
+from preprocess.training.card import Origin, describe
+from preprocess.training.dataset import Dataset, Progress, build_dataset
+from preprocess.training.learner import Fitted, Parameters, fit
+from preprocess.training.markdown import render
+from preprocess.training.plots import draw_plots
+from preprocess.training.split import Split, require_both_classes, split_by_time
+from preprocess.training.threshold import choose_threshold
+
+# Stocks of the demo market carry an ISIN that begins so; no country has the code DE-MO.
+DEMO_ISIN = "DEMO"
+
+
+def train(
+    store: Reader,
+    settings: Settings,
+    parameters: Parameters,
+    *,
+    now: datetime,
+    progress: Progress = lambda _done, _total: None,
+) -> ModelFolder:
+    """Train a model on every labelled announcement in the store and write its folder.
+
+    `now` is the aware time that the model is dated by; `progress` is told of stocks done, and of
+    how many there are.
+
+    Raises:
+        TrainingError: the store holds too little to learn from and to judge by.
+    """
+    dataset = build_dataset(store, circuit_pct=settings.circuit_pct, progress=progress)
+    origin = Origin(
+        market=market_of(store, dataset),
+        circuit_pct=settings.circuit_pct,
+        sector_codes=store.sector_codes(),
+    )
+    return train_on(dataset, settings.models_dir, parameters, origin=origin, now=now)
+
+
+def train_on(
+    dataset: Dataset, models_dir: Path, parameters: Parameters, *, origin: Origin, now: datetime
+) -> ModelFolder:
+    """The same from a data set. The folder is there complete, or not at all.
+
+    Raises:
+        TrainingError: there are too few samples, or too few of one class.
+    """
+    split = split_by_time(dataset)
+    require_both_classes(split)
+    fitted = fit(parameters, split.train.x, split.train.y)
+    probabilities: dict[PartName, Doubles] = {
+        "validation": fitted.native.probabilities(split.validation.x),
+        "test": fitted.native.probabilities(split.test.x),
+    }
+    threshold = choose_threshold(probabilities["validation"], split.validation.y)
+
+    def card(model_id: str, hashes: dict[str, str]) -> ModelCard:
+        return describe(
+            fitted,
+            split,
+            probabilities,
+            parameters=parameters,
+            threshold=threshold,
+            origin=origin,
+            trained_at=now.astimezone(UTC),
+            model_id=model_id,
+            hashes=hashes | {"data set": dataset.sha256()},
+        )
+
+    content = fitted.native.to_bytes()
+    model_id = _model_id(parameters, content, now)
+    try:
+        with staged_folder(models_dir / model_id, staging=models_dir / STAGING_FOLDER) as folder:
+            files = _write_model(folder, MODEL_FILES[parameters.family], content, fitted, split)
+            about = card(model_id, {file.name: sha256(file) for file in files})
+            (folder / CARD_FILE).write_bytes(about.to_json())
+            (folder / CARD_TEXT_FILE).write_text(render(about), encoding="utf-8")
+            draw_plots(about, split.test.y, probabilities["test"], folder / PLOTS_FOLDER)
+    except FileExistsError:
+        raise TrainingError(
+            f"The model {model_id} was trained a moment ago; the same data and parameters give "
+            "the same model."
+        ) from None
+    return ModelFolder(models_dir / model_id, about)
+
+
+def market_of(store: Reader, dataset: Dataset) -> Market:
+    """ "demo" if any sample is of a made-up stock, else "real"."""
+    made_up = [
+        stock.bse_code for stock in store.stocks() if (stock.isin or "").startswith(DEMO_ISIN)
+    ]
+    return "demo" if np.isin(dataset.bse_codes, made_up).any() else "real"
+
+
+def _model_id(parameters: Parameters, content: bytes, now: datetime) -> str:
+    digest = hashlib.sha256(content).hexdigest()
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{parameters.family}-{digest[:6]}"
+
+
+def _write_model(
+    folder: Path, name: str, content: bytes, fitted: Fitted, split: Split
+) -> list[Path]:
+    model, pickled = folder / name, folder / PICKLE_FILE
+    model.write_bytes(content)
+    pickled.write_bytes(pickle.dumps(fitted.estimator))
+    validation, test = split.validation, split.test
+    holdout = Holdout(
+        x=np.concatenate([validation.x, test.x]),
+        y=np.concatenate([validation.y, test.y]),
+        codes=np.concatenate([validation.bse_codes, test.bse_codes]),
+        days=np.concatenate([validation.days, test.days]),
+        is_test=np.repeat([False, True], [len(validation), len(test)]),
+    ).save(folder)
+    return [model, pickled, holdout]
