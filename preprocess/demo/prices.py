@@ -112,8 +112,8 @@ class _Game:
         played = self.played
         played.open[:, day] = opening / 100.0
         played.close[:, day] = close / 100.0
-        played.high[:, day] = np.clip(high, top, upper) / 100.0
-        played.low[:, day] = np.clip(low, lower, bottom) / 100.0
+        played.high[:, day] = np.minimum(high, upper) / 100.0
+        played.low[:, day] = np.maximum(low, lower) / 100.0
         played.volume[:, day] = np.where(quiet < UNTRADED, 0, self._volumes(day, moves, live))
         self.previous = np.where(live, played.close[:, day], reference)
         self.verdict[live] = np.nan

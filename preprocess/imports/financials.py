@@ -58,7 +58,7 @@ class FinancialsImporter:
                 raise RowRefusedError(Rule.DUPLICATE, f"{code} {quarter}; the first row stays")
             seen.add(key)
             figures = (value.revenue_cr, value.pat_cr, value.operating_profit_cr, value.eps)
-            if all(map(math.isnan, figures)):
+            if value.announced_on is None and all(map(math.isnan, figures)):
                 return None
             return code, value
 

@@ -22,6 +22,9 @@ class Importer(Protocol[T]):
     def read(self, table: CsvTable) -> Iterator[T | Refusal | None]:
         """Each row as a value, a refusal, or None when it is left out on purpose.
 
+        Whether the file is of this kind is settled before this returns: later, only damage of
+        the file on disk can refuse it.
+
         Raises:
             ImportRefusedError: the file is not of this kind, or is damaged.
         """

@@ -79,20 +79,15 @@ def _take_member(
     advance: Callable[[], None],
 ) -> None:
     try:
-        with writer.savepoint():
-            report.merge(_take_rows(writer, importer, member, advance))
+        items = importer.read(CsvTable(member))
     except DamagedFileError:
-        raise  # costs the whole archive: what is in it cannot be trusted
+        raise  # costs the whole archive: what else is in it cannot be trusted
     except ImportRefusedError as refused:
         report.refuse_file(member.name, str(refused))
-
-
-def _take_rows(
-    writer: Writer, importer: Importer[T], member: Member, advance: Callable[[], None]
-) -> ImportReport:
-    report = ImportReport(importer.kind, files=1)
+        return
+    report.files += 1
     chunk: list[T] = []
-    for item in importer.read(CsvTable(member)):
+    for item in items:
         report.rows += 1
         if item is None:
             report.left_out += 1
@@ -106,4 +101,3 @@ def _take_rows(
             advance()
     report.tally += importer.write(writer, chunk)
     advance()
-    return report

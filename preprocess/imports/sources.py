@@ -134,8 +134,7 @@ class OpenSource:
                 with stream:
                     yield entry.name, _guarded(stream)
         # The checksum stands behind the last block, where tarfile does not look.
-        while unpacked.read(_BUFFER_BYTES):
-            pass
+        unpacked.read()
 
     def _unpacked(self, name: str, stream: BinaryIO) -> BinaryIO:
         if name.lower().endswith(".gz"):

@@ -9,7 +9,7 @@ from preprocess.calendar import day_number
 from preprocess.demo.companies import INDUSTRIES
 from preprocess.demo.market import DemoMarket
 from preprocess.demo.noise import draw_noise
-from preprocess.demo.prices import play
+from preprocess.demo.prices import Played, play
 from preprocess.demo.regimes import draw_factors
 from preprocess.market import Floats
 
@@ -128,6 +128,33 @@ def test_stocks_move_with_the_market_and_their_industry(full: DemoMarket) -> Non
     np.fill_diagonal(same, val=False)
     assert beyond[same].mean() > beyond[~same & ~np.eye(len(industry), dtype=bool)].mean() + 0.03
     assert 0.012 < returns.std() < 0.03
+
+
+def test_volume_runs_up_to_results_in_the_five_days_before(small: DemoMarket) -> None:
+    companies, filings = small.companies, small.filings
+    days = np.array([day_number(day) for day in small.days], dtype=np.int32)
+    count, length = companies.rows.shape
+    factors = draw_factors(np.random.default_rng(1), len(INDUSTRIES), length)
+    noise = draw_noise(np.random.default_rng(2), count, length, len(filings.quarters))
+    heard = np.searchsorted(days, filings.announced, side="right") - 1
+    plain = play(companies, filings, factors, noise, days)
+
+    def with_attention(first: int, last: int) -> Played:
+        chosen = (heard >= first) & (heard <= last)
+        attention = np.where(chosen, noise.attention + 2.0, noise.attention)
+        return play(companies, filings, factors, replace(noise, attention=attention), days)
+
+    busier = with_attention(100, length)
+    place = [np.flatnonzero(of >= 100)[0] for of in heard]
+    for company, day in enumerate(heard[np.arange(count), place].tolist()):
+        before, after = plain.volume[company], busier.volume[company]
+        assert np.array_equal(before[: day - 4], after[: day - 4])
+        if not companies.thin[company]:
+            assert (after[day - 4 : day + 1] > before[day - 4 : day + 1]).all()
+    # Results in the market's first days have no days before them to run up in.
+    early = with_attention(0, 3)
+    assert not np.array_equal(early.volume[:, :4], plain.volume[:, :4])
+    assert np.array_equal(early.volume[:, -4:], plain.volume[:, -4:])
 
 
 def test_no_day_depends_on_a_later_one(small: DemoMarket) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from preprocess.calendar import FiscalQuarter, day_number
-from preprocess.demo.market import DemoMarket
+from preprocess.demo.market import DemoMarket, draw_market
 from preprocess.market import QuarterResult
+from tests.demo.conftest import LAST_DAY
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,8 @@ def test_suspended_companies_file_no_more(full: DemoMarket) -> None:
 
 
 def test_quarters_reach_far_enough_back_for_growth(small: DemoMarket, full: DemoMarket) -> None:
-    for market in (small, full):
+    shortest = draw_market(last_day=LAST_DAY, stocks=20, trading_days=60)
+    for market in (shortest, small, full):
         quarters = market.filings.quarters
         assert quarters[-1] == FiscalQuarter(2027, 1)
         assert all(b == a.shifted(1) for a, b in pairwise(quarters))

@@ -21,6 +21,7 @@ ABB = (
     "500002,ABB LTD.    ,A ,Q,1299.30,1313.65,1282.25,1285.30,1286.90,1289.75,1002,7683,9938167.00,"
 )
 BOND = "800106,GSEC 2016   ,G ,B,100,100,100,100,100,100,1,10,1000.00,"
+DEBT = "935016,FRATNG 2016 ,F ,D,100,100,100,100,100,100,1,10,1000.00,"
 NEW = "538926,NAPL        ,DT,Q,12.50,13.12,12.50,13.12,13.12,0.00,6,250,3218.00,"
 CLOSED_HIGH = "536672,VCU DATA    ,M ,Q,27.50,27.50,27.50,28.10,27.50,28.10,1,2000,55000.00,"
 NO_OPEN = "511736,USHDEV INTNL,B ,Q,0.00,312.00,312.00,312.00,312.00,312.00,2,165000,51480000.00,"
@@ -31,10 +32,11 @@ def _file(path: Path, *rows: str) -> Path:
 
 
 def test_equities_become_bars_of_the_day_in_the_name(tmp_path: Path) -> None:
-    path = _file(tmp_path / "EQ050115.CSV", ABB, BOND, NEW)
+    path = _file(tmp_path / "EQ050115.CSV", ABB, BOND, DEBT, NEW)
     day = date(2015, 1, 5)
     assert read_all(BhavcopyImporter(TODAY), path) == [
         (Bar("500002", day, 1299.3, 1313.65, 1282.25, 1285.3, 7683, 1289.75), "ABB LTD."),
+        None,
         None,
         (Bar("538926", day, 12.5, 13.12, 12.5, 13.12, 250, None), "NAPL"),
     ]

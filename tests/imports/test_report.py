@@ -54,6 +54,7 @@ def test_what_is_shown() -> None:
     report = _refusals(KEPT + 5)
     report.tally = Tally(1_234, 56, 7)
     report.refuse_file("b.csv", "it is empty")
+    assert len(report.first_refused) == KEPT
     text = _shown(report)
     assert "1,234" in text
     assert "1,005 refused: no positive price\n" in text

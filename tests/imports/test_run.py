@@ -31,6 +31,7 @@ from tests.imports.builders import (
     price_file,
     tar_file,
     text_file,
+    zip_file,
 )
 
 PRICES = PriceImporter(TODAY)
@@ -132,14 +133,29 @@ def test_a_refused_file_undoes_only_itself(
     assert {change.bse_code for change in store.changes_since(0)} == {"500001", "500003"}
 
 
-def test_a_damaged_archive_is_refused_with_all_its_members(
+def _table(code: str, days: list[date]) -> bytes:
+    return "\n".join([PRICE_HEADER, *many_prices(code, days), ""]).encode()
+
+
+def test_an_archive_cut_short_is_refused_with_all_its_members(
     tmp_path: Path, store: SQLiteStore
 ) -> None:
-    def data(code: str) -> bytes:
-        return "\n".join([PRICE_HEADER, *many_prices(code, DAYS), ""]).encode()
-
-    path = tar_file(tmp_path / "a.tar.gz", {"1.csv": data("500001"), "x.csv": b"", "2.csv": b"a"})
+    days = [date(1990, 1, 1) + timedelta(days=n) for n in range(9_000)]
+    members = {f"{code}.csv": _table(code, days) for code in ("500001", "500002")}
+    path = tar_file(tmp_path / "a.tar.gz", {"x.csv": b"", **members})
     path.write_bytes(path.read_bytes()[:-4])
+    report = bring_in(store, PRICES, path)
+    assert [refused.file for refused in report.first_refused_files] == [str(path)]
+    assert (report.files, report.rows, store.bse_codes()) == (0, 0, [])
+
+
+def test_an_archive_with_a_damaged_member_is_refused_with_all_its_members(
+    tmp_path: Path, store: SQLiteStore
+) -> None:
+    path = zip_file(tmp_path / "a.zip", {"1.csv": _table("500001", DAYS), "2.csv": b"nonsense"})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"2.csv") + len("2.csv")] ^= 0xFF
+    path.write_bytes(data)
     report = bring_in(store, PRICES, path)
     assert [refused.file for refused in report.first_refused_files] == [str(path)]
     assert (report.files, report.rows, store.bse_codes()) == (0, 0, [])

@@ -108,6 +108,25 @@ def test_a_file_cut_short_is_damaged(tmp_path: Path, name: str, keep: float) -> 
         _read(path)
 
 
+def test_a_missing_checksum_is_noticed(tmp_path: Path) -> None:
+    # The archive ends where a buffer ends, so that nothing but the checksum is left to read.
+    rows = b"x\n" * ((5 * 262_144 - 512 - 1_024) // 2)
+    path = tar_file(tmp_path / "a.tar.gz", {"a.csv": rows})
+    assert len(gzip.decompress(path.read_bytes())) == 5 * 262_144
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(DamagedFileError):
+        _read(path)
+
+
+def test_bytes_that_were_never_compressed_are_noticed(tmp_path: Path) -> None:
+    path = gz_file(tmp_path / "a.csv.gz", _ROWS)
+    data = bytearray(path.read_bytes())
+    data[10] = 0xFF  # no such type of block
+    path.write_bytes(data)
+    with pytest.raises(DamagedFileError, match="invalid block type"):
+        _read(path)
+
+
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.tar.gz", "a.zip"])
 def test_altered_bytes_are_noticed(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

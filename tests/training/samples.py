@@ -8,6 +8,7 @@ from preprocess.calendar import FiscalQuarter, day_number
 from preprocess.derive import refresh_derived
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.market import Bar, QuarterResult, Stock
+from preprocess.models.native import Float32s
 from preprocess.store import Store
 from preprocess.training.card import Origin
 from preprocess.training.dataset import Dataset
@@ -17,7 +18,7 @@ NOW = datetime(2026, 8, 14, 12, 30, 15, tzinfo=UTC)
 ORIGIN = Origin(market="real", circuit_pct=5.0, sector_codes={"Steel": 0, "Tea": 1})
 
 
-def features(count: int, random: np.random.Generator) -> np.ndarray:
+def features(count: int, random: np.random.Generator) -> Float32s:
     """Columns of every kind: gaps and none, flags, codes, mostly zero, tiny, huge."""
     x = random.normal(size=(count, FEATURE_COUNT)).astype(np.float32)
     x[:, 0:6] = np.round(x[:, 0:6], 1)

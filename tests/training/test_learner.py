@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from preprocess.errors import TrainingError
@@ -56,7 +57,8 @@ def test_it_finds_a_signal_on_samples_it_has_not_seen(family: Family) -> None:
 def test_the_pickled_estimator_is_the_model_that_is_served(family: Family) -> None:
     samples = dataset(600)
     fitted = fit(Parameters(family, trees=30), samples.x, samples.y)
-    answers = fitted.estimator.predict_proba(samples.x)[:, 1]
+    estimator: Any = fitted.estimator
+    answers = estimator.predict_proba(samples.x)[:, 1]
     assert np.array_equal(answers, fitted.native.probabilities(samples.x))
 
 
@@ -68,7 +70,7 @@ def test_more_trees_take_smaller_steps_unless_told() -> None:
 
 
 @pytest.mark.parametrize("labels", [np.zeros(30), np.ones(30), np.zeros(0)])
-def test_one_class_is_refused(labels: np.ndarray) -> None:
+def test_one_class_is_refused(labels: NDArray[np.float64]) -> None:
     samples = dataset(30)
-    with pytest.raises(TrainingError, match="the same label.*TEZI_CIRCUIT_PCT"):
+    with pytest.raises(TrainingError, match=r"the same label.*TEZI_CIRCUIT_PCT"):
         fit(Parameters(), samples.x[: len(labels)], labels.astype(np.int8))

@@ -1,0 +1,55 @@
+"""What the core needs from outside: something that predicts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol, get_args
+
+from preprocess.features.row import Status
+
+Variant = Literal["fp32", "int8", "gpu"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+DEFAULT_VARIANT: Variant = "fp32"
+
+Clock = Callable[[], datetime]
+"""The time as an aware datetime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One stock as of one day: six digits, an ISO date, and the model variant that is to answer."""
+
+    bse_code: str
+    prediction_date: str
+    variant: Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was predicted. Only `status` and `model_version` mean anything unless it is OK.
+
+    `features` are the 25 of the manifest as float32 widened to float, NaN where missing.
+    `model_version` is the version that computed this probability.
+    """
+
+    status: Status
+    as_of: str | None
+    probability: float
+    model_version: int
+    features: tuple[float, ...]
+
+
+class Predictor(Protocol):
+    """Answers asks. A decorator of the same shape may stand round another one."""
+
+    async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
+        """One answer for each ask, in their order. All asks of one call are of one variant.
+
+        Raises:
+            PredictorError: there is no answer to any of them; its subclass says why.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; nothing is asked afterwards."""
+        ...

@@ -1,0 +1,132 @@
+"""Whether a variant really answers: a golden row goes through the whole ensemble, again and again.
+
+A port that is open, or a server that calls itself ready, proves nothing: both stay so while every
+inference fails.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import structlog
+
+from gateway.errors import DeadlineExceededError, PredictorError, PredictorOverloadedError
+from gateway.ports import Ask, Clock, Predictor, Variant
+from gateway.versions import VersionBook
+from preprocess.features.row import Status
+from preprocess.golden import disagreement
+
+_log = structlog.get_logger()
+
+TIMEOUT_S = 2.0
+
+
+class Finding(StrEnum):
+    """What the newest probe found, in words that a client may read."""
+
+    PENDING = "no answer has been asked for yet"
+    ABSENT = "no version is published"
+    RIGHT = "the golden row comes back right"
+    LATE = "the golden row comes back late"
+    FAILED = "the golden row does not come back"
+    NO_DATABASE = "the market database cannot be read"
+    WRONG = "the golden row comes back wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeState:
+    """The newest probe, and the version that gave the newest right answer."""
+
+    finding: Finding
+    checked_at: datetime | None = None
+    latency_ms: float | None = None
+    model_version: int | None = None
+
+
+class Probe:
+    """Asks one variant for its golden row. The predictor given must not wait in any queue."""
+
+    def __init__(
+        self,
+        variant: Variant,
+        *,
+        predictor: Predictor,
+        versions: VersionBook,
+        interval_s: float,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`interval_s` is the pause between two probes, by which answers grow stale."""
+        self.variant = variant
+        self.state = ProbeState(Finding.PENDING)
+        self._predictor = predictor
+        self._versions = versions
+        self._patience_s = 3 * interval_s + TIMEOUT_S
+        self._clock = clock
+        self._monotonic = monotonic
+        self._last_right: float | None = None
+
+    @property
+    def passing(self) -> bool:
+        """Whether the variant answers rightly now.
+
+        One late answer may be load: what counts then is the age of the last right one. An error
+        or a wrong answer counts at once.
+        """
+        if self.state.finding not in (Finding.RIGHT, Finding.LATE) or self._last_right is None:
+            return False
+        return self._monotonic() - self._last_right < self._patience_s
+
+    async def __call__(self) -> None:
+        """Probe once."""
+        began = self._monotonic()
+        finding, version, reason = await self._find()
+        ended = self._monotonic()
+        if finding is Finding.RIGHT:
+            self._last_right = ended
+        if finding is not self.state.finding:
+            self._report(finding, reason)
+        self.state = ProbeState(
+            finding=finding,
+            checked_at=self._clock(),
+            latency_ms=(ended - began) * 1e3 if finding is Finding.RIGHT else None,
+            model_version=version or self.state.model_version,
+        )
+
+    def _report(self, finding: Finding, reason: str) -> None:
+        expected = finding in (Finding.RIGHT, Finding.ABSENT)
+        log = _log.info if expected else _log.warning
+        log(finding.value, variant=self.variant, reason=reason)
+
+    async def _find(self) -> tuple[Finding, int | None, str]:
+        published = self._versions.published(self.variant)
+        if not published:
+            return Finding.ABSENT, None, ""
+        golden = published[-1].golden
+        ask = Ask(golden.bse_code, golden.prediction_date, self.variant)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                [answer] = await self._predictor.predict([ask], TIMEOUT_S)
+                version = await self._versions.look_up(self.variant, answer.model_version)
+        except (TimeoutError, DeadlineExceededError, PredictorOverloadedError) as error:
+            return Finding.LATE, None, str(error)
+        except PredictorError as error:
+            return Finding.FAILED, None, str(error)
+        if answer.status is Status.STORE_UNAVAILABLE:
+            return Finding.NO_DATABASE, None, answer.status
+        if answer.status is not Status.OK:
+            return Finding.WRONG, None, f"status {answer.status}"
+        if version is None:
+            return Finding.WRONG, None, f"version {answer.model_version} is not published"
+        difference = disagreement(
+            version.golden.features,
+            version.golden.probability,
+            answer.features,
+            answer.probability,
+        )
+        if difference:
+            return Finding.WRONG, None, difference
+        return Finding.RIGHT, version.model_version, ""

@@ -1,0 +1,145 @@
+"""The comparison finds every kind of difference, and only those."""
+
+import json
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from preprocess.models.folder import ModelFolder
+from preprocess.models.fp32 import fp32_graph
+from preprocess.models.verification import Comparison, Verification, probes, verify
+from tests.models.graphs import tampered
+
+
+def kinds(graph: onnx.ModelProto, trained: ModelFolder) -> dict[str, bool]:
+    """Which kinds of row the graph passes on."""
+    verification = verify(
+        graph,
+        trained.native(),
+        holdout=trained.holdout().x,
+        threshold=trained.about.threshold,
+    )
+    return {item.rows: item.passed for item in verification.comparisons}
+
+
+@pytest.fixture
+def graph(trained: ModelFolder) -> onnx.ModelProto:
+    return fp32_graph(trained.native(), trained.about)
+
+
+def test_the_true_graph_passes_on_every_kind(graph: onnx.ModelProto, trained: ModelFolder) -> None:
+    assert list(kinds(graph, trained).values()) == [True] * 4
+
+
+def test_a_split_point_moved_by_one_step_is_found(
+    graph: onnx.ModelProto, trained: ModelFolder
+) -> None:
+    def nudge(item: Any) -> None:
+        values = np.array(item.floats, dtype=np.float32)
+        item.floats[:] = np.nextafter(values, np.float32(np.inf)).tolist()
+
+    found = kinds(tampered(graph, "nodes_values", nudge), trained)
+    assert not found["on a split point or beside it"]
+    assert not found["of split points and edge values"]
+
+
+def test_one_split_point_moved_by_one_step_is_found(
+    graph: onnx.ModelProto, trained: ModelFolder
+) -> None:
+    def nudge(item: Any) -> None:
+        item.floats[0] = float(np.nextafter(np.float32(item.floats[0]), np.float32(np.inf)))
+
+    found = kinds(tampered(graph, "nodes_values", nudge), trained)
+    assert not found["on a split point or beside it"]
+
+
+def test_nan_sent_the_other_way_is_found(graph: onnx.ModelProto, trained: ModelFolder) -> None:
+    def turn(item: Any) -> None:
+        item.ints[:] = [1 - flag for flag in item.ints]
+
+    found = kinds(tampered(graph, "nodes_missing_value_tracks_true", turn), trained)
+    assert not found["hold-out"]
+    assert not found["with features missing"]
+
+
+def test_a_leaf_changed_is_found(graph: onnx.ModelProto, trained: ModelFolder) -> None:
+    def shift(item: Any) -> None:
+        item.floats[:] = [weight + 1e-4 for weight in item.floats]
+
+    assert not any(kinds(tampered(graph, "class_weights", shift), trained).values())
+
+
+def test_a_number_for_a_row_without_features_is_found(
+    graph: onnx.ModelProto, trained: ModelFolder
+) -> None:
+    invented = onnx.ModelProto()
+    invented.CopyFrom(graph)
+    (unknown,) = (item for item in invented.graph.initializer if item.name == "unknown")
+    unknown.CopyFrom(numpy_helper.from_array(np.array([[0.1]], dtype=np.float32), "unknown"))
+    found = kinds(invented, trained)
+    assert not found["with features missing"]
+    assert found["hold-out"]
+
+
+def test_nan_where_there_is_an_answer_is_found(
+    graph: onnx.ModelProto, trained: ModelFolder
+) -> None:
+    def spoil(item: Any) -> None:
+        item.floats[:] = [np.nan] * len(item.floats)
+
+    assert not any(kinds(tampered(graph, "class_weights", spoil), trained).values())
+
+
+def test_labels_that_differ_are_counted_apart_from_the_threshold(trained: ModelFolder) -> None:
+    # Within the tolerance of every probability but one: only rows on the threshold may differ.
+    rows = trained.holdout().x
+    p = trained.native().probabilities(rows)
+    verification = verify(
+        fp32_graph(trained.native(), trained.about),
+        trained.native(),
+        holdout=rows,
+        threshold=float(p[0]),
+    )
+    assert verification.comparisons[0].labels_differ == 0
+
+
+def test_a_label_that_differs_refuses() -> None:
+    good = Comparison("a", 10, 1e-7, 0, 1e-6)
+    assert good.passed
+    assert not Comparison("b", 10, 1e-7, 1, 1e-6).passed
+    assert not Comparison("c", 10, 1.1e-6, 0, 1e-6).passed
+    verification = Verification((good, Comparison("b", 10, 1e-7, 1, 1e-6)))
+    assert not verification.passed
+    good_line, bad_line = verification.table().splitlines()[1:]
+    assert "refused" in bad_line
+    assert "refused" not in good_line
+    document = json.loads(verification.to_json())
+    assert document["passed"] is False
+    assert document["comparisons"][0]["largest_difference"] == 1e-7
+
+
+def test_probes_hold_every_split_point_and_both_neighbours() -> None:
+    points = [np.array([0.1, 2.5])] + [np.empty(0)] * 23 + [np.array([1e300])]
+    holdout = np.zeros((3, 25), dtype=np.float32)
+    holdout[1, 4] = np.nan
+    found = dict(probes(points, holdout))
+    on_points = found["on a split point or beside it"]
+    for point in np.array([0.1, 2.5], dtype=np.float32):
+        for value in (point, np.nextafter(point, np.float32(0)), np.nextafter(point, np.inf)):
+            assert value.astype(np.float32) in on_points[:, 0]
+    assert np.finfo(np.float32).max in on_points[:, 24]
+    missing = np.isnan(found["with features missing"]).sum(axis=1)
+    assert {0, 1, 24, 25} <= set(missing.tolist())
+    mixed = found["of split points and edge values"]
+    assert np.isinf(mixed).any()
+    assert np.isnan(mixed).any()
+    assert found["hold-out"] is holdout
+
+
+def test_probes_of_a_huge_forest_stay_bounded() -> None:
+    points = [np.linspace(0, 1, 2000)] * 25
+    found = dict(probes(points, np.zeros((3, 25), dtype=np.float32)))
+    assert len(found["on a split point or beside it"]) == 20_000
