@@ -10,7 +10,7 @@ UV := $(BIN)/uv
 export UV_SYSTEM_CERTS := 1
 LINTED := preprocess gateway backends model_repository tests
 
-.PHONY: help setup setup-dev run demo test lint format typecheck unit integration coverage bench openapi lock clean
+.PHONY: help setup setup-dev run demo test lint format typecheck unit integration coverage bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,12 +48,14 @@ integration: setup-dev ## the tests with a real Triton and a real gateway
 
 coverage: setup-dev ## every test, with branch coverage of preprocess/ and gateway/
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m tests.coverage_run
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --fail-under=90
 
-bench: setup-dev ## the serving benchmark against a running stack's own floor
+bench: setup-dev ## the serving benchmark, beside a naive service in the same run
 	@$(BIN)/tezi bench serve
 
-openapi: setup ## write docs/openapi.json anew
+docs: setup ## write docs/openapi.json anew
 	@$(BIN)/python -m gateway.openapi > docs/openapi.json
 
 lock: $(UV) ## pin every dependency anew, with hashes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-_log = structlog.get_logger()
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,13 @@ async def running(chores: Mapping[str, Chore]) -> AsyncIterator[None]:
 
 
 async def _repeat(name: str, chore: Chore) -> None:
+    failing = False
     while True:
         try:
             await chore.action()
+            failing = False
         except Exception:
-            _log.exception("a background task failed", task=name)
+            if not failing:  # once, not every second
+                log.exception("a background task fails", task=name)
+            failing = True
         await asyncio.sleep(chore.interval_s)

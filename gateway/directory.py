@@ -14,7 +14,7 @@ from preprocess.errors import StoreError
 from preprocess.market import Listing
 from preprocess.store import Store
 
-_log = structlog.get_logger()
+log = structlog.get_logger()
 
 POLL_S = 1.0
 
@@ -46,6 +46,7 @@ class StockDirectory:
         self._open_store = open_store
         self._clock = clock
         self._store: Store | None = None
+        self._reading: asyncio.Future[None] | None = None
         self._sequence: int | None = None
         self._entries: tuple[Entry, ...] = ()
         self._keys: tuple[tuple[str, str, str], ...] = ()
@@ -76,11 +77,12 @@ class StockDirectory:
         """Read the database if it has changed since it was last read."""
         began = self._clock()
         try:
-            await asyncio.to_thread(self._read)
+            self._reading = asyncio.ensure_future(asyncio.to_thread(self._read))
+            await asyncio.shield(self._reading)
         except StoreError as error:
             await self.close()
             if self.state.ok or self.state.checked_at is None:
-                _log.warning("the market database is away", error=str(error))
+                log.warning("the market database is away", error=str(error))
             self.state = DirectoryState(
                 ok=False,
                 detail=f"cannot be read; {len(self)} stocks are known from before",
@@ -89,7 +91,7 @@ class StockDirectory:
             )
             return
         if not self.state.ok:
-            _log.info("the market database is read", stocks=len(self))
+            log.info("the market database is read", stocks=len(self))
         done = self._clock()
         self.state = DirectoryState(
             ok=True,
@@ -100,6 +102,9 @@ class StockDirectory:
 
     async def close(self) -> None:
         """Let go of the database; what is in memory stays."""
+        if self._reading is not None:
+            # A refresh that was cancelled goes on in its thread, and may yet open the database.
+            await asyncio.wait([self._reading])
         store, self._store, self._sequence = self._store, None, None
         if store is not None:
             await asyncio.to_thread(store.close)

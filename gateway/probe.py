@@ -14,12 +14,13 @@ from enum import StrEnum
 import structlog
 
 from gateway.errors import DeadlineExceededError, PredictorError, PredictorOverloadedError
-from gateway.ports import Ask, Clock, Predictor, Variant
+from gateway.ports import Answer, Ask, Clock, Predictor, Variant
 from gateway.versions import VersionBook
 from preprocess.features.row import Status
 from preprocess.golden import disagreement
+from preprocess.repository.versions import ModelVersion
 
-_log = structlog.get_logger()
+log = structlog.get_logger()
 
 TIMEOUT_S = 2.0
 
@@ -44,6 +45,10 @@ class ProbeState:
     checked_at: datetime | None = None
     latency_ms: float | None = None
     model_version: int | None = None
+
+
+Found = tuple[Finding, int | None, str]
+"""The finding, the version that answered rightly, and a reason for the log."""
 
 
 class Probe:
@@ -98,10 +103,10 @@ class Probe:
 
     def _report(self, finding: Finding, reason: str) -> None:
         expected = finding in (Finding.RIGHT, Finding.ABSENT)
-        log = _log.info if expected else _log.warning
-        log(finding.value, variant=self.variant, reason=reason)
+        say = log.info if expected else log.warning
+        say(finding.value, variant=self.variant, reason=reason)
 
-    async def _find(self) -> tuple[Finding, int | None, str]:
+    async def _find(self) -> Found:
         published = self._versions.published(self.variant)
         if not published:
             return Finding.ABSENT, None, ""
@@ -115,18 +120,20 @@ class Probe:
             return Finding.LATE, None, str(error)
         except PredictorError as error:
             return Finding.FAILED, None, str(error)
-        if answer.status is Status.STORE_UNAVAILABLE:
-            return Finding.NO_DATABASE, None, answer.status
-        if answer.status is not Status.OK:
-            return Finding.WRONG, None, f"status {answer.status}"
-        if version is None:
-            return Finding.WRONG, None, f"version {answer.model_version} is not published"
-        difference = disagreement(
-            version.golden.features,
-            version.golden.probability,
-            answer.features,
-            answer.probability,
-        )
-        if difference:
-            return Finding.WRONG, None, difference
-        return Finding.RIGHT, version.model_version, ""
+        return _judged(answer, version)
+
+
+def _judged(answer: Answer, version: ModelVersion | None) -> Found:
+    if answer.status is Status.STORE_UNAVAILABLE:
+        return Finding.NO_DATABASE, None, answer.status
+    if answer.status is not Status.OK:
+        return Finding.WRONG, None, f"status {answer.status}"
+    if version is None:
+        return Finding.WRONG, None, f"version {answer.model_version} is not published"
+    golden = version.golden
+    difference = disagreement(
+        golden.features, golden.probability, answer.features, answer.probability
+    )
+    if difference:
+        return Finding.WRONG, None, difference
+    return Finding.RIGHT, version.model_version, ""

@@ -18,7 +18,7 @@ from preprocess.repository.versions import (
     version_numbers,
 )
 
-_log = structlog.get_logger()
+log = structlog.get_logger()
 
 REFRESH_S = 3.0
 _ASK_AGAIN_AFTER_S = 1.0
@@ -78,7 +78,7 @@ class VersionBook:
             version = self._versions.get(key)
             if version is None:
                 self._missed = {key: self._monotonic()}
-                _log.warning("an unknown model version answers", variant=variant, version=number)
+                log.warning("an unknown model version answers", variant=variant, version=number)
             else:
                 self._missed.pop(key, None)
                 self._answered[key] = version
@@ -130,7 +130,7 @@ def _numbers(repository: Path, variant: Variant) -> list[int]:
     try:
         return version_numbers(repository, variant)
     except OSError as error:
-        _log.warning("the model repository cannot be read", error=str(error))
+        log.warning("the model repository cannot be read", error=str(error))
         return []
 
 
@@ -139,5 +139,5 @@ def _readable(folder: Path) -> ModelVersion | None:
     try:
         return read_version(folder)
     except ModelError as error:
-        _log.warning("a model version cannot be read", folder=str(folder), error=str(error))
+        log.warning("a model version cannot be read", folder=str(folder), error=str(error))
         return None

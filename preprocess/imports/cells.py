@@ -3,6 +3,7 @@
 import math
 import re
 from datetime import date
+from decimal import Decimal, InvalidOperation
 
 from preprocess.imports.refusal import RowRefusedError, Rule, shown
 from preprocess.market import is_bse_code
@@ -86,10 +87,11 @@ def previous_close(text: str) -> float | None:
 def volume(text: str) -> int:
     """A number of shares, 0 or more; 703.0 is 703."""
     try:
-        value = number(text)
-    except ValueError:
-        value = -1.0
-    if value < 0 or value > LARGEST_VOLUME or not value.is_integer():
+        # Exact, since float() would round a large fraction to a whole number.
+        value = Decimal("" if text.strip(_NUMERIC) else text)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not 0 <= value <= LARGEST_VOLUME or value != value.to_integral_value():
         raise RowRefusedError(Rule.VOLUME, f"volume is {shown(text)}")
     return int(value)
 

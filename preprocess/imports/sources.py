@@ -134,7 +134,8 @@ class OpenSource:
                 with stream:
                     yield entry.name, _guarded(stream)
         # The checksum stands behind the last block, where tarfile does not look.
-        unpacked.read()
+        while unpacked.read(_BUFFER_BYTES):
+            pass
 
     def _unpacked(self, name: str, stream: BinaryIO) -> BinaryIO:
         if name.lower().endswith(".gz"):

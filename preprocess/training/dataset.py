@@ -16,7 +16,7 @@ from preprocess.features.row import Status
 from preprocess.features.vector import feature_row
 from preprocess.market import CircuitLabel
 from preprocess.models.native import Float32s
-from preprocess.store import Reader
+from preprocess.store import Store
 
 Progress = Callable[[int, int], None]
 
@@ -64,7 +64,7 @@ class Dataset:
 
 
 def build_dataset(
-    store: Reader, *, circuit_pct: float, progress: Progress = lambda _done, _total: None
+    store: Store, *, circuit_pct: float, progress: Progress = lambda _done, _total: None
 ) -> Dataset:
     """Compute the samples of every labelled announcement in the store, point in time.
 
@@ -75,10 +75,8 @@ def build_dataset(
     rows: list[Float32s] = []
     skipped: Counter[str] = Counter()
     codes = store.bse_codes()
-    for done, code in enumerate(codes, start=1):
-        history = store.history(code)
-        if history is None:
-            continue
+    for done, history in enumerate(store.histories(codes), start=1):
+        code = history.bse_code
         for label in history.labels:
             _require_circuit(code, label, circuit_pct)
             row = feature_row(history, label.earnings_date)

@@ -23,7 +23,7 @@ from preprocess.models.folder import (
 from preprocess.models.native import Doubles
 from preprocess.repository.files import staged_folder
 from preprocess.settings import Settings
-from preprocess.store import Reader
+from preprocess.store import Store
 from preprocess.training.card import Origin, describe
 from preprocess.training.dataset import Dataset, Progress, build_dataset
 from preprocess.training.learner import Fitted, Parameters, fit
@@ -37,7 +37,7 @@ DEMO_ISIN = "DEMO"
 
 
 def train(
-    store: Reader,
+    store: Store,
     settings: Settings,
     parameters: Parameters,
     *,
@@ -108,7 +108,7 @@ def train_on(
     return ModelFolder(models_dir / model_id, about)
 
 
-def market_of(store: Reader, dataset: Dataset) -> Market:
+def market_of(store: Store, dataset: Dataset) -> Market:
     """ "demo" if any sample is of a made-up stock, else "real"."""
     made_up = [
         stock.bse_code for stock in store.stocks() if (stock.isin or "").startswith(DEMO_ISIN)

@@ -78,12 +78,17 @@ def test_a_previous_close_that_is_none_is_refused(text: str) -> None:
     assert _rule(lambda: cells.previous_close(text)) is Rule.PRICE
 
 
-@pytest.mark.parametrize(("text", "value"), [("0", 0), ("703.0", 703), ("1.5e3", 1500)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("703.0", 703), ("1.5e3", 1500), (str(2**53), 2**53)]
+)
 def test_volumes_are_whole_numbers_of_shares(text: str, value: int) -> None:
     assert cells.volume(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1.5", "many", "1e17", "nan"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "-1", "1.5", f"{2**52}.5", str(2**53 + 1), "many", "1e17", "1e999999999999999999", "nan"],
+)
 def test_other_volumes_are_refused(text: str) -> None:
     assert _rule(lambda: cells.volume(text)) is Rule.VOLUME
 

@@ -1,7 +1,8 @@
 """The exported graph: what goes in and out, where it loads, and that it computes the same."""
 
 import json
-from pathlib import Path
+from functools import cache
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_NAMES, feature_hash
+from preprocess.models.card import Family
 from preprocess.models.folder import CARD_FILE, MODEL_FILES, ModelFolder
 from preprocess.models.fp32 import (
     GRAPH_FILE,
@@ -24,43 +26,52 @@ from preprocess.models.fp32 import (
 from preprocess.models.native import NativeModel
 from preprocess.models.verification import graph_probabilities
 from preprocess.models.xgboost_model import XGBoostModel
+from preprocess.training.dataset import Dataset
 from preprocess.training.learner import Parameters, fit
 from tests.models.graphs import forest_graph
 from tests.training.samples import dataset
 
-SAMPLES = dataset(900)
-FORESTS: dict[str, NativeModel] = {
-    family: fit(Parameters(family, trees=60, learning_rate=0.1), SAMPLES.x, SAMPLES.y).native
-    for family in ("xgboost", "lightgbm")
-}
-GRAPHS = {family: forest_graph(native) for family, native in FORESTS.items()}
-SESSIONS = {
-    family: onnxruntime.InferenceSession(
-        graph.SerializeToString(), providers=["CPUExecutionProvider"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
+
+@cache
+def samples() -> Dataset:
+    return dataset(900)
+
+
+@cache
+def forest(family: Family) -> NativeModel:
+    parameters = Parameters(family, trees=60, learning_rate=0.1)
+    return fit(parameters, samples().x, samples().y).native
+
+
+@cache
+def graph_of(family: Family) -> onnx.ModelProto:
+    return forest_graph(forest(family))
+
+
+@cache
+def session_of(family: Family) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(
+        graph_of(family).SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    for family, graph in GRAPHS.items()
-}
 
 
-@pytest.fixture(params=list(FORESTS))
-def family(request: pytest.FixtureRequest) -> str:
-    chosen: str = request.param
-    return chosen
-
-
-def test_two_outputs_and_nothing_else(family: str) -> None:
-    session = SESSIONS[family]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_outputs_and_nothing_else(family: Family) -> None:
+    session = session_of(family)
     ((name, kind, shape),) = [(i.name, i.type, i.shape) for i in session.get_inputs()]
     assert (name, kind, shape) == ("features", "tensor(float)", ["N", 25])
     assert [(o.name, o.type, o.shape) for o in session.get_outputs()] == [
         ("probability", "tensor(float)", ["N", 1]),
         ("model_version", "tensor(int64)", ["N", 1]),
     ]
-    assert "ZipMap" not in {node.op_type for node in GRAPHS[family].graph.node}
+    assert "ZipMap" not in {node.op_type for node in graph_of(family).graph.node}
 
 
-def test_onnx_runtime_1_19_can_read_it(family: str) -> None:
-    graph = GRAPHS[family]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_onnx_runtime_1_19_can_read_it(family: Family) -> None:
+    graph = graph_of(family)
     assert graph.ir_version <= 10
     opsets = {opset.domain: opset.version for opset in graph.opset_import}
     assert opsets.keys() == {"", "ai.onnx.ml"}
@@ -82,8 +93,9 @@ def test_it_says_what_it_is(trained: ModelFolder) -> None:
     assert float(found["tezi.threshold"]) == trained.about.threshold
 
 
-def test_every_split_point_in_every_surrounding(family: str) -> None:
-    native = FORESTS[family]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_split_point_in_every_surrounding(family: Family) -> None:
+    native = forest(family)
     rows = []
     for feature, points in enumerate(native.split_points()):
         for point in points.astype(np.float32):
@@ -92,12 +104,12 @@ def test_every_split_point_in_every_surrounding(family: str) -> None:
                 point,
                 np.nextafter(point, np.float32(np.inf)),
             ):
-                for base in SAMPLES.x[:8]:
+                for base in samples().x[:8]:
                     row = base.copy()
                     row[feature] = value
                     rows.append(row)
     x = np.array(rows)
-    found = graph_probabilities(GRAPHS[family], x)
+    found = graph_probabilities(graph_of(family), x)
     assert np.abs(found - native.probabilities(x)).max() <= 1e-6
 
 
@@ -115,27 +127,29 @@ def test_every_split_point_in_every_surrounding(family: str) -> None:
 )
 @settings(max_examples=60)
 def test_any_row_at_all(x: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
-    for family, native in FORESTS.items():
-        (found,) = SESSIONS[family].run(["probability"], {"features": x})
-        expected = native.probabilities(x)
+    for family in FAMILIES:
+        (found,) = session_of(family).run(["probability"], {"features": x})
+        expected = forest(family).probabilities(x)
         expected[np.isnan(x).all(axis=1)] = np.nan
         np.testing.assert_allclose(found[:, 0], expected, rtol=0, atol=1e-6, equal_nan=True)
 
 
-def test_a_row_without_features_is_nan_and_spoils_no_other(family: str) -> None:
-    x = SAMPLES.x[:5].copy()
-    (alone,) = SESSIONS[family].run(["probability"], {"features": x})
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_row_without_features_is_nan_and_spoils_no_other(family: Family) -> None:
+    x = samples().x[:5].copy()
+    (alone,) = session_of(family).run(["probability"], {"features": x})
     x[2] = np.nan
-    (beside,) = SESSIONS[family].run(["probability"], {"features": x})
+    (beside,) = session_of(family).run(["probability"], {"features": x})
     assert np.isnan(beside[2, 0])
     assert np.array_equal(np.delete(beside, 2, axis=0), np.delete(alone, 2, axis=0))
     x[2, 24] = 0.0
-    (known,) = SESSIONS[family].run(["probability"], {"features": x})
+    (known,) = session_of(family).run(["probability"], {"features": x})
     assert 0 < known[2, 0] < 1
 
 
-def test_a_batch_answers_as_single_rows_do(family: str) -> None:
-    session, x = SESSIONS[family], SAMPLES.x[:300]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_answers_as_single_rows_do(family: Family) -> None:
+    session, x = session_of(family), samples().x[:300]
     (batch,) = session.run(["probability"], {"features": x})
     single = [session.run(["probability"], {"features": row[None]})[0][0, 0] for row in x]
     np.testing.assert_allclose(batch[:, 0], single, rtol=0, atol=1e-6)
@@ -191,7 +205,7 @@ def test_a_damaged_model_or_another_manifest_is_not_exported(model: ModelFolder)
     assert not (model.path / REPORT_FILE).exists()
 
 
-def test_the_written_graph_survives_a_failed_export(model: ModelFolder, tmp_path: Path) -> None:
+def test_the_written_graph_survives_a_failed_export(model: ModelFolder) -> None:
     path = export_fp32(model)
     before = path.read_bytes()
     (model.path / MODEL_FILES[model.about.family]).write_bytes(b"")

@@ -1,0 +1,1 @@
+"""The HTTP side of each call: thin, one noun a module."""
