@@ -24,8 +24,7 @@ def timeout_of(scope: Scope, default_ms: int) -> float:
                     problem(
                         "timeout_invalid",
                         ["header", TIMEOUT_HEADER],
-                        f"{TIMEOUT_HEADER} should be a whole number from 1 to "
-                        f"{LONGEST_TIMEOUT_MS}",
+                        f"{TIMEOUT_HEADER} should be a whole number from 1 to {LONGEST_TIMEOUT_MS}",
                         value.decode("latin-1"),
                     )
                 ]

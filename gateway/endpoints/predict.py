@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -52,9 +53,7 @@ class BatchPredictEndpoint(PredictEndpoint):
                 requests[place] = validated(PredictionRequest, item)
             except InvalidRequestError as error:
                 answers[place] = _refused(item, Code.INVALID_REQUEST, _in_words(error))
-        outcomes = await self._predictions.predict(
-            list(requests.values()), patience.remaining_s
-        )
+        outcomes = await self._predictions.predict(list(requests.values()), patience.remaining_s)
         for place, outcome in zip(requests, outcomes, strict=True):
             answers[place] = _item(items[place], outcome)
         return JSONAnswer(answers)
@@ -62,14 +61,16 @@ class BatchPredictEndpoint(PredictEndpoint):
 
 def _item(item: Any, outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Prediction):
-        return {**{name: getattr(outcome, name) for name in _KEYS}, "error": None}
+        return {**msgspec.structs.asdict(outcome), "error": None}
     return _refused(item, outcome.code, outcome.message)
 
 
 def _refused(item: Any, code: Code, message: str) -> dict[str, Any]:
     given = item if isinstance(item, dict) else {}
     echoed = {
-        key: given[key] for key in ("bse_code", "prediction_date") if isinstance(given.get(key), str)
+        key: given[key]
+        for key in ("bse_code", "prediction_date")
+        if isinstance(given.get(key), str)
     }
     return {**_NOTHING, **echoed, "error": {"code": code, "message": message}}
 
@@ -80,5 +81,4 @@ def _in_words(error: InvalidRequestError) -> str:
     )
 
 
-_KEYS = Prediction.__struct_fields__
-_NOTHING: dict[str, Any] = dict.fromkeys(_KEYS)
+_NOTHING: dict[str, Any] = dict.fromkeys(Prediction.__struct_fields__)

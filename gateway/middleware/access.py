@@ -1,5 +1,6 @@
 """Counts, times and logs every request."""
 
+import logging
 import time
 
 import structlog
@@ -50,11 +51,9 @@ class AccessMiddleware:
         route = scope.get("route")
         template = route.path if isinstance(route, Route) else _UNMATCHED
         self._metrics.request(scope["method"], template, status, seconds)
-        if status < 400:
-            say = log.debug
-        else:
-            say = log.info if status < 500 else log.warning
-        say(
+        level = logging.DEBUG if status < 400 else logging.INFO
+        log.log(
+            logging.WARNING if status >= 500 else level,
             "request",
             method=scope["method"],
             path=scope["path"][:_LONGEST_PATH],

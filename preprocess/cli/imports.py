@@ -153,10 +153,19 @@ def _run(importer: Importer[T], paths: tuple[Path, ...], report_path: Path | Non
         store.close()
     report.show(Console())
     if report_path is not None:
-        report_path.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
-    click.echo(f"{report.stocks_changed:,} stocks changed, in {time.monotonic() - began:.1f} s.")
+        _write(report_path, json.dumps(report.to_json(), indent=2) + "\n")
+    click.echo(f"Stocks changed: {report.stocks_changed:,}, in {time.monotonic() - began:.1f} s.")
     if not report.complete:
         raise SystemExit(1)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(
+            str(path), f"the import is done, its report is not: {error}"
+        ) from None
 
 
 @contextmanager

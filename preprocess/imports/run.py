@@ -44,6 +44,7 @@ def run_import(
             report.merge(
                 _take_source(writer, importer, source, partial(_ahead, advance, done, total))
             )
+            done += source.size
             advance(done, total)
         touched = writer.touched
         report.stocks_changed = len(touched)

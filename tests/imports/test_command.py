@@ -52,7 +52,7 @@ def test_prices_results_and_what_follows_from_them(tmp_path: Path, tezi: Tezi) -
         assert (done.exit_code, done.exception) == (0, None), done.output
     done = tezi("prices", "--adjusted", prices, "--json", tmp_path / "report.json")
     assert done.exit_code == 0, done.output
-    assert "1 stocks changed, in" in done.output
+    assert "Stocks changed: 1, in" in done.output
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert (report["kind"], report["added"], report["stocks_changed"]) == ("prices", 60, 1)
     store = tezi.store()
@@ -97,6 +97,18 @@ def test_wrong_use_is_told_before_anything_is_done(tmp_path: Path, tezi: Tezi) -
     assert done.exit_code == 2
     assert "there is no folder" in done.output
     assert not tezi.database.exists()
+
+
+def test_a_report_that_cannot_be_written_is_told_after_the_import(
+    tmp_path: Path, tezi: Tezi
+) -> None:
+    good = price_file(tmp_path / "p.csv", *many_prices("500002", DAYS))
+    done = tezi("prices", good, "--json", "/dev/full")
+    assert done.exit_code == 1
+    assert "the import is done, its report is not" in done.output
+    store = tezi.store()
+    assert store.span().price_rows == 60
+    store.close()
 
 
 @pytest.mark.parametrize("kind", ["prices", "bhavcopy", "financials", "actions", "stocks"])

@@ -152,6 +152,13 @@ def test_another_format_than_the_name_says(tmp_path: Path, name: str) -> None:
         _read(tmp_path / name)
 
 
+def test_an_archive_that_was_cut_short_before_it_was_compressed(tmp_path: Path) -> None:
+    plain = gzip.decompress(tar_file(tmp_path / "a.tar.gz", {"a.csv": _ROWS}).read_bytes())
+    for cut in (plain[:100], plain[:100_000], _ROWS):
+        with pytest.raises(DamagedFileError):
+            _read(gz_file(tmp_path / "a.tar.gz", cut))
+
+
 def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     path = zip_file(tmp_path / "a.zip", {"a.csv": b"a"})
     data = bytearray(path.read_bytes())

@@ -111,6 +111,19 @@ def test_missing_values_go_where_lightgbm_sends_them(use_missing: bool) -> None:
     assert np.abs(found - model.probabilities(x)).max() < 1e-6
 
 
+def test_nan_counts_as_zero_where_training_saw_none_whatever_the_node_s_default() -> None:
+    text = fitted(use_missing=False).to_bytes().decode()
+    lines = [line for line in text.splitlines() if not line.startswith("tree_sizes=")]
+    to_the_right = "\n".join(
+        line.replace("2", "0") if line.startswith("decision_type=") else line for line in lines
+    )
+    model = LightGBMModel(lightgbm.Booster(model_str=to_the_right + "\n"))
+    x = SAMPLES.x.copy()
+    x[::2, ::2] = np.nan
+    found = graph_probabilities(forest_graph(model), x)
+    assert np.abs(found - model.probabilities(x)).max() < 1e-6
+
+
 @pytest.mark.parametrize("kind", ["category", "zero as missing"])
 def test_what_a_graph_cannot_express_is_refused(kind: str) -> None:
     data = lightgbm.Dataset(

@@ -1,0 +1,201 @@
+"""Puts the gateway together. Nothing happens on import, and nothing runs before the lifespan."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version as installed_version
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from gateway import metrics as names
+from gateway.assets import Assets
+from gateway.background import Chore, running
+from gateway.directory import POLL_S, StockDirectory
+from gateway.endpoints.health import HealthEndpoints
+from gateway.endpoints.metrics import MetricsEndpoint
+from gateway.endpoints.models import ModelsEndpoint
+from gateway.endpoints.predict import BatchPredictEndpoint, PredictEndpoint
+from gateway.endpoints.stocks import StocksEndpoint
+from gateway.errors import GatewayError
+from gateway.health import Health
+from gateway.limits import LimitedPredictor, Limits
+from gateway.metered import MeteredPredictor
+from gateway.metrics import Metrics
+from gateway.middleware.access import AccessMiddleware
+from gateway.middleware.body_limit import BodyLimitMiddleware
+from gateway.middleware.request_id import RequestIdMiddleware
+from gateway.middleware.unexpected import UnexpectedErrorMiddleware
+from gateway.openapi import openapi_endpoint
+from gateway.ports import VARIANTS, Clock, Predictor, Variant
+from gateway.predictions import Predictions
+from gateway.probe import Probe
+from gateway.problems import on_gateway_error, on_http_exception
+from gateway.traffic import Traffic
+from gateway.versions import REFRESH_S, VersionBook
+from preprocess.settings import Settings
+from preprocess.store import Store
+
+
+def utc_now() -> datetime:
+    """The clock of a process that really serves."""
+    return datetime.now(UTC)
+
+
+class Gateway:
+    """The parts of one gateway, and what they have to do with each other."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        predictor: Predictor,
+        open_store: Callable[[], Store],
+        clock: Clock,
+        traffic: Traffic,
+    ) -> None:
+        self.settings = settings
+        self.predictor = predictor
+        self.traffic = traffic
+        self.metrics = Metrics()
+        self.versions = VersionBook(settings.repository_dir)
+        self.directory = StockDirectory(open_store, clock=clock)
+        self.limits = Limits(in_flight=settings.max_in_flight, waiting=settings.max_waiting)
+        measured = MeteredPredictor(predictor, self.metrics.predictor_call)
+        self.predictions = Predictions(
+            LimitedPredictor(measured, self.limits),
+            versions=self.versions,
+            symbols=self.directory,
+            clock=clock,
+            count=self.metrics.prediction,
+        )
+        # Past the limits: a queue that is full does not mean that answers are wrong.
+        self.probes: dict[Variant, Probe] = {
+            variant: Probe(
+                variant,
+                predictor=predictor,
+                versions=self.versions,
+                interval_s=settings.probe_interval_s,
+                clock=clock,
+            )
+            for variant in VARIANTS
+        }
+        self.health = Health(
+            self.probes, directory=self.directory, versions=self.versions, traffic=traffic
+        )
+        self._watch()
+
+    def _watch(self) -> None:
+        watch = self.metrics.watch
+        watch(names.REQUESTS_UNDER_WAY, "Requests under way", lambda: self.traffic.under_way)
+        watch(
+            names.PREDICTOR_UNDER_WAY, "Requests to Triton under way", lambda: self.limits.in_flight
+        )
+        watch(
+            names.PREDICTOR_WAITING, "Requests that wait for a place", lambda: self.limits.waiting
+        )
+        watch(
+            names.READY,
+            "1 while predictions are answered rightly",
+            lambda: self.health.not_ready() is None,
+        )
+        watch(names.STOCKS, "Stocks that can be asked for", lambda: len(self.directory))
+
+    async def _probe(self, variant: Variant) -> None:
+        probe = self.probes[variant]
+        await probe()
+        if probe.state.model_version is not None:
+            self.metrics.model_version(variant, probe.state.model_version)
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Everything that runs beside the requests."""
+        await self.versions.refresh()
+        await self.directory.refresh()
+        interval = self.settings.probe_interval_s
+        chores = {
+            "published versions": Chore(self.versions.refresh, REFRESH_S),
+            "stock directory": Chore(self.directory.refresh, POLL_S),
+            **{
+                f"probe of {variant}": Chore(partial(self._probe, variant), interval)
+                for variant in VARIANTS
+            },
+        }
+        try:
+            async with running(chores):
+                yield
+        finally:
+            await self.directory.close()
+            await self.predictor.close()
+
+    def routes(self) -> list[Route]:
+        """Every path. The two that matter most come first: the router tries them in order."""
+        timeout_ms = self.settings.request_timeout_ms
+        health = HealthEndpoints(self.health, version=installed_version("tezi"))
+        metrics = MetricsEndpoint(self.metrics).metrics
+        models = ModelsEndpoint(self.versions, self.probes).models
+        assets = Assets()
+        return [
+            Route(
+                "/api/v1/predict",
+                PredictEndpoint(self.predictions, default_timeout_ms=timeout_ms),
+                methods=["POST"],
+            ),
+            Route(
+                "/api/v1/batch_predict",
+                BatchPredictEndpoint(self.predictions, default_timeout_ms=timeout_ms),
+                methods=["POST"],
+            ),
+            Route("/api/v1/stocks", StocksEndpoint(self.directory).stocks),
+            Route("/live", health.live),
+            Route("/ready", health.ready),
+            Route("/api/v1/health", health.health),
+            Route("/metrics", metrics),
+            Route("/api/v1/metrics", metrics),
+            Route("/api/v1/models", models),
+            Route("/openapi.json", openapi_endpoint),
+            Route("/", assets.console),
+            Route("/docs", assets.swagger),
+            Route("/redoc", assets.redoc),
+            Route("/static/{name}", assets.own),
+            Route("/static/docs/{name}", assets.installed),
+        ]
+
+
+def create_app(
+    settings: Settings,
+    *,
+    predictor: Predictor,
+    open_store: Callable[[], Store],
+    clock: Clock = utc_now,
+    traffic: Traffic | None = None,
+) -> Starlette:
+    """The gateway as an ASGI application.
+
+    `predictor` is closed when the application ends. `open_store` opens the market database for
+    reading. `traffic` is shared with the server that drains it.
+    """
+    traffic = traffic or Traffic()
+    gateway = Gateway(
+        settings, predictor=predictor, open_store=open_store, clock=clock, traffic=traffic
+    )
+    app = Starlette(
+        routes=gateway.routes(),
+        middleware=[
+            Middleware(RequestIdMiddleware),
+            Middleware(AccessMiddleware, metrics=gateway.metrics, traffic=traffic),
+            Middleware(UnexpectedErrorMiddleware, traffic=traffic),
+            Middleware(BodyLimitMiddleware, limit=settings.max_body_bytes),
+        ],
+        exception_handlers={
+            HTTPException: on_http_exception,
+            GatewayError: on_gateway_error,
+        },
+        lifespan=gateway.lifespan,
+    )
+    # A path with a slash too many is another path: a redirect would lose a POST's body.
+    app.router.redirect_slashes = False
+    return app

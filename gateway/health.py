@@ -1,0 +1,117 @@
+"""What works and what does not, by component, each judged by its use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from gateway.directory import StockDirectory
+from gateway.ports import DEFAULT_VARIANT, Variant
+from gateway.probe import Finding, Probe
+from gateway.traffic import Traffic
+from gateway.versions import VersionBook
+
+
+class Condition(StrEnum):
+    """Of the whole, and of a component; `absent` is of components that need not be there."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One component's health; its fields are the keys of the response."""
+
+    status: Condition
+    detail: str
+    latency_ms: float | None = None
+    checked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The health of the whole and of its components."""
+
+    status: Condition
+    components: Mapping[str, Component]
+
+
+class Health:
+    """Puts together what the probes and the directory found. Asks nobody anything."""
+
+    def __init__(
+        self,
+        probes: Mapping[Variant, Probe],
+        *,
+        directory: StockDirectory,
+        versions: VersionBook,
+        traffic: Traffic,
+    ) -> None:
+        """Readiness rests on the default variant; the others may be absent."""
+        self._probes = probes
+        self._directory = directory
+        self._versions = versions
+        self._traffic = traffic
+
+    def not_ready(self) -> str | None:
+        """Why this process will not answer rightly now; None if it will."""
+        if self._traffic.draining:
+            return "the service is stopping"
+        probe = self._probes[DEFAULT_VARIANT]
+        return None if probe.passing else probe.state.finding.value
+
+    def report(self) -> Report:
+        """The health of everything."""
+        components = {
+            "triton": self._triton(),
+            "models": self._models(),
+            "database": self._database(),
+        }
+        for variant, probe in self._probes.items():
+            if variant != DEFAULT_VARIANT:
+                components[variant] = _optional(variant, probe)
+        worst = Condition.HEALTHY
+        if any(part.status in _TROUBLE for part in components.values()):
+            worst = Condition.DEGRADED
+        if components["triton"].status is Condition.UNHEALTHY:
+            worst = Condition.UNHEALTHY
+        return Report(worst, components)
+
+    def _triton(self) -> Component:
+        probe = self._probes[DEFAULT_VARIANT]
+        condition = Condition.HEALTHY if probe.passing else Condition.UNHEALTHY
+        if probe.passing and probe.state.finding is Finding.LATE:
+            condition = Condition.DEGRADED
+        state = probe.state
+        return Component(condition, state.finding.value, state.latency_ms, state.checked_at)
+
+    def _models(self) -> Component:
+        probe = self._probes[DEFAULT_VARIANT]
+        numbers = [v.model_version for v in self._versions.published(DEFAULT_VARIANT)]
+        if not numbers:
+            return Component(Condition.UNHEALTHY, "no version is published")
+        published = f"published: {', '.join(map(str, numbers))}"
+        if not probe.passing:
+            return Component(Condition.UNHEALTHY, f"none answers; {published}")
+        serving = f"version {probe.state.model_version} serves; {published}"
+        return Component(Condition.HEALTHY, serving, checked_at=probe.state.checked_at)
+
+    def _database(self) -> Component:
+        state = self._directory.state
+        condition = Condition.HEALTHY if state.ok else Condition.DEGRADED
+        return Component(condition, state.detail, state.latency_ms, state.checked_at)
+
+
+_TROUBLE = (Condition.DEGRADED, Condition.UNHEALTHY)
+
+
+def _optional(variant: Variant, probe: Probe) -> Component:
+    state = probe.state
+    if state.finding in (Finding.ABSENT, Finding.PENDING):
+        name = variant.upper()
+        return Component(Condition.ABSENT, f"no {name} variant is published")
+    condition = Condition.HEALTHY if probe.passing else Condition.UNHEALTHY
+    return Component(condition, state.finding.value, state.latency_ms, state.checked_at)

@@ -1,0 +1,239 @@
+"""A predictor without a model, a published version without a graph, and an app on both."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from gateway.app import create_app
+from gateway.ports import Answer, Ask
+from gateway.traffic import Traffic
+from preprocess.features.manifest import FEATURE_COUNT, FEATURE_NAMES, feature_hash
+from preprocess.features.row import Status
+from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE
+from preprocess.market import Bar, Stock
+from preprocess.settings import Settings, load_settings
+from preprocess.store import Store, open_store
+
+NOW = datetime(2026, 8, 14, 12, tzinfo=UTC)
+TODAY = "2026-08-14"
+MISSING = 3  # this feature is NaN in every fake answer
+
+
+def fake_probability(code: str, day: str) -> float:
+    """A float32 between 0 and 1 that the code and the day decide."""
+    digest = hashlib.sha256(f"{code} {day}".encode()).digest()
+    return int.from_bytes(digest[:2], "big") / 65_536
+
+
+def fake_features(code: str, day: str) -> tuple[float, ...]:
+    """25 float32 values, one of them missing."""
+    first = fake_probability(day, code)
+    values = [first + place for place in range(FEATURE_COUNT)]
+    values[MISSING] = float("nan")
+    return tuple(values)
+
+
+def answer(
+    code: str, day: str, *, probability: float | None = None, model_version: int = 1
+) -> Answer:
+    """What the fake says of a stock that it knows."""
+    return Answer(
+        Status.OK,
+        day,
+        fake_probability(code, day) if probability is None else probability,
+        model_version,
+        fake_features(code, day),
+    )
+
+
+def without(status: Status, model_version: int = 1) -> Answer:
+    """An answer without a prediction."""
+    return Answer(status, None, 0.5, model_version, (float("nan"),) * FEATURE_COUNT)
+
+
+@dataclass
+class FakePredictor:
+    """Deterministic. What it is to do wrong is set from outside, and every call is kept."""
+
+    statuses: dict[str, Status] = field(default_factory=dict)
+    probabilities: dict[str, float] = field(default_factory=dict)
+    error: Exception | None = None
+    errors: dict[str, Exception] = field(default_factory=dict)
+    delay_s: float = 0.0
+    model_version: int = 1
+    golden_shift: float = 0.0
+    calls: list[list[Ask]] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)
+    under_way: int = 0
+    most_under_way: int = 0
+    closed: bool = False
+
+    async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
+        golden = asks[0].bse_code == GOLDEN_CODE
+        if not golden:
+            self.calls.append(list(asks))
+            self.timeouts.append(timeout_s)
+        error = self.errors.get(asks[0].variant, self.error)
+        if error is not None:
+            raise error
+        self.under_way += not golden
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            if self.delay_s and not golden:
+                await asyncio.sleep(self.delay_s)
+        finally:
+            self.under_way -= not golden
+        return [self._answer(ask) for ask in asks]
+
+    def _answer(self, ask: Ask) -> Answer:
+        code, day = ask.bse_code, ask.prediction_date
+        if code == GOLDEN_CODE:
+            right = fake_probability(code, day)
+            return answer(
+                code,
+                day,
+                probability=right + self.golden_shift,
+                model_version=self.model_version,
+            )
+        status = self.statuses.get(code, Status.OK)
+        if status is not Status.OK:
+            return without(status, self.model_version)
+        return answer(
+            code,
+            day,
+            probability=self.probabilities.get(code),
+            model_version=self.model_version,
+        )
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def write_version(
+    settings: Settings, number: int = 1, *, variant: str = "fp32", **changes: Any
+) -> Path:
+    """A version folder as `tezi publish` leaves it, with a graph that nobody loads."""
+    folder = settings.repository_dir / f"classifier_{variant}" / str(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(b"graph")
+    day = GOLDEN_DATE.isoformat()
+    golden = answer(GOLDEN_CODE, day)
+    metadata = {
+        "model_version": number,
+        "variant": variant,
+        "model_id": f"20260101T000000-tiny-{number:06d}",
+        "family": "xgboost",
+        "trained_at": "2026-01-01T00:00:00+00:00",
+        "published_at": "2026-01-02T00:00:00+00:00",
+        "threshold": 0.5,
+        "features": list(FEATURE_NAMES),
+        "feature_hash": feature_hash(),
+        "metrics": {"roc_auc": 0.6},
+        "hashes": {"model.onnx": "00"},
+        "golden": {
+            "bse_code": GOLDEN_CODE,
+            "prediction_date": day,
+            "features": [None if value != value else value for value in golden.features],
+            "probability": golden.probability,
+        },
+        **changes,
+    }
+    (folder / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+    return folder
+
+
+STOCKS = (
+    Stock("500001", "ALPHA", "Alpha Steel Ltd"),
+    Stock("500002", "BETA", "Beta Bank"),
+    Stock("500003", None, "Gamma alphabets"),
+    Stock("590004", None, None),
+)
+
+
+def write_market(settings: Settings) -> None:
+    """A database of four stocks with one price each."""
+    store = open_store(settings, write=True)
+    try:
+        with store.transaction() as writer:
+            writer.put_stocks(STOCKS)
+            writer.put_prices(
+                [Bar(s.bse_code, date(2026, 8, 13), 10, 10, 10, 10, 5) for s in STOCKS]
+            )
+    finally:
+        store.close()
+
+
+@dataclass
+class Running:
+    """An application at work in this process."""
+
+    app: Starlette
+    client: httpx.AsyncClient
+    predictor: FakePredictor
+    settings: Settings
+    traffic: Traffic
+
+    async def predict(self, **body: Any) -> httpx.Response:
+        """POST /api/v1/predict, with a right code and date unless given."""
+        given = {"bse_code": "500001", "prediction_date": TODAY, **body}
+        return await self.client.post("/api/v1/predict", json=given)
+
+    async def batch(self, *items: Any) -> httpx.Response:
+        """POST /api/v1/batch_predict."""
+        return await self.client.post("/api/v1/batch_predict", json={"predictions": list(items)})
+
+    async def until_ready(self) -> None:
+        """Wait for the first golden row."""
+        async with asyncio.timeout(3):
+            while (await self.client.get("/ready")).status_code != 200:
+                await asyncio.sleep(0.005)
+
+
+def item(code: str = "500001", day: str = TODAY, **more: Any) -> dict[str, Any]:
+    """One item of a batch."""
+    return {"bse_code": code, "prediction_date": day, **more}
+
+
+@asynccontextmanager
+async def running_app(
+    tmp_path: Path,
+    *,
+    predictor: FakePredictor | None = None,
+    opener: Callable[[], Store] | None = None,
+    publish: bool = True,
+    market: bool = True,
+    raise_errors: bool = True,
+    **overrides: object,
+) -> AsyncIterator[Running]:
+    """An app on the fake, with its lifespan; version 1 published and four stocks unless not."""
+    settings = load_settings(
+        **{"data_dir": tmp_path / "data", "probe_interval_s": 0.05, **overrides}
+    )
+    predictor = predictor or FakePredictor()
+    traffic = Traffic()
+    if publish:
+        write_version(settings)
+    if market:
+        write_market(settings)
+    app = create_app(
+        settings,
+        predictor=predictor,
+        open_store=opener or (lambda: open_store(settings)),
+        clock=lambda: NOW,
+        traffic=traffic,
+    )
+    transport = httpx.ASGITransport(app, raise_app_exceptions=raise_errors)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://tezi") as client,
+    ):
+        yield Running(app, client, predictor, settings, traffic)
