@@ -86,7 +86,7 @@ def reliability(card: ModelCard, probabilities: Doubles) -> Figure:
     axes.errorbar(
         said,
         came,
-        yerr=1.96 * np.sqrt(came * (1.0 - came) / counts),
+        yerr=_wilson(came, counts),
         fmt="o-",
         color=_BLUE,
         capsize=3,
@@ -160,6 +160,17 @@ def _finish(axes: Axes, x: str, y: str, place: Place) -> None:
     axes.grid(visible=True, alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc=place, fontsize=9, framealpha=0.9, edgecolor="none")
+
+
+def _wilson(share: Doubles, counts: NDArray[np.int64]) -> Doubles:
+    """Distances down and up, [2, n], to the ends of Wilson's 95 % interval of a share."""
+    z = 1.96
+    centre = (share + z**2 / (2 * counts)) / (1 + z**2 / counts)
+    spread = share * (1 - share) / counts + z**2 / (4 * counts**2)
+    half = z * np.sqrt(spread) / (1 + z**2 / counts)
+    # Rounding may put an end beyond the share itself by a last bit.
+    ends: Doubles = np.maximum(np.stack([share - centre + half, centre + half - share]), 0.0)
+    return ends
 
 
 def _fall_out(scores: Scores) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.errors import TrainingError
-from preprocess.models.card import Market, ModelCard, PartName
+from preprocess.models.card import Market, PartName
 from preprocess.models.folder import (
     CARD_FILE,
     CARD_TEXT_FILE,
@@ -32,7 +32,7 @@ from preprocess.training.plots import draw_plots
 from preprocess.training.split import Split, require_both_classes, split_by_time
 from preprocess.training.threshold import choose_threshold
 
-# Stocks of the demo market carry an ISIN that begins so; no country has the code DE-MO.
+# Stocks of the demo market carry an ISIN that begins so; that of an Indian share begins with INE.
 DEMO_ISIN = "DEMO"
 
 
@@ -76,27 +76,22 @@ def train_on(
         "validation": fitted.native.probabilities(split.validation.x),
         "test": fitted.native.probabilities(split.test.x),
     }
-    threshold = choose_threshold(probabilities["validation"], split.validation.y)
-
-    def card(model_id: str, hashes: dict[str, str]) -> ModelCard:
-        return describe(
-            fitted,
-            split,
-            probabilities,
-            parameters=parameters,
-            threshold=threshold,
-            origin=origin,
-            trained_at=now.astimezone(UTC),
-            model_id=model_id,
-            hashes=hashes | {"data set": dataset.sha256()},
-        )
-
     content = fitted.native.to_bytes()
     model_id = _model_id(parameters, content, now)
     try:
         with staged_folder(models_dir / model_id, staging=models_dir / STAGING_FOLDER) as folder:
             files = _write_model(folder, MODEL_FILES[parameters.family], content, fitted, split)
-            about = card(model_id, {file.name: sha256(file) for file in files})
+            about = describe(
+                fitted,
+                split,
+                probabilities,
+                parameters=parameters,
+                threshold=choose_threshold(probabilities["validation"], split.validation.y),
+                origin=origin,
+                trained_at=now.astimezone(UTC),
+                model_id=model_id,
+                hashes={file.name: sha256(file) for file in files} | {"data set": dataset.sha256()},
+            )
             (folder / CARD_FILE).write_bytes(about.to_json())
             (folder / CARD_TEXT_FILE).write_text(render(about), encoding="utf-8")
             draw_plots(about, split.test.y, probabilities["test"], folder / PLOTS_FOLDER)
@@ -109,7 +104,7 @@ def train_on(
 
 
 def market_of(store: Store, dataset: Dataset) -> Market:
-    """ "demo" if any sample is of a made-up stock, else "real"."""
+    """Demo if any sample is of a made-up stock, else real."""
     made_up = [
         stock.bse_code for stock in store.stocks() if (stock.isin or "").startswith(DEMO_ISIN)
     ]

@@ -87,12 +87,13 @@ def test_the_ensemble_joins_the_two_by_tensors_that_they_have() -> None:
         assert part.max_batch_size == config("predict_fp32").max_batch_size
 
 
-def test_queues_are_bounded_and_waits_end() -> None:
+def test_rows_are_joined_without_delay_and_without_a_queue_policy() -> None:
+    """A queue policy stalls the batcher of 2.51: docs/decisions/0008-no-queue-policy.md."""
     for name in ("features", "classifier_fp32"):
-        policy = config(name).dynamic_batching.default_queue_policy
-        assert 0 < policy.max_queue_size <= 1024
-        assert 0 < policy.default_timeout_microseconds <= 5_000_000
-        assert policy.timeout_action == config_pb2.ModelQueuePolicy.REJECT
+        found = config(name)
+        assert found.HasField("dynamic_batching")
+        assert found.dynamic_batching.max_queue_delay_microseconds == 0
+        assert not found.dynamic_batching.HasField("default_queue_policy")
 
 
 def test_ensembles_are_loaded_after_what_they_need() -> None:
