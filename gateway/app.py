@@ -186,7 +186,12 @@ def create_app(
         routes=gateway.routes(),
         middleware=[
             Middleware(RequestIdMiddleware),
-            Middleware(AccessMiddleware, metrics=gateway.metrics, traffic=traffic),
+            Middleware(
+                AccessMiddleware,
+                metrics=gateway.metrics,
+                traffic=traffic,
+                log_successes=settings.log_level == "debug",
+            ),
             Middleware(UnexpectedErrorMiddleware, traffic=traffic),
             Middleware(BodyLimitMiddleware, limit=settings.max_body_bytes),
         ],

@@ -1,7 +1,7 @@
 """Predictions for validated requests: asks the predictor, and says what its answers mean."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -98,10 +98,25 @@ class Predictions:
         self._clock = clock
         self._count = count
 
-    async def predict(
+    async def predict(self, request: PredictionRequest, timeout_s: float) -> Outcome:
+        """The outcome for one stock.
+
+        Raises:
+            PredictorError: there is no answer, for a reason that lies with the service.
+        """
+        now = self._clock()
+        result: Result | None = self._refused(request, exchange_today(now).isoformat())
+        if result is None:
+            (result,) = await self._ask([request], now, timeout_s)
+        self._count(request.variant, _outcome_name(result))
+        if isinstance(result, PredictorError):
+            raise result
+        return result
+
+    async def predict_batch(
         self, requests: Sequence[PredictionRequest], timeout_s: float
     ) -> list[Outcome]:
-        """One outcome for each request, in their order.
+        """One outcome for each request, in their order; one call of the predictor a variant.
 
         Raises:
             PredictorError: not one of those that were asked about could be answered, for a reason
@@ -117,14 +132,14 @@ class Predictions:
                 groups.setdefault(request.variant, []).append(place)
             else:
                 results[place] = refusal
-        asking = [
-            self._ask({place: requests[place] for place in places}, now, timeout_s)
-            for places in groups.values()
-        ]
-        # One group is the rule; gather costs a task for each.
-        answered = [await asking[0]] if len(asking) == 1 else await asyncio.gather(*asking)
-        for group in answered:
-            results.update(group)
+        answered = await asyncio.gather(
+            *(
+                self._ask([requests[place] for place in places], now, timeout_s)
+                for places in groups.values()
+            )
+        )
+        for places, found in zip(groups.values(), answered, strict=True):
+            results.update(zip(places, found, strict=True))
         for place, request in enumerate(requests):
             self._count(request.variant, _outcome_name(results[place]))
         return _settled([results[place] for place in range(len(requests))])
@@ -141,21 +156,20 @@ class Predictions:
         return None
 
     async def _ask(
-        self, requests: Mapping[int, PredictionRequest], now: datetime, timeout_s: float
-    ) -> dict[int, Result]:
+        self, requests: Sequence[PredictionRequest], now: datetime, timeout_s: float
+    ) -> list[Result]:
         """The results of requests of one variant, by one call of the predictor."""
         asks = [
-            Ask(request.bse_code, request.prediction_date, request.variant)
-            for request in requests.values()
+            Ask(request.bse_code, request.prediction_date, request.variant) for request in requests
         ]
         try:
             answers = await self._predictor.predict(asks, timeout_s)
         except PredictorError as error:
-            return dict.fromkeys(requests, error)
-        return {
-            place: await self._judged(requests[place], answer, now)
-            for place, answer in zip(requests, answers, strict=True)
-        }
+            return [error] * len(requests)
+        return [
+            await self._judged(request, answer, now)
+            for request, answer in zip(requests, answers, strict=True)
+        ]
 
     async def _judged(self, request: PredictionRequest, answer: Answer, now: datetime) -> Result:
         match answer.status:

@@ -35,7 +35,7 @@ class PredictEndpoint:
 
     async def _answer(self, body: bytes, patience: Patience) -> Response:
         request = validated(PredictionRequest, parse_json(body), "body")
-        (outcome,) = await self._predictions.predict([request], patience.remaining_s)
+        outcome = await self._predictions.predict(request, patience.remaining_s)
         if isinstance(outcome, Refusal):
             return refusal_answer(request, outcome)
         return JSONAnswer(outcome)
@@ -53,7 +53,9 @@ class BatchPredictEndpoint(PredictEndpoint):
                 requests[place] = validated(PredictionRequest, item)
             except InvalidRequestError as error:
                 answers[place] = _refused(item, Code.INVALID_REQUEST, _in_words(error))
-        outcomes = await self._predictions.predict(list(requests.values()), patience.remaining_s)
+        outcomes = await self._predictions.predict_batch(
+            list(requests.values()), patience.remaining_s
+        )
         for place, outcome in zip(requests, outcomes, strict=True):
             answers[place] = _item(items[place], outcome)
         return JSONAnswer(answers)

@@ -8,6 +8,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.metrics import Metrics
+from gateway.middleware.request_id import STATUS_KEY
 from gateway.traffic import Traffic
 
 log = structlog.get_logger()
@@ -19,10 +20,14 @@ _LONGEST_PATH = 200
 class AccessMiddleware:
     """One metric and one log line a request; asks clients to move on while draining."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, traffic: Traffic) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, traffic: Traffic, log_successes: bool
+    ) -> None:
+        """Without `log_successes` only refusals and failures are logged."""
         self.app = app
         self._metrics = metrics
         self._traffic = traffic
+        self._log_from = 0 if log_successes else 400
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the request and tell of it."""
@@ -30,34 +35,39 @@ class AccessMiddleware:
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
-        status = 0
-
-        async def send_noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if self._traffic.draining:
-                    message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
-            await send(message)
-
         side = self._traffic.enter()
         try:
-            await self.app(scope, receive, send_noted)
+            await self.app(scope, receive, _closing(send) if self._traffic.draining else send)
         finally:
             self._traffic.leave(side)
-            self._note(scope, status, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            status = scope[STATUS_KEY]
+            route = scope.get("route")
+            template = route.path if isinstance(route, Route) else _UNMATCHED
+            self._metrics.request(scope["method"], template, status, seconds)
+            if status >= self._log_from:
+                _log(scope, status, seconds)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route = scope.get("route")
-        template = route.path if isinstance(route, Route) else _UNMATCHED
-        self._metrics.request(scope["method"], template, status, seconds)
-        level = logging.DEBUG if status < 400 else logging.INFO
-        log.log(
-            logging.WARNING if status >= 500 else level,
-            "request",
-            method=scope["method"],
-            path=scope["path"][:_LONGEST_PATH],
-            status=status,
-            ms=round(seconds * 1e3, 3),
-            client=(scope.get("client") or ("",))[0],
-        )
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    level = logging.DEBUG if status < 400 else logging.INFO
+    log.log(
+        logging.WARNING if status >= 500 else level,
+        "request",
+        method=scope["method"],
+        path=scope["path"][:_LONGEST_PATH],
+        status=status,
+        ms=round(seconds * 1e3, 3),
+        client=(scope.get("client") or ("",))[0],
+    )
+
+
+def _closing(send: Send) -> Send:
+    """Tell the client to use this connection no more."""
+
+    async def send_closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        await send(message)
+
+    return send_closing

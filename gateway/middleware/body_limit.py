@@ -6,6 +6,8 @@ from contextlib import suppress
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.middleware.request_id import STATUS_KEY
+
 # After a refusal: how much more is read and thrown away, so that a client which sends everything
 # before it reads anything gets to see the answer instead of a broken connection.
 LINGER_BYTES = 64 * 1024 * 1024
@@ -33,7 +35,6 @@ class BodyLimitMiddleware:
             await self._refuse(scope, receive, send)
             return
         received = 0
-        started = False
 
         async def receive_counted() -> Message:
             nonlocal received
@@ -43,15 +44,10 @@ class BodyLimitMiddleware:
                 raise BodyTooLargeError
             return message
 
-        async def send_noted(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
-            await self.app(scope, receive_counted, send_noted)
+            await self.app(scope, receive_counted, send)
         except BodyTooLargeError:
-            if started:
+            if scope[STATUS_KEY]:
                 raise
             await self._refuse(scope, receive, send)
 

@@ -3,8 +3,9 @@
 import asyncio
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.middleware.request_id import STATUS_KEY
 from gateway.problems import RETRY_AFTER
 from gateway.responses import JSONAnswer
 from gateway.traffic import Traffic
@@ -24,22 +25,15 @@ class UnexpectedErrorMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = False
-
-        async def send_noted(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
-            await self.app(scope, receive, send_noted)
+            await self.app(scope, receive, send)
         except asyncio.CancelledError:
-            if started or not self._traffic.draining:
+            if scope[STATUS_KEY] or not self._traffic.draining:
                 raise
             detail = {"detail": "The service is stopping; try again"}
             await JSONAnswer(detail, 503, RETRY_AFTER)(scope, receive, send)
         except Exception:
             log.exception("unexpected error", method=scope["method"], path=scope["path"])
-            if started:
+            if scope[STATUS_KEY]:
                 raise  # half an answer is out: the server breaks the connection off
             await JSONAnswer({"detail": "internal error"}, 500)(scope, receive, send)

@@ -72,25 +72,22 @@ def _ask(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _show(answers: list[dict[str, Any]], *, features: bool) -> None:
-    table = Table(
-        "code", "symbol", "date", "as of", "probability", "circuit?", "confidence", "model"
-    )
+    table = Table("code", "symbol", "as of", "probability", "circuit?", "confidence", "model")
+    table.title = f"Upper circuit on the trading day after {answers[0]['prediction_date']}?"
     for answer in answers:
-        if answer["error"]:
-            table.add_row(answer["bse_code"], "", answer["prediction_date"], "", "", "", "", "")
-            continue
-        table.add_row(
-            answer["bse_code"],
-            answer["nse_symbol"],
-            answer["prediction_date"],
-            answer["as_of"],
-            f"{answer['probability']:.6f}",
-            "yes" if answer["predicted_label"] else "no",
-            answer["confidence"],
-            f"{answer['variant']} v{answer['model_version']}",
-        )
+        if answer["error"] is None:
+            table.add_row(
+                answer["bse_code"],
+                answer["nse_symbol"],
+                answer["as_of"],
+                f"{answer['probability']:.6f}",
+                "yes" if answer["predicted_label"] else "no",
+                answer["confidence"],
+                f"{answer['variant']} v{answer['model_version']}",
+            )
     console = Console()
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     for answer in answers:
         if answer["error"]:
             console.print(f"[red]{answer['bse_code']}[/red]: {answer['error']['message']}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import sys
 import time
 from logging.handlers import RotatingFileHandler
@@ -17,6 +18,9 @@ from preprocess.store import open_store
 _LOG_BYTES = 20_000_000
 _LOGS_KEPT = 3
 
+# What Triton says on every machine without a GPU; nothing is wrong then.
+_NO_GPU = re.compile("CUDA driver|CudaDriverHelper|pinned")
+
 
 @click.command("up")
 @click.option("-v", "--verbose", is_flag=True, help="Show every line of Triton, not only warnings.")
@@ -31,6 +35,8 @@ def up_command(verbose: bool) -> None:
     TEZI_HTTP_PORT=9080 tezi up --verbose
     """
     settings = load_settings()
+    if sys.stdout.isatty() and "log_format" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"log_format": "text"})
     began = time.monotonic()
     store = open_store(settings, write=True)  # brings an older schema up to date
     try:
@@ -43,7 +49,7 @@ def up_command(verbose: bool) -> None:
 
     def lines(name: str, line: str) -> None:
         log.info("%s | %s", name, line)
-        if verbose or name != "triton" or line[:1] in ("W", "E"):
+        if verbose or name != "triton" or (line[:1] in ("W", "E") and not _NO_GPU.search(line)):
             click.echo(f"{name:8s}| {line}")
 
     def notice(text: str) -> None:

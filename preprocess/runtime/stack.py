@@ -128,7 +128,7 @@ async def _announce(settings: Settings, parts: list[Supervisor], ready: Callable
                 if (await client.get(f"{settings.http_url}/ready")).status_code == 200:
                     ready()
                     return
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
 
 def _stop_signal() -> asyncio.Event:

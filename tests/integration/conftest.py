@@ -10,9 +10,9 @@ from tests.integration.stack import RunningStack, fresh_settings, running, tezi
 
 @pytest.fixture(scope="session")
 def demo_market(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A data folder with a small demo market and a published model."""
+    """A data folder with the demo market and a published model."""
     settings = fresh_settings(tmp_path_factory.mktemp("demo"))
-    tezi(settings, "demo", "--stocks", 120, "--days", 320)
+    tezi(settings, "demo")
     return settings
 
 

@@ -46,12 +46,13 @@ def stack(settings: Settings) -> Iterator[RunningStack]:
         yield found
 
 
-def children(stack: RunningStack, name: str) -> list[psutil.Process]:
-    """Processes under `tezi up` whose command line has `name` in it."""
+def children(stack: RunningStack, name: str, *, whole: bool = False) -> list[psutil.Process]:
+    """Processes under `tezi up` with `name` in a word of their command line, or as a word."""
     found = []
     for process in psutil.Process(stack.process.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if any(name in part for part in process.cmdline()):
+            words = process.cmdline()
+            if name in words or (not whole and any(name in word for word in words)):
                 found.append(process)
     return found
 
@@ -94,7 +95,7 @@ def test_a_frozen_server_is_noticed_and_replaced(stack: RunningStack) -> None:
 
 
 def test_a_gateway_that_dies_is_started_again(stack: RunningStack) -> None:
-    (gateway,) = children(stack, "gateway")
+    (gateway,) = children(stack, "gateway", whole=True)
     gateway.kill()
     gateway.wait(5)
     stack.wait(ready=True, seconds=20.0)
@@ -215,6 +216,8 @@ def test_new_prices_are_used_at_once(stack: RunningStack, tmp_path: Path) -> Non
 
 
 def test_up_prints_a_request_that_can_be_pasted(stack: RunningStack) -> None:
+    while "Ctrl-C stops everything." not in stack.output():
+        time.sleep(0.05)
     lines = stack.output().splitlines()
     start = next(place for place, line in enumerate(lines) if "curl -s" in line)
     command = lines[start].rstrip("\\") + lines[start + 1]
