@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     probe_interval_s: Seconds = Field(
         1.0, description="Pause between two golden-row inferences that readiness rests on."
     )
+    histories_in_memory: Annotated[int, Field(ge=1)] = Field(
+        2_000, description="Stocks whose data Triton's features model keeps; 60 KB each."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level that is logged; `debug` adds a line for each request."
     )

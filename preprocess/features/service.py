@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from preprocess.errors import FeatureError, StoreError
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import FeatureRow, Status
+from preprocess.features.shelf import HistoryShelf
 from preprocess.features.vector import feature_row
 from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE, golden_history
 from preprocess.market import is_bse_code
@@ -29,9 +30,12 @@ class FeatureBatch:
 class FeatureService:
     """Answers rows from a store that is opened when first needed, and again after it failed."""
 
-    def __init__(self, opener: Callable[[], Store]) -> None:
+    def __init__(self, opener: Callable[[], Store], *, histories: int = 2_000) -> None:
+        """`histories` is how many stocks' data are kept in memory."""
         self._opener = opener
+        self._capacity = histories
         self._store: Store | None = None
+        self._shelf: HistoryShelf | None = None
         self._golden = golden_history()
 
     @staticmethod
@@ -48,7 +52,9 @@ class FeatureService:
 
     def rows(self, codes: Sequence[bytes], days: Sequence[bytes]) -> FeatureBatch:
         """One row for each pair of code and ISO date; a row that fails fails alone."""
-        found = [self._row(code, day) for code, day in zip(codes, days, strict=True)]
+        shelf = self._fresh_shelf()
+        pairs = zip(codes, days, strict=True)
+        found = [self._row(shelf, code, day) for code, day in pairs]
         values = np.array([row.values for row in found]).reshape(len(found), FEATURE_COUNT)
         as_of = [b"" if row.as_of is None else row.as_of.isoformat().encode() for row in found]
         return FeatureBatch(
@@ -59,24 +65,37 @@ class FeatureService:
 
     def close(self) -> None:
         """Let go of the store."""
-        store, self._store = self._store, None
+        store, self._store, self._shelf = self._store, None, None
         if store is not None:
             store.close()
 
-    def _row(self, code_bytes: bytes, day_bytes: bytes) -> FeatureRow:
+    def _fresh_shelf(self) -> HistoryShelf | None:
+        """The shelf without what has changed since the last request; None without a database."""
+        try:
+            if self._store is None or self._shelf is None:
+                self._store = self._opener()
+                self._shelf = HistoryShelf(self._store, capacity=self._capacity)
+            self._shelf.refresh()
+        except StoreError:
+            self.close()
+        return self._shelf
+
+    def _row(self, shelf: HistoryShelf | None, code_bytes: bytes, day_bytes: bytes) -> FeatureRow:
         code = code_bytes.decode("ascii", errors="replace")
         if not is_bse_code(code):
             return FeatureRow.without_values(Status.INVALID_CODE)
         day = _parsed_date(day_bytes)
         if day is None:
             return FeatureRow.without_values(Status.INVALID_DATE)
+        return self._looked_up(shelf, code, day)
+
+    def _looked_up(self, shelf: HistoryShelf | None, code: str, day: date) -> FeatureRow:
+        if shelf is None:
+            return FeatureRow.without_values(Status.STORE_UNAVAILABLE)
+        if code == GOLDEN_CODE and day == GOLDEN_DATE:
+            return feature_row(self._golden, day)
         try:
-            if self._store is None:
-                self._store = self._opener()
-            if code == GOLDEN_CODE and day == GOLDEN_DATE:
-                self._store.sequence()  # the golden row also shows that the database answers
-                return feature_row(self._golden, day)
-            history = self._store.history(code)
+            history = shelf.history(code)
         except StoreError:
             self.close()
             return FeatureRow.without_values(Status.STORE_UNAVAILABLE)

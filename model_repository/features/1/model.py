@@ -17,7 +17,9 @@ class TritonPythonModel:
         """Check the configured shape; the database is opened by the first request that needs it."""
         config = json.loads(args["model_config"])
         settings = load_settings()
-        self._service = FeatureService(lambda: open_store(settings))
+        self._service = FeatureService(
+            lambda: open_store(settings), histories=settings.histories_in_memory
+        )
         self._service.require_width(
             next(output["dims"][0] for output in config["output"] if output["name"] == "features")
         )

@@ -1,0 +1,158 @@
+"""The service behind Triton's features model: fresh after every commit, whatever it has kept."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from preprocess.errors import FeatureError, StoreError
+from preprocess.features.row import Status
+from preprocess.features.service import FeatureBatch, FeatureService
+from preprocess.features.shelf import HistoryShelf
+from preprocess.features.vector import feature_row
+from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE, golden_history
+from preprocess.store import Store
+from preprocess.store.sqlite import SQLiteStore
+from tests.builders import bars, weekdays
+
+CODES = ("500001", "500002", "500003")
+DAYS = weekdays(60)
+LAST = DAYS[-1].isoformat().encode()
+
+
+def reopen(path: Path) -> Callable[[], Store]:
+    return lambda: SQLiteStore(path)
+
+
+def write(store: SQLiteStore, code: str, closes: list[float]) -> None:
+    with store.transaction() as writer:
+        writer.put_prices(bars(code, closes))
+
+
+@pytest.fixture
+def filled(store: SQLiteStore) -> SQLiteStore:
+    for number, code in enumerate(CODES):
+        write(store, code, [100.0 + number + row % 7 for row in range(60)])
+    return store
+
+
+def asked(service: FeatureService, code: str, day: bytes = LAST) -> FeatureBatch:
+    return service.rows([code.encode()], [day])
+
+
+def test_rows_are_float32_and_in_order(filled: SQLiteStore) -> None:
+    service = FeatureService(reopen(filled.path))
+    codes = [CODES[2], "999999", CODES[0], "bad", CODES[1]]
+    batch = service.rows([code.encode() for code in codes], [LAST] * 5)
+    assert batch.values.dtype == np.float32
+    assert batch.values.shape == (5, 25)
+    expected = [b"OK", b"UNKNOWN_STOCK", b"OK", b"INVALID_CODE", b"OK"]
+    assert batch.status.tolist() == expected
+    assert batch.as_of.tolist() == [LAST, b"", LAST, b"", LAST]
+    for place in (0, 2, 4):
+        history = filled.history(codes[place])
+        assert history is not None
+        row = feature_row(history, DAYS[-1]).values.astype(np.float32)
+        np.testing.assert_array_equal(batch.values[place], row)
+    assert np.isnan(batch.values[[1, 3]]).all()
+    service.close()
+
+
+def test_no_rows_are_an_empty_batch(filled: SQLiteStore) -> None:
+    service = FeatureService(reopen(filled.path))
+    assert service.rows([], []).values.shape == (0, 25)
+    service.close()
+
+
+def test_the_golden_row_shows_that_the_database_answers(tmp_path: Path) -> None:
+    golden = (GOLDEN_CODE, GOLDEN_DATE.isoformat().encode())
+    service = FeatureService(reopen(tmp_path / "absent.db"))
+    assert asked(service, *golden).status.tolist() == [b"STORE_UNAVAILABLE"]
+    assert asked(service, CODES[0]).status.tolist() == [b"STORE_UNAVAILABLE"]
+    SQLiteStore(tmp_path / "absent.db", write=True).close()
+    found = asked(service, *golden)
+    assert found.status.tolist() == [b"OK"]
+    expected = feature_row(golden_history(), GOLDEN_DATE).values.astype(np.float32)
+    np.testing.assert_array_equal(found.values[0], expected)
+    service.close()
+
+
+class BreakingStore(SQLiteStore):
+    """A store whose reads of a stock can be made to fail."""
+
+    broken = False
+
+    def history(self, bse_code: str) -> None:
+        raise StoreError(f"no history of {bse_code}")
+
+
+def test_a_store_that_fails_in_the_middle_is_opened_again(filled: SQLiteStore) -> None:
+    stores: list[Store] = [BreakingStore(filled.path), SQLiteStore(filled.path)]
+    service = FeatureService(lambda: stores.pop(0))
+    assert asked(service, CODES[0]).status.tolist() == [Status.STORE_UNAVAILABLE.encode()]
+    assert asked(service, CODES[0]).status.tolist() == [b"OK"]
+    service.close()
+
+
+def test_another_width_is_refused() -> None:
+    FeatureService.require_width(25)
+    with pytest.raises(FeatureError, match="24 columns"):
+        FeatureService.require_width(24)
+
+
+@pytest.mark.parametrize(
+    "day", [b"", b"2024-13-01", b"20240101", b"2024-W01-1", b"2024-01-01T00", "२०२४-०१-०१".encode()]
+)
+def test_only_calendar_days_are_dates(filled: SQLiteStore, day: bytes) -> None:
+    service = FeatureService(reopen(filled.path))
+    assert asked(service, CODES[0], day).status.tolist() == [b"INVALID_DATE"]
+    service.close()
+
+
+def test_the_shelf_is_bounded_and_keeps_what_is_asked_for(filled: SQLiteStore) -> None:
+    shelf = HistoryShelf(filled, capacity=2)
+    first = shelf.history(CODES[0])
+    shelf.history(CODES[1])
+    assert shelf.history(CODES[0]) is first
+    shelf.history(CODES[2])  # pushes out the one asked for least recently
+    assert len(shelf) == 2
+    assert shelf.history(CODES[0]) is first
+    assert shelf.history("999999") is None
+    assert len(shelf) == 2
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("ask"), st.sampled_from(CODES), st.just(0.0)),
+        st.tuples(st.just("write"), st.sampled_from(CODES), st.floats(1.0, 500.0)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=STEPS)
+def test_no_answer_is_older_than_the_last_commit(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, float]]
+) -> None:
+    """Any sequence of questions and corrections: each answer is that of the database now."""
+    path = tmp_path_factory.mktemp("shelf") / "market.db"
+    store = SQLiteStore(path, write=True)
+    for code in CODES:
+        write(store, code, [100.0 + row % 7 for row in range(40)])
+    service = FeatureService(reopen(path), histories=2)
+    for action, code, close in steps:
+        if action == "write":
+            write(store, code, [close] * 40)
+        else:
+            history = store.history(code)
+            assert history is not None
+            expected = feature_row(history, date(2024, 6, 1)).values.astype(np.float32)
+            found = asked(service, code, b"2024-06-01").values[0]
+            np.testing.assert_array_equal(found, expected)
+    service.close()
+    store.close()
