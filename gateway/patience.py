@@ -27,7 +27,7 @@ class Patience:
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._reason: GatewayError | None = None
-        self._listening: asyncio.TimerHandle | None = None
+        self._receive: Receive | None = None
         self._listener: asyncio.Task[None] | None = None
 
     def __enter__(self) -> "Patience":
@@ -38,7 +38,8 @@ class Patience:
         self._cancelling = task.cancelling()
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.time() + self._timeout_s
-        self._timer = self._loop.call_at(self._end, self._expire)
+        self._timer = self._loop.call_later(min(LISTEN_AFTER_S, self._timeout_s), self._wake)
+        self._awake = False
         return self
 
     def __exit__(
@@ -48,8 +49,6 @@ class Patience:
         traceback: TracebackType | None,
     ) -> None:
         self._timer.cancel()
-        if self._listening is not None:
-            self._listening.cancel()
         if self._listener is not None:
             self._listener.cancel()
         if self._reason is None:
@@ -65,7 +64,16 @@ class Patience:
 
     def listen(self, receive: Receive) -> None:
         """Watch for a caller that hangs up. Only once the whole body has been read."""
-        self._listening = self._loop.call_later(LISTEN_AFTER_S, self._start_listening, receive)
+        self._receive = receive
+        if self._awake:
+            self._start_listening(receive)
+
+    def _wake(self) -> None:
+        """One timer serves both ends: first it is time to listen, then it is too late."""
+        self._awake = True
+        self._timer = self._loop.call_at(self._end, self._expire)
+        if self._receive is not None:
+            self._start_listening(self._receive)
 
     def _start_listening(self, receive: Receive) -> None:
         self._listener = self._loop.create_task(self._hear(receive), name="caller hangs up")

@@ -7,6 +7,7 @@ in `<backend directory>/onnxruntime/` (a Python-based backend). It reads the par
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -56,11 +57,11 @@ class TritonPythonModel:
         return responses
 
 
-def _parameter(config: dict, name: str) -> int:
+def _parameter(config: dict[str, Any], name: str) -> int:
     return int(config["parameters"].get(name, {"string_value": "1"})["string_value"])
 
 
-def _require_same(graph: Path, what: str, configured: list[str], found: list) -> None:
+def _require_same(graph: Path, what: str, configured: list[str], found: list[Any]) -> None:
     names = [node.name for node in found]
     if sorted(configured) != sorted(names):
         raise pb_utils.TritonModelException(

@@ -1,9 +1,11 @@
 """Triton's Python model `features`: a thin adapter to preprocess.features.service."""
 
 import json
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 
 from preprocess.features.service import FeatureService
 from preprocess.settings import load_settings
@@ -51,5 +53,6 @@ class TritonPythonModel:
         self._service.close()
 
 
-def _column(request: "pb_utils.InferenceRequest", name: str) -> np.ndarray:
-    return pb_utils.get_input_tensor_by_name(request, name).as_numpy().reshape(-1)
+def _column(request: "pb_utils.InferenceRequest", name: str) -> NDArray[Any]:
+    column: NDArray[Any] = pb_utils.get_input_tensor_by_name(request, name).as_numpy()
+    return column.reshape(-1)

@@ -1,0 +1,262 @@
+"use strict";
+
+const PAGE = 12;
+const TYPING_MS = 120;
+const HEALTH_MS = 5000;
+
+const element = (id) => document.getElementById(id);
+const stock = element("stock");
+const matches = element("matches");
+const problem = element("problem");
+
+let found = [];
+let marked = -1;
+let chosen = null;
+let typing = 0;
+let asked = 0;
+let thresholds = new Map();
+let meanings = {};
+
+function make(tag, text, className) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+async function get(path) {
+  const response = await fetch(path, { headers: { accept: "application/json" } });
+  return { response, body: await response.json() };
+}
+
+/* The stock, with its type-ahead */
+
+function named(entry) {
+  return entry.company_name || entry.nse_symbol;
+}
+
+function close() {
+  matches.hidden = true;
+  marked = -1;
+  stock.setAttribute("aria-expanded", "false");
+  stock.removeAttribute("aria-activedescendant");
+}
+
+function choose(entry) {
+  chosen = entry;
+  stock.value = `${named(entry)} (${entry.bse_code})`;
+  element("day").value = entry.newest_price_date;
+  close();
+}
+
+function mark(place) {
+  marked = place;
+  [...matches.children].forEach((option, at) => {
+    option.setAttribute("aria-selected", String(at === place));
+  });
+  if (place >= 0) {
+    matches.children[place].scrollIntoView({ block: "nearest" });
+    stock.setAttribute("aria-activedescendant", matches.children[place].id);
+  }
+}
+
+function show(entries) {
+  found = entries;
+  const options = entries.map((entry, place) => {
+    const option = make("li");
+    option.id = `match-${place}`;
+    option.setAttribute("role", "option");
+    option.append(
+      make("span", named(entry), "name"),
+      make("span", `${entry.bse_code} · ${entry.nse_symbol} · prices to ${entry.newest_price_date}`, "more"),
+    );
+    // mousedown comes before the field loses the focus
+    option.addEventListener("mousedown", (event) => {
+      event.preventDefault();
+      choose(entry);
+    });
+    return option;
+  });
+  matches.replaceChildren(...(options.length ? options : [make("li", "No such stock", "none")]));
+  matches.hidden = false;
+  stock.setAttribute("aria-expanded", "true");
+  mark(entries.length ? 0 : -1);
+}
+
+async function look() {
+  const mine = ++asked;
+  const query = new URLSearchParams({ q: stock.value.trim(), limit: PAGE });
+  try {
+    const { response, body } = await get(`/api/v1/stocks?${query}`);
+    if (mine === asked && response.ok && document.activeElement === stock) show(body.stocks);
+  } catch {
+    close();
+  }
+}
+
+stock.addEventListener("input", () => {
+  chosen = null;
+  clearTimeout(typing);
+  typing = setTimeout(look, TYPING_MS);
+});
+stock.addEventListener("focus", () => {
+  stock.select();
+  if (!chosen) look();
+});
+stock.addEventListener("blur", close);
+stock.addEventListener("keydown", (event) => {
+  if (matches.hidden || !found.length) return;
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    event.preventDefault();
+    const step = event.key === "ArrowDown" ? 1 : -1;
+    mark((marked + step + found.length) % found.length);
+  } else if (event.key === "Enter" && marked >= 0) {
+    event.preventDefault();
+    choose(found[marked]);
+  } else if (event.key === "Escape") {
+    close();
+  }
+});
+
+/* The answer */
+
+function complain(text) {
+  problem.textContent = text;
+  problem.hidden = !text;
+  if (text) element("answer").hidden = true;
+}
+
+function wordsOf(status, body) {
+  const detail = body && body.detail;
+  if (Array.isArray(detail)) return detail.map((entry) => `${entry.loc.slice(1).join(".")}: ${entry.msg}`).join("; ");
+  return detail || `The service answers ${status}`;
+}
+
+function showAnswer(answer, milliseconds) {
+  const percent = (answer.probability * 100).toFixed(answer.probability < 0.1 ? 2 : 1);
+  const threshold = thresholds.get(`${answer.variant} ${answer.model_version}`);
+  const yes = answer.predicted_label === 1;
+  element("answer-stock").textContent = `${chosen ? named(chosen) : answer.nse_symbol} (${answer.bse_code})`;
+  element("answer-days").textContent = `asked for ${answer.prediction_date}, prices as of ${answer.as_of}`;
+  element("answer-label").textContent = yes ? "Upper circuit expected" : "No upper circuit expected";
+  element("answer-label").className = `label ${yes ? "yes" : "no"}`;
+  element("fill").className = yes ? "fill yes" : "fill";
+  element("fill").style.width = `${percent}%`;
+  element("meter").setAttribute("aria-label", `Probability ${percent} percent`);
+  const line = element("mark");
+  line.hidden = threshold === undefined;
+  if (threshold !== undefined) {
+    line.style.left = `${threshold * 100}%`;
+    line.className = `mark ${threshold < 0.1 ? "left" : threshold > 0.9 ? "right" : ""}`;
+    element("mark-text").textContent = `threshold ${(threshold * 100).toFixed(1)} %`;
+  }
+  element("fact-probability").textContent = `${percent} %`;
+  element("fact-confidence").textContent = answer.confidence.toLowerCase();
+  element("fact-model").textContent = `${answer.variant} v${answer.model_version}`;
+  element("fact-time").textContent = `${milliseconds.toFixed(1)} ms`;
+  element("features").replaceChildren(
+    ...Object.entries(answer.features).map(([name, value]) => {
+      const row = make("div");
+      row.title = meanings[name] || "";
+      const missing = value === null;
+      const text = missing ? "missing" : String(Number(value.toPrecision(6)));
+      row.append(make("span", name), make("span", text, missing ? "value missing" : "value"));
+      return row;
+    }),
+  );
+  element("answer").hidden = false;
+}
+
+element("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const typed = stock.value.trim();
+  const code = chosen ? chosen.bse_code : /^[0-9]{6}$/.test(typed) ? typed : null;
+  if (!code) {
+    complain("Choose a stock from the list, or type its six-digit BSE code.");
+    return;
+  }
+  const button = event.submitter || element("form").querySelector("button");
+  button.disabled = true;
+  try {
+    const response = await fetch("/api/v1/predict", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        bse_code: code,
+        prediction_date: element("day").value,
+        variant: element("variant").value,
+        include_features: true,
+      }),
+    });
+    const body = await response.json();
+    if (response.ok) {
+      complain("");
+      showAnswer(body, Number(response.headers.get("x-process-time")) * 1000);
+    } else {
+      complain(wordsOf(response.status, body));
+    }
+  } catch {
+    complain("The service does not answer.");
+  } finally {
+    button.disabled = false;
+  }
+});
+
+/* The service */
+
+function part(name, component) {
+  const card = make("div", undefined, `part ${component.status}`);
+  const title = make("strong");
+  title.append(make("span", undefined, "dot"), make("span", `${name}: ${component.status}`));
+  const latency = component.latency_ms === null ? "" : ` (${component.latency_ms.toFixed(1)} ms)`;
+  card.append(title, make("p", component.detail + latency));
+  return card;
+}
+
+async function refreshHealth() {
+  const pill = element("health");
+  try {
+    const { body } = await get("/api/v1/health");
+    pill.className = `pill ${body.status}`;
+    element("health-text").textContent = body.status;
+    element("parts").replaceChildren(...Object.entries(body.components).map((entry) => part(...entry)));
+    await refreshModels(body);
+  } catch {
+    pill.className = "pill unhealthy";
+    element("health-text").textContent = "no answer";
+  }
+}
+
+async function refreshModels(health) {
+  const { body } = await get("/api/v1/models");
+  thresholds = new Map(body.versions.map((v) => [`${v.variant} ${v.model_version}`, v.threshold]));
+  const select = element("variant");
+  const published = Object.keys(body.variants).filter((name) => body.variants[name].state === "published");
+  const wanted = published.length ? published : ["fp32"];
+  if ([...select.options].map((option) => option.value).join() !== wanted.join()) {
+    const before = select.value;
+    select.replaceChildren(...wanted.map((name) => make("option", name)));
+    if (wanted.includes(before)) select.value = before;
+  }
+  const serving = body.versions.find((version) => version.labels.includes("stable"));
+  const model = serving
+    ? `Model ${serving.model_id}, version ${serving.model_version}, trained ${serving.trained_at.slice(0, 10)}. `
+    : "";
+  element("service-facts").textContent =
+    `${model}Tezi ${health.version}, up for ${Math.round(health.uptime_s)} s.`;
+}
+
+async function begin() {
+  element("day").value = new Date().toISOString().slice(0, 10);
+  await refreshHealth();
+  setInterval(refreshHealth, HEALTH_MS);
+  try {
+    const { body } = await get("/openapi.json");
+    const described = body.components.schemas.Features.properties;
+    meanings = Object.fromEntries(Object.entries(described).map(([name, one]) => [name, one.description]));
+  } catch {
+    meanings = {};
+  }
+}
+
+begin();
