@@ -22,7 +22,7 @@ from gateway.endpoints.predict import BatchPredictEndpoint, PredictEndpoint
 from gateway.endpoints.stocks import StocksEndpoint
 from gateway.errors import GatewayError
 from gateway.health import Health
-from gateway.limits import LimitedPredictor, Limits
+from gateway.limits import LimitedPredictor
 from gateway.metered import MeteredPredictor
 from gateway.metrics import Metrics
 from gateway.middleware.access import AccessMiddleware
@@ -58,15 +58,17 @@ class Gateway:
         traffic: Traffic,
     ) -> None:
         self.settings = settings
-        self.predictor = predictor
         self.traffic = traffic
         self.metrics = Metrics()
         self.versions = VersionBook(settings.repository_dir)
         self.directory = StockDirectory(open_store, clock=clock)
-        self.limits = Limits(in_flight=settings.max_in_flight, waiting=settings.max_waiting)
-        measured = MeteredPredictor(predictor, self.metrics.predictor_call)
+        self.limited = LimitedPredictor(
+            MeteredPredictor(predictor, self.metrics.predictor_call),
+            in_flight=settings.max_in_flight,
+            waiting=settings.max_waiting,
+        )
         self.predictions = Predictions(
-            LimitedPredictor(measured, self.limits),
+            self.limited,
             versions=self.versions,
             symbols=self.directory,
             clock=clock,
@@ -92,10 +94,12 @@ class Gateway:
         watch = self.metrics.watch
         watch(names.REQUESTS_UNDER_WAY, "Requests under way", lambda: self.traffic.under_way)
         watch(
-            names.PREDICTOR_UNDER_WAY, "Requests to Triton under way", lambda: self.limits.in_flight
+            names.PREDICTOR_UNDER_WAY,
+            "Requests to Triton under way",
+            lambda: self.limited.in_flight,
         )
         watch(
-            names.PREDICTOR_WAITING, "Requests that wait for a place", lambda: self.limits.waiting
+            names.PREDICTOR_WAITING, "Requests that wait for a place", lambda: self.limited.waiting
         )
         watch(
             names.READY,
@@ -129,7 +133,7 @@ class Gateway:
                 yield
         finally:
             await self.directory.close()
-            await self.predictor.close()
+            await self.limited.close()
 
     def routes(self) -> list[Route]:
         """Every path. The two that matter most come first: the router tries them in order."""

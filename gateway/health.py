@@ -82,10 +82,10 @@ class Health:
 
     def _triton(self) -> Component:
         probe = self._probes[DEFAULT_VARIANT]
-        condition = Condition.HEALTHY if probe.passing else Condition.UNHEALTHY
-        if probe.passing and probe.state.finding is Finding.LATE:
-            condition = Condition.DEGRADED
         state = probe.state
+        condition = Condition.HEALTHY if probe.passing else Condition.UNHEALTHY
+        if probe.passing and state.finding is Finding.BUSY:
+            condition = Condition.DEGRADED
         return Component(condition, state.finding.value, state.latency_ms, state.checked_at)
 
     def _models(self) -> Component:

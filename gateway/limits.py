@@ -1,99 +1,159 @@
-"""Bounded concurrency: so many requests to the predictor under way, so many waiting, no more."""
+"""Bounded concurrency: so many requests to the predictor under way, so many callers waiting.
+
+Callers who wait for the same place travel together: their asks become one request. Under load
+that spares most of the cost of a request, and nobody ever waits for company.
+"""
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from gateway.errors import DeadlineExceededError, PredictorOverloadedError
 from gateway.ports import Answer, Ask, Predictor
 
+MOST_ROWS = 100
+"""Rows that are joined into one request; a single caller may bring more."""
 
-class Limits:
-    """Places for requests under way, handed on in order of arrival."""
 
-    def __init__(self, *, in_flight: int, waiting: int) -> None:
-        self._places = in_flight
-        self._seats = waiting
-        self._taken = 0
-        self._queue: deque[asyncio.Future[None]] = deque()
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    asks: Sequence[Ask]
+    end: float
+    answers: asyncio.Future[list[Answer]]
+    group: "_Group | None" = None
 
-    @property
-    def in_flight(self) -> int:
-        """Requests that hold a place."""
-        return self._taken
 
-    @property
-    def waiting(self) -> int:
-        """Requests that wait for one."""
-        return len(self._queue)
+@dataclass(eq=False, slots=True)
+class _Group:
+    """Waiters of one variant whose asks are one request."""
 
-    def take(self) -> bool:
-        """Take a place if one is free and nobody waits for it."""
-        if self._taken >= self._places or self._queue:
-            return False
-        self._taken += 1
-        return True
+    waiters: list[_Waiter] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
 
-    async def wait(self) -> None:
-        """Wait for a place and take it. A caller that is cancelled leaves the queue.
-
-        Raises:
-            PredictorOverloadedError: as many wait as may.
-        """
-        if len(self._queue) >= self._seats:
-            raise PredictorOverloadedError(
-                f"{self._taken} requests under way and {len(self._queue)} waiting"
-            )
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.leave()  # the place came in the moment of leaving: hand it on
-            elif turn in self._queue:
-                self._queue.remove(turn)
-            raise
-
-    def leave(self) -> None:
-        """Give a place back; the one who has waited longest gets it."""
-        while self._queue:
-            turn = self._queue.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._taken -= 1
+    def left_alone(self) -> bool:
+        """Whether every caller has gone or been answered."""
+        return all(waiter.answers.done() for waiter in self.waiters)
 
 
 class LimitedPredictor:
     """A predictor behind limits. The time spent waiting is taken off the time-out."""
 
     def __init__(
-        self, inner: Predictor, limits: Limits, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        inner: Predictor,
+        *,
+        in_flight: int,
+        waiting: int,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """At most `in_flight` requests of `inner` run at once, at most `waiting` callers wait."""
         self._inner = inner
-        self._limits = limits
+        self._places = in_flight
+        self._seats = waiting
         self._monotonic = monotonic
+        self._taken = 0
+        self._queue: deque[_Waiter] = deque()
+        self._groups: set[_Group] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+        return self._taken
+
+    @property
+    def waiting(self) -> int:
+        """Callers that wait for a place."""
+        return len(self._queue)
 
     async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
-        """As the inner predictor, once there is a place.
+        """As the inner predictor, once there is a place. A caller that is cancelled makes room.
 
         Raises:
             PredictorOverloadedError: there is neither a place nor a seat to wait on.
             DeadlineExceededError: the place came too late.
         """
-        if not self._limits.take():
-            began = self._monotonic()
-            await self._limits.wait()
-            timeout_s -= self._monotonic() - began
+        if self._taken < self._places:  # then nobody waits
+            self._taken += 1
+            try:
+                return await self._inner.predict(asks, timeout_s)
+            finally:
+                self._hand_on()
+        if len(self._queue) >= self._seats:
+            raise PredictorOverloadedError(
+                f"{self._taken} requests under way and {len(self._queue)} callers waiting"
+            )
+        waiter = _Waiter(
+            asks, self._monotonic() + timeout_s, asyncio.get_running_loop().create_future()
+        )
+        self._queue.append(waiter)
         try:
-            if timeout_s <= 0:
-                raise DeadlineExceededError("the time was spent waiting for a place")
-            return await self._inner.predict(asks, timeout_s)
+            return await waiter.answers
         finally:
-            self._limits.leave()
+            self._leave(waiter)
 
     async def close(self) -> None:
-        """Close the inner predictor."""
+        """Give up what is still under way, and close the inner predictor."""
+        for group in self._groups:
+            if group.task is not None:
+                group.task.cancel()
         await self._inner.close()
+
+    def _leave(self, waiter: _Waiter) -> None:
+        group = waiter.group
+        if group is None:
+            self._queue.remove(waiter)
+        elif group.task is not None and group.left_alone():
+            group.task.cancel()  # nobody waits for it; does nothing to one that has ended
+
+    def _hand_on(self) -> None:
+        """Give a place to those who have waited longest, or back."""
+        group = self._next_group()
+        if group is None:
+            self._taken -= 1
+            return
+        self._groups.add(group)
+        group.task = asyncio.create_task(self._travel(group), name="joined request")
+
+    def _next_group(self) -> _Group | None:
+        group = _Group()
+        rows = 0
+        now = self._monotonic()
+        for waiter in list(self._queue):
+            if waiter.end <= now and not waiter.answers.done():
+                late = DeadlineExceededError("the time was spent waiting for a place")
+                waiter.answers.set_exception(late)
+            if waiter.answers.done():
+                continue  # it is on its way out of the queue
+            first = group.waiters[0] if group.waiters else waiter
+            fits = rows + len(waiter.asks) <= MOST_ROWS or waiter is first
+            if fits and waiter.asks[0].variant == first.asks[0].variant:
+                group.waiters.append(waiter)
+                rows += len(waiter.asks)
+        for waiter in group.waiters:
+            self._queue.remove(waiter)
+            waiter.group = group
+        return group if group.waiters else None
+
+    async def _travel(self, group: _Group) -> None:
+        asks = [ask for waiter in group.waiters for ask in waiter.asks]
+        timeout_s = max(waiter.end for waiter in group.waiters) - self._monotonic()
+        try:
+            answers = await self._inner.predict(asks, timeout_s)
+        except BaseException as error:
+            for waiter in group.waiters:
+                if not waiter.answers.done():
+                    waiter.answers.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            start = 0
+            for waiter in group.waiters:
+                end = start + len(waiter.asks)
+                if not waiter.answers.done():
+                    waiter.answers.set_result(answers[start:end])
+                start = end
+        finally:
+            self._groups.discard(group)
+            self._hand_on()

@@ -193,11 +193,14 @@ class Predictions:
     async def _prediction(
         self, request: PredictionRequest, answer: Answer, now: datetime
     ) -> Prediction | PredictorError:
-        number = answer.model_version
+        number, as_of, probability = answer.model_version, answer.as_of, answer.probability
+        if as_of is None or as_of > request.prediction_date or not 0.0 <= probability <= 1.0:
+            # No working model answers this, and a wrong number is worse than none.
+            return PredictorUnavailableError(f"probability {probability} as of {as_of}")
         version = self._versions.answered(request.variant, number)
         if version is None:
             version = await self._versions.look_up(request.variant, number)
-        if version is None or answer.as_of is None:
+        if version is None:
             # Its threshold is not known, and one that is guessed may turn the answer round.
             return PredictorUnavailableError(f"version {number} answers and is not published")
         return Prediction(
@@ -206,10 +209,10 @@ class Predictions:
                 self._symbols.symbol(request.bse_code) or request.nse_symbol or UNKNOWN_SYMBOL
             ),
             prediction_date=request.prediction_date,
-            as_of=answer.as_of,
-            predicted_label=int(answer.probability >= version.threshold),
-            probability=answer.probability,
-            confidence=confidence(answer.probability),
+            as_of=as_of,
+            predicted_label=int(probability >= version.threshold),
+            probability=probability,
+            confidence=confidence(probability),
             model_version=number,
             variant=request.variant,
             cached=False,

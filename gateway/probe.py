@@ -31,6 +31,7 @@ class Finding(StrEnum):
     PENDING = "no answer has been asked for yet"
     ABSENT = "no version is published"
     RIGHT = "the golden row comes back right"
+    BUSY = "the model server's queue is full"
     LATE = "the golden row comes back late"
     FAILED = "the golden row does not come back"
     NO_DATABASE = "the market database cannot be read"
@@ -78,10 +79,10 @@ class Probe:
     def passing(self) -> bool:
         """Whether the variant answers rightly now.
 
-        One late answer may be load: what counts then is the age of the last right one. An error
-        or a wrong answer counts at once.
+        A queue that is full says nothing of what comes out of it: what counts then is the age of
+        the last right answer. Anything else that is not a right answer counts at once.
         """
-        if self.state.finding not in (Finding.RIGHT, Finding.LATE) or self._last_right is None:
+        if self.state.finding not in (Finding.RIGHT, Finding.BUSY) or self._last_right is None:
             return False
         return self._monotonic() - self._last_right < self._patience_s
 
@@ -116,8 +117,10 @@ class Probe:
             async with asyncio.timeout(TIMEOUT_S):
                 [answer] = await self._predictor.predict([ask], TIMEOUT_S)
                 version = await self._versions.look_up(self.variant, answer.model_version)
-        except (TimeoutError, DeadlineExceededError, PredictorOverloadedError) as error:
-            return Finding.LATE, None, str(error)
+        except (TimeoutError, DeadlineExceededError):
+            return Finding.LATE, None, f"not within {TIMEOUT_S:g} s"
+        except PredictorOverloadedError as error:
+            return Finding.BUSY, None, str(error)
         except PredictorError as error:
             return Finding.FAILED, None, str(error)
         return _judged(answer, version)

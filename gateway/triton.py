@@ -69,7 +69,7 @@ class TritonPredictor:
         except grpc.aio.AioRpcError as error:
             raise _explained(error) from None
         try:
-            return _answers(asks, response)
+            return _answers(len(asks), response)
         except TensorError as error:
             raise PredictorUnavailableError(f"Triton's answer cannot be used: {error}") from None
 
@@ -95,22 +95,18 @@ def _request(asks: Sequence[Ask]) -> service_pb2.ModelInferRequest:
     )
 
 
-def _answers(asks: Sequence[Ask], response: service_pb2.ModelInferResponse) -> list[Answer]:
-    count = len(asks)
+def _answers(count: int, response: service_pb2.ModelInferResponse) -> list[Answer]:
     raw = _raw_outputs(response, count)
     features = unpack_floats(raw["features"], count * FEATURE_COUNT)
     return [
-        _checked(ask, Answer(_status(status), as_of or None, probability, version, row))
-        for ask, status, as_of, probability, version, row in zip(
-            asks,
+        Answer(_status(status), as_of or None, probability, version, features[start:end])
+        for status, as_of, probability, version, start, end in zip(
             unpack_texts(raw["status"], count),
             unpack_texts(raw["as_of"], count),
             unpack_floats(raw["probability"], count),
             unpack_ints(raw["model_version"], count),
-            (
-                features[start : start + FEATURE_COUNT]
-                for start in range(0, len(features), FEATURE_COUNT)
-            ),
+            range(0, len(features), FEATURE_COUNT),
+            range(FEATURE_COUNT, len(features) + 1, FEATURE_COUNT),
             strict=True,
         )
     ]
@@ -142,18 +138,6 @@ def _status(word: str) -> Status:
         return Status(word)
     except ValueError:
         raise TensorError(f"the status {word[:40]!r} is not known") from None
-
-
-def _checked(ask: Ask, answer: Answer) -> Answer:
-    """Refuse what no working model answers; a wrong number is worse than none."""
-    if answer.status is Status.OK:
-        if not 0.0 <= answer.probability <= 1.0:
-            raise TensorError(f"probability {answer.probability} for {ask.bse_code}")
-        if answer.model_version < 1:
-            raise TensorError(f"model version {answer.model_version}")
-        if answer.as_of is None or len(answer.as_of) != 10 or answer.as_of > ask.prediction_date:
-            raise TensorError(f"prices as of {answer.as_of!r} for {ask.prediction_date}")
-    return answer
 
 
 def _explained(error: grpc.aio.AioRpcError) -> PredictorError:

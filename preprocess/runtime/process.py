@@ -4,24 +4,56 @@ import asyncio
 import os
 import shutil
 import signal
-from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import cast
 
-_LINE_LIMIT = 1 << 20
+# A line that is longer is passed on in pieces.
+_LINE_BYTES = 1 << 16
 _KEPT_LINES = 8
 _KEPT_WIDTH = 300
+# Whoever inherited a child's output may hold it open after the child has ended.
+_LAST_LINES_S = 1.0
+
+
+class _Output(asyncio.SubprocessProtocol):
+    """Cuts what comes through the pipe into lines."""
+
+    def __init__(self, line: Callable[[str], None]) -> None:
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed = asyncio.Event()
+        self._line = line
+        self._rest = b""
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - asyncio's signature
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _LINE_BYTES:
+            lines.append(self._rest)
+            self._rest = b""
+        for line in lines:
+            self._line(line.decode(errors="replace").rstrip())
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if self._rest:
+            self._line(self._rest.decode(errors="replace").rstrip())
+        self.closed.set()
+
+    def process_exited(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
 
 
 class Child:
     """A running child process."""
 
-    def __init__(self, process: Process, sink: Callable[[str], None]) -> None:
-        self._process = process
-        self._sink = sink
-        self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._pump = asyncio.create_task(self._pass_on(), name=f"lines of {process.pid}")
+    def __init__(
+        self, transport: asyncio.SubprocessTransport, output: _Output, last_lines: deque[str]
+    ) -> None:
+        self._transport = transport
+        self._output = output
+        self._last_lines = last_lines
+        self.pid = transport.get_pid()
 
     @classmethod
     async def start(
@@ -34,22 +66,22 @@ class Child:
         """
         setpriv = shutil.which("setpriv")
         guard = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
-        process = await asyncio.create_subprocess_exec(
+        last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+
+        def line(text: str) -> None:
+            last_lines.append(text[:_KEPT_WIDTH])
+            sink(text)
+
+        transport, output = await asyncio.get_running_loop().subprocess_exec(
+            lambda: _Output(line),
             *guard,
             *command,
             env=dict(environment),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
+            stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            limit=_LINE_LIMIT,
         )
-        return cls(process, sink)
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
+        return cls(transport, output, last_lines)
 
     @property
     def last_lines(self) -> list[str]:
@@ -57,36 +89,20 @@ class Child:
         return list(self._last_lines)
 
     async def wait(self) -> int:
-        """Wait until it has ended; its exit code."""
-        code = await self._process.wait()
-        # Whoever inherited its output may hold the pipe open; what is in it has been read by then.
+        """Wait until it has ended and its lines have been passed on; its exit code."""
+        await asyncio.shield(self._output.ended)
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._pump), 1.0)
-        self._pump.cancel()
-        return code
+            await asyncio.wait_for(self._output.closed.wait(), _LAST_LINES_S)
+        self._transport.close()
+        return cast(int, self._transport.get_returncode())
 
     async def stop(self, grace_s: float) -> int:
         """SIGTERM, and SIGKILL to its whole group when it is still there after `grace_s`."""
         with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+            self._transport.send_signal(signal.SIGTERM)
         try:
-            return await asyncio.wait_for(asyncio.shield(self.wait()), grace_s)
+            await asyncio.wait_for(asyncio.shield(self._output.ended), grace_s)
         except TimeoutError:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
-            return await self.wait()
-
-    async def _pass_on(self) -> None:
-        stream = self._process.stdout
-        if stream is None:
-            return
-        while True:
-            try:
-                line = await stream.readline()
-            except ValueError:  # longer than the limit: asyncio has dropped it
-                continue
-            if not line:
-                return
-            text = line.decode(errors="replace").rstrip()
-            self._last_lines.append(text[:_KEPT_WIDTH])
-            self._sink(text)
+        return await self.wait()

@@ -189,11 +189,23 @@ def _is_zombie(process: psutil.Process) -> bool:
 
 async def test_a_line_without_end_does_not_stop_the_others() -> None:
     lines: list[str] = []
-    script = "print('x' * 3_000_000); print('after', flush=True)"
+    script = "print('x' * 3_000_000); print('after'); print('half', end='', flush=True)"
     child = await Child.start((sys.executable, "-c", script), os.environ, lines.append)
     assert await child.wait() == 0
-    assert lines[-1] == "after"
+    assert lines[-2:] == ["after", "half"]
+    assert sum(len(line) for line in lines) == 3_000_000 + len("afterhalf")
     assert max(len(line) for line in child.last_lines) <= 300
+
+
+async def test_waiting_ends_although_somebody_else_holds_the_output_open() -> None:
+    script = (
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', "
+        "'import time; time.sleep(30)'], start_new_session=True); print(p.pid, flush=True)"
+    )
+    lines: list[str] = []
+    child = await Child.start((sys.executable, "-c", script), os.environ, lines.append)
+    assert await asyncio.wait_for(child.wait(), 10.0) == 0
+    psutil.Process(int(lines[0])).kill()
 
 
 _PARENT = """
