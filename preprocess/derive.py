@@ -5,9 +5,10 @@ It runs inside the transaction that changed the data, so that no reader ever see
 
 from datetime import date
 
-from preprocess.calendar import first_day_of, months_between
+from preprocess.calendar import first_day_of, from_day_number, month_of, months_between
 from preprocess.features.labels import circuit_labels
 from preprocess.features.stamps import eve_of, extended_sector_codes, market_cap_cr, month_stamps
+from preprocess.market import Stock
 from preprocess.store import Writer
 
 
@@ -23,19 +24,22 @@ def refresh_derived(writer: Writer, *, circuit_pct: float) -> None:
 
 
 def stamp_months(writer: Writer, months: list[str]) -> None:
-    """Write the static features of all stocks for `months`."""
+    """Write the static features for `months`, of each stock from its first price on."""
     if not months:
         return
     stocks = writer.stocks()
     sector_codes = extended_sector_codes(writer.sector_codes(), stocks)
-    caps: dict[str, list[float | None]] = {month: [] for month in months}
+    listed: dict[str, list[tuple[Stock, float | None]]] = {month: [] for month in months}
     for stock in stocks:
         history = writer.history(stock.bse_code)
+        if history is None or not len(history.prices):
+            continue
+        first = month_of(from_day_number(int(history.prices.days[0])))
         for month in months:
-            cap = None if history is None else market_cap_cr(history, eve_of(month))
-            caps[month].append(cap)
-    for month in months:
-        writer.put_statics(month_stamps(month, stocks, caps[month], sector_codes))
+            if month >= first:
+                listed[month].append((stock, market_cap_cr(history, eve_of(month))))
+    for month, members in listed.items():
+        writer.put_statics(month_stamps(month, members, sector_codes))
 
 
 def _affected_months(writer: Writer, first_touched: date) -> list[str]:

@@ -54,12 +54,11 @@ def extended_sector_codes(known: Mapping[str, int], stocks: Sequence[Stock]) -> 
 
 def month_stamps(
     month: str,
-    stocks: Sequence[Stock],
-    caps: Sequence[float | None],
+    members: Sequence[tuple[Stock, float | None]],
     sector_codes: Mapping[str, int],
 ) -> list[tuple[str, StaticRow]]:
-    """The stamps of all stocks for one month; `caps` as of the day before it, one a stock."""
-    rows = zip(stocks, caps, tiers(caps), strict=True)
+    """The stamps of one month for stocks with their market caps as of the day before it."""
+    ranked = tiers([cap for _, cap in members])
     return [
         (
             stock.bse_code,
@@ -71,7 +70,7 @@ def month_stamps(
                 tier,
             ),
         )
-        for stock, cap, tier in rows
+        for (stock, cap), tier in zip(members, ranked, strict=True)
     ]
 
 
