@@ -27,9 +27,8 @@ from tests.performance.report import Report, Row
 
 SEED = 20260814
 DAYS_BACK = 250
-FLOOR = (
-    "floor of an ensemble with trivial features on this machine: 0.64 ms, 4,700/s at 9 in flight"
-)
+# An ensemble with trivial features on the reference machine, at 1 and at 9 in flight.
+FLOOR_MS, FLOOR_RATE = 0.64, 4_700.0
 
 
 def run(*, quick: bool, command: str) -> Report:
@@ -83,9 +82,9 @@ def _rows(loads: dict[str, Load]) -> list[Row]:
     naive_ms, naive_rate = median("naive_c1"), loads["naive_c16"].rate
     return [
         Row("rest_c1_p50", median("rest_c1"), "ms", naive_ms),
-        Row("rest_c16_rate", loads["rest_c16"].rate, "/s", naive_rate, 4_000.0, "goal: cold"),
-        Row("grpc_c1_p50", median("grpc_c1"), "ms", naive_ms, 0.64, FLOOR),
-        Row("grpc_c16_rate", loads["grpc_c16"].rate, "/s", naive_rate, 4_700.0, FLOOR),
+        Row("rest_c16_rate", loads["rest_c16"].rate, "/s", naive_rate, 4_000.0, "cold"),
+        Row("grpc_c1_p50", median("grpc_c1"), "ms", naive_ms, FLOOR_MS, "floor"),
+        Row("grpc_c16_rate", loads["grpc_c16"].rate, "/s", naive_rate, FLOOR_RATE, "floor"),
     ]
 
 
