@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 import httpx
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -72,7 +73,9 @@ def _ask(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _show(answers: list[dict[str, Any]], *, features: bool) -> None:
-    table = Table("code", "symbol", "as of", "probability", "circuit?", "confidence", "model")
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("code", "symbol", "as of", "probability", "circuit?", "confidence", "model"):
+        table.add_column(heading, no_wrap=True)
     table.title = f"Upper circuit on the trading day after {answers[0]['prediction_date']}?"
     for answer in answers:
         if answer["error"] is None:
