@@ -73,7 +73,7 @@ def _ask(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _show(answers: list[dict[str, Any]], *, features: bool) -> None:
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("code", "symbol", "as of", "probability", "circuit?", "confidence", "model"):
         table.add_column(heading, no_wrap=True)
     table.title = f"Upper circuit on the trading day after {answers[0]['prediction_date']}?"

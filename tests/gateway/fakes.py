@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+import math
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -21,7 +22,7 @@ from preprocess.features.row import Status
 from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE
 from preprocess.market import Bar, Stock
 from preprocess.settings import Settings, load_settings
-from preprocess.store import Store, open_store
+from preprocess.store import open_store
 
 NOW = datetime(2026, 8, 14, 12, tzinfo=UTC)
 TODAY = "2026-08-14"
@@ -142,7 +143,7 @@ def write_version(
         "golden": {
             "bse_code": GOLDEN_CODE,
             "prediction_date": day,
-            "features": [None if value != value else value for value in golden.features],
+            "features": [None if math.isnan(value) else value for value in golden.features],
             "probability": golden.probability,
         },
         **changes,
@@ -203,18 +204,25 @@ def item(code: str = "500001", day: str = TODAY, **more: Any) -> dict[str, Any]:
     return {"bse_code": code, "prediction_date": day, **more}
 
 
-@asynccontextmanager
-async def running_app(
+@dataclass(frozen=True)
+class Built:
+    """An application that does not run yet, and what it is made of."""
+
+    app: Starlette
+    predictor: FakePredictor
+    settings: Settings
+    traffic: Traffic
+
+
+def build_app(
     tmp_path: Path,
     *,
     predictor: FakePredictor | None = None,
-    opener: Callable[[], Store] | None = None,
     publish: bool = True,
     market: bool = True,
-    raise_errors: bool = True,
     **overrides: object,
-) -> AsyncIterator[Running]:
-    """An app on the fake, with its lifespan; version 1 published and four stocks unless not."""
+) -> Built:
+    """An app on the fake; version 1 published and four stocks known unless said otherwise."""
     settings = load_settings(
         **{"data_dir": tmp_path / "data", "probe_interval_s": 0.05, **overrides}
     )
@@ -227,13 +235,20 @@ async def running_app(
     app = create_app(
         settings,
         predictor=predictor,
-        open_store=opener or (lambda: open_store(settings)),
+        open_store=lambda: open_store(settings),
         clock=lambda: NOW,
         traffic=traffic,
     )
-    transport = httpx.ASGITransport(app, raise_app_exceptions=raise_errors)
+    return Built(app, predictor, settings, traffic)
+
+
+@asynccontextmanager
+async def running_app(tmp_path: Path, **options: Any) -> AsyncIterator[Running]:
+    """What `build_app` makes, with its lifespan and a client."""
+    built = build_app(tmp_path, **options)
+    transport = httpx.ASGITransport(built.app)
     async with (
-        app.router.lifespan_context(app),
+        built.app.router.lifespan_context(built.app),
         httpx.AsyncClient(transport=transport, base_url="http://tezi") as client,
     ):
-        yield Running(app, client, predictor, settings, traffic)
+        yield Running(built.app, client, built.predictor, built.settings, built.traffic)

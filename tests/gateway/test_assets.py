@@ -1,0 +1,108 @@
+"""Pages and their files: all served by us, with nothing from elsewhere."""
+
+import gzip
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.gateway.fakes import Running
+
+PAGES = ["/", "/docs", "/redoc"]
+
+
+class Links(HTMLParser):
+    """Every address that a page loads, and whether it has code of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.inline: list[str] = []
+        self._script = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.found += [value for key in ("src", "href") if (value := given.get(key))]
+        self._script = tag == "script"
+        self.inline += [key for key in given if key.startswith("on") or key == "style"]
+
+    def handle_data(self, data: str) -> None:
+        if self._script and data.strip():
+            self.inline.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = False
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_pages_load_only_what_we_serve(tezi: Running, path: str) -> None:
+    response = await tezi.client.get(path)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    links = Links()
+    links.feed(response.text)
+    assert links.inline == []
+    assert links.found
+    for address in links.found:
+        assert address.startswith("/")
+        assert (await tezi.client.get(address)).status_code == 200, address
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_pages_may_load_nothing_else(tezi: Running, path: str) -> None:
+    headers = (await tezi.client.get(path)).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "http" not in policy
+    assert ("'unsafe-inline'" in policy) is (path != "/")
+    assert "unsafe-eval" not in policy
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "caching"),
+    [
+        ("/static/console.js", "text/javascript", "no-cache"),
+        ("/static/console.css", "text/css", "no-cache"),
+        ("/static/icon.svg", "image/svg+xml", "no-cache"),
+        ("/static/docs/swagger_bundle.js", "text/javascript", "max-age=86400"),
+        ("/static/docs/swagger_preset.js", "text/javascript", "max-age=86400"),
+        ("/static/docs/swagger_style.css", "text/css", "max-age=86400"),
+        ("/static/docs/redoc.js", "text/javascript", "max-age=86400"),
+    ],
+)
+async def test_files_are_cached_and_compressed(
+    tezi: Running, path: str, kind: str, caching: str
+) -> None:
+    plain = await tezi.client.get(path, headers={"accept-encoding": "identity"})
+    assert plain.status_code == 200
+    assert plain.headers["content-type"].startswith(kind)
+    assert caching in plain.headers["cache-control"]
+    assert "content-encoding" not in plain.headers
+    async with tezi.client.stream("GET", path, headers={"accept-encoding": "gzip"}) as zipped:
+        raw = b"".join([chunk async for chunk in zipped.aiter_raw()])
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(raw) == plain.content
+    again = await tezi.client.get(path, headers={"if-none-match": plain.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = await tezi.client.get(path, headers={"if-none-match": 'W/"other"'})
+    assert other.status_code == 200
+
+
+async def test_the_console_asks_only_what_the_service_answers(tezi: Running) -> None:
+    script = (await tezi.client.get("/static/console.js")).text
+    asked = set(re.findall(r"[\"`](/[a-z][a-z0-9_/.]*)", script))
+    assert asked == {
+        "/api/v1/stocks",
+        "/api/v1/predict",
+        "/api/v1/health",
+        "/api/v1/models",
+        "/openapi.json",
+    }
+    for path in asked:
+        assert (await tezi.client.get(path)).status_code != 404
+    page = (await tezi.client.get("/")).text
+    wanted = set(re.findall(r'element\("([a-z-]+)"\)', script))
+    assert wanted <= set(re.findall(r'id="([a-z-]+)"', page))

@@ -1,0 +1,349 @@
+"""What every answer has: an id, a time, a limit on its body, a place in logs and metrics."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.errors import PredictorUnavailableError
+from gateway.logs import REQUEST_ID
+from gateway.middleware.request_id import STATUS_KEY, RequestIdMiddleware
+from gateway.middleware.unexpected import UnexpectedErrorMiddleware
+from gateway.traffic import Traffic
+from tests.gateway.fakes import FakePredictor, Running, item, running_app
+
+LIMIT = 2_000
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/live", 200),
+        ("GET", "/nothing", 404),
+        ("GET", "/api/v1/predict", 405),
+        ("POST", "/api/v1/predict", 422),
+        ("GET", "/static/console.js", 200),
+        ("GET", "/openapi.json", 200),
+        ("GET", "/metrics", 200),
+    ],
+)
+async def test_every_answer_has_an_id_and_a_time(
+    tezi: Running, method: str, path: str, status: int
+) -> None:
+    first = await tezi.client.request(method, path)
+    second = await tezi.client.request(method, path)
+    assert first.status_code == second.status_code == status
+    assert re.fullmatch("[0-9a-f]{32}", first.headers["x-request-id"])
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]
+    assert 0 < float(first.headers["x-process-time"]) < 5
+    assert first.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("given", ["a", "Az09._-" * 18, "x" * 128])
+async def test_a_harmless_id_is_kept(tezi: Running, given: str) -> None:
+    for path in ("/live", "/nothing"):
+        response = await tezi.client.get(path, headers={"X-Request-ID": given})
+        assert response.headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "a b", "a\tb", "<script>", "ü", "a,b"])
+async def test_any_other_id_is_replaced(tezi: Running, given: str) -> None:
+    response = await tezi.client.get("/live", headers={b"X-Request-ID": given.encode("latin-1")})
+    assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
+
+
+@pytest.fixture
+async def small(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running_app(tmp_path, max_body_bytes=LIMIT) as running:
+        yield running
+
+
+def body_of(size: int) -> bytes:
+    return b'{"bse_code":"500001","prediction_date":"2026-08-14"}'.ljust(size)
+
+
+async def test_a_body_of_just_the_limit_is_taken(small: Running) -> None:
+    response = await small.client.post("/api/v1/predict", content=body_of(LIMIT))
+    assert response.status_code == 200
+
+
+async def test_a_larger_one_is_refused_by_what_it_says_of_itself(small: Running) -> None:
+    for path in ("/api/v1/predict", "/live", "/nothing"):
+        response = await small.client.post(path, content=body_of(LIMIT + 1))
+        assert response.status_code == 413
+        assert response.json() == {"detail": "The body is larger than 2000 bytes"}
+        assert response.headers["connection"] == "close"
+        assert "x-request-id" in response.headers
+
+
+async def test_a_larger_one_is_refused_by_what_arrives(small: Running) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 100
+
+    response = await small.client.post("/api/v1/predict", content=chunks())
+    assert response.status_code == 413
+    assert small.predictor.calls == []
+
+
+async def test_a_body_that_comes_in_pieces_is_put_together(small: Running) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for byte in body_of(100):
+            yield bytes([byte])
+
+    assert (await small.client.post("/api/v1/predict", content=chunks())).status_code == 200
+
+
+async def test_a_client_that_waits_for_leave_to_send_gets_the_answer_at_once(
+    small: Running,
+) -> None:
+    received: list[str] = []
+
+    async def receive() -> Message:
+        received.append("asked for the body")
+        return {"type": "http.disconnect"}
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", b"99999999"), (b"expect", b"100-Continue")]
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/predict", "headers": headers}
+    await small.app(scope, receive, send)
+    assert sent[0]["status"] == 413
+    assert received == []
+
+
+async def test_an_endless_body_is_not_read_for_ever(
+    small: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.middleware.body_limit.LINGER_BYTES", 50_000)
+    pieces = 0
+
+    async def receive() -> Message:
+        nonlocal pieces
+        pieces += 1
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/predict", "headers": []}
+    await small.app(scope, receive, send)
+    assert sent[0]["status"] == 413
+    assert pieces < 60
+    assert not sent[-1].get("more_body")
+
+
+async def test_a_body_that_stops_coming_is_not_waited_for_for_ever(
+    small: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.middleware.body_limit.LINGER_S", 0.02)
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", b"99999999")]
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/predict", "headers": headers}
+    await asyncio.wait_for(small.app(scope, receive, send), 1)
+    assert sent[0]["status"] == 413
+
+
+@pytest.fixture
+async def broken(tmp_path: Path) -> AsyncIterator[Running]:
+    predictor = FakePredictor(error=ZeroDivisionError("the password is 12345"))
+    async with running_app(tmp_path, predictor=predictor) as running:
+        yield running
+
+
+async def test_the_unexpected_gives_nothing_away(broken: Running) -> None:
+    with structlog.testing.capture_logs() as lines:
+        response = await broken.predict()
+    assert response.status_code == 500
+    assert response.json() == {"detail": "internal error"}
+    assert "x-request-id" in response.headers
+    (line,) = [line for line in lines if line["event"] == "unexpected error"]
+    assert line["log_level"] == "error"
+    assert line["exc_info"]
+
+
+def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_requests_are_counted_by_template_and_status(tezi: Running) -> None:
+    for code in ("500001", "500002", "5x"):
+        await tezi.predict(bse_code=code)
+    await tezi.client.get("/nothing/1")
+    await tezi.client.get("/nothing/2")
+    await tezi.client.request("BREW", "/live")
+    await tezi.client.get("/static/console.js")
+    first = await tezi.client.get("/metrics")
+    second = await tezi.client.get("/api/v1/metrics")
+    assert first.headers["content-type"].startswith("text/plain; version=")
+    found = samples(second.text)
+
+    def count(method: str, route: str, status: int) -> float | None:
+        labels = {"method": method, "route": route, "status": str(status)}
+        return found.get(("http_requests_total", frozenset(labels.items())))
+
+    assert count("POST", "/api/v1/predict", 200) == 2
+    assert count("POST", "/api/v1/predict", 422) == 1
+    assert count("GET", "unmatched", 404) == 2
+    assert count("OTHER", "/live", 405) == 1
+    assert count("GET", "/static/{name}", 200) == 1
+    assert count("GET", "/metrics", 200) == 1
+    timed = frozenset({"method": "POST", "route": "/api/v1/predict"}.items())
+    assert found["http_request_duration_seconds_count", timed] == 3
+    assert found["http_request_duration_seconds_sum", timed] > 0
+
+
+async def test_predictions_and_triton_requests_are_counted(tezi: Running) -> None:
+    await tezi.until_ready()
+    await tezi.predict()
+    await tezi.batch(*(item() for _ in range(7)), item("000000"), item(day="2027-01-01"))
+    tezi.predictor.error = PredictorUnavailableError("x")
+    await tezi.predict()
+    found = samples((await tezi.client.get("/metrics")).text)
+
+    def value(name: str, **labels: str) -> float | None:
+        return found.get((name, frozenset(labels.items())))
+
+    assert value("predictions_total", variant="fp32", outcome="ok") == 8
+    assert value("predictions_total", variant="fp32", outcome="unknown_stock") == 1
+    assert value("predictions_total", variant="fp32", outcome="future_date") == 1
+    assert value("predictions_total", variant="fp32", outcome="unavailable") == 1
+    seconds = "predictor_request_duration_seconds_count"
+    assert value(seconds, variant="fp32", outcome="ok") == 2
+    assert value(seconds, variant="fp32", outcome="error") == 1
+    assert value("predictor_request_rows_sum", variant="fp32") == 9
+    assert value("predictor_request_rows_bucket", variant="fp32", le="1.0") == 2
+    assert value("predictor_request_rows_bucket", variant="fp32", le="10.0") == 3
+    assert value("predictor_request_rows_bucket", variant="fp32", le="+Inf") == 3
+    assert value("http_requests_in_flight") == 1  # this one
+    assert value("predictor_requests_in_flight") == 0
+    assert value("predictor_requests_waiting") == 0
+    assert value("directory_stocks") == 4
+    assert value("gateway_ready") in (0.0, 1.0)
+    assert value("model_version_info", variant="fp32", model_version="1") == 1
+
+
+async def log_lines(tezi: Running, *calls: Any) -> list[Any]:
+    with structlog.testing.capture_logs() as lines:
+        for call in calls:
+            await call
+    return [line for line in lines if line["event"] == "request"]
+
+
+async def test_refusals_are_logged_and_successes_are_not(tezi: Running) -> None:
+    tezi.predictor.errors["int8"] = PredictorUnavailableError("x")
+    lines = await log_lines(
+        tezi, tezi.client.get("/live"), tezi.client.get("/nothing?q=secret"), tezi.predict()
+    )
+    (line,) = lines
+    assert (line["path"], line["status"], line["log_level"]) == ("/nothing", 404, "info")
+    assert line["client"] == "127.0.0.1"
+    assert line["ms"] > 0
+    tezi.predictor.error = PredictorUnavailableError("x")
+    (line,) = await log_lines(tezi, tezi.predict())
+    assert (line["status"], line["log_level"]) == (503, "warning")
+
+
+async def test_at_debug_successes_are_logged_too(tmp_path: Path) -> None:
+    async with running_app(tmp_path, log_level="debug") as tezi:
+        (line,) = await log_lines(tezi, tezi.client.get("/live"))
+        assert (line["method"], line["status"], line["log_level"]) == ("GET", 200, "debug")
+
+
+async def test_while_draining_clients_are_asked_to_move_on(tezi: Running) -> None:
+    assert "connection" not in (await tezi.client.get("/live")).headers
+    tezi.traffic.drain()
+    assert (await tezi.client.get("/live")).headers["connection"] == "close"
+    assert (await tezi.predict()).status_code == 200
+
+
+class Call:
+    """One request through a piece of middleware, with what was sent."""
+
+    def __init__(self, *, starts: bool, ends_with: BaseException) -> None:
+        self.sent: list[Message] = []
+        self._starts = starts
+        self._ends_with = ends_with
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert REQUEST_ID.get()
+        if self._starts:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise self._ends_with
+
+    async def run(self, traffic: Traffic) -> None:
+        async def receive() -> Message:
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            self.sent.append(message)
+
+        app = RequestIdMiddleware(UnexpectedErrorMiddleware(self.app, traffic=traffic))
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        await app(scope, receive, send)
+        assert scope[STATUS_KEY]
+
+
+async def test_half_an_answer_is_broken_off() -> None:
+    call = Call(starts=True, ends_with=ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await call.run(Traffic())
+    assert len(call.sent) == 1
+
+
+async def test_what_the_end_of_the_process_cuts_off_is_told_to_try_again() -> None:
+    traffic = Traffic()
+    traffic.drain()
+    call = Call(starts=False, ends_with=asyncio.CancelledError())
+    await call.run(traffic)
+    assert call.sent[0]["status"] == 503
+    assert b"stopping" in call.sent[1]["body"]
+
+
+async def test_any_other_cancellation_stays_one() -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await Call(starts=False, ends_with=asyncio.CancelledError()).run(Traffic())
+
+
+async def test_other_protocols_pass_through(tezi: Running) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: dict[str, Any] = {"type": "websocket", "path": "/live", "headers": []}
+    await tezi.app(scope, receive, send)
+    assert sent == [{"type": "websocket.close", "code": 1000, "reason": ""}]
+
+
+async def test_head_is_get_without_a_body(tezi: Running) -> None:
+    response: httpx.Response = await tezi.client.head("/live")
+    assert response.status_code == 200

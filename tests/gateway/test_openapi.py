@@ -1,0 +1,128 @@
+"""The OpenAPI document: up to date, and true of the service that it describes."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import Phase, settings
+from pydantic import TypeAdapter
+from schemathesis import checks
+from schemathesis.python import asgi
+from starlette.routing import Route
+
+from gateway.documents import BatchItemAnswer, PredictionAnswer
+from gateway.openapi import build_document, printed
+from gateway.operations import EXAMPLE_ANSWER
+from preprocess.features.row import Status
+from preprocess.settings import PROJECT_ROOT
+from tests.gateway.fakes import FakePredictor, Running, build_app
+
+DOCUMENT = PROJECT_ROOT / "docs" / "openapi.json"
+
+
+def test_the_document_in_docs_is_the_one_that_is_served() -> None:
+    assert DOCUMENT.read_text("utf-8") == printed(build_document()), "run `make openapi`"
+
+
+def test_it_can_be_printed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.openapi"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == printed(build_document())
+    assert done.stdout.endswith("}\n")
+
+
+async def test_it_is_served(tezi: Running) -> None:
+    response = await tezi.client.get("/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == build_document()
+
+
+def test_every_reference_leads_somewhere() -> None:
+    document = build_document()
+
+    def references(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            if isinstance(node.get("$ref"), str):
+                yield node["$ref"]
+            for inner in node.values():
+                yield from references(inner)
+        elif isinstance(node, list):
+            for inner in node:
+                yield from references(inner)
+
+    found = set(references(document))
+    assert found
+    for reference in found:
+        node = document
+        for part in reference.removeprefix("#/").split("/"):
+            node = node[part]
+
+
+def test_every_route_is_described(tmp_path: Path) -> None:
+    app = build_app(tmp_path, market=False).app
+    described = {
+        (path, method.upper())
+        for path, calls in build_document()["paths"].items()
+        for method in calls
+    }
+    routed = {
+        (route.path, method)
+        for route in app.routes
+        if isinstance(route, Route) and not route.path.startswith("/static/")
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert described == routed
+
+
+def test_the_examples_are_answers() -> None:
+    PredictionAnswer.model_validate(EXAMPLE_ANSWER)
+    batch = build_document()["paths"]["/api/v1/batch_predict"]["post"]["responses"]["200"]
+    example = batch["content"]["application/json"]["example"]
+    TypeAdapter(list[BatchItemAnswer]).validate_python(example)
+
+
+class Statuses(dict[str, Status]):
+    """Codes that begin with 0 to 4 are known, with 5 and 6 too young, the others unknown."""
+
+    def get(self, code: str, default: Any = None) -> Any:
+        if code < "5":
+            return Status.OK
+        return Status.SHORT_HISTORY if code < "7" else Status.UNKNOWN_STOCK
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A running application, whose lifespan schemathesis begins and we end."""
+    predictor = FakePredictor(statuses=Statuses())
+    app: Any = build_app(tmp_path_factory.mktemp("openapi"), predictor=predictor).app
+    with asgi.get_client(app) as client:
+        while client.get("/ready").status_code != 200:
+            time.sleep(0.01)
+    yield app
+    asgi.shutdown_lifespans()
+    assert predictor.closed
+
+
+api = schemathesis.openapi.from_dict(build_document())
+
+CHECKS = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.unsupported_method,
+    checks.negative_data_rejection,
+]
+
+
+@api.parametrize()
+@settings(max_examples=40, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
+def test_every_answer_is_as_described(case: Any, app: Any) -> None:
+    case.call_and_validate(app=app, checks=CHECKS)

@@ -1,0 +1,99 @@
+"""More requests than places and seats: 503 with Retry-After for those, answers for the rest."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.types import ASGIApp, Message
+
+from tests.gateway.fakes import FakePredictor, item, running_app
+
+PLACES, SEATS = 3, 5
+
+
+async def test_beyond_places_and_seats_requests_are_turned_away(tmp_path: Path) -> None:
+    predictor = FakePredictor(delay_s=0.1)
+    async with running_app(
+        tmp_path, predictor=predictor, max_in_flight=PLACES, max_waiting=SEATS
+    ) as tezi:
+        await tezi.until_ready()
+        responses = await asyncio.gather(
+            *(tezi.predict(bse_code=f"5000{number:02d}") for number in range(20))
+        )
+        answered = [r for r in responses if r.status_code == 200]
+        refused = [r for r in responses if r.status_code == 503]
+        assert (len(answered), len(refused)) == (PLACES + SEATS, 20 - PLACES - SEATS)
+        assert all(r.headers["retry-after"] == "1" for r in refused)
+        assert predictor.most_under_way == PLACES
+        assert (await tezi.client.get("/ready")).status_code == 200
+        predictor.delay_s = 0
+        assert (await tezi.predict()).status_code == 200
+
+
+async def test_a_caller_that_hangs_up_frees_its_place(tmp_path: Path) -> None:
+    predictor = FakePredictor(delay_s=30)
+    async with running_app(tmp_path, predictor=predictor, max_in_flight=1, max_waiting=1) as tezi:
+        callers = [RawCaller(tezi.app), RawCaller(tezi.app)]
+        tasks = [asyncio.create_task(caller.call()) for caller in callers]
+        await until(lambda: predictor.under_way == 1)
+        assert (await tezi.predict()).status_code == 503
+        for caller in callers:
+            caller.hung_up.set()
+        await asyncio.wait_for(asyncio.gather(*tasks), 2)
+        assert predictor.under_way == 0
+        predictor.delay_s = 0
+        assert (await tezi.predict()).status_code == 200
+        assert 'status="499"' in (await tezi.client.get("/metrics")).text
+
+
+async def test_a_caller_that_hangs_up_before_its_body_is_there(tmp_path: Path) -> None:
+    async with running_app(tmp_path) as tezi:
+        caller = RawCaller(tezi.app, whole=False)
+        caller.hung_up.set()
+        await caller.call()
+        assert [message.get("status") for message in caller.sent] == [499, None]
+        assert tezi.predictor.calls == []
+
+
+class RawCaller:
+    """A caller below HTTP, who can hang up at a moment of the test's choosing."""
+
+    def __init__(self, app: ASGIApp, *, whole: bool = True) -> None:
+        self.app = app
+        self.hung_up = asyncio.Event()
+        self.sent: list[Message] = []
+        self._body = json.dumps(item()).encode()
+        self._whole = whole
+
+    async def call(self) -> None:
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "POST",
+            "path": "/api/v1/predict",
+            "raw_path": b"/api/v1/predict",
+            "root_path": "",
+            "scheme": "http",
+            "query_string": b"",
+            "headers": [(b"content-type", b"application/json")],
+            "client": ("192.0.2.1", 1),
+            "server": ("192.0.2.2", 2),
+        }
+        await self.app(scope, self._receive, self._send)
+
+    async def _receive(self) -> Message:
+        body, self._body = self._body, b""
+        if body:
+            return {"type": "http.request", "body": body, "more_body": not self._whole}
+        await self.hung_up.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        self.sent.append(message)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(2):
+        while not condition():
+            await asyncio.sleep(0.002)

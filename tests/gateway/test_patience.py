@@ -1,0 +1,96 @@
+"""A caller's patience: the deadline, hanging up, and cancellation by somebody else."""
+
+import asyncio
+
+import pytest
+from starlette.types import Message
+
+from gateway import patience as module
+from gateway.errors import CallerGoneError, DeadlineExceededError
+from gateway.patience import Patience
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LISTEN_AFTER_S", 0.01)
+
+
+async def hung_up() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def test_what_is_done_in_time_is_done() -> None:
+    with Patience(1.0) as patience:
+        await asyncio.sleep(0)
+        assert 0.9 < patience.remaining_s <= 1.0
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.08], ids=["before listening", "after"])
+async def test_the_deadline_ends_the_block(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(DeadlineExceededError), Patience(seconds):
+        await asyncio.sleep(5)
+    assert seconds <= loop.time() - began + 0.002 < seconds + 0.2
+    await asyncio.sleep(0)  # nothing of the cancellation is left
+
+
+async def test_hanging_up_ends_the_block(soon: None) -> None:
+    async def block() -> None:
+        with Patience(5.0) as patience:
+            patience.listen(hung_up)
+            await asyncio.sleep(5)
+
+    with pytest.raises(CallerGoneError):
+        await block()
+
+
+async def test_listening_begins_at_once_when_the_body_came_late(soon: None) -> None:
+    async def block() -> None:
+        with Patience(5.0) as patience:
+            await asyncio.sleep(0.03)
+            patience.listen(hung_up)
+            await asyncio.sleep(5)
+
+    with pytest.raises(CallerGoneError):
+        await block()
+
+
+async def test_a_caller_who_stays_is_waited_for_and_the_listener_goes(soon: None) -> None:
+    heard = asyncio.Event()
+
+    async def receive() -> Message:
+        heard.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with Patience(5.0) as patience:
+        patience.listen(receive)
+        await heard.wait()
+    await asyncio.sleep(0)
+    assert "caller hangs up" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
+async def test_cancellation_by_somebody_else_stays_one() -> None:
+    async def block() -> None:
+        with Patience(5.0):
+            await asyncio.sleep(5)
+
+    task = asyncio.create_task(block())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_error_of_the_block_itself_passes() -> None:
+    with pytest.raises(ZeroDivisionError), Patience(5.0):
+        raise ZeroDivisionError
+
+
+def test_patience_is_had_inside_a_task() -> None:
+    with pytest.raises(RuntimeError), Patience(1.0):
+        pass

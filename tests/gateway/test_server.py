@@ -1,0 +1,231 @@
+"""The real server process: it drains, it closes what is too large, it says what is wrong."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.server import listen
+from preprocess.errors import ServerError
+from tests.gateway.fakes import item
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def serving(
+    home: Path, *, delay_s: float = 0.0, drain_s: float = 5.0
+) -> AsyncIterator[tuple["subprocess.Popen[bytes]", httpx.AsyncClient]]:
+    """A process that is ready, and a client that opens a connection for each request."""
+    port = free_port()
+    arguments = [str(home), str(port), str(delay_s), str(drain_s)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.gateway.serving", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    limits = httpx.Limits(max_keepalive_connections=0)
+    try:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=10, trust_env=False
+        ) as client:
+            await ready(client)
+            yield process, client
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def ready(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(15):
+        while True:
+            try:
+                if (await client.get("/ready")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+def predict(client: httpx.AsyncClient) -> "asyncio.Task[httpx.Response]":
+    return asyncio.create_task(client.post("/api/v1/predict", json=item()))
+
+
+async def under_way(client: httpx.AsyncClient, count: int) -> None:
+    async with asyncio.timeout(5):
+        while f"predictor_requests_in_flight {count}.0" not in (await client.get("/metrics")).text:
+            await asyncio.sleep(0.02)
+
+
+async def ended(process: "subprocess.Popen[bytes]") -> int:
+    return await asyncio.wait_for(asyncio.to_thread(process.wait), 10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_requests_under_way_end_while_ready_says_no(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    async with serving(tmp_path, delay_s=1.0) as (process, client):
+        slow = predict(client)
+        await under_way(client, 1)
+        process.send_signal(number)
+        await asyncio.sleep(0.05)
+        response = await client.get("/ready")
+        assert response.status_code == 503
+        assert response.json() == {"status": "not ready", "reason": "the service is stopping"}
+        assert response.headers["connection"] == "close"
+        assert (await client.get("/live")).status_code == 200
+        assert not slow.done()
+        assert (await slow).status_code == 200
+        assert await ended(process) == 0
+        with pytest.raises(httpx.ConnectError):
+            await client.get("/live")
+
+
+async def test_without_requests_it_ends_at_once(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (process, _):
+        began = time.monotonic()
+        process.terminate()
+        assert await ended(process) == 0
+        assert time.monotonic() - began < 2.0
+
+
+async def test_a_second_signal_and_the_time_cut_the_drain_short(tmp_path: Path) -> None:
+    async with serving(tmp_path, delay_s=30.0) as (process, client):
+        stuck = predict(client)
+        await under_way(client, 1)
+        process.terminate()
+        await asyncio.sleep(0.1)
+        process.terminate()
+        response = await stuck
+        assert response.status_code == 503
+        assert response.json() == {"detail": "The service is stopping; try again"}
+        assert response.headers["retry-after"] == "1"
+        assert await ended(process) == 0
+
+
+async def test_the_drain_does_not_last_for_ever(tmp_path: Path) -> None:
+    async with serving(tmp_path, delay_s=30.0, drain_s=1.5) as (process, client):
+        stuck = predict(client)
+        await under_way(client, 1)
+        began = time.monotonic()
+        process.terminate()
+        assert (await stuck).status_code == 503
+        assert await ended(process) == 0
+        assert 1.0 < time.monotonic() - began < 4.0
+
+
+async def test_ten_megabytes_are_refused_and_the_answer_arrives(tmp_path: Path) -> None:
+    body = b"x" * 10_000_000
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 65_536):
+            yield body[start : start + 65_536]
+
+    async with serving(tmp_path) as (_, client):
+        for content in (body, chunks()):
+            response = await client.post(
+                "/api/v1/predict", content=content, headers={"content-type": "application/json"}
+            )
+            assert response.status_code == 413
+            assert response.headers["connection"] == "close"
+            assert "larger" in response.json()["detail"]
+        assert (await client.post("/api/v1/predict", json=item())).status_code == 200
+
+
+async def test_the_server_does_not_name_itself(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (process, client):
+        response = await client.get("/live")
+        assert "server" not in response.headers
+        process.terminate()
+        await ended(process)
+        assert process.stdout is not None
+        output = process.stdout.read().decode()
+        assert "Uvicorn" not in output
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_port_that_is_taken_is_one_clear_line(taken: int, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "TEZI_HTTP_PORT": str(taken),
+        "TEZI_DATA_DIR": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"127.0.0.1:{taken}" in line
+    assert "TEZI_HTTP_PORT" in line
+
+
+def test_a_wrong_setting_is_one_clear_message(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway"],
+        env={**os.environ, "TEZI_MAX_IN_FLIGHT": "none", "TEZI_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "TEZI_MAX_IN_FLIGHT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_real_gateway_starts_without_triton_or_data_and_says_so(tmp_path: Path) -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway"],
+        env={**os.environ, "TEZI_HTTP_PORT": str(port), "TEZI_DATA_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}",
+            trust_env=False,
+            transport=httpx.HTTPTransport(retries=8),
+        ) as client:
+            assert client.get("/live").status_code == 200
+            assert client.get("/ready").status_code == 503
+            assert client.get("/api/v1/health").json()["status"] == "unhealthy"
+            assert client.post("/api/v1/predict", json=item()).status_code == 503
+    finally:
+        process.terminate()
+        output, _ = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert '"event": "gateway starts"' in output
+    assert "Traceback" not in output
+
+
+def test_addresses_that_cannot_be_listened_on() -> None:
+    for host in ("192.0.2.1", "no.such.host.invalid"):
+        with pytest.raises(ServerError, match="cannot listen"):
+            listen(host, 0)

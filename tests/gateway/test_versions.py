@@ -1,0 +1,146 @@
+"""The book of versions: what is published, and what is known of the one that answers."""
+
+from pathlib import Path
+
+import pytest
+import structlog
+
+from gateway.versions import VersionBook
+from preprocess.settings import Settings, load_settings
+from tests.gateway.fakes import write_version
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(data_dir=tmp_path / "data")
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def book(settings: Settings, clock: Clock) -> VersionBook:
+    return VersionBook(settings.repository_dir, monotonic=clock)
+
+
+async def test_there_need_be_no_repository(book: VersionBook) -> None:
+    await book.refresh()
+    assert book.empty
+    assert book.published("fp32") == []
+    assert await book.look_up("fp32", 1) is None
+
+
+async def test_versions_are_listed_by_variant_and_number(
+    settings: Settings, book: VersionBook
+) -> None:
+    for number in (10, 2, 1):
+        write_version(settings, number)
+    write_version(settings, 7, variant="int8")
+    assert book.published("fp32") == []  # nothing is read until somebody asks for it
+    await book.refresh()
+    assert [version.model_version for version in book.published("fp32")] == [1, 2, 10]
+    assert [version.model_version for version in book.published("int8")] == [7]
+    assert book.published("gpu") == []
+    assert not book.empty
+
+
+async def test_a_new_number_is_looked_up_when_it_answers(
+    settings: Settings, book: VersionBook
+) -> None:
+    await book.refresh()
+    write_version(settings, 1, threshold=0.125)
+    assert book.answered("fp32", 1) is None
+    version = await book.look_up("fp32", 1)
+    assert version is not None
+    assert version.threshold == 0.125
+    assert book.answered("fp32", 1) == version
+    assert book.answered("int8", 1) is None
+
+
+async def test_a_number_that_was_given_out_anew_is_read_anew(
+    settings: Settings, book: VersionBook
+) -> None:
+    write_version(settings, 1, threshold=0.25)
+    await book.refresh()
+    write_version(settings, 1, threshold=0.75)
+    version = await book.look_up("fp32", 1)
+    assert version is not None
+    assert version.threshold == 0.75
+    write_version(settings, 1, threshold=0.5)
+    await book.refresh()
+    again = book.answered("fp32", 1)
+    assert again is not None
+    assert again.threshold == 0.5
+
+
+async def test_a_version_that_is_gone_from_disk_is_remembered_for_its_last_answers(
+    settings: Settings, book: VersionBook
+) -> None:
+    folder = write_version(settings, 1)
+    write_version(settings, 2)
+    await book.look_up("fp32", 1)
+    (folder / "model.onnx").unlink()
+    await book.refresh()
+    assert [version.model_version for version in book.published("fp32")] == [2]
+    assert book.answered("fp32", 1) is not None
+
+
+async def test_an_unknown_number_is_not_looked_for_on_every_answer(
+    settings: Settings, book: VersionBook, clock: Clock
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        assert await book.look_up("fp32", 5) is None
+        write_version(settings, 5)
+        clock.now += 0.5
+        assert await book.look_up("fp32", 5) is None
+        clock.now += 0.6
+        assert await book.look_up("fp32", 5) is not None
+    assert [line["event"] for line in lines] == ["an unknown model version answers"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"model_version": 2}', None])
+async def test_a_damaged_version_does_not_hide_the_others(
+    settings: Settings, book: VersionBook, content: str | None
+) -> None:
+    write_version(settings, 1)
+    folder = write_version(settings, 2)
+    if content is None:
+        (folder / "metadata.json").unlink()
+    else:
+        (folder / "metadata.json").write_text(content, encoding="utf-8")
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            await book.refresh()
+    assert [version.model_version for version in book.published("fp32")] == [1]
+    assert len(lines) == 1  # once, not every few seconds
+    assert await book.look_up("fp32", 2) is None
+
+
+async def test_a_version_of_another_feature_list_is_none(
+    settings: Settings, book: VersionBook
+) -> None:
+    write_version(settings, 1, features=["rsi_14"])
+    with structlog.testing.capture_logs():
+        assert await book.look_up("fp32", 1) is None
+
+
+async def test_a_repository_that_cannot_be_read_is_an_empty_one(
+    settings: Settings, book: VersionBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> list[int]:
+        raise PermissionError("no")
+
+    monkeypatch.setattr("gateway.versions.version_numbers", refuse)
+    with structlog.testing.capture_logs() as lines:
+        await book.refresh()
+    assert book.empty
+    assert {line["log_level"] for line in lines} == {"warning"}
