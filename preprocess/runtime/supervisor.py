@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from preprocess.errors import ServerError
 from preprocess.runtime.process import Child
@@ -102,7 +103,8 @@ class Supervisor:
             self._give_up(trouble)
         finally:
             self.up.clear()
-            await child.stop(grace)
+            await _to_its_end(child.stop(grace))
+            await ended
             server.clean_up()
 
     def _give_up(self, trouble: str | None) -> None:
@@ -139,6 +141,19 @@ class Supervisor:
                     return f"{timeouts} checks in a row came late ({error})"
             else:
                 errors = timeouts = 0
+
+
+async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:
+    """Await `work`, which ends by itself, even if we are cancelled meanwhile; then be cancelled."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def _first_of(ended: "asyncio.Task[int]", judged: Awaitable[str | None]) -> str | None:

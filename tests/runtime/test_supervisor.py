@@ -17,7 +17,7 @@ from preprocess.runtime.process import Child
 from preprocess.runtime.supervisor import Patience, Server, Supervisor
 
 QUICK = Patience(
-    start=2.0,
+    start=10.0,
     interval=0.05,
     answer=0.2,
     errors=2,
@@ -166,6 +166,17 @@ async def test_pauses_between_restarts_grow_to_their_limit() -> None:
     assert len(starts) >= 3
     assert not watched.task.done()
     await watched.stop()
+
+
+async def test_cancelling_in_the_middle_of_a_stop_still_stops_the_child() -> None:
+    watched = Watched(DEAF, Health(), replace(QUICK, grace_when_broken=0.5))
+    await until(lambda: watched.lines == ["up"] and watched.supervisor.up.is_set())
+    watched.health.error = ServerError("broken")
+    await until(lambda: not watched.supervisor.up.is_set())
+    pid = watched.pid
+    await asyncio.sleep(0.1)  # it has been told to end, does not listen, and is waited for
+    await watched.stop()
+    assert not psutil.pid_exists(pid)
 
 
 async def test_a_deaf_child_is_killed_with_its_children() -> None:
