@@ -72,6 +72,7 @@ class Gateway:
             versions=self.versions,
             symbols=self.directory,
             clock=clock,
+            trusted=lambda variant: not self.probes[variant].wrong,
             count=self.metrics.prediction,
         )
         # Past the limits: a queue that is full does not mean that answers are wrong.

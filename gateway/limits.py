@@ -117,6 +117,8 @@ class LimitedPredictor:
         group.task = asyncio.create_task(self._travel(group), name="joined request")
 
     def _next_group(self) -> _Group | None:
+        if not self._queue:
+            return None
         group = _Group()
         rows = 0
         now = self._monotonic()

@@ -86,6 +86,11 @@ class Probe:
             return False
         return self._monotonic() - self._last_right < self._patience_s
 
+    @property
+    def wrong(self) -> bool:
+        """Whether the newest answer shows that answers are not to be trusted."""
+        return self.state.finding is Finding.WRONG
+
     async def __call__(self) -> None:
         """Probe once."""
         began = self._monotonic()

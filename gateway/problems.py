@@ -17,6 +17,7 @@ from gateway.errors import (
     StoreUnavailableError,
     VariantUnavailableError,
 )
+from gateway.middleware.request_id import REASON_KEY
 from gateway.predictions import Code, Refusal
 from gateway.responses import JSONAnswer
 from gateway.schemas import PredictionRequest
@@ -38,8 +39,9 @@ _ERRORS: Mapping[type[GatewayError], tuple[int, str, Mapping[str, str]]] = {
 }
 
 
-async def on_gateway_error(_: Request, error: Exception) -> Response:
-    """The answer to an error of our own tree."""
+async def on_gateway_error(request: Request, error: Exception) -> Response:
+    """The answer to an error of our own tree; its own message goes to the log."""
+    request.scope[REASON_KEY] = str(error)
     if isinstance(error, InvalidRequestError):
         return JSONAnswer({"detail": error.detail}, 422)
     for kind, (status, detail, headers) in _ERRORS.items():

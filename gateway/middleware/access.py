@@ -8,7 +8,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.metrics import Metrics
-from gateway.middleware.request_id import STATUS_KEY
+from gateway.middleware.request_id import REASON_KEY, STATUS_KEY
 from gateway.traffic import Traffic
 
 log = structlog.get_logger()
@@ -59,6 +59,7 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
         status=status,
         ms=round(seconds * 1e3, 3),
         client=(scope.get("client") or ("",))[0],
+        reason=scope.get(REASON_KEY),
     )
 
 

@@ -11,6 +11,8 @@ from gateway.logs import REQUEST_ID
 # Under this key of the scope lies the status of the answer, once it has begun. The middleware
 # within reads it there: every wrapper round `send` costs each answer twice.
 STATUS_KEY = "gateway.status"
+# And under this one, for the log alone, why there is no better answer.
+REASON_KEY = "gateway.reason"
 
 _ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 

@@ -218,11 +218,11 @@ async def test_a_malformed_deadline(tezi: Running, value: str) -> None:
     assert "X-Request-Timeout-Ms" in entry["msg"]
 
 
-@pytest.mark.parametrize("value", ["1", "60000"])
-async def test_the_bounds_of_the_deadline(tezi: Running, value: str) -> None:
+@pytest.mark.parametrize(("value", "statuses"), [("1", {200, 504}), ("60000", {200})])
+async def test_the_bounds_of_the_deadline(tezi: Running, value: str, statuses: set[int]) -> None:
     response = await tezi.client.post(PREDICT, json=item(), headers={"X-Request-Timeout-Ms": value})
-    assert response.status_code == 200
-    assert 0 < tezi.predictor.timeouts[-1] <= int(value) / 1000
+    assert response.status_code in statuses
+    assert tezi.predictor.timeouts[-1] <= int(value) / 1000
 
 
 async def test_without_a_deadline_the_settings_one_holds(tezi: Running) -> None:

@@ -24,6 +24,7 @@ from tests.gateway.fakes import (
     FakePredictor,
     Running,
     answer,
+    item,
     running_app,
     without,
     write_version,
@@ -222,6 +223,21 @@ async def test_ready_follows_the_golden_row(tezi: Running) -> None:
     assert response.headers["retry-after"] == "1"
     tezi.predictor.golden_shift = 0
     await tezi.until_ready()
+
+
+async def test_while_the_golden_row_is_wrong_nothing_is_answered(tezi: Running) -> None:
+    await tezi.until_ready()
+    assert (await tezi.predict()).status_code == 200
+    tezi.predictor.golden_shift = 0.1
+    await not_ready(tezi)
+    asked = len(tezi.predictor.calls)
+    for response in (await tezi.predict(), await tezi.batch(item(), item("500002"))):
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+    assert len(tezi.predictor.calls) == asked
+    tezi.predictor.golden_shift = 0
+    await tezi.until_ready()
+    assert (await tezi.predict()).status_code == 200
 
 
 async def not_ready(tezi: Running) -> Any:

@@ -264,9 +264,10 @@ async def test_refusals_are_logged_and_successes_are_not(tezi: Running) -> None:
     assert (line["path"], line["status"], line["log_level"]) == ("/nothing", 404, "info")
     assert line["client"] == "127.0.0.1"
     assert line["ms"] > 0
-    tezi.predictor.error = PredictorUnavailableError("x")
+    tezi.predictor.error = PredictorUnavailableError("the cable is out")
     (line,) = await log_lines(tezi, tezi.predict())
     assert (line["status"], line["log_level"]) == (503, "warning")
+    assert line["reason"] == "the cable is out"
 
 
 async def test_at_debug_successes_are_logged_too(tmp_path: Path) -> None:
@@ -309,10 +310,13 @@ class Call:
         assert scope[STATUS_KEY]
 
 
-async def test_half_an_answer_is_broken_off() -> None:
-    call = Call(starts=True, ends_with=ZeroDivisionError())
-    with pytest.raises(ZeroDivisionError):
-        await call.run(Traffic())
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
+async def test_half_an_answer_is_broken_off(error: type[BaseException]) -> None:
+    traffic = Traffic()
+    traffic.drain()
+    call = Call(starts=True, ends_with=error())
+    with pytest.raises(error):
+        await call.run(traffic)
     assert len(call.sent) == 1
 
 

@@ -86,6 +86,30 @@ async def test_cancellation_by_somebody_else_stays_one() -> None:
         await task
 
 
+async def test_both_at_once_is_a_cancellation() -> None:
+    async def block() -> None:
+        with Patience(5.0) as patience:
+            patience._expire()
+            task.cancel()
+            await asyncio.sleep(5)
+
+    task = asyncio.create_task(block())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+
+
+async def test_the_first_reason_counts(soon: None) -> None:
+    async def block() -> None:
+        with Patience(5.0) as patience:
+            patience._expire()
+            await patience._hear(hung_up)
+            await asyncio.sleep(5)
+
+    with pytest.raises(DeadlineExceededError):
+        await block()
+
+
 async def test_an_error_of_the_block_itself_passes() -> None:
     with pytest.raises(ZeroDivisionError), Patience(5.0):
         raise ZeroDivisionError

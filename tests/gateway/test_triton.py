@@ -63,13 +63,14 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
 
 def right_response(count: int) -> Response:
     words = [Status.OK, Status.UNKNOWN_STOCK, Status.SHORT_HISTORY] * count
+    days = ["2020-01-01", "", ""] * count
     tensors = {
         "features": ("FP32", 25, struct.pack(f"<{25 * count}f", *range(25 * count))),
+        "as_of": ("BYTES", 1, pack_texts(days[:count])),
         "status": ("BYTES", 1, pack_texts(words[:count])),
         "probability": ("FP32", 1, struct.pack(f"<{count}f", *[0.25] * count)),
         "model_version": ("INT64", 1, struct.pack(f"<{count}q", *[7] * count)),
     }
-    tensors["as_of"] = ("BYTES", 1, pack_texts((["2020-01-01", "", ""] * count)[:count]))
     return Response(
         outputs=[
             Tensor(name=name, datatype=kind, shape=[count, width])
@@ -159,9 +160,10 @@ def shape(name: str, *numbers: int) -> Change:
     return change
 
 
-def content(place: int, raw: bytes) -> Change:
+def content(name: str, raw: bytes) -> Change:
     def change(response: Response) -> None:
-        response.raw_output_contents[place] = raw
+        names = [output.name for output in response.outputs]
+        response.raw_output_contents[names.index(name)] = raw
 
     return change
 
@@ -180,27 +182,27 @@ def datatype(response: Response) -> None:
 
 
 BAD_ANSWERS = {
-    "too few rows": shape("probability", 2, 1),
-    "another rank": shape("probability", 3),
-    "another width": shape("features", 3, 24),
-    "another type": datatype,
-    "an output that is missing": drop(3, tensor=True),
-    "an output without its bytes": drop(4, tensor=False),
-    "too few bytes": content(0, b"\0" * 299),
-    "too many integers": content(4, b"\0" * 32),
-    "texts cut short": content(2, pack_texts(["OK", "OK", "OK"])[:-1]),
-    "too many texts": content(2, pack_texts(["OK"] * 4)),
-    "no UTF-8": content(2, b"\x02\0\0\0\xff\xff" * 3),
-    "a status that nobody knows": content(2, pack_texts(["OK", "FINE", "OK"])),
+    "too few rows": (shape("probability", 2, 1), "probability is FP32"),
+    "another rank": (shape("probability", 3), "probability is FP32"),
+    "another width": (shape("features", 3, 24), "features is FP32"),
+    "another type": (datatype, "FP64"),
+    "an output that is missing": (drop(3, tensor=True), "no output probability"),
+    "an output without its bytes": (drop(4, tensor=False), "without its bytes"),
+    "too few bytes": (content("features", b"\0" * 299), "299 bytes"),
+    "too many integers": (content("model_version", b"\0" * 32), "32 bytes"),
+    "texts cut short": (content("status", pack_texts(["OK"] * 3)[:-1]), "past the end"),
+    "too many texts": (content("status", pack_texts(["OK"] * 4)), "4 texts"),
+    "no UTF-8": (content("status", b"\x02\0\0\0\xff\xff" * 3), "no UTF-8"),
+    "a status that nobody knows": (content("status", pack_texts(["OK", "FINE", "OK"])), "FINE"),
 }
 
 
-@pytest.mark.parametrize("change", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+@pytest.mark.parametrize(("change", "reason"), BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 async def test_an_answer_that_does_not_fit_is_none(
-    predictor: TritonPredictor, servicer: Servicer, change: Change
+    predictor: TritonPredictor, servicer: Servicer, change: Change, reason: str
 ) -> None:
     servicer.change = change
-    with pytest.raises(PredictorUnavailableError):
+    with pytest.raises(PredictorUnavailableError, match=reason):
         await predictor.predict(ASKS, 5.0)
     servicer.change = lambda response: None
     assert len(await predictor.predict(ASKS, 5.0)) == 3
