@@ -45,10 +45,12 @@ class Settings(BaseSettings):
         262_144, description="Largest request body; larger ones are answered 413."
     )
     max_in_flight: Annotated[int, Field(ge=1)] = Field(
-        64, description="Triton requests that one gateway has under way at once."
+        2,
+        description="Triton requests that one gateway has under way at once; callers beyond it "
+        "wait and travel together.",
     )
     max_waiting: Annotated[int, Field(ge=0)] = Field(
-        256, description="Requests that wait for a place beyond that; more are answered 503."
+        256, description="Callers that wait for a place beyond that; more are answered 503."
     )
     keep_alive_s: Annotated[int, Field(ge=1)] = Field(
         75, description="Seconds an idle client connection is kept; must outlast nginx's 60."

@@ -16,6 +16,9 @@ log = structlog.get_logger()
 _UNMATCHED = "unmatched"
 _LONGEST_PATH = 200
 
+# Asked every second by whoever watches; the probe itself logs when readiness changes.
+_WATCHED = frozenset({"/live", "/ready"})
+
 
 class AccessMiddleware:
     """One metric and one log line a request; asks clients to move on while draining."""
@@ -45,7 +48,7 @@ class AccessMiddleware:
             route = scope.get("route")
             template = route.path if isinstance(route, Route) else _UNMATCHED
             self._metrics.request(scope["method"], template, status, seconds)
-            if status >= self._log_from:
+            if status >= self._log_from and template not in _WATCHED:
                 _log(scope, status, seconds)
 
 

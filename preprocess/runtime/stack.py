@@ -70,7 +70,8 @@ def gateway_server(settings: Settings) -> Server:
     return Server(
         name="gateway",
         command=(sys.executable, "-m", "gateway"),
-        environment={**os.environ, **settings.environment()},
+        # gRPC's C core would print lines of its own about what the gateway logs anyway.
+        environment={"GRPC_VERBOSITY": "ERROR", **os.environ, **settings.environment()},
         check=live,
         patience=Patience(
             start=30.0, interval=settings.probe_interval_s, grace=settings.drain_s + 2.0

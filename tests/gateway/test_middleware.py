@@ -270,9 +270,15 @@ async def test_refusals_are_logged_and_successes_are_not(tezi: Running) -> None:
     assert line["reason"] == "the cable is out"
 
 
+async def test_what_is_asked_every_second_is_not_logged(tmp_path: Path) -> None:
+    async with running_app(tmp_path, log_level="debug") as tezi:
+        calls = (tezi.client.get("/live"), tezi.client.get("/ready"))
+        assert await log_lines(tezi, *calls) == []
+
+
 async def test_at_debug_successes_are_logged_too(tmp_path: Path) -> None:
     async with running_app(tmp_path, log_level="debug") as tezi:
-        (line,) = await log_lines(tezi, tezi.client.get("/live"))
+        (line,) = await log_lines(tezi, tezi.client.get("/metrics"))
         assert (line["method"], line["status"], line["log_level"]) == ("GET", 200, "debug")
 
 
