@@ -1,11 +1,24 @@
 """Stacks that integration tests share: one on a demo market, one on the real market."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from preprocess.settings import Settings
 from tests.integration.stack import RunningStack, fresh_settings, running, tezi
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_folders_of_killed_servers() -> Iterator[None]:
+    """Triton makes an empty folder in /tmp, by a name of its own, and a killed one leaves it."""
+    temporary = Path("/tmp")
+    before = set(temporary.glob("python_env_*"))
+    yield
+    for folder in set(temporary.glob("python_env_*")) - before:
+        with suppress(OSError):  # it is not empty, or its server has removed it
+            folder.rmdir()
 
 
 @pytest.fixture(scope="session")
