@@ -34,6 +34,11 @@ def month_of(day: date) -> str:
     return f"{day.year:04d}-{day.month:02d}"
 
 
+def month_number(month: str) -> int:
+    """Months since year 0 of a `YYYY-MM` month, the integer form of months in arrays."""
+    return int(month[:4]) * 12 + int(month[5:]) - 1
+
+
 def first_day_of(month: str) -> date:
     """First calendar day of a `YYYY-MM` month."""
     return date.fromisoformat(f"{month}-01")

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field, fields
-from datetime import date
+from datetime import date, datetime
 from typing import Self
 
 import numpy as np
@@ -144,6 +144,20 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class DailyPrediction:
+    """One stored answer of the evening run; `created_at` is UTC."""
+
+    bse_code: str
+    prediction_date: date
+    model_version: int
+    predicted_label: int
+    probability: float
+    confidence: str
+    variant: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """A stock that can be asked for, and the date of its newest price."""
 
@@ -173,6 +187,17 @@ class Change:
     sequence: int
     bse_code: str
     first_day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the change log: the number of its newest entry, and that entry's random token.
+
+    Numbers alone would not tell a database from another, or from a copy put back and gone on with.
+    """
+
+    sequence: int = 0
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,15 @@ from contextlib import AbstractContextManager
 from datetime import date
 from typing import Protocol
 
+from preprocess.columns import MarketColumns
 from preprocess.market import (
     Bar,
     Change,
     CircuitLabel,
     CorporateAction,
+    DailyPrediction,
     Listing,
+    Mark,
     QuarterResult,
     Span,
     StaticRow,
@@ -47,6 +50,10 @@ class Reader(Protocol):
         """The months for which static features have been computed."""
         ...
 
+    def predictions(self, prediction_date: date, model_version: int) -> list[DailyPrediction]:
+        """The stored predictions of a day by a version, ascending by code."""
+        ...
+
     def price_days(self) -> tuple[date, date] | None:
         """The first and the last day that any price is dated; None when there is none."""
         ...
@@ -57,6 +64,17 @@ class Reader(Protocol):
 
     def sequence(self) -> int:
         """Number of the newest change; 0 when nothing was ever written."""
+        ...
+
+    def mark(self) -> Mark:
+        """The newest entry of the change log."""
+        ...
+
+    def has_mark(self, mark: Mark) -> bool:
+        """Whether the change log holds this very entry: what was read at it belongs to this store.
+
+        The mark of an empty log is in every log.
+        """
         ...
 
     def changes_since(self, sequence: int) -> list[Change]:
@@ -96,6 +114,14 @@ class Writer(Reader, Protocol):
         """Insert or correct monthly stamps."""
         ...
 
+    def put_predictions(self, rows: Sequence[DailyPrediction]) -> Tally:
+        """Insert or replace stored predictions; they are answers, and touch no stock."""
+        ...
+
+    def delete_prices(self, bse_code: str, first: date, last: date) -> int:
+        """Take out a stock's bars dated `first` to `last`, both included; how many there were."""
+        ...
+
     def replace_labels(self, bse_code: str, labels: Sequence[CircuitLabel]) -> Tally:
         """Make `labels` all the labels of a stock."""
         ...
@@ -110,6 +136,13 @@ class Store(Reader, Protocol):
 
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
         """The histories of `bse_codes` (default: all), one at a time; unknown ones are skipped."""
+        ...
+
+    def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
+        """The columns of `bse_codes` (default: all), read in one pass as of one commit.
+
+        Unknown codes are left out, codes given twice count once.
+        """
         ...
 
     def close(self) -> None:

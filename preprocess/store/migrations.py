@@ -23,7 +23,7 @@ class Migration:
 def migrations() -> list[Migration]:
     """All migrations that this version of Tezi knows, ascending."""
     found = []
-    for entry in resources.files("preprocess.store").joinpath("migrations").iterdir():
+    for entry in resources.files("preprocess.store").joinpath("migrations", "sqlite").iterdir():
         match = _FILE_NAME.fullmatch(entry.name)
         if match:
             sql = entry.read_text(encoding="utf-8")
