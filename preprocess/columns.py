@@ -4,9 +4,10 @@ What the served features are computed from, for all stocks at once: a batch read
 arrays, and one stock's rows are a slice of them. A stock's rows never leave its slice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from preprocess.calendar import day_number, month_number
 from preprocess.features.adjustment import ADJUSTING_KINDS
-from preprocess.market import Mark, StockHistory
+from preprocess.market import CorporateAction, Mark, StockHistory
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
@@ -128,6 +129,13 @@ class MarketColumns:
         prices = self.prices
         return int(prices["day"].max()) if prices.rows else None
 
+    def only(self, codes: NDArray[np.bytes_]) -> "MarketColumns":
+        """The columns of `codes`, ascending; those not held are left out."""
+        place = np.flatnonzero(np.isin(self.codes, codes))
+        source = np.zeros(len(place), dtype=np.int64)
+        tables = {name: _gathered([self.tables[name]], source, place) for name in SCHEMA}
+        return MarketColumns(self.mark, self.codes[place], tables)
+
     def replaced(self, changed: Iterable[bytes], fresh: "MarketColumns") -> "MarketColumns":
         """These columns with the stocks of `changed` as they are in `fresh`, at its mark.
 
@@ -167,76 +175,71 @@ def _gathered(tables: Sequence[Table], source: Array, place: Array) -> Table:
     return Table.from_counts(counts, columns)
 
 
+# How a value of preprocess.market becomes a row of its table.
+ROWS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
+    "results": {
+        "quarter": lambda result: result.quarter.fiscal_year * 4 + result.quarter.quarter - 1,
+        "known_on": lambda result: day_number(result.known_on),
+        "revenue_cr": attrgetter("revenue_cr"),
+        "pat_cr": attrgetter("pat_cr"),
+        "operating_profit_cr": attrgetter("operating_profit_cr"),
+        "eps": attrgetter("eps"),
+    },
+    "actions": {
+        "ex_day": lambda action: day_number(action.ex_date),
+        "ratio": attrgetter("ratio"),
+    },
+    "labels": {
+        "earnings_day": lambda label: day_number(label.earnings_date),
+        "next_day": lambda label: day_number(label.next_day_date),
+        "label": attrgetter("label"),
+    },
+    "statics": {
+        "month": lambda stamp: month_number(stamp.month),
+        "sector_code": lambda stamp: _or_nan(stamp.sector_code),
+        "market_cap_tier": lambda stamp: _or_nan(stamp.market_cap_tier),
+    },
+}
+
+
+def adjusting(actions: Sequence[CorporateAction]) -> list[CorporateAction]:
+    """The actions that the columns hold: what adjusts prices."""
+    return [a for a in actions if a.kind in ADJUSTING_KINDS and a.ratio is not None]
+
+
 def columns_of(histories: Iterable[StockHistory], mark: Mark | None = None) -> MarketColumns:
     """The columns of histories held in memory, ascending by code."""
     stocks = sorted(histories, key=lambda history: history.bse_code)
-    prices = [stock.prices for stock in stocks]
-    results = [result for stock in stocks for result in stock.results]
-    acting = [
-        [a for a in stock.actions if a.kind in ADJUSTING_KINDS and a.ratio is not None]
-        for stock in stocks
-    ]
-    actions = [action for some in acting for action in some]
-    labels = [label for stock in stocks for label in stock.labels]
-    statics = [stamp for stock in stocks for stamp in stock.statics]
-    tables: dict[str, tuple[list[int], dict[str, Any]]] = {
-        "prices": (
-            [len(series) for series in prices],
-            {
-                name: np.concatenate([getattr(p, attribute) for p in prices] or [[]])
-                for name, attribute in (
-                    ("day", "days"),
-                    ("open", "open"),
-                    ("close", "close"),
-                    ("volume", "volume"),
-                    ("adjusted", "adjusted"),
-                )
-            },
-        ),
-        "results": (
-            [len(stock.results) for stock in stocks],
-            {
-                "quarter": [r.quarter.fiscal_year * 4 + r.quarter.quarter - 1 for r in results],
-                "known_on": [day_number(r.known_on) for r in results],
-                "revenue_cr": [r.revenue_cr for r in results],
-                "pat_cr": [r.pat_cr for r in results],
-                "operating_profit_cr": [r.operating_profit_cr for r in results],
-                "eps": [r.eps for r in results],
-            },
-        ),
-        "actions": (
-            [len(some) for some in acting],
-            {
-                "ex_day": [day_number(a.ex_date) for a in actions],
-                "ratio": [a.ratio for a in actions],
-            },
-        ),
-        "labels": (
-            [len(stock.labels) for stock in stocks],
-            {
-                "earnings_day": [day_number(a.earnings_date) for a in labels],
-                "next_day": [day_number(a.next_day_date) for a in labels],
-                "label": [a.label for a in labels],
-            },
-        ),
-        "statics": (
-            [len(stock.statics) for stock in stocks],
-            {
-                "month": [month_number(s.month) for s in statics],
-                "sector_code": [_or_nan(s.sector_code) for s in statics],
-                "market_cap_tier": [_or_nan(s.market_cap_tier) for s in statics],
-            },
-        ),
+    parts: dict[str, list[Sequence[Any]]] = {
+        "results": [stock.results for stock in stocks],
+        "actions": [adjusting(stock.actions) for stock in stocks],
+        "labels": [stock.labels for stock in stocks],
+        "statics": [stock.statics for stock in stocks],
     }
-    return MarketColumns(
-        mark=mark or Mark(),
-        codes=np.array([stock.bse_code for stock in stocks], dtype="S6"),
-        tables={
-            name: Table.from_counts(
-                np.array(counts, dtype=np.int64),
-                {key: np.asarray(v, dtype=SCHEMA[name][key]) for key, v in columns.items()},
+    tables = {name: _table_of(name, rows) for name, rows in parts.items()}
+    series = [stock.prices for stock in stocks]
+    tables["prices"] = Table.from_counts(
+        np.array([len(prices) for prices in series], dtype=np.int64),
+        {
+            name: np.concatenate(
+                [getattr(p, _ATTRIBUTES.get(name, name)) for p in series] or [np.empty(0, kind)]
             )
-            for name, (counts, columns) in tables.items()
+            for name, kind in SCHEMA["prices"].items()
+        },
+    )
+    codes = np.array([stock.bse_code for stock in stocks], dtype="S6")
+    return MarketColumns(mark or Mark(), codes, tables)
+
+
+_ATTRIBUTES = {"day": "days"}
+
+
+def _table_of(name: str, stocks: Sequence[Sequence[Any]]) -> Table:
+    return Table.from_counts(
+        np.array([len(rows) for rows in stocks], dtype=np.int64),
+        {
+            column: np.array([value(row) for rows in stocks for row in rows], SCHEMA[name][column])
+            for column, value in ROWS[name].items()
         },
     )
 

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -61,8 +61,15 @@ def check_schema(connection: sqlite3.Connection) -> None:
         )
 
 
-def migrate(connection: sqlite3.Connection) -> list[Migration]:
+Step = Callable[[sqlite3.Connection], None]
+
+
+def migrate(
+    connection: sqlite3.Connection, *, then: Mapping[int, Step] | None = None
+) -> list[Migration]:
     """Bring the database to the newest schema; return what was applied.
+
+    `then` holds what a migration does besides its SQL, by number, in the same transaction.
 
     The connection must be in autocommit mode. A step that fails leaves the schema at the step
     before it.
@@ -82,6 +89,8 @@ def migrate(connection: sqlite3.Connection) -> list[Migration]:
             if schema_version(connection) < step.number:
                 for statement in _statements(step.sql):
                     connection.execute(statement)
+                if then and step.number in then:
+                    then[step.number](connection)
                 connection.execute(
                     "INSERT INTO schema_migrations (number, name) VALUES (?, ?)",
                     (step.number, step.name),

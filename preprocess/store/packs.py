@@ -6,25 +6,27 @@ arrays of fixed-width records: prices by stock and calendar year (a day's import
 current year only), everything else by stock. Records are little-endian and laid out as in C.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.columns import SCHEMA, MarketColumns, Table
-from preprocess.market import Mark
+from preprocess.columns import ROWS, SCHEMA, MarketColumns, Table, adjusting
+from preprocess.market import (
+    CircuitLabel,
+    CorporateAction,
+    Mark,
+    QuarterResult,
+    StaticRow,
+)
 
-
-def _record(columns: Sequence[tuple[str, str]]) -> np.dtype[Any]:
-    return np.dtype([*columns])
-
-
-RECORDS = {
-    "prices": _record(
+RECORDS: Mapping[str, np.dtype[Any]] = {
+    "prices": np.dtype(
         [("day", "<i4"), ("adjusted", "<i4"), ("open", "<f8"), ("close", "<f8"), ("volume", "<f8")]
     ),
-    "results": _record(
+    "results": np.dtype(
         [
             ("quarter", "<i4"),
             ("known_on", "<i4"),
@@ -34,20 +36,78 @@ RECORDS = {
             ("eps", "<f8"),
         ]
     ),
-    "actions": _record([("ex_day", "<i4"), ("reserved", "<i4"), ("ratio", "<f8")]),
-    "labels": _record([("earnings_day", "<i4"), ("next_day", "<i4"), ("label", "<i4")]),
-    "statics": _record(
+    "actions": np.dtype([("ex_day", "<i4"), ("reserved", "<i4"), ("ratio", "<f8")]),
+    "labels": np.dtype([("earnings_day", "<i4"), ("next_day", "<i4"), ("label", "<i4")]),
+    "statics": np.dtype(
         [("month", "<i4"), ("reserved", "<i4"), ("sector_code", "<f8"), ("market_cap_tier", "<f8")]
     ),
 }
 STOCK_PARTS = ("results", "actions", "labels", "statics")
 
+# What a price record is made from, in this order: day number, adjusted, open, close, volume.
+PriceRow = tuple[int, int, float, float, float]
 
-def packed(table: str, columns: dict[str, Any]) -> bytes:
-    """The records of one stock; `columns` are arrays or lists by name, ascending by key."""
-    records = np.zeros(len(next(iter(columns.values()))), dtype=RECORDS[table])
-    for name, values in columns.items():
-        records[name] = values
+
+class RowSource(Protocol):
+    """One stock's rows, as they stand in the tables."""
+
+    def price_rows(self, bse_code: str, year: int) -> Sequence[PriceRow]:
+        """The bars of a calendar year, ascending by day."""
+        ...
+
+    def results(self, bse_code: str) -> Sequence[QuarterResult]:
+        """Quarterly results, ascending by quarter."""
+        ...
+
+    def actions(self, bse_code: str) -> Sequence[CorporateAction]:
+        """Corporate actions, ascending by ex-date."""
+        ...
+
+    def labels(self, bse_code: str) -> Sequence[CircuitLabel]:
+        """Labels, ascending by announcement."""
+        ...
+
+    def statics(self, bse_code: str) -> Sequence[StaticRow]:
+        """Monthly stamps, ascending by month."""
+        ...
+
+
+@dataclass(slots=True)
+class StalePacks:
+    """The packs that a transaction has to write anew."""
+
+    price_years: set[tuple[str, int]] = field(default_factory=set)
+    stocks: set[str] = field(default_factory=set)
+
+    def copy(self) -> "StalePacks":
+        """The same packs, independent of this object."""
+        return StalePacks(set(self.price_years), set(self.stocks))
+
+    def add_price(self, bse_code: str, day: str) -> None:
+        """A bar of an ISO day has changed."""
+        self.price_years.add((bse_code, int(day[:4])))
+
+
+def price_pack(rows: Sequence[PriceRow]) -> bytes:
+    """The records of one stock's bars of a year."""
+    return np.array(rows, dtype=RECORDS["prices"]).tobytes()
+
+
+def stock_packs(source: RowSource, bse_code: str) -> tuple[bytes, ...]:
+    """The packs of one stock's other rows, in the order of STOCK_PARTS."""
+    parts = (
+        source.results(bse_code),
+        adjusting(source.actions(bse_code)),
+        source.labels(bse_code),
+        source.statics(bse_code),
+    )
+    return tuple(_packed(name, rows) for name, rows in zip(STOCK_PARTS, parts, strict=True))
+
+
+def _packed(table: str, rows: Sequence[Any]) -> bytes:
+    records = np.zeros(len(rows), dtype=RECORDS[table])
+    for name, value in ROWS[table].items():
+        records[name] = [value(row) for row in rows]
     return records.tobytes()
 
 
@@ -57,12 +117,13 @@ class PackCollector:
     Values arrive in chunks and are copied out at once: a market is never held twice.
     """
 
-    def __init__(self, table: str, codes: NDArray[np.bytes_], counts: NDArray[np.int64]) -> None:
-        """`counts` are the rows of each of `codes`; packs must come in that order."""
+    def __init__(self, table: str, counts: NDArray[np.int64]) -> None:
+        """`counts` are the rows of each stock; its packs come in the same order."""
         self._record = RECORDS[table]
+        kinds = SCHEMA[table].items()
+        rows = int(counts.sum())
         self._table = Table.from_counts(
-            counts,
-            {name: np.empty(int(counts.sum()), kind) for name, kind in SCHEMA[table].items()},
+            counts, {name: np.empty(rows, kind) for name, kind in kinds}
         )
         self._filled = 0
 
@@ -85,13 +146,19 @@ class PackCollector:
         return self._table
 
 
-def row_count(table: str, size: int) -> int:
-    """Number of records in a pack of `size` bytes."""
-    return size // RECORDS[table].itemsize
+def collected(table: str, sizes: Sequence[int], packs: Iterable[bytes]) -> Table:
+    """The table of packs that are all here; `sizes` are bytes a stock."""
+    collector = PackCollector(table, row_counts(table, sizes))
+    collector.add(packs)
+    return collector.table()
 
 
-def market_columns(
-    mark: Mark, codes: NDArray[np.bytes_], collectors: dict[str, PackCollector]
-) -> MarketColumns:
-    """The columns that the collectors of all tables have gathered."""
-    return MarketColumns(mark, codes, {name: collectors[name].table() for name in SCHEMA})
+def row_counts(table: str, sizes: Sequence[int]) -> NDArray[np.int64]:
+    """Numbers of records in packs of so many bytes."""
+    return np.array(sizes, dtype=np.int64) // RECORDS[table].itemsize
+
+
+def empty_market(mark: Mark) -> MarketColumns:
+    """Columns of no stock at all."""
+    tables = {name: collected(name, [], []) for name in SCHEMA}
+    return MarketColumns(mark, np.empty(0, dtype="S6"), tables)

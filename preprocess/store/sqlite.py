@@ -7,13 +7,17 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
+from preprocess.columns import MarketColumns
 from preprocess.errors import StoreError
-from preprocess.market import Change, Listing, Span, Stock, StockHistory
+from preprocess.market import Change, Listing, Mark, Span, Stock, StockHistory
 from preprocess.store.migrations import check_schema, migrate
+from preprocess.store.sqlite_packs import read_columns
 from preprocess.store.sqlite_reading import SQLiteReader
-from preprocess.store.sqlite_writing import SQLiteWriter
+from preprocess.store.sqlite_writing import SQLiteWriter, pack_everything
 
 BUSY_TIMEOUT_S = 10.0
+
+PACKS_MIGRATION = 2
 
 
 class SQLiteStore:
@@ -52,7 +56,7 @@ class SQLiteStore:
         if write:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            migrate(connection)
+            migrate(connection, then={PACKS_MIGRATION: pack_everything})
         else:
             connection.execute("PRAGMA query_only = ON")
             check_schema(connection)
@@ -84,7 +88,7 @@ class SQLiteStore:
             writer = SQLiteWriter(connection)
             try:
                 yield writer
-                writer.log_changes()
+                writer.finish()
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -142,6 +146,25 @@ class SQLiteStore:
         """Number of the newest change; 0 when nothing was ever written."""
         with self._reading() as read:
             return read.sequence()
+
+    def mark(self) -> Mark:
+        """The newest entry of the change log."""
+        with self._reading() as read:
+            return read.mark()
+
+    def has_mark(self, mark: Mark) -> bool:
+        """Whether the change log holds this very entry."""
+        with self._reading() as read:
+            return read.has_mark(mark)
+
+    def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
+        """The columns of `bse_codes` (default: all), read in one pass as of one commit."""
+        with self._connected() as connection:
+            connection.execute("BEGIN")
+            try:
+                return read_columns(connection, SQLiteReader(connection).mark(), bse_codes)
+            finally:
+                connection.execute("COMMIT")
 
     def changes_since(self, sequence: int) -> list[Change]:
         """The changes after `sequence`, ascending."""

@@ -12,6 +12,7 @@ from preprocess.market import (
     CircuitLabel,
     CorporateAction,
     Listing,
+    Mark,
     Prices,
     QuarterResult,
     Span,
@@ -19,11 +20,16 @@ from preprocess.market import (
     Stock,
     StockHistory,
 )
+from preprocess.store.packs import PriceRow
 
 # Julian day of 1970-01-01; julianday() of a plain date is that of its midnight.
 _PRICES = (
     "SELECT julianday(date) - 2440587.5, open, high, low, close, volume, adjusted"
     " FROM price_movements WHERE bse_code = ? ORDER BY date"
+)
+_PRICE_ROWS = (
+    "SELECT julianday(date) - 2440587.5, adjusted, open, close, volume"
+    " FROM price_movements WHERE bse_code = ? AND date >= ? AND date < ? ORDER BY date"
 )
 _RESULTS = (
     "SELECT fiscal_year, quarter, period_end, announced_on,"
@@ -69,17 +75,38 @@ class SQLiteReader:
         return StockHistory(
             bse_code=bse_code,
             prices=_prices(query(_PRICES, key).fetchall()),
-            results=tuple(map(_result, query(_RESULTS, key))),
-            actions=tuple(
-                CorporateAction(date.fromisoformat(day), kind, ratio, subject)
-                for day, kind, ratio, subject in query(_ACTIONS, key)
-            ),
-            labels=tuple(
-                CircuitLabel(date.fromisoformat(day), date.fromisoformat(following), change, label)
-                for day, following, change, label in query(_LABELS, key)
-            ),
-            statics=tuple(StaticRow(*row) for row in query(_STATICS, key)),
+            results=self.results(bse_code),
+            actions=self.actions(bse_code),
+            labels=self.labels(bse_code),
+            statics=self.statics(bse_code),
         )
+
+    def price_rows(self, bse_code: str, year: int) -> list[PriceRow]:
+        """The bars of a calendar year as a pack holds them."""
+        span = (bse_code, f"{year:04d}-", f"{year + 1:04d}-")
+        return self._connection.execute(_PRICE_ROWS, span).fetchall()
+
+    def results(self, bse_code: str) -> tuple[QuarterResult, ...]:
+        """Quarterly results, ascending by quarter."""
+        return tuple(map(_result, self._connection.execute(_RESULTS, (bse_code,))))
+
+    def actions(self, bse_code: str) -> tuple[CorporateAction, ...]:
+        """Corporate actions, ascending by ex-date."""
+        return tuple(
+            CorporateAction(date.fromisoformat(day), kind, ratio, subject)
+            for day, kind, ratio, subject in self._connection.execute(_ACTIONS, (bse_code,))
+        )
+
+    def labels(self, bse_code: str) -> tuple[CircuitLabel, ...]:
+        """Labels, ascending by announcement."""
+        return tuple(
+            CircuitLabel(date.fromisoformat(day), date.fromisoformat(following), change, label)
+            for day, following, change, label in self._connection.execute(_LABELS, (bse_code,))
+        )
+
+    def statics(self, bse_code: str) -> tuple[StaticRow, ...]:
+        """Monthly stamps, ascending by month."""
+        return tuple(StaticRow(*row) for row in self._connection.execute(_STATICS, (bse_code,)))
 
     def bse_codes(self) -> list[str]:
         """The codes of all stocks, ascending."""
@@ -141,6 +168,20 @@ class SQLiteReader:
         """Number of the newest change; 0 when nothing was ever written."""
         query = "SELECT coalesce(max(sequence), 0) FROM change_log"
         return int(self._connection.execute(query).fetchone()[0])
+
+    def mark(self) -> Mark:
+        """The newest entry of the change log."""
+        newest = self._connection.execute(
+            "SELECT sequence, token FROM change_log ORDER BY sequence DESC LIMIT 1"
+        ).fetchone()
+        return Mark(*newest) if newest else Mark()
+
+    def has_mark(self, mark: Mark) -> bool:
+        """Whether the change log holds this very entry."""
+        if mark == Mark():
+            return True
+        query = "SELECT 1 FROM change_log WHERE sequence = ? AND token = ?"
+        return self._connection.execute(query, (mark.sequence, mark.token)).fetchone() is not None
 
     def changes_since(self, sequence: int) -> list[Change]:
         """The changes after `sequence`, ascending."""

@@ -1,6 +1,7 @@
 """The values of preprocess.market to rows of SQLite, within one transaction."""
 
 import math
+import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from preprocess.market import (
     Stock,
     Tally,
 )
+from preprocess.store.packs import StalePacks
+from preprocess.store.sqlite_packs import write_packs
 from preprocess.store.sqlite_reading import SQLiteReader
 from preprocess.store.upsert import Table, upsert
 
@@ -71,6 +74,7 @@ class SQLiteWriter(SQLiteReader):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self._touched: dict[str, str] = {}
+        self._stale = StalePacks()
 
     @property
     def touched(self) -> Mapping[str, date]:
@@ -80,7 +84,7 @@ class SQLiteWriter(SQLiteReader):
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo what is written inside the block if it raises, and nothing else."""
-        before = dict(self._touched)
+        before = dict(self._touched), self._stale.copy()
         self._connection.execute("SAVEPOINT part")
         try:
             yield
@@ -89,16 +93,20 @@ class SQLiteWriter(SQLiteReader):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK TO part")
                 self._connection.execute("RELEASE part")
-            self._touched = before
+            self._touched, self._stale = before
             raise
         self._connection.execute("RELEASE part")
 
     def put_prices(self, bars: Sequence[Bar]) -> Tally:
         """Insert or correct daily bars; a stock not yet known is entered into `stocks`."""
-        self._connection.executemany(
-            "INSERT INTO stocks (bse_code) VALUES (?) ON CONFLICT DO NOTHING",
-            [(code,) for code in {bar.bse_code for bar in bars}],
-        )
+        new = {
+            code
+            for code in {bar.bse_code for bar in bars}
+            if self._connection.execute(
+                "INSERT INTO stocks (bse_code) VALUES (?) ON CONFLICT DO NOTHING", (code,)
+            ).rowcount
+        }
+        self._stale.stocks |= new
         return self._write(
             PRICES,
             [
@@ -181,6 +189,16 @@ class SQLiteWriter(SQLiteReader):
             ],
         )
 
+    def delete_prices(self, bse_code: str, first: date, last: date) -> int:
+        """Take out a stock's bars dated `first` to `last`, both included; how many there were."""
+        removed = self._connection.execute(
+            "DELETE FROM price_movements WHERE bse_code = ? AND date BETWEEN ? AND ?"
+            " RETURNING bse_code, date",
+            (bse_code, first.isoformat(), last.isoformat()),
+        ).fetchall()
+        self._touch(PRICES, removed)
+        return len(removed)
+
     def replace_labels(self, bse_code: str, labels: Sequence[CircuitLabel]) -> Tally:
         """Make `labels` all the labels of a stock."""
         kept = [label.earnings_date.isoformat() for label in labels]
@@ -190,7 +208,7 @@ class SQLiteWriter(SQLiteReader):
             f" AND earnings_date NOT IN ({marks}) RETURNING bse_code, next_day_date",
             (bse_code, *kept),
         ).fetchall()
-        self._touch(removed)
+        self._touch(LABELS, removed)
         tally = self._write(
             LABELS,
             [
@@ -207,20 +225,37 @@ class SQLiteWriter(SQLiteReader):
         tally.changed += len(removed)
         return tally
 
-    def log_changes(self) -> None:
-        """Write the change log; the last thing before the commit."""
+    def finish(self) -> None:
+        """Write the packs and the change log; the last thing before the commit."""
+        write_packs(self._connection, self, self._stale)
+        token = secrets.token_hex(8)
         self._connection.executemany(
-            "INSERT INTO change_log (bse_code, date) VALUES (?, ?)", sorted(self._touched.items())
+            "INSERT INTO change_log (bse_code, date, token) VALUES (?, ?, ?)",
+            [(code, day, token) for code, day in sorted(self._touched.items())],
         )
 
     def _write(self, table: Table, rows: Sequence[tuple[object, ...]]) -> Tally:
         tally, changes = upsert(self._connection, table, rows)
-        self._touch(changes)
+        self._touch(table, changes)
         return tally
 
-    def _touch(self, changes: Iterable[tuple[str, str]]) -> None:
+    def _touch(self, table: Table, changes: Iterable[tuple[str, str]]) -> None:
         for code, day in changes:
             self._touched[code] = min(day, self._touched.get(code, day))
+            if table is PRICES:
+                self._stale.add_price(code, day)
+            else:
+                self._stale.stocks.add(code)
+
+
+def pack_everything(connection: sqlite3.Connection) -> None:
+    """Write every pack from the rows: what the migration that brought packs ends with."""
+    codes = connection.execute("SELECT bse_code FROM stocks").fetchall()
+    years = connection.execute(
+        "SELECT DISTINCT bse_code, CAST(substr(date, 1, 4) AS INTEGER) FROM price_movements"
+    ).fetchall()
+    stale = StalePacks(set(years), {code for (code,) in codes})
+    write_packs(connection, SQLiteReader(connection), stale)
 
 
 def _or_null(figure: float) -> float | None:

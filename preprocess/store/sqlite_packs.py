@@ -1,0 +1,114 @@
+"""Packs in SQLite: written at the end of a transaction, read in one pass as of one commit."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from preprocess.columns import MarketColumns, Table
+from preprocess.errors import StoreError
+from preprocess.market import Mark
+from preprocess.store.packs import (
+    STOCK_PARTS,
+    PackCollector,
+    RowSource,
+    StalePacks,
+    collected,
+    price_pack,
+    row_counts,
+    stock_packs,
+)
+
+_CHUNK = 500  # packs of a year are 8 KB
+# A stock by its key takes 20 us; from here on one pass over all is quicker.
+_FEW = 2_000
+
+_PARTS = ", ".join(STOCK_PARTS)
+
+
+def write_packs(connection: sqlite3.Connection, source: RowSource, stale: StalePacks) -> None:
+    """Write the packs of `stale` from the rows, within the caller's transaction."""
+    for code, year in sorted(stale.price_years):
+        rows = source.price_rows(code, year)
+        if rows:
+            connection.execute(
+                "INSERT OR REPLACE INTO price_packs (bse_code, year, data) VALUES (?, ?, ?)",
+                (code, year, price_pack(rows)),
+            )
+        else:
+            connection.execute(
+                "DELETE FROM price_packs WHERE bse_code = ? AND year = ?", (code, year)
+            )
+    connection.executemany(
+        f"INSERT OR REPLACE INTO stock_packs (bse_code, {_PARTS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - names are constants
+        ((code, *stock_packs(source, code)) for code in sorted(stale.stocks)),
+    )
+
+
+def read_columns(
+    connection: sqlite3.Connection, mark: Mark, codes: Iterable[str] | None
+) -> MarketColumns:
+    """The columns of `codes`, or of all stocks; the caller sees to it that nothing moves.
+
+    Raises:
+        StoreError: a pack is damaged.
+    """
+    wanted = None if codes is None else sorted(set(codes))
+    with _damage_explained():
+        if wanted is None or len(wanted) > _FEW:
+            market = _all_columns(connection, mark)
+            return market if wanted is None else market.only(np.array(wanted, dtype="S6"))
+        return _few_columns(connection, mark, wanted)
+
+
+@contextmanager
+def _damage_explained() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise StoreError(
+            f"The packed rows of the database are damaged ({error}): run `tezi maintain`."
+        ) from error
+
+
+def _all_columns(connection: sqlite3.Connection, mark: Mark) -> MarketColumns:
+    stocks = connection.execute(
+        f"SELECT bse_code, {_PARTS} FROM stock_packs ORDER BY bse_code"  # noqa: S608
+    ).fetchall()
+    tables = _stock_tables(stocks)
+    # length() of a stored value is in the row's header: this reads no pack.
+    sizes = dict(
+        connection.execute("SELECT bse_code, sum(length(data)) FROM price_packs GROUP BY bse_code")
+    )
+    counts = row_counts("prices", [sizes.get(row[0], 0) for row in stocks])
+    prices = PackCollector("prices", counts)
+    packs = connection.execute("SELECT data FROM price_packs ORDER BY bse_code, year")
+    while chunk := packs.fetchmany(_CHUNK):
+        prices.add(data for (data,) in chunk)
+    tables["prices"] = prices.table()
+    return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)
+
+
+def _few_columns(connection: sqlite3.Connection, mark: Mark, codes: Sequence[str]) -> MarketColumns:
+    by_code = f"SELECT bse_code, {_PARTS} FROM stock_packs WHERE bse_code = ?"  # noqa: S608
+    stocks = [row for code in codes for row in connection.execute(by_code, (code,))]
+    tables = _stock_tables(stocks)
+    prices = [
+        b"".join(
+            data
+            for (data,) in connection.execute(
+                "SELECT data FROM price_packs WHERE bse_code = ? ORDER BY year", (row[0],)
+            )
+        )
+        for row in stocks
+    ]
+    tables["prices"] = collected("prices", [len(pack) for pack in prices], prices)
+    return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)
+
+
+def _stock_tables(stocks: Sequence[tuple[bytes, ...]]) -> dict[str, Table]:
+    return {
+        name: collected(name, [len(row[place]) for row in stocks], [row[place] for row in stocks])
+        for place, name in enumerate(STOCK_PARTS, start=1)
+    }
