@@ -39,7 +39,12 @@ SCHEMA: Mapping[str, Mapping[str, type[np.generic]]] = {
         "eps": np.float64,
     },
     "actions": {"ex_day": np.int32, "ratio": np.float64},
-    "labels": {"earnings_day": np.int32, "next_day": np.int32, "label": np.int8},
+    "labels": {
+        "earnings_day": np.int32,
+        "next_day": np.int32,
+        "label": np.int8,
+        "price_change_pct": np.float64,
+    },
     "statics": {"month": np.int32, "sector_code": np.float64, "market_cap_tier": np.float64},
 }
 
@@ -193,6 +198,7 @@ ROWS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
         "earnings_day": lambda label: day_number(label.earnings_date),
         "next_day": lambda label: day_number(label.next_day_date),
         "label": attrgetter("label"),
+        "price_change_pct": attrgetter("price_change_pct"),
     },
     "statics": {
         "month": lambda stamp: month_number(stamp.month),

@@ -13,11 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.columns import ROWS, SCHEMA, MarketColumns, Table, adjusting
+from preprocess.columns import ROWS, SCHEMA, Table, adjusting
 from preprocess.market import (
     CircuitLabel,
     CorporateAction,
-    Mark,
     QuarterResult,
     StaticRow,
 )
@@ -37,7 +36,15 @@ RECORDS: Mapping[str, np.dtype[Any]] = {
         ]
     ),
     "actions": np.dtype([("ex_day", "<i4"), ("reserved", "<i4"), ("ratio", "<f8")]),
-    "labels": np.dtype([("earnings_day", "<i4"), ("next_day", "<i4"), ("label", "<i4")]),
+    "labels": np.dtype(
+        [
+            ("earnings_day", "<i4"),
+            ("next_day", "<i4"),
+            ("label", "<i4"),
+            ("reserved", "<i4"),
+            ("price_change_pct", "<f8"),
+        ]
+    ),
     "statics": np.dtype(
         [("month", "<i4"), ("reserved", "<i4"), ("sector_code", "<f8"), ("market_cap_tier", "<f8")]
     ),
@@ -156,9 +163,3 @@ def collected(table: str, sizes: Sequence[int], packs: Iterable[bytes]) -> Table
 def row_counts(table: str, sizes: Sequence[int]) -> NDArray[np.int64]:
     """Numbers of records in packs of so many bytes."""
     return np.array(sizes, dtype=np.int64) // RECORDS[table].itemsize
-
-
-def empty_market(mark: Mark) -> MarketColumns:
-    """Columns of no stock at all."""
-    tables = {name: collected(name, [], []) for name in SCHEMA}
-    return MarketColumns(mark, np.empty(0, dtype="S6"), tables)

@@ -1,0 +1,112 @@
+"""Features of many stocks and days at once, from the market's columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.calendar import day_number, from_day_number, month_number, month_of, years_before
+from preprocess.columns import SCHEMA, Indices, MarketColumns
+from preprocess.features.event import RATE_YEARS
+from preprocess.features.kernel import feature_rows
+from preprocess.features.manifest import FEATURE_COUNT
+from preprocess.features.row import Status
+from preprocess.market import Days, Floats
+
+# Codes of the kernel's status array.
+STATUSES = (Status.OK, Status.SHORT_HISTORY, Status.UNKNOWN_STOCK)
+UNKNOWN = STATUSES.index(Status.UNKNOWN_STOCK)
+NO_DAY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRows:
+    """Rows in the order they were asked for.
+
+    `values` is float64 [k, 25] in manifest order, NaN where missing and in rows that are not OK;
+    `as_of` the day number of the newest price used, int32 [k], NO_DAY unless OK; `status` places
+    in STATUSES, int8 [k].
+    """
+
+    values: Floats
+    as_of: Days
+    status: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+
+def places_of(columns: MarketColumns, codes: Sequence[bytes]) -> Indices:
+    """The index of each code in the columns; -1 where it is not held."""
+    places = columns.places
+    return np.array([places.get(code, -1) for code in codes], dtype=np.int64)
+
+
+def batch_rows(columns: MarketColumns, places: Indices, days: Days) -> BatchRows:
+    """The rows of stocks `places[k]` as of day numbers `days[k]`; a place of -1 is unknown.
+
+    Rows are independent: each sees its own stock up to its own day and nothing else.
+    """
+    count = len(places)
+    values = np.full((count, FEATURE_COUNT), np.nan)
+    as_of = np.full(count, NO_DAY, dtype=np.int32)
+    status = np.full(count, UNKNOWN, dtype=np.int8)
+    known = places >= 0
+    if known.all():
+        _fill(columns, places, days, values, as_of, status)
+    elif known.any():
+        part = batch_rows(columns, places[known], days[known])
+        values[known], as_of[known], status[known] = part.values, part.as_of, part.status
+    return BatchRows(values, as_of, status)
+
+
+def _fill(  # noqa: PLR0917 - the arrays that it fills
+    columns: MarketColumns,
+    places: Indices,
+    days: Days,
+    values: Floats,
+    as_of: Days,
+    status: NDArray[np.int8],
+) -> None:
+    months, years_ago = _calendar_facts(days)
+    feature_rows(
+        places,
+        days,
+        months,
+        years_ago,
+        tuple(columns.tables[name].starts for name in SCHEMA),
+        *(
+            tuple(columns.tables[name].columns[column] for column in SCHEMA[name])
+            for name in SCHEMA
+        ),
+        values,
+        as_of,
+        status,
+    )
+
+
+def _calendar_facts(days: Days) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Month numbers, and the day numbers three years before."""
+    if len(days) == 1:
+        month, before = _facts(int(days[0]))
+        return np.array([month], dtype=np.int32), np.array([before], dtype=np.int32)
+    distinct, inverse = np.unique(days, return_inverse=True)
+    facts = np.array([_facts(day) for day in distinct.tolist()], dtype=np.int32).reshape(-1, 2)
+    return np.ascontiguousarray(facts[inverse, 0]), np.ascontiguousarray(facts[inverse, 1])
+
+
+def _facts(number: int) -> tuple[int, int]:
+    day: date = from_day_number(number)
+    return month_number(month_of(day)), day_number(years_before(day, RATE_YEARS))
+
+
+def as_dates(as_of: Days) -> list[date | None]:
+    """Calendar days of `as_of` day numbers; None for NO_DAY."""
+    known: dict[int, Any] = {
+        number: None if number == NO_DAY else from_day_number(number)
+        for number in np.unique(as_of).tolist()
+    }
+    return [known[number] for number in as_of.tolist()]
