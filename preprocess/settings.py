@@ -61,9 +61,6 @@ class Settings(BaseSettings):
     probe_interval_s: Seconds = Field(
         1.0, description="Pause between two golden-row inferences that readiness rests on."
     )
-    histories_in_memory: Annotated[int, Field(ge=1)] = Field(
-        2_000, description="Stocks whose data Triton's features model keeps; 60 KB each."
-    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level that is logged; `debug` adds a line for each request."
     )
@@ -101,6 +98,11 @@ class Settings(BaseSettings):
         if self.database_url:
             return (PROJECT_ROOT / self.database_url.removeprefix("sqlite:///")).resolve()
         return self.home / "market.db"
+
+    @property
+    def snapshot_path(self) -> Path:
+        """The columnar snapshot of the market, which all processes map."""
+        return self.home / "snapshot" / "market.snapshot"
 
     @property
     def models_dir(self) -> Path:

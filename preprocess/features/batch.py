@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.calendar import day_number, from_day_number, month_number, month_of, years_before
-from preprocess.columns import SCHEMA, Indices, MarketColumns
+from preprocess.columns import SCHEMA, Indices, MarketColumns, Table
 from preprocess.features.event import RATE_YEARS
 from preprocess.features.kernel import feature_rows
 from preprocess.features.manifest import FEATURE_COUNT
@@ -78,14 +78,19 @@ def _fill(  # noqa: PLR0917 - the arrays that it fills
         months,
         years_ago,
         tuple(columns.tables[name].starts for name in SCHEMA),
-        *(
-            tuple(columns.tables[name].columns[column] for column in SCHEMA[name])
-            for name in SCHEMA
-        ),
+        _arrays(columns.prices, "prices"),
+        _arrays(columns.results, "results"),
+        _arrays(columns.actions, "actions"),
+        _arrays(columns.labels, "labels"),
+        _arrays(columns.statics, "statics"),
         values,
         as_of,
         status,
     )
+
+
+def _arrays(table: Table, name: str) -> tuple[NDArray[Any], ...]:
+    return tuple(table[column] for column in SCHEMA[name])
 
 
 def _calendar_facts(days: Days) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

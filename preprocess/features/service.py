@@ -3,19 +3,27 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.calendar import day_number, from_day_number
+from preprocess.columns import columns_of
 from preprocess.errors import FeatureError, StoreError
+from preprocess.features.batch import NO_DAY, STATUSES, batch_rows
+from preprocess.features.live import LiveMarket
 from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.features.row import FeatureRow, Status
-from preprocess.features.shelf import HistoryShelf
-from preprocess.features.vector import feature_row
+from preprocess.features.row import Status
 from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE, golden_history
-from preprocess.market import is_bse_code
+from preprocess.market import Days, is_bse_code
 from preprocess.store import Store
+
+_GOLDEN = (GOLDEN_CODE.encode(), GOLDEN_DATE.isoformat().encode())
+_WORDS = np.array([status.encode() for status in STATUSES], dtype=np.object_)
+# Spellings of days that are kept with their numbers; requests name few days.
+_MOST_SPELLINGS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +38,15 @@ class FeatureBatch:
 class FeatureService:
     """Answers rows from a store that is opened when first needed, and again after it failed."""
 
-    def __init__(self, opener: Callable[[], Store], *, histories: int = 2_000) -> None:
-        """`histories` is how many stocks' data are kept in memory."""
+    def __init__(self, opener: Callable[[], Store], *, snapshot: Path | None = None) -> None:
+        """`snapshot` is where the columnar snapshot lies, if there is one."""
         self._opener = opener
-        self._capacity = histories
-        self._store: Store | None = None
-        self._shelf: HistoryShelf | None = None
-        self._golden = golden_history()
+        self._snapshot = snapshot
+        self._market: LiveMarket | None = None
+        self._spelt: dict[bytes, int | None] = {}
+        golden = columns_of([golden_history()])
+        day = np.array([day_number(GOLDEN_DATE)], dtype=np.int32)
+        self._golden = golden, np.zeros(1, dtype=np.int64), day
 
     @staticmethod
     def require_width(width: int) -> None:
@@ -50,65 +60,102 @@ class FeatureService:
                 f"config.pbtxt gives `features` {width} columns, the manifest has {FEATURE_COUNT}."
             )
 
+    def warm_up(self) -> None:
+        """Compile what is compiled, and bring the market into memory if there is one."""
+        batch_rows(*self._golden)
+        self._fresh_market()
+
     def rows(self, codes: Sequence[bytes], days: Sequence[bytes]) -> FeatureBatch:
         """One row for each pair of code and ISO date; a row that fails fails alone."""
-        shelf = self._fresh_shelf()
-        pairs = zip(codes, days, strict=True)
-        found = [self._row(shelf, code, day) for code, day in pairs]
-        values = np.array([row.values for row in found]).reshape(len(found), FEATURE_COUNT)
-        as_of = [b"" if row.as_of is None else row.as_of.isoformat().encode() for row in found]
-        return FeatureBatch(
-            values.astype(np.float32),
-            np.array(as_of, dtype=np.object_),
-            np.array([row.status.encode() for row in found], dtype=np.object_),
+        market = self._fresh_market()
+        count = len(codes)
+        batch = FeatureBatch(
+            np.full((count, FEATURE_COUNT), np.nan, dtype=np.float32),
+            np.full(count, b"", dtype=np.object_),
+            np.full(count, Status.STORE_UNAVAILABLE.encode(), dtype=np.object_),
         )
+        asked: list[int] = []
+        numbers: list[int] = []
+        for place, (code, spelling) in enumerate(zip(codes, days, strict=True)):
+            number = self._day(spelling)
+            if not is_bse_code(code.decode("ascii", errors="replace")):
+                batch.status[place] = Status.INVALID_CODE.encode()
+            elif number is None:
+                batch.status[place] = Status.INVALID_DATE.encode()
+            elif market is None:
+                continue
+            elif (code, spelling) == _GOLDEN:
+                self._answer_golden(batch, place)
+            else:
+                asked.append(place)
+                numbers.append(number)
+        if asked and market is not None:
+            wanted = codes if len(asked) == count else [codes[place] for place in asked]
+            self._look_up(market, batch, asked, wanted, np.array(numbers, dtype=np.int32))
+        return batch
 
     def close(self) -> None:
         """Let go of the store."""
-        store, self._store, self._shelf = self._store, None, None
-        if store is not None:
-            store.close()
+        market, self._market = self._market, None
+        if market is not None:
+            market.close()
 
-    def _fresh_shelf(self) -> HistoryShelf | None:
-        """The shelf without what has changed since the last request; None without a database."""
+    def _fresh_market(self) -> LiveMarket | None:
+        """The market up to the newest commit; None without a database."""
         try:
-            if self._store is None or self._shelf is None:
-                self._store = self._opener()
-                self._shelf = HistoryShelf(self._store, capacity=self._capacity)
-            self._shelf.refresh()
+            if self._market is None:
+                self._market = LiveMarket(self._opener, self._snapshot)
+            self._market.refresh()
         except StoreError:
             self.close()
-        return self._shelf
+        return self._market
 
-    def _row(self, shelf: HistoryShelf | None, code_bytes: bytes, day_bytes: bytes) -> FeatureRow:
-        code = code_bytes.decode("ascii", errors="replace")
-        if not is_bse_code(code):
-            return FeatureRow.without_values(Status.INVALID_CODE)
-        day = _parsed_date(day_bytes)
-        if day is None:
-            return FeatureRow.without_values(Status.INVALID_DATE)
-        return self._looked_up(shelf, code, day)
-
-    def _looked_up(self, shelf: HistoryShelf | None, code: str, day: date) -> FeatureRow:
-        if shelf is None:
-            return FeatureRow.without_values(Status.STORE_UNAVAILABLE)
-        if code == GOLDEN_CODE and day == GOLDEN_DATE:
-            return feature_row(self._golden, day)
+    def _look_up(
+        self,
+        market: LiveMarket,
+        batch: FeatureBatch,
+        places: list[int],
+        codes: Sequence[bytes],
+        days: Days,
+    ) -> None:
         try:
-            history = shelf.history(code)
+            rows = market.rows(codes, days)
         except StoreError:
             self.close()
-            return FeatureRow.without_values(Status.STORE_UNAVAILABLE)
-        if history is None:
-            return FeatureRow.without_values(Status.UNKNOWN_STOCK)
-        return feature_row(history, day)
+            return
+        batch.values[places] = rows.values
+        batch.status[places] = _WORDS[rows.status]
+        batch.as_of[places] = _spelt_out(rows.as_of)
+
+    def _answer_golden(self, batch: FeatureBatch, place: int) -> None:
+        row = batch_rows(*self._golden)
+        batch.values[place] = row.values[0]
+        batch.status[place] = _WORDS[row.status[0]]
+        batch.as_of[place] = _GOLDEN[1]
+
+    def _day(self, spelling: bytes) -> int | None:
+        """The day number of exactly YYYY-MM-DD; None for anything else."""
+        if spelling not in self._spelt:
+            if len(self._spelt) >= _MOST_SPELLINGS:
+                self._spelt.clear()
+            self._spelt[spelling] = _parsed_day(spelling)
+        return self._spelt[spelling]
 
 
-def _parsed_date(text: bytes) -> date | None:
-    """The calendar day of exactly YYYY-MM-DD; fromisoformat alone takes week dates too."""
+def _parsed_day(text: bytes) -> int | None:
+    # fromisoformat alone takes week dates and basic dates too.
     if len(text) != 10 or text[4:5] != b"-" or text[7:8] != b"-":
         return None
     try:
-        return date.fromisoformat(text.decode("ascii"))
+        return day_number(date.fromisoformat(text.decode("ascii")))
     except ValueError:
         return None
+
+
+def _spelt_out(as_of: Days) -> NDArray[Any]:
+    numbers = as_of.tolist()
+    known = {
+        number: b"" if number == NO_DAY else from_day_number(number).isoformat().encode()
+        for number in set(numbers)
+    }
+    return np.array([known[number] for number in numbers], dtype=np.object_)

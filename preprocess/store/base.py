@@ -130,6 +130,14 @@ class Writer(Reader, Protocol):
 class Store(Reader, Protocol):
     """A market database. Every method raises StoreError with what to do when it cannot answer."""
 
+    @property
+    def poll_interval_s(self) -> float:
+        """How long a reader that is asked all the time may go on without asking for sequence().
+
+        0 where asking costs next to nothing.
+        """
+        ...
+
     def transaction(self) -> AbstractContextManager[Writer]:
         """One atomic change; the change log is written with it."""
         ...

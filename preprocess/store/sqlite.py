@@ -23,6 +23,8 @@ PACKS_MIGRATION = 2
 class SQLiteStore:
     """A market in one SQLite file. Safe to share between threads; one statement at a time."""
 
+    poll_interval_s = 0.0  # a page that is in memory anyway
+
     def __init__(self, path: Path, *, write: bool = False) -> None:
         """Open `path`; with `write`, make it and bring its schema up to date.
 

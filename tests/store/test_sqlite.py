@@ -182,7 +182,9 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = migrations()
-    broken = replace(steps[0], number=len(steps) + 1, sql="CREATE TABLE extra (a);\nCREATE TABLE extra (a);")
+    broken = replace(
+        steps[0], number=len(steps) + 1, sql="CREATE TABLE extra (a);\nCREATE TABLE extra (a);"
+    )
     monkeypatch.setattr("preprocess.store.migrations.migrations", lambda: [*steps, broken])
     with pytest.raises(StoreError):
         SQLiteStore(tmp_path / "m.db", write=True)

@@ -16,15 +16,16 @@ class TritonPythonModel:
     """One instance, a process of its own, with its own connection to the database."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Check the configured shape; the database is opened by the first request that needs it."""
+        """Check the configured shape, and have the market in memory before the first request."""
         config = json.loads(args["model_config"])
         settings = load_settings()
         self._service = FeatureService(
-            lambda: open_store(settings), histories=settings.histories_in_memory
+            lambda: open_store(settings), snapshot=settings.snapshot_path
         )
         self._service.require_width(
             next(output["dims"][0] for output in config["output"] if output["name"] == "features")
         )
+        self._service.warm_up()
 
     def execute(
         self, requests: list["pb_utils.InferenceRequest"]
