@@ -60,6 +60,11 @@ class Table:
     starts: Indices
     columns: Mapping[str, Array]
 
+    def __post_init__(self) -> None:
+        # Shared by many readers; and compiled code tells arrays that may be written from others.
+        for array in (self.starts, *self.columns.values()):
+            array.flags.writeable = False
+
     def __getitem__(self, name: str) -> Array:
         return self.columns[name]
 

@@ -87,11 +87,12 @@ def _oscillators(close: Array, out: Array) -> None:
         change = price - close[row - 1]
         gain = gain * _KEPT + max(change, 0.0) * _ADDED
         loss = loss * _KEPT + max(-change, 0.0) * _ADDED
-        fast = fast * (1.0 - _FAST) + price * _FAST
-        slow = slow * (1.0 - _SLOW) + price * _SLOW
+        # In this form a price that stands still leaves its average where it is.
+        fast += (price - fast) * _FAST
+        slow += (price - slow) * _SLOW
         line = fast - slow
         if row >= _SIGNALLED:
-            signal = signal * (1.0 - _SIGNAL) + line * _SIGNAL
+            signal += (line - signal) * _SIGNAL
         else:
             signal += line
             if row == _SIGNALLED - 1:

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.columns import Indices, MarketColumns, columns_of
+from preprocess.columns import MarketColumns, columns_of
 from preprocess.errors import StoreError
-from preprocess.features.batch import BatchRows, batch_rows, places_of
+from preprocess.features.batch import NO_DAY, BatchRows, batch_rows, places_of
+from preprocess.features.wire import Float32s, WireRows
 from preprocess.market import Days
 from preprocess.snapshot.current import load_market
 from preprocess.store import Store
@@ -33,16 +34,17 @@ class _Base:
     """Columns and, for the newest day of the market, every stock's row ready to hand out."""
 
     columns: MarketColumns
-    newest_day: int | None
-    newest_rows: BatchRows | None
+    ready_day: int
+    ready: WireRows
 
     @classmethod
     def of(cls, columns: MarketColumns) -> "_Base":
         newest = columns.newest_day()
         if newest is None:
-            return cls(columns, None, None)
+            return cls(columns, NO_DAY, WireRows.empty(0))
         days = np.full(len(columns), newest, dtype=np.int32)
-        return cls(columns, newest, batch_rows(columns, np.arange(len(columns)), days))
+        rows = batch_rows(columns, np.arange(len(columns)), days)
+        return cls(columns, newest, WireRows.of(rows))
 
 
 class LiveMarket:
@@ -89,18 +91,27 @@ class LiveMarket:
             self._held.discard(code)
             self._seen = change.sequence
 
+    def ready_row(self, code: bytes, day: int) -> tuple[Float32s, bytes, bytes] | None:
+        """Values float32 [25], as-of date and status, if they are there without computing."""
+        base = self._base
+        if day != base.ready_day or code in self._stale:
+            return None
+        place = base.columns.places.get(code)
+        if place is None:
+            return None
+        ready = base.ready
+        return ready.values[place], ready.as_of[place], ready.status[place]
+
     def rows(self, codes: Sequence[bytes], days: Days) -> BatchRows:
         """The rows of stocks as of day numbers.
 
         Raises:
             StoreError: a touched stock cannot be read from the database.
         """
-        base = self._base
-        if not self._stale:
-            return self._from_base(base, places_of(base.columns, codes), days)
+        base = self._base.columns
         stale = np.array([code in self._stale for code in codes])
         if not stale.any():
-            return self._from_base(base, places_of(base.columns, codes), days)
+            return batch_rows(base, places_of(base, codes), days)
         patch = self._patched({code for code in codes if code in self._stale})
         if stale.all():
             return batch_rows(patch, places_of(patch, codes), days)
@@ -109,7 +120,7 @@ class LiveMarket:
         return _interleaved(
             stale,
             batch_rows(patch, places_of(patch, mine), days[stale]),
-            self._from_base(base, places_of(base.columns, rest), days[~stale]),
+            batch_rows(base, places_of(base, rest), days[~stale]),
         )
 
     def close(self) -> None:
@@ -117,13 +128,6 @@ class LiveMarket:
         if self._rebase is not None:
             self._rebase.join()
         self._store.close()
-
-    @staticmethod
-    def _from_base(base: _Base, places: Indices, days: Days) -> BatchRows:
-        ready = base.newest_rows
-        if ready is not None and (places >= 0).all() and (days == base.newest_day).all():
-            return BatchRows(ready.values[places], ready.as_of[places], ready.status[places])
-        return batch_rows(base.columns, places, days)
 
     def _patched(self, codes: set[bytes]) -> MarketColumns:
         """The patch, with `codes` as they are in the database now unless it has them already."""

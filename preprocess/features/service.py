@@ -1,38 +1,26 @@
 """Features for names and dates as they come over the wire, one status a row."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from preprocess.calendar import day_number, from_day_number
+from preprocess.calendar import day_number
 from preprocess.columns import columns_of
 from preprocess.errors import FeatureError, StoreError
-from preprocess.features.batch import NO_DAY, STATUSES, batch_rows
+from preprocess.features.batch import BatchRows, batch_rows
 from preprocess.features.live import LiveMarket
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
+from preprocess.features.wire import WireRows
 from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE, golden_history
-from preprocess.market import Days, is_bse_code
+from preprocess.market import is_bse_code
 from preprocess.store import Store
 
 _GOLDEN = (GOLDEN_CODE.encode(), GOLDEN_DATE.isoformat().encode())
-_WORDS = np.array([status.encode() for status in STATUSES], dtype=np.object_)
 # Spellings of days that are kept with their numbers; requests name few days.
 _MOST_SPELLINGS = 4_096
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureBatch:
-    """`values` float32 [n, 25]; `as_of` and `status` are arrays of n byte strings."""
-
-    values: NDArray[np.float32]
-    as_of: NDArray[Any]
-    status: NDArray[Any]
 
 
 class FeatureService:
@@ -65,34 +53,35 @@ class FeatureService:
         batch_rows(*self._golden)
         self._fresh_market()
 
-    def rows(self, codes: Sequence[bytes], days: Sequence[bytes]) -> FeatureBatch:
+    def rows(self, codes: Sequence[bytes], days: Sequence[bytes]) -> WireRows:
         """One row for each pair of code and ISO date; a row that fails fails alone."""
         market = self._fresh_market()
-        count = len(codes)
-        batch = FeatureBatch(
-            np.full((count, FEATURE_COUNT), np.nan, dtype=np.float32),
-            np.full(count, b"", dtype=np.object_),
-            np.full(count, Status.STORE_UNAVAILABLE.encode(), dtype=np.object_),
-        )
+        out = WireRows.empty(len(codes))
         asked: list[int] = []
         numbers: list[int] = []
         for place, (code, spelling) in enumerate(zip(codes, days, strict=True)):
             number = self._day(spelling)
-            if not is_bse_code(code.decode("ascii", errors="replace")):
-                batch.status[place] = Status.INVALID_CODE.encode()
+            ready = market.ready_row(code, number) if market and number is not None else None
+            if ready is not None:
+                out.values[place], out.as_of[place], out.status[place] = ready
+            elif not is_bse_code(code.decode("ascii", errors="replace")):
+                out.status[place] = Status.INVALID_CODE.encode()
             elif number is None:
-                batch.status[place] = Status.INVALID_DATE.encode()
+                out.status[place] = Status.INVALID_DATE.encode()
             elif market is None:
                 continue
             elif (code, spelling) == _GOLDEN:
-                self._answer_golden(batch, place)
+                _put(out, [place], batch_rows(*self._golden))
             else:
                 asked.append(place)
                 numbers.append(number)
         if asked and market is not None:
-            wanted = codes if len(asked) == count else [codes[place] for place in asked]
-            self._look_up(market, batch, asked, wanted, np.array(numbers, dtype=np.int32))
-        return batch
+            wanted = codes if len(asked) == len(codes) else [codes[place] for place in asked]
+            try:
+                _put(out, asked, market.rows(wanted, np.array(numbers, dtype=np.int32)))
+            except StoreError:
+                self.close()
+        return out
 
     def close(self) -> None:
         """Let go of the store."""
@@ -109,29 +98,6 @@ class FeatureService:
         except StoreError:
             self.close()
         return self._market
-
-    def _look_up(
-        self,
-        market: LiveMarket,
-        batch: FeatureBatch,
-        places: list[int],
-        codes: Sequence[bytes],
-        days: Days,
-    ) -> None:
-        try:
-            rows = market.rows(codes, days)
-        except StoreError:
-            self.close()
-            return
-        batch.values[places] = rows.values
-        batch.status[places] = _WORDS[rows.status]
-        batch.as_of[places] = _spelt_out(rows.as_of)
-
-    def _answer_golden(self, batch: FeatureBatch, place: int) -> None:
-        row = batch_rows(*self._golden)
-        batch.values[place] = row.values[0]
-        batch.status[place] = _WORDS[row.status[0]]
-        batch.as_of[place] = _GOLDEN[1]
 
     def _day(self, spelling: bytes) -> int | None:
         """The day number of exactly YYYY-MM-DD; None for anything else."""
@@ -152,10 +118,8 @@ def _parsed_day(text: bytes) -> int | None:
         return None
 
 
-def _spelt_out(as_of: Days) -> NDArray[Any]:
-    numbers = as_of.tolist()
-    known = {
-        number: b"" if number == NO_DAY else from_day_number(number).isoformat().encode()
-        for number in set(numbers)
-    }
-    return np.array([known[number] for number in numbers], dtype=np.object_)
+def _put(out: WireRows, places: list[int], rows: BatchRows) -> None:
+    found = WireRows.of(rows)
+    out.values[places] = found.values
+    out.as_of[places] = found.as_of
+    out.status[places] = found.status

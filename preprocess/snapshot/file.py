@@ -78,7 +78,7 @@ def checksum(columns: MarketColumns) -> int:
     """CRC-32 over every array, to compare what is on disk with what the database gives."""
     value = 0
     for _, array in _arrays(columns):
-        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8), value)
+        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, value)
     return value
 
 

@@ -127,18 +127,16 @@ class PackCollector:
     def __init__(self, table: str, counts: NDArray[np.int64]) -> None:
         """`counts` are the rows of each stock; its packs come in the same order."""
         self._record = RECORDS[table]
-        kinds = SCHEMA[table].items()
-        rows = int(counts.sum())
-        self._table = Table.from_counts(
-            counts, {name: np.empty(rows, kind) for name, kind in kinds}
-        )
+        self._counts = counts
+        self._rows = int(counts.sum())
+        self._columns = {name: np.empty(self._rows, kind) for name, kind in SCHEMA[table].items()}
         self._filled = 0
 
     def add(self, packs: Iterable[bytes]) -> None:
         """Take the next packs."""
         records = np.frombuffer(b"".join(packs), dtype=self._record)
         rows = slice(self._filled, self._filled + len(records))
-        for name, column in self._table.columns.items():
+        for name, column in self._columns.items():
             column[rows] = records[name]
         self._filled = rows.stop
 
@@ -148,9 +146,9 @@ class PackCollector:
         Raises:
             ValueError: the packs do not hold the rows that were announced.
         """
-        if self._filled != self._table.rows:
-            raise ValueError(f"{self._filled} packed rows instead of {self._table.rows}")
-        return self._table
+        if self._filled != self._rows:
+            raise ValueError(f"{self._filled} packed rows instead of {self._rows}")
+        return Table.from_counts(self._counts, self._columns)
 
 
 def collected(table: str, sizes: Sequence[int], packs: Iterable[bytes]) -> Table:

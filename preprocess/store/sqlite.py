@@ -68,7 +68,10 @@ class SQLiteStore:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"{_explanation(str(error))} ({self.path}: {error})") from error
+            raise self._explained_error(error) from error
+
+    def _explained_error(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(f"{_explanation(str(error))} ({self.path}: {error})")
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -146,8 +149,13 @@ class SQLiteStore:
 
     def sequence(self) -> int:
         """Number of the newest change; 0 when nothing was ever written."""
-        with self._reading() as read:
-            return read.sequence()
+        with self._lock:  # asked before each answer: without the layers of the other reads
+            if self._connection is not None:
+                try:
+                    return SQLiteReader(self._connection).sequence()
+                except sqlite3.Error as error:
+                    raise self._explained_error(error) from error
+        raise StoreError(f"The store {self.path} is closed.")
 
     def mark(self) -> Mark:
         """The newest entry of the change log."""

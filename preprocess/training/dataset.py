@@ -4,19 +4,23 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.calendar import day_number
+from preprocess.calendar import from_day_number
+from preprocess.columns import Indices, MarketColumns
 from preprocess.errors import TrainingError
+from preprocess.features.batch import STATUSES, batch_rows
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
-from preprocess.features.vector import feature_row
-from preprocess.market import CircuitLabel
 from preprocess.models.native import Float32s
+from preprocess.snapshot.current import load_market
 from preprocess.store import Store
+
+_CHUNK = 5_000
 
 Progress = Callable[[int, int], None]
 
@@ -64,52 +68,54 @@ class Dataset:
 
 
 def build_dataset(
-    store: Store, *, circuit_pct: float, progress: Progress = lambda _done, _total: None
+    store: Store,
+    *,
+    circuit_pct: float,
+    snapshot: Path | None = None,
+    progress: Progress = lambda _done, _total: None,
 ) -> Dataset:
     """Compute the samples of every labelled announcement in the store, point in time.
+
+    `snapshot` is where the columnar snapshot lies, if one is kept; `progress` is told of samples
+    done, and of how many there are.
 
     Raises:
         TrainingError: the stored labels were made with another `circuit_pct`.
     """
-    samples: list[tuple[int, str, int, int]] = []
-    rows: list[Float32s] = []
-    skipped: Counter[str] = Counter()
-    codes = store.bse_codes()
-    for done, history in enumerate(store.histories(codes), start=1):
-        code = history.bse_code
-        for label in history.labels:
-            _require_circuit(code, label, circuit_pct)
-            row = feature_row(history, label.earnings_date)
-            if row.status is not Status.OK:
-                skipped[row.status.value] += 1
-                continue
-            days = day_number(label.earnings_date), day_number(label.next_day_date)
-            samples.append((days[0], code, days[1], label.label))
-            rows.append(row.values.astype(np.float32))
-        progress(done, len(codes))
-    return _sorted(samples, rows, dict(skipped))
-
-
-def _sorted(
-    samples: list[tuple[int, str, int, int]], rows: list[Float32s], skipped: dict[str, int]
-) -> Dataset:
-    order = sorted(range(len(samples)), key=samples.__getitem__)
-    ordered = [samples[place] for place in order]
-    x = np.array([rows[place] for place in order], dtype=np.float32)
+    columns = load_market(store, snapshot).columns
+    labels = columns.labels
+    places = np.repeat(np.arange(len(columns)), np.diff(labels.starts))
+    _require_circuit(columns, places, circuit_pct)
+    values = np.empty((len(places), FEATURE_COUNT), dtype=np.float32)
+    status = np.empty(len(places), dtype=np.int8)
+    for start in range(0, len(places), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        rows = batch_rows(columns, places[chunk], labels["earnings_day"][chunk])
+        values[chunk], status[chunk] = rows.values, rows.status
+        progress(min(start + _CHUNK, len(places)), len(places))
+    good = status == STATUSES.index(Status.OK)
+    order = np.lexsort((places, labels["earnings_day"]))
+    order = order[good[order]]
+    skipped = Counter(STATUSES[number].value for number in status[~good].tolist())
     return Dataset(
-        bse_codes=np.array([code for _, code, _, _ in ordered], dtype="U6"),
-        days=np.array([day for day, _, _, _ in ordered], dtype=np.int32),
-        x=x.reshape(-1, FEATURE_COUNT),
-        y=np.array([label for _, _, _, label in ordered], dtype=np.int8),
-        outcome_days=np.array([outcome for _, _, outcome, _ in ordered], dtype=np.int32),
-        skipped=skipped,
+        bse_codes=columns.codes.astype("U6")[places[order]],
+        days=labels["earnings_day"][order],
+        x=values[order],
+        y=labels["label"][order],
+        outcome_days=labels["next_day"][order],
+        skipped=dict(skipped),
     )
 
 
-def _require_circuit(code: str, label: CircuitLabel, circuit_pct: float) -> None:
-    if label.label != int(label.price_change_pct >= circuit_pct):
+def _require_circuit(columns: MarketColumns, places: Indices, circuit_pct: float) -> None:
+    labels = columns.labels
+    wrong = np.flatnonzero(labels["label"] != (labels["price_change_pct"] >= circuit_pct))
+    if len(wrong):
+        row = int(wrong[0])
         raise TrainingError(
-            f"The label of {code} after {label.earnings_date} ({label.label} for a rise of "
-            f"{label.price_change_pct:.2f} %) was not made with TEZI_CIRCUIT_PCT={circuit_pct:g}. "
-            "Set it to what it was when the data were imported, or import them again."
+            f"The label of {columns.codes[places[row]].decode()} after "
+            f"{from_day_number(labels['earnings_day'][row])} ({labels['label'][row]} for a rise of "
+            f"{labels['price_change_pct'][row]:.2f} %) was not made with "
+            f"TEZI_CIRCUIT_PCT={circuit_pct:g}. Set it to what it was when the data were imported, "
+            "or import them again."
         )

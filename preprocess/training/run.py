@@ -46,13 +46,18 @@ def train(
 ) -> ModelFolder:
     """Train a model on every labelled announcement in the store and write its folder.
 
-    `now` is the aware time that the model is dated by; `progress` is told of stocks done, and of
-    how many there are.
+    `now` is the aware time that the model is dated by; `progress` is told of samples done, and
+    of how many there are.
 
     Raises:
         TrainingError: the store holds too little to learn from and to judge by.
     """
-    dataset = build_dataset(store, circuit_pct=settings.circuit_pct, progress=progress)
+    dataset = build_dataset(
+        store,
+        circuit_pct=settings.circuit_pct,
+        snapshot=settings.snapshot_path,
+        progress=progress,
+    )
     origin = Origin(
         market=market_of(store, dataset),
         circuit_pct=settings.circuit_pct,

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from preprocess.columns import MarketColumns
 from preprocess.errors import FeatureError, StoreError
 from preprocess.features.row import Status
-from preprocess.features.service import FeatureBatch, FeatureService
+from preprocess.features.service import FeatureService
 from preprocess.features.vector import feature_row
+from preprocess.features.wire import WireRows
 from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE, golden_history
 from preprocess.store import Store
 from preprocess.store.sqlite import SQLiteStore
@@ -40,7 +41,7 @@ def filled(store: SQLiteStore) -> SQLiteStore:
     return store
 
 
-def asked(service: FeatureService, code: str, day: bytes = LAST) -> FeatureBatch:
+def asked(service: FeatureService, code: str, day: bytes = LAST) -> WireRows:
     return service.rows([code.encode()], [day])
 
 
@@ -143,6 +144,6 @@ def test_no_answer_is_older_than_the_last_commit(
             assert history is not None
             expected = feature_row(history, date(2024, 6, 1)).values
             found = asked(service, code, b"2024-06-01").values[0]
-            np.testing.assert_allclose(found, expected, rtol=1e-6)
+            np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
     service.close()
     store.close()

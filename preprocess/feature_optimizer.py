@@ -1,0 +1,166 @@
+"""FeatureOptimizer: the served features of one stock or of the whole market, in one pass."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from preprocess.calendar import day_number
+from preprocess.columns import Indices, MarketColumns
+from preprocess.errors import FeatureError
+from preprocess.features.batch import STATUSES, BatchRows, as_dates, batch_rows, places_of
+from preprocess.features.manifest import FEATURE_NAMES
+from preprocess.features.series import bollinger_series, macd_series, rsi_series
+from preprocess.features.technical import (
+    BAND_DEVIATIONS,
+    BAND_PERIOD,
+    MACD_FAST,
+    MACD_SIGNAL,
+    MACD_SLOW,
+    RSI_PERIOD,
+)
+from preprocess.market import Days, Floats, is_bse_code
+from preprocess.snapshot.current import caught_up, load_market
+from preprocess.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """Rows in the order in which `bse_codes` were asked for; see BatchRows."""
+
+    bse_codes: tuple[str, ...]
+    day: date
+    rows: BatchRows
+
+    @property
+    def status(self) -> list[str]:
+        """Why a row has values or none: OK, SHORT_HISTORY, UNKNOWN_STOCK."""
+        return [STATUSES[number].value for number in self.rows.status.tolist()]
+
+    def frame(self) -> pd.DataFrame:
+        """One row a stock, the 25 features as columns in manifest order."""
+        index = pd.Index(self.bse_codes, name="bse_code", dtype=object)
+        return pd.DataFrame(self.rows.values, index=index, columns=list(FEATURE_NAMES))
+
+
+class FeatureOptimizer:
+    """Features from a store and its snapshot, as of the newest commit at each call."""
+
+    def __init__(self, store: Store, snapshot: Path | None = None) -> None:
+        """`snapshot` is where the columnar snapshot lies, if one is kept."""
+        self._store = store
+        self._snapshot = snapshot
+        self._columns: MarketColumns | None = None
+
+    def market(self) -> MarketColumns:
+        """The columns of all stocks as they are now.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        if self._columns is None:
+            self._columns = load_market(self._store, self._snapshot).columns
+        elif self._store.sequence() != self._columns.mark.sequence:
+            self._columns = caught_up(self._store, self._columns).columns
+        return self._columns
+
+    @staticmethod
+    def calculate_rsi_vectorized(
+        close: Floats, period: int = RSI_PERIOD, starts: Indices | None = None
+    ) -> Floats:
+        """RSI series of one stock, or of all with offsets; see features.series."""
+        return rsi_series(close, period=period, starts=starts)
+
+    @staticmethod
+    def calculate_macd_vectorized(
+        close: Floats,
+        fast: int = MACD_FAST,
+        slow: int = MACD_SLOW,
+        signal: int = MACD_SIGNAL,
+        *,
+        starts: Indices | None = None,
+    ) -> tuple[Floats, Floats, Floats]:
+        """MACD line, signal and histogram; see features.series."""
+        return macd_series(close, fast=fast, slow=slow, signal=signal, starts=starts)
+
+    @staticmethod
+    def calculate_bollinger_vectorized(
+        close: Floats,
+        period: int = BAND_PERIOD,
+        deviations: float = BAND_DEVIATIONS,
+        starts: Indices | None = None,
+    ) -> tuple[Floats, Floats, Floats]:
+        """Upper, middle and lower band; see features.series."""
+        return bollinger_series(close, period=period, deviations=deviations, starts=starts)
+
+    def batch_extract_features(self, bse_codes: Sequence[str] | None, day: date) -> pd.DataFrame:
+        """The features of `bse_codes` (None: all stocks) as of `day`, one row each, float64.
+
+        A stock that is unknown or has too short a history has a row of NaN; `extract` says which.
+
+        Raises:
+            FeatureError: a code is not six digits.
+            StoreError: the database cannot be read.
+        """
+        return self.extract(bse_codes, day).frame()
+
+    def extract(self, bse_codes: Sequence[str] | None, day: date) -> Extract:
+        """The same with a status for each stock. A code given twice has two rows.
+
+        Raises:
+            FeatureError: a code is not six digits.
+            StoreError: the database cannot be read.
+        """
+        columns = self.market()
+        if bse_codes is None:
+            codes = [code.decode() for code in columns.codes.tolist()]
+            places: Indices = np.arange(len(columns), dtype=np.int64)
+        else:
+            codes = list(bse_codes)
+            places = places_of(columns, [_code(code) for code in codes])
+        days: Days = np.full(len(codes), day_number(day), dtype=np.int32)
+        return Extract(tuple(codes), day, batch_rows(columns, places, days))
+
+    def extract_history(self, bse_codes: Sequence[str] | None = None) -> pd.DataFrame:
+        """Every labelled announcement of `bse_codes` (None: all stocks), for training.
+
+        One row each, ascending by stock and day: bse_code, day, the 25 features as of that day,
+        label, price_change_pct, next_day, status. Days are dates.
+
+        Raises:
+            FeatureError: a code is not six digits.
+            StoreError: the database cannot be read.
+        """
+        columns = self.market()
+        if bse_codes is not None:
+            columns = columns.only(np.array([_code(code) for code in bse_codes], dtype="S6"))
+        return history_frame(columns)
+
+
+def history_frame(columns: MarketColumns) -> pd.DataFrame:
+    """The frame of FeatureOptimizer.extract_history for the stocks of `columns`."""
+    labels = columns.labels
+    places = np.repeat(np.arange(len(columns)), np.diff(labels.starts))
+    rows = batch_rows(columns, places, labels["earnings_day"])
+    frame = pd.DataFrame(rows.values, columns=list(FEATURE_NAMES))
+    frame.insert(0, "bse_code", _texts(columns.codes)[places])
+    frame.insert(1, "day", as_dates(labels["earnings_day"]))
+    frame["label"] = labels["label"]
+    frame["price_change_pct"] = labels["price_change_pct"]
+    frame["next_day"] = as_dates(labels["next_day"])
+    frame["status"] = np.array([status.value for status in STATUSES])[rows.status]
+    return frame
+
+
+def _texts(codes: NDArray[np.bytes_]) -> NDArray[np.object_]:
+    return np.array([code.decode() for code in codes.tolist()], dtype=object)
+
+
+def _code(code: str) -> bytes:
+    if not is_bse_code(code):
+        raise FeatureError(f"A BSE code is six digits, such as 500325, and not {code!r}.")
+    return code.encode()
