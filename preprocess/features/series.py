@@ -6,6 +6,7 @@ without them the column is one stock's. Rows that have no value yet are NaN.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import talib
@@ -72,7 +73,7 @@ def _by_stock(
     _check_starts(starts, len(column))
     out = tuple(np.empty(len(column)) for _ in range(count))
     places = starts.tolist()
-    for first, last in zip(places[:-1], places[1:], strict=True):
+    for first, last in pairwise(places):
         if first == last:
             continue
         for whole, part in zip(out, indicator(column[first:last]), strict=True):

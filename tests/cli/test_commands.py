@@ -84,11 +84,13 @@ def test_static_features_by_month(run: Run, settings: Settings) -> None:
         writer.put_prices(bars("500001", [10.0] * 40))
         writer.put_results([("500001", result(2024, 2))])
     one = run("features", "static", "--month", "2024-02")
-    assert one.output == "Stamped 1 month(s); 1 stock(s) changed.\n"
+    assert one.output.startswith("Stamped 1 month(s); 1 stock(s) changed.\nSnapshot: 1 of 1 stocks")
     assert store.stamped_months() == {"2024-02"}
     assert "Stamped 2 month(s)" in run("features", "static").output
     again = run("features", "static")
-    assert again.output == "Stamped 2 month(s); 0 stock(s) changed.\n"
+    assert again.output == (
+        "Stamped 2 month(s); 0 stock(s) changed.\nSnapshot: 1 stocks, up to date.\n"
+    )
     assert "--month takes" in run("features", "static", "--month", "August").output
     store.close()
 

@@ -43,7 +43,7 @@ def test_one_sample_a_label_by_date_then_code(market: Store) -> None:
     assert samples.days.tolist() == [day_number(DAYS[i]) for i in (50, 60, 60)]
     assert samples.outcome_days.tolist() == [day_number(DAYS[i]) for i in (51, 61, 61)]
     assert samples.y.tolist() == [0, 0, 1]
-    assert heard == [(1, 3), (2, 3), (3, 3)]
+    assert heard == [(5, 5)]
     assert samples.positives == 1
 
 

@@ -145,7 +145,7 @@ def test_from_a_store(store: Store, tmp_path: Path) -> None:
         progress=lambda done, total: heard.append((done, total)),
     )
     assert model.path.parent == settings.models_dir
-    assert heard[-1] == (40, 40)
+    assert heard[-1] == (280, 280)
     assert model.about.market == "real"
     assert model.about.sector_codes == {"Steel": 0}
     assert sum(part.samples for part in model.about.parts.values()) > 150
