@@ -1,0 +1,168 @@
+"""Any sequence of imports, corrections, deletions and crashes: snapshot and memory == database."""
+
+import os
+from contextlib import suppress
+from datetime import date, timedelta
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from preprocess.calendar import day_number
+from preprocess.columns import columns_of
+from preprocess.errors import SnapshotError
+from preprocess.features.batch import batch_rows
+from preprocess.features.live import LiveMarket
+from preprocess.market import CircuitLabel, CorporateAction, StaticRow, Stock
+from preprocess.snapshot import file as snapshot_file
+from preprocess.snapshot.current import load_market
+from preprocess.snapshot.file import read_snapshot
+from preprocess.snapshot.refresh import refresh_snapshot
+from preprocess.store.sqlite import SQLiteStore
+from tests.builders import MONDAY, bars, result, weekdays
+from tests.snapshot.markets import assert_same_market
+
+CODES = [f"50000{number}" for number in range(6)]
+ASKED = day_number(MONDAY) + 100
+
+codes = st.sampled_from(CODES)
+days = st.integers(0, 120).map(lambda number: MONDAY + timedelta(days=number))
+closes = st.floats(1.0, 900.0).map(lambda close: round(close, 2))
+
+
+class CrashError(Exception):
+    """Stands for the end of the process at that point."""
+
+
+class MarketMachine(RuleBasedStateMachine):
+    """One writer, one snapshot, one reader that lives through it all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(mkdtemp(prefix="tezi-stateful-"))
+        self.path = self.folder / "market.snapshot"
+        self.store = SQLiteStore(self.folder / "market.db", write=True)
+        self.live = LiveMarket(lambda: SQLiteStore(self.store.path), self.path)
+
+    def teardown(self) -> None:
+        self.live.close()
+        self.store.close()
+        rmtree(self.folder)
+
+    @rule(code=codes, close=closes, count=st.integers(1, 80), first=days)
+    def import_prices(self, code: str, close: float, count: int, first: date) -> None:
+        with self.store.transaction() as writer:
+            writer.put_prices(bars(code, [close + row % 5 for row in range(count)], first))
+
+    @rule(close=closes, day=days)
+    def import_a_day_of_all(self, close: float, day: date) -> None:
+        with self.store.transaction() as writer:
+            for code in CODES:
+                writer.put_prices(bars(code, [close], day))
+
+    @rule(code=codes, first=days, length=st.integers(0, 60))
+    def delete(self, code: str, first: date, length: int) -> None:
+        with self.store.transaction() as writer:
+            writer.delete_prices(code, first, first + timedelta(days=length))
+
+    @rule(code=codes, revenue=closes, quarter=st.integers(1, 4))
+    def import_results(self, code: str, revenue: float, quarter: int) -> None:
+        with self.store.transaction() as writer:
+            writer.put_stocks([Stock(code)])
+            writer.put_results([(code, result(2024, quarter, revenue=revenue))])
+
+    @rule(code=codes, ex_date=days, kind=st.sampled_from(["split", "rights"]))
+    def import_action(self, code: str, ex_date: date, kind: str) -> None:
+        with self.store.transaction() as writer:
+            writer.put_stocks([Stock(code)])
+            writer.put_actions([(code, CorporateAction(ex_date, kind, 2.0, kind))])
+
+    @rule(code=codes, announced=st.lists(days, max_size=3, unique=True), tier=st.integers(0, 2))
+    def derive(self, code: str, announced: list[date], tier: int) -> None:
+        with self.store.transaction() as writer:
+            writer.put_stocks([Stock(code)])
+            writer.replace_labels(
+                code,
+                [CircuitLabel(day, day + timedelta(days=1), 1.0, 0) for day in sorted(announced)],
+            )
+            writer.put_statics([(code, StaticRow("2024-03", "Steel", 1, 2.0, tier))])
+
+    @rule(code=codes, close=closes)
+    def fail_in_a_transaction(self, code: str, close: float) -> None:
+        with suppress(CrashError), self.store.transaction() as writer:
+            writer.put_prices(bars(code, [close] * 90))
+            raise CrashError
+
+    @rule(code=codes, close=closes)
+    def undo_a_part(self, code: str, close: float) -> None:
+        with self.store.transaction() as writer:
+            with suppress(CrashError), writer.savepoint():
+                writer.put_prices(bars(code, [close] * 90))
+                raise CrashError
+            writer.put_prices(bars(code, [close], weekdays(1)[0]))
+
+    @rule(full=st.booleans())
+    def refresh(self, full: bool) -> None:
+        refresh_snapshot(self.store, self.path, full=full)
+        assert_same_market(read_snapshot(self.path), self.store.columns())
+
+    @rule(bytes_written=st.integers(0, 20_000))
+    def crash_in_a_refresh(self, bytes_written: int) -> None:
+        """The process ends after so many bytes: what it had staged is left lying there."""
+        before = self.path.read_bytes() if self.path.exists() else None
+        if os.fork() == 0:
+            write = snapshot_file._write
+
+            def half(file: object, columns: object) -> None:
+                write(file, columns)  # type: ignore[arg-type]  # passed on as they are
+                file.truncate(bytes_written)  # type: ignore[attr-defined]  # an open file
+                os._exit(0)
+
+            snapshot_file._write = half  # type: ignore[assignment]  # in the child alone
+            own = SQLiteStore(self.store.path)
+            refresh_snapshot(own, self.path, full=True)
+            os._exit(1)
+        assert os.wait()[1] == 0
+        assert (self.path.read_bytes() if self.path.exists() else None) == before
+
+    @rule(cut=st.integers(1, 400))
+    def damage(self, cut: int) -> None:
+        if self.path.exists():
+            content = self.path.read_bytes()
+            with self.path.with_name("damaged").open("wb") as file:
+                file.write(content[:-cut])
+            self.path.with_name("damaged").rename(self.path)
+
+    @invariant()
+    def the_database_agrees_with_itself(self) -> None:
+        histories = list(self.store.histories())
+        assert_same_market(self.store.columns(), columns_of(histories, self.store.mark()))
+
+    @invariant()
+    def the_snapshot_never_makes_a_wrong_market(self) -> None:
+        assert_same_market(load_market(self.store, self.path).columns, self.store.columns())
+        with suppress(SnapshotError):
+            read_snapshot(self.path)  # whole, or refused
+
+    @invariant()
+    def memory_answers_as_the_database_would(self) -> None:
+        wanted = [code.encode() for code in [*CODES, "999999", CODES[0]]]
+        asked = np.full(len(wanted), ASKED, dtype=np.int32)
+        self.live.refresh()
+        found = self.live.rows(wanted, asked)
+        market = self.store.columns()
+        places = np.array([market.places.get(code, -1) for code in wanted])
+        expected = batch_rows(market, places, asked)
+        assert found.status.tolist() == expected.status.tolist()
+        assert found.as_of.tolist() == expected.as_of.tolist()
+        assert found.values.tobytes() == expected.values.tobytes()
+
+
+TestMarket = MarketMachine.TestCase
+TestMarket.settings = settings(
+    max_examples=25, stateful_step_count=25, deadline=None, derandomize=True
+)
