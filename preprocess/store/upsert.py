@@ -57,7 +57,7 @@ class Table:
         present = ", ".join(f"p.{column}" for column in self.values)
         return (
             f"SELECT s.bse_code, {self.first_day}, p.bse_code IS NULL FROM {self._joined} "  # noqa: S608
-            f"WHERE p.bse_code IS NULL OR ({incoming}) IS NOT ({present})"
+            f"WHERE p.bse_code IS NULL OR ({incoming}) IS DISTINCT FROM ({present})"
         )
 
     @cached_property
