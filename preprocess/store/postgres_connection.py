@@ -30,7 +30,7 @@ _DAYS = extensions.new_array_type((1182,), "TEZI_DAYS", _DAY)
 _BYTES = extensions.new_type(
     (17,),
     "TEZI_BYTES",
-    lambda value, cursor: None if value is None else bytes(extensions.BINARY(value, cursor)),  # type: ignore[attr-defined]  # BINARY is psycopg2's own caster
+    lambda value, _cursor: None if value is None else bytes.fromhex(str(value[2:])),
 )
 
 
