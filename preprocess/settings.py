@@ -43,6 +43,14 @@ class Settings(BaseSettings):
     postgres_statement_timeout_s: Seconds = Field(
         60, description="How long PostgreSQL may take over one statement of a reader."
     )
+    slow_query_ms: Annotated[int, Field(ge=0)] = Field(
+        500,
+        description="A statement that takes longer is written to slow_queries.jsonl in the data "
+        "folder; 0: none is.",
+    )
+    redis_url: str = Field(
+        "", description="redis://HOST:PORT/DB of a cache that processes share; empty: none."
+    )
     http_host: str = Field("127.0.0.1", description="Address that the REST API listens on.")
     http_port: Port = Field(8080, description="Port of the REST API.")
     triton_host: str = Field(
@@ -144,6 +152,11 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """One folder a trained model: the model, its card, plots and ONNX graphs."""
         return self.home / "models"
+
+    @property
+    def slow_query_log(self) -> Path:
+        """JSON lines of the statements that took long; see preprocess.store.slow_log."""
+        return self.home / "slow_queries.jsonl"
 
     @property
     def repository_dir(self) -> Path:
