@@ -13,6 +13,8 @@ from preprocess.store.delegating import ReadingStore
 from preprocess.store.migrations import check_schema, migrate
 from preprocess.store.sqlite_packs import read_columns
 from preprocess.store.sqlite_session import SQLiteReader, SQLiteWriter, pack_everything
+from preprocess.store.sqlite_timing import timed_connection
+from preprocess.store.statements import Observer
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -24,8 +26,12 @@ class SQLiteStore(ReadingStore):
 
     poll_interval_s = 0.0  # a page that is in memory anyway
 
-    def __init__(self, path: Path, *, write: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, write: bool = False, observer: Observer | None = None
+    ) -> None:
         """Open `path`; with `write`, make it and bring its schema up to date.
+
+        `observer` is told about every statement that has run.
 
         Raises:
             StoreError: the file is no database, is in use, or has another schema.
@@ -42,6 +48,7 @@ class SQLiteStore(ReadingStore):
                 timeout=BUSY_TIMEOUT_S,
                 isolation_level=None,
                 check_same_thread=False,
+                factory=timed_connection(observer) if observer else sqlite3.Connection,
             )
             try:
                 self._prepare(connection, write=write)
@@ -70,7 +77,7 @@ class SQLiteStore(ReadingStore):
             raise self._explained_error(error) from error
 
     def _explained_error(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"{_explanation(str(error))} ({self.path}: {error})")
+        return StoreError(f"{explanation(str(error))} ({self.path}: {error})")
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -150,6 +157,7 @@ _EXPLANATIONS = {
 }
 
 
-def _explanation(text: str) -> str:
+def explanation(text: str) -> str:
+    """What an error of SQLite means to a user, and what to do."""
     found = (hint for part, hint in _EXPLANATIONS.items() if part in text)
     return next(found, "The database refused.")

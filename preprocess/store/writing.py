@@ -277,6 +277,16 @@ class SqlWriter(SqlReader):
         tally.changed += len(removed)
         return tally
 
+    def rewrite_packs(self, bse_code: str, years: Iterable[int]) -> None:
+        """Have a stock's packs written anew; it counts as changed on every day."""
+        self._stale.price_years |= {(bse_code, year) for year in years}
+        self._stale.stocks.add(bse_code)
+        self.touch(bse_code)
+
+    def touch(self, bse_code: str) -> None:
+        """Count a stock as changed on every day."""
+        self._touched[bse_code] = EVERY_DAY.isoformat()
+
     def finish(self) -> None:
         """Write the packs and the change log; the last thing before the commit."""
         self._write_packs(self._stale)
