@@ -63,7 +63,7 @@ class SQLiteLaboratory:
             rows = self._connection.execute(
                 f"EXPLAIN QUERY PLAN {query.sql}", query.parameters
             ).fetchall()
-        except (sqlite3.Error, ValueError) as error:
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
             raise StoreError(f"The query {query.name} is refused: {error}.") from error
         lines = tuple(str(row[3]) for row in rows)
         names = [

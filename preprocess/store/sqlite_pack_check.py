@@ -12,11 +12,10 @@ _BATCH = 200
 
 _PRICE_PACKS = "SELECT year, data FROM price_packs WHERE bse_code = ? ORDER BY year"
 _STOCK_PACKS = "SELECT results, actions, labels, statics FROM stock_packs WHERE bse_code = ?"
-_ROW_YEARS = (
+_YEARS = (
     "SELECT DISTINCT CAST(substr(date, 1, 4) AS INTEGER) year FROM price_movements"
-    " WHERE bse_code = ?"
+    " WHERE bse_code = ? UNION SELECT year FROM price_packs WHERE bse_code = ? ORDER BY year"
 )
-_YEARS = f"{_ROW_YEARS} UNION SELECT year FROM price_packs WHERE bse_code = ? ORDER BY year"
 # Packs of a stock that is not there: readers of columns would see it, readers of rows would not.
 _STRAYS = (
     "SELECT bse_code FROM stock_packs WHERE bse_code NOT IN (SELECT bse_code FROM stocks)"

@@ -68,7 +68,7 @@ def refresh_samples(connection: sqlite3.Connection) -> Refreshed:
 
 def _refreshed(connection: sqlite3.Connection) -> Refreshed:
     reader = SQLiteReader(connection)
-    mark, held = reader.mark(), _held(connection)
+    mark, held = reader.mark(), held_mark(connection)
     whole = held == Mark() or not reader.has_mark(held)
     connection.execute("DELETE FROM temp.stale")
     if whole:
@@ -92,7 +92,7 @@ def read_samples(connection: sqlite3.Connection, bse_codes: Sequence[str] | None
     query = f"SELECT {_COLUMNS} FROM announcement_samples"  # noqa: S608 - names are constants
     connection.execute("BEGIN")
     try:
-        held = _held(connection)
+        held = held_mark(connection)
         if bse_codes is None:
             rows = connection.execute(f"{query} ORDER BY bse_code, earnings_date").fetchall()
         else:
@@ -108,7 +108,8 @@ def read_samples(connection: sqlite3.Connection, bse_codes: Sequence[str] | None
     return Samples(held, tuple(map(_sample, rows)))
 
 
-def _held(connection: sqlite3.Connection) -> Mark:
+def held_mark(connection: sqlite3.Connection) -> Mark:
+    """The mark of the commit that the table holds."""
     row = connection.execute(
         "SELECT sequence, token FROM derived_marks WHERE name = ?", (_NAME,)
     ).fetchone()
