@@ -146,18 +146,14 @@ class SQLiteLaboratory:
         return [name for (name,) in rows]
 
     def _present(self, table: str) -> list[list[str]]:
-        indexes = self._connection.execute(
-            "SELECT name FROM pragma_index_list(?)", (table,)
-        ).fetchall()
-        return [
-            [
-                column
-                for (column,) in self._connection.execute(
-                    "SELECT name FROM pragma_index_info(?)", (index,)
-                )
-            ]
-            for (index,) in indexes
-        ]
+        """Column lists of the keys and indexes; a rowid's key is in no list of indexes."""
+        execute = self._connection.execute
+        key = execute("SELECT name FROM pragma_table_info(?) WHERE pk ORDER BY pk", (table,))
+        lists = [[name for (name,) in key]]
+        for (index,) in execute("SELECT name FROM pragma_index_list(?)", (table,)).fetchall():
+            columns = execute("SELECT name FROM pragma_index_info(?)", (index,))
+            lists.append([name for (name,) in columns])
+        return lists
 
 
 def _copied(path: Path, copy: Path, largest_copy: int) -> int:

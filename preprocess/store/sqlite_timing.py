@@ -78,9 +78,15 @@ def timed_connection(observer: Observer) -> type[sqlite3.Connection]:
     cursor_kind = type("TimedCursor", (_TimedCursor,), {"_observer": staticmethod(observer)})
 
     class TimedConnection(sqlite3.Connection):
-        """Connection.execute() and the like make their cursor by cursor()."""
+        """A connection whose cursors are timed, those that it makes by itself included."""
 
         def cursor(self, factory: Any = None, /) -> Any:
             return super().cursor(factory or cursor_kind)
+
+        def execute(self, sql: str, parameters: Any = (), /) -> Any:
+            return self.cursor().execute(sql, parameters)
+
+        def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
+            return self.cursor().executemany(sql, parameters)
 
     return TimedConnection

@@ -108,7 +108,7 @@ class SQLiteUpkeep:
             return refresh_samples(self._connection)
 
     def reindex(self) -> None:
-        """Build every index anew. Tables without a rowid are their own index: VACUUM does those."""
+        """Build every index anew; a table without a rowid is an index of itself."""
         with self._explained():
             self._connection.execute("REINDEX")
 
