@@ -14,7 +14,7 @@ from preprocess.errors import SettingsError
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 # Settings that may hold a password: their values are never printed.
-SECRET = frozenset({"database_url"})
+SECRET = frozenset({"database_url", "redis_url"})
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -49,7 +49,9 @@ class Settings(BaseSettings):
         "folder; 0: none is.",
     )
     redis_url: str = Field(
-        "", description="redis://HOST:PORT/DB of a cache that processes share; empty: none."
+        "",
+        description="redis://HOST:PORT/DB of a cache that processes share; empty: none.",
+        repr=False,
     )
     http_host: str = Field("127.0.0.1", description="Address that the REST API listens on.")
     http_port: Port = Field(8080, description="Port of the REST API.")

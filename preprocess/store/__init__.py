@@ -47,6 +47,7 @@ def open_database(
         pool_size=settings.postgres_pool_size,
         pool_wait_s=settings.postgres_pool_wait_s,
         statement_timeout_s=settings.postgres_statement_timeout_s,
+        observer=observer,
     )
 
 

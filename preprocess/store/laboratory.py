@@ -65,15 +65,15 @@ class Laboratory(Protocol):
         ...
 
 
-def median_ms(run: Callable[[], bool]) -> float | None:
-    """Median milliseconds of `run` over several runs, the first left out; None once it says no."""
-    if not run():  # fills caches, for the plan with an index as for that without
+def median_ms(run: Callable[[], float | None]) -> float | None:
+    """Median of what several runs took, the first left out; None once one takes too long."""
+    if run() is None:  # fills caches, for the plan with an index as for that without
         return None
     spent: list[float] = []
     end = time.perf_counter() + MEASURED_S
     while len(spent) < MOST_RUNS and (not spent or time.perf_counter() < end):
-        began = time.perf_counter()
-        if not run():
+        took = run()
+        if took is None:
             return None
-        spent.append((time.perf_counter() - began) * 1000.0)
+        spent.append(took)
     return statistics.median(spent)

@@ -16,8 +16,8 @@ class Pool(Protocol):
         ...
 
     @property
-    def in_use(self) -> int:
-        """Connections that are lent now."""
+    def idle(self) -> int:
+        """Connections that are open and not in use."""
         ...
 
     def connection(self) -> AbstractContextManager[Connection]:

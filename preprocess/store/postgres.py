@@ -17,6 +17,7 @@ from preprocess.store.postgres_migrations import WRITERS_LOCK, check_schema, mig
 from preprocess.store.postgres_packs import FEW, read_all, read_few
 from preprocess.store.postgres_pool import POOL_SIZE, POOL_WAIT_S, ConnectionPool
 from preprocess.store.postgres_session import PostgresReader, PostgresWriter
+from preprocess.store.statements import Observer
 
 STATEMENT_TIMEOUT_S = 60.0
 # A server that keeps its own limit is cut off this much after it: one that does not is gone.
@@ -49,8 +50,11 @@ class PostgresStore(ReadingStore):
         pool_size: int = POOL_SIZE,
         pool_wait_s: float = POOL_WAIT_S,
         statement_timeout_s: float = STATEMENT_TIMEOUT_S,
+        observer: Observer | None = None,
     ) -> None:
         """Open the database; with `write`, bring its schema up to date.
+
+        `observer` is told about every statement that has run.
 
         Raises:
             StoreError: the server cannot be reached or refuses, or the database has another schema.
@@ -59,7 +63,12 @@ class PostgresStore(ReadingStore):
         self._limit_s = statement_timeout_s + _GRACE_S
         self._closed = threading.Event()
         self.pool = ConnectionPool(
-            lambda: connect(url, read_only=not write, statement_timeout_s=statement_timeout_s),
+            lambda: connect(
+                url,
+                read_only=not write,
+                statement_timeout_s=statement_timeout_s,
+                observer=observer,
+            ),
             size=pool_size,
             wait_s=pool_wait_s,
         )

@@ -9,6 +9,8 @@ import psycopg2
 from psycopg2 import extensions
 
 from preprocess.database_url import PostgresURL
+from preprocess.store.postgres_timing import TimedCursor, timed_cursor
+from preprocess.store.statements import Observer
 
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S = 10.0
@@ -46,7 +48,7 @@ class Connection(extensions.connection):
 
     def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Run a statement with a question mark for each parameter; how many rows it wrote."""
-        with self.cursor() as cursor:
+        with self._timed(sql, parameters) as cursor:
             cursor.execute(sql.replace("?", "%s") if parameters else sql, parameters or None)
             return cursor.rowcount
 
@@ -55,13 +57,13 @@ class Connection(extensions.connection):
 
         Lists of dates and of nothing but None need it: a prepared statement takes them for text.
         """
-        with self.cursor() as cursor:
+        with self._timed(sql, parameters) as cursor:
             cursor.execute(sql.replace("?", "%s") if parameters else sql, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement with a question mark for each parameter, prepared once."""
-        with self.cursor() as cursor:
+        with self._timed(sql, parameters) as cursor:
             name = self._prepared.get(sql)
             if name is None:
                 name = f"tezi_{len(self._prepared)}"
@@ -70,6 +72,16 @@ class Connection(extensions.connection):
             marks = f"({', '.join(['%s'] * len(parameters))})" if parameters else ""
             cursor.execute(f"EXECUTE {name}{marks}", parameters or None)
             return cursor.fetchall() if cursor.description else []
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` about every statement from now on."""
+        self.cursor_factory = timed_cursor(observer)
+
+    def _timed(self, sql: str, parameters: Sequence[object]) -> extensions.cursor:
+        cursor = self.cursor()
+        if isinstance(cursor, TimedCursor):
+            cursor.said = (sql, parameters)
+        return cursor
 
     @property
     def in_transaction(self) -> bool:
@@ -93,11 +105,16 @@ def numbered(sql: str) -> str:
 
 
 def connect(
-    url: PostgresURL, *, read_only: bool = False, statement_timeout_s: float = 0
+    url: PostgresURL,
+    *,
+    read_only: bool = False,
+    statement_timeout_s: float = 0,
+    observer: Observer | None = None,
 ) -> Connection:
     """A new connection.
 
     `statement_timeout_s` is the longest that one statement may take; 0: no limit of its own.
+    `observer` is told about every statement that has run.
 
     Raises:
         psycopg2.Error: the server cannot be reached, or refuses.
@@ -129,4 +146,6 @@ def connect(
         connection_factory=Connection,
         **{name: value for name, value in parameters.items() if value not in (None, "")},
     )
+    if observer is not None:
+        connection.observe(observer)
     return connection

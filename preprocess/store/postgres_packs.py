@@ -72,6 +72,11 @@ def price_records(
     return (records for (records,) in connection.query(_PRICE_RECORDS, (codes, numbers)))
 
 
+def packed_prices(connection: Connection, years: Sequence[tuple[str, int]]) -> Iterator[bytes]:
+    """The pack of each stock and year, made of its rows; empty where there is none."""
+    return (_turned(records or b"") for records in price_records(connection, years))
+
+
 def write_packs(
     connection: Connection,
     histories: Callable[[Sequence[str]], Iterable[StockHistory]],
@@ -82,9 +87,9 @@ def write_packs(
     `histories` gives all that is stored of some stocks but their prices.
     """
     for years in _chunks(sorted(stale.price_years)):
-        found = list(zip(years, price_records(connection, years), strict=True))
-        kept = [(*key, _turned(records)) for key, records in found if records]
-        gone = [key for key, records in found if not records]
+        found = list(zip(years, packed_prices(connection, years), strict=True))
+        kept = [(*key, pack) for key, pack in found if pack]
+        gone = [key for key, pack in found if not pack]
         if kept:
             connection.query_once(_PUT_PRICES, _columns(kept))
         if gone:

@@ -4,9 +4,9 @@ import fcntl
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -118,23 +118,23 @@ def slow_queries(path: Path) -> Iterator[SlowQuery]:
                 continue
 
 
-def _short(parameters: Parameters) -> list[Any] | dict[str, Any] | None:
-    if len(parameters) > MOST_PARAMETERS:
-        return None
-    if isinstance(parameters, dict):
-        named = {str(name): _plain(value) for name, value in parameters.items()}
-        return None if _UNKNOWN in named.values() else named
-    values = [_plain(value) for value in parameters]
-    return None if _UNKNOWN in values else values
-
-
 _UNKNOWN = "(not kept)"
 
 
+def _short(parameters: Parameters) -> list[Any] | dict[str, Any] | None:
+    if isinstance(parameters, Mapping):
+        values = _plain(list(parameters.values()))
+        return None if values == _UNKNOWN else dict(zip(parameters, values, strict=True))
+    values = _plain(list(parameters))
+    return None if values == _UNKNOWN else list(values)
+
+
 def _plain(value: object) -> Any:
+    """The value as JSON has it; arrays go along, what is long or has another type does not."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = value if isinstance(value, str) else None
-    if hasattr(value, "isoformat"):
-        text = value.isoformat()
-    return text if text is not None and len(text) <= LONGEST_VALUE else _UNKNOWN
+    if isinstance(value, list):
+        values = [_plain(item) for item in value]
+        return _UNKNOWN if len(values) > MOST_PARAMETERS or _UNKNOWN in values else values
+    text = value.isoformat() if isinstance(value, date) else value
+    return text if isinstance(text, str) and len(text) <= LONGEST_VALUE else _UNKNOWN

@@ -105,6 +105,19 @@ def words(sql: str) -> set[str]:
     }
 
 
+def with_percent_marks(sql: str) -> str:
+    """`sql` with psycopg2's marks for its `?` and `:name`, and its own percent signs doubled."""
+    parts = []
+    for token in tokens(sql):
+        if token.kind == "holder" and token.text == "?":
+            parts.append("%s")
+        elif token.kind == "holder" and token.text[0] == ":":
+            parts.append(f"%({token.text[1:]})s")
+        else:
+            parts.append(token.text.replace("%", "%%"))
+    return "".join(parts)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Columns by what a query does with them, each in the order of its first mention."""

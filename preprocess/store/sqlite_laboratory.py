@@ -79,7 +79,8 @@ class SQLiteLaboratory:
     def measure(self, query: NamedQuery) -> float | None:
         """Median milliseconds; None if a run takes longer than LONGEST_RUN_S."""
 
-        def run() -> bool:
+        def run() -> float | None:
+            began = time.perf_counter()
             end = time.monotonic() + LONGEST_RUN_S
             self._connection.set_progress_handler(lambda: time.monotonic() > end, 100_000)
             try:
@@ -88,11 +89,11 @@ class SQLiteLaboratory:
                     pass
             except sqlite3.OperationalError as error:
                 if "interrupted" in str(error):
-                    return False
+                    return None
                 raise StoreError(f"The query {query.name} is refused: {error}.") from error
             finally:
                 self._connection.set_progress_handler(None, 0)
-            return True
+            return (time.perf_counter() - began) * 1000.0
 
         return median_ms(run)
 

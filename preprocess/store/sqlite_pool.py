@@ -36,10 +36,10 @@ class SQLitePool:
         return self._size
 
     @property
-    def in_use(self) -> int:
-        """Connections that are lent now."""
+    def idle(self) -> int:
+        """Connections that are open and not in use."""
         with self._changed:
-            return self._in_use
+            return len(self._idle)
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:

@@ -3,24 +3,17 @@
 import sqlite3
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 from preprocess.calendar import FiscalQuarter, announcement_limit
 from preprocess.market import Mark
-from preprocess.samples import AnnouncementSample, Refreshed, Samples
+from preprocess.samples import Refreshed, Samples
+from preprocess.store.sample_rows import COLUMNS, TABLE, sample_of
 from preprocess.store.sqlite_session import SQLiteReader
-
-_NAME = "announcement_samples"
-
-_COLUMNS = (
-    "bse_code, earnings_date, price_date, close, volume, fiscal_year, quarter, known_on, "
-    "revenue_cr, pat_cr, operating_profit_cr, eps, next_day_date, price_change_pct, label"
-)
 
 # filing_limit() is calendar.announcement_limit: the rule is written there and nowhere else. The
 # newest results are those of the latest quarter that was known, as in features.financial.
 _FILL = f"""
-INSERT INTO announcement_samples ({_COLUMNS})
+INSERT INTO announcement_samples ({COLUMNS})
 SELECT l.bse_code, l.earnings_date, p.date, p.close, p.volume, f.fiscal_year, f.quarter,
        coalesce(f.announced_on, filing_limit(f.fiscal_year, f.quarter, f.period_end)),
        f.revenue_cr, f.pat_cr, f.operating_profit_cr, f.eps,
@@ -82,14 +75,14 @@ def _refreshed(connection: sqlite3.Connection) -> Refreshed:
     rows = connection.execute(_FILL).rowcount
     connection.execute(
         "UPDATE derived_marks SET sequence = ?, token = ? WHERE name = ?",
-        (mark.sequence, mark.token, _NAME),
+        (mark.sequence, mark.token, TABLE),
     )
     return Refreshed(int(stocks), int(rows), mark, whole)
 
 
 def read_samples(connection: sqlite3.Connection, bse_codes: Sequence[str] | None = None) -> Samples:
     """The table as it was refreshed last, of all stocks or of `bse_codes`."""
-    query = f"SELECT {_COLUMNS} FROM announcement_samples"  # noqa: S608 - names are constants
+    query = f"SELECT {COLUMNS} FROM announcement_samples"  # noqa: S608 - names are constants
     connection.execute("BEGIN")
     try:
         held = held_mark(connection)
@@ -105,13 +98,13 @@ def read_samples(connection: sqlite3.Connection, bse_codes: Sequence[str] | None
             ]
     finally:
         connection.execute("COMMIT")
-    return Samples(held, tuple(map(_sample, rows)))
+    return Samples(held, tuple(map(sample_of, rows)))
 
 
 def held_mark(connection: sqlite3.Connection) -> Mark:
     """The mark of the commit that the table holds."""
     row = connection.execute(
-        "SELECT sequence, token FROM derived_marks WHERE name = ?", (_NAME,)
+        "SELECT sequence, token FROM derived_marks WHERE name = ?", (TABLE,)
     ).fetchone()
     return Mark(*row)
 
@@ -123,10 +116,3 @@ def _filing_limit(
         return None  # the row of a stock without known results
     label = FiscalQuarter(fiscal_year, int(quarter[1]))
     return announcement_limit(label, date.fromisoformat(period_end)).isoformat()
-
-
-def _sample(row: tuple[Any, ...]) -> AnnouncementSample:
-    values = dict(zip(_COLUMNS.split(", "), row, strict=True))
-    for name in ("earnings_date", "price_date", "known_on", "next_day_date"):
-        values[name] = values[name] and date.fromisoformat(values[name])
-    return AnnouncementSample(**values)

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from preprocess.database_url import SQLiteURL
 from preprocess.errors import StoreError
 from preprocess.market import Mark
 from preprocess.samples import Samples
@@ -78,12 +79,17 @@ def tools_for(settings: Settings) -> DatabaseTools:
     Raises:
         StoreError: there is no database.
     """
-    from preprocess.store.sqlite_tools import SQLiteTools  # noqa: PLC0415 - a driver for each
+    # Each needs its own driver, and its module needs this one.
+    if isinstance(settings.database, SQLiteURL):
+        from preprocess.store.sqlite_tools import SQLiteTools  # noqa: PLC0415 - see above
 
-    path = settings.database_path
-    if not path.exists():
-        raise StoreError(
-            f"There is no market database at {path}. Make one with `tezi demo`, or bring in real "
-            "prices with `tezi import prices FILE`."
-        )
-    return SQLiteTools(path)
+        path = settings.database.path
+        if not path.exists():
+            raise StoreError(
+                f"There is no market database at {path}. Make one with `tezi demo`, or bring in "
+                "real prices with `tezi import prices FILE`."
+            )
+        return SQLiteTools(path)
+    from preprocess.store.postgres_tools import PostgresTools  # noqa: PLC0415 - see above
+
+    return PostgresTools(settings.database, settings.postgres_statement_timeout_s)
