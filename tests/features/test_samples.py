@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preprocess.calendar import FiscalQuarter, day_number
-from preprocess.columns import columns_of
+from preprocess.columns import Array, columns_of
 from preprocess.features.samples import NO_DAY, NO_QUARTER, as_of_join
 from preprocess.market import StockHistory
 from preprocess.samples import AnnouncementSample
@@ -63,14 +63,14 @@ def joined(samples: Sequence[AnnouncementSample]) -> dict[str, list[object]]:
     }
 
 
-def assert_joined(found: dict[str, np.ndarray], samples: Sequence[AnnouncementSample]) -> None:
+def assert_joined(found: dict[str, Array], samples: Sequence[AnnouncementSample]) -> None:
     expected = joined(samples)
     assert list(found) == list(expected)
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], np.array(values, found[name].dtype), name)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(stock_data(), max_size=3, unique_by=lambda data: data.code))
 def test_the_join_in_memory_is_the_plain_join(market: list[Data]) -> None:
     histories = [history_of(data) for data in market]
