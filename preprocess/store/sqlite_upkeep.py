@@ -25,7 +25,7 @@ ANALYSED_ROWS = 1_000
 
 
 class SQLiteUpkeep:
-    """The chores of the database at `path`. Used by one thread."""
+    """The chores of the database at `path`. Used by one thread at a time."""
 
     def __init__(
         self, path: Path, *, derive: Callable[[Writer], None], wait_s: float = WAIT_S
@@ -43,6 +43,7 @@ class SQLiteUpkeep:
                 uri=True,
                 timeout=wait_s,
                 isolation_level=None,
+                check_same_thread=False,
             )
             try:
                 self._connection.execute("PRAGMA cache_size = -65536")
