@@ -18,7 +18,7 @@ SELECT l.bse_code, l.earnings_date, p.date, p.close, p.volume, f.fiscal_year, f.
        coalesce(f.announced_on, filing_limit(f.fiscal_year, f.quarter, f.period_end)),
        f.revenue_cr, f.pat_cr, f.operating_profit_cr, f.eps,
        l.next_day_date, l.price_change_pct, l.label
-FROM upper_circuit_labels l
+FROM stocks s JOIN upper_circuit_labels l ON l.bse_code = s.bse_code
 LEFT JOIN price_movements p ON p.bse_code = l.bse_code AND p.date = (
     SELECT max(date) FROM price_movements
     WHERE bse_code = l.bse_code AND date <= l.earnings_date)
@@ -29,7 +29,7 @@ LEFT JOIN historical_financials f ON f.bse_code = l.bse_code
           AND coalesce(announced_on, filing_limit(fiscal_year, quarter, period_end))
               <= l.earnings_date
         ORDER BY fiscal_year DESC, quarter DESC LIMIT 1)
-WHERE l.bse_code IN (SELECT bse_code FROM temp.stale)
+WHERE s.bse_code IN (SELECT bse_code FROM temp.stale)
 """  # noqa: S608 - names are constants
 
 _CHANGED = "INSERT INTO temp.stale SELECT DISTINCT bse_code FROM change_log WHERE sequence > ?"

@@ -9,6 +9,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preprocess.cache.codec import encode
 from preprocess.cache.pattern import glob
 from preprocess.cache.remote import PREFIX, RemoteTier
 from preprocess.cache_manager import LARGEST_VALUE, MISS, CacheManager
@@ -260,3 +261,45 @@ def test_the_cache_of_the_settings(shared_redis: RedisServer, raw: "redis.Redis"
     assert CacheManager.from_settings(load_settings(redis_url="")).get("k") is MISS
     with pytest.raises(SettingsError, match="TEZI_REDIS_URL"):
         CacheManager.from_settings(load_settings(redis_url="http://nowhere"))
+
+
+def test_a_value_that_redis_gave_before_a_clear_is_not_kept_after_it() -> None:
+    class Slow(RemoteTier):
+        """A clear comes while Redis answers."""
+
+        def get(self, key: str) -> tuple[bytes, float] | None:
+            cache.invalidate_pattern("*")
+            return encode(key, "old"), 100.0
+
+        def clear(self, pattern: str) -> int | None:
+            return 0
+
+    cache = CacheManager(Slow("redis://127.0.0.1:1"))
+    assert cache.get("k") is MISS
+    cache.close()
+
+
+def test_a_clear_while_a_value_is_being_written_takes_it_out() -> None:
+    dropped: list[str] = []
+
+    class Slow(RemoteTier):
+        """A clear comes while Redis is told."""
+
+        def put(self, key: str, envelope: bytes, seconds: float) -> bool:
+            cache.invalidate_pattern("*")
+            return True
+
+        def get(self, key: str) -> tuple[bytes, float] | None:
+            return None
+
+        def drop(self, key: str) -> None:
+            dropped.append(key)
+
+        def clear(self, pattern: str) -> int | None:
+            return 0
+
+    cache = CacheManager(Slow("redis://127.0.0.1:1"))
+    cache.set("k", "old", 100)
+    assert cache.get("k") is MISS
+    assert dropped == ["k"]
+    cache.close()

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from preprocess.database.maintenance import CHORES, Done, chosen, maintain
-from preprocess.database_url import SQLiteURL
+from preprocess.database_url import PostgresURL
 from preprocess.errors import StoreError
 from preprocess.market import Bar
 from preprocess.settings import Settings
 from preprocess.store import Store
+from preprocess.store.postgres_connection import connect
+from preprocess.store.postgres_upkeep import PostgresUpkeep
 from preprocess.store.sqlite import SQLiteStore
 from preprocess.store.sqlite_upkeep import SQLiteUpkeep
 from preprocess.store.tools import tools_for
@@ -39,15 +41,15 @@ def upkeep(settings: Settings) -> Iterator[Upkeep]:
 @pytest.fixture
 def market(store: Store) -> Store:
     """A market of which most has been deleted again."""
-    days = weekdays(260)
-    for evening in range(3):
+    days = weekdays(130)
+    for evening in range(2):
         with store.transaction() as writer:
-            for number in range(40):
+            for number in range(20):
                 code = f"{number:06d}"
                 price = 1.0 + evening
                 writer.put_prices([Bar(code, d, price, price, price, price, 1) for d in days])
     with store.transaction() as writer:
-        for number in range(36):
+        for number in range(18):
             writer.delete_prices(f"{number:06d}", days[0], days[-1])
     return store
 
@@ -65,7 +67,7 @@ def test_all_chores_leave_the_market_as_it_was(
     assert_same_columns(market.columns(), before)
     by_name = {task.name: task for task in done}
     assert by_name["changelog"].detail.split()[0] != "0"
-    assert by_name["packs"].detail == "40 stocks agree with their rows"
+    assert by_name["packs"].detail == "20 stocks agree with their rows"
     if isinstance(market, SQLiteStore):
         assert by_name["vacuum"].bytes_after < by_name["vacuum"].bytes_before / 2
     document = by_name["vacuum"].document()
@@ -117,12 +119,22 @@ def test_leftovers_that_cannot_be_removed_are_told(
     assert "cannot be removed" in task.detail
 
 
+def test_a_table_that_is_missing_is_told_and_no_transaction_stays_open(
+    place: Place, market: Store, upkeep: Upkeep, settings: Settings
+) -> None:
+    run(place, "DELETE FROM stock_packs WHERE bse_code = '000001'")
+    run(place, "DROP TABLE change_log")
+    done = maintain(upkeep, settings, chosen(["packs", "changelog", "samples", "analyze"]))
+    assert [task.failed for task in done] == [True, True, True, False]
+    assert run(place, "SELECT count(*) FROM stock_packs") == [(19,)]  # nothing of it was kept
+
+
 def test_repaired_stocks_are_named(
     place: Place, market: Store, upkeep: Upkeep, settings: Settings
 ) -> None:
     run(place, "DELETE FROM stock_packs WHERE bse_code < '000007'")
     (task,) = maintain(upkeep, settings, chosen(["packs"]))
-    assert task.detail.startswith("7 of 40 stocks put right: 000000, 000001")
+    assert task.detail.startswith("7 of 20 stocks put right: 000000, 000001")
     assert task.detail.endswith(", ...")
 
 
@@ -136,8 +148,8 @@ def test_readers_and_a_writer_go_on_meanwhile(
     def read() -> None:
         reader = place.open(write=False)
         while not stop.is_set():
-            columns = reader.columns(["000039"])
-            if columns.prices.rows != 260 or reader.mark().sequence < columns.mark.sequence:
+            columns = reader.columns(["000019"])
+            if columns.prices.rows != 130 or reader.mark().sequence < columns.mark.sequence:
                 wrong.append(columns)
 
     reading = threading.Thread(target=read)
@@ -252,13 +264,12 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
         SQLiteUpkeep(tmp_path / "market.db", derive=lambda _: None)
 
 
-def test_an_invalid_index_of_a_failed_reindex_is_taken_away(
-    place: Place, market: Store, upkeep: Upkeep
-) -> None:
-    if isinstance(place.url, SQLiteURL):
-        pytest.skip("PostgreSQL alone has invalid indexes")
-    run(place, "CREATE INDEX stocks_isin_ccnew ON stocks (isin)")
-    broken = "indexrelid = 'stocks_isin_ccnew'::regclass"
-    run(place, f"UPDATE pg_index SET indisvalid = false WHERE {broken} RETURNING 1")
-    upkeep.reindex()
-    assert run(place, "SELECT 1 FROM pg_class WHERE relname = 'stocks_isin_ccnew'") == []
+def test_an_invalid_index_of_a_failed_reindex_is_taken_away(postgres_url: PostgresURL) -> None:
+    with closing(connect(postgres_url)) as connection:
+        connection.run("CREATE INDEX stocks_isin_ccnew ON stocks (isin)")
+        broken = "indexrelid = 'stocks_isin_ccnew'::regclass"
+        connection.run(f"UPDATE pg_index SET indisvalid = false WHERE {broken}")
+        with closing(PostgresUpkeep(postgres_url, derive=lambda _: None)) as upkeep:
+            upkeep.reindex()
+        found = connection.query_once("SELECT 1 FROM pg_class WHERE relname = 'stocks_isin_ccnew'")
+    assert found == []

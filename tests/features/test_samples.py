@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ from hypothesis import strategies as st
 
 from preprocess.calendar import FiscalQuarter, day_number
 from preprocess.columns import Array, columns_of
+from preprocess.features import samples as samples_module
 from preprocess.features.samples import NO_DAY, NO_QUARTER, as_of_join
-from preprocess.market import StockHistory
+from preprocess.market import Bar, CircuitLabel, StockHistory
 from preprocess.samples import AnnouncementSample
 from preprocess.settings import Settings
 from preprocess.store.sqlite import SQLiteStore
 from preprocess.store.tools import tools_for
-from tests.builders import prices
+from tests.builders import MONDAY, prices, result
 from tests.store.plain_samples import Data, plain_samples, stock_data
 
 
@@ -75,6 +77,26 @@ def assert_joined(found: dict[str, Array], samples: Sequence[AnnouncementSample]
 def test_the_join_in_memory_is_the_plain_join(market: list[Data]) -> None:
     histories = [history_of(data) for data in market]
     assert_joined(as_of_join(columns_of(histories)), plain_samples(histories))
+
+
+def test_the_loop_is_right_before_it_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    bar = Bar("000001", MONDAY, 2.0, 2.0, 2.0, 2.0, 7)
+    known = [result(2024, quarter, eps=float(quarter)) for quarter in (1, 2, 3)]
+    late = result(2024, 4, announced=MONDAY + timedelta(days=900))
+    labels = [
+        CircuitLabel(MONDAY + timedelta(days=after), MONDAY + timedelta(days=after + 1), 1.0, 0)
+        for after in (-400, -1, 0, 60)
+    ]
+    market = [
+        history_of(Data("000001", (bar,), (*known, late), tuple(labels))),
+        history_of(Data("000002", (), (), tuple(labels[:1]))),
+        history_of(Data("000003", (bar,), tuple(known), ())),
+    ]
+    monkeypatch.setattr(samples_module, "_as_of", samples_module._as_of.py_func)
+    found = as_of_join(columns_of(market))
+    assert_joined(found, plain_samples(market))
+    assert found["price_day"].tolist()[1:4] == [NO_DAY, day_number(MONDAY), day_number(MONDAY)]
+    assert found["quarter"].tolist()[:2] == [NO_QUARTER, 2024 * 4 + 1]
 
 
 def test_quarters_are_numbered_as_in_the_columns() -> None:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preprocess.calendar import FiscalQuarter
-from preprocess.market import CircuitLabel, Mark
+from preprocess.market import CircuitLabel, Mark, Stock
 from preprocess.samples import Refreshed, Samples
 from preprocess.settings import Settings
 from preprocess.store import Store
@@ -67,6 +67,19 @@ def test_only_stocks_that_changed_are_computed(store: Store, tools: DatabaseTool
     assert (third.stocks, third.whole, third.mark) == (1, False, store.mark())
     assert [sample.close for sample in tools.samples().rows] == [2.0, 2.25, 2.0]
     assert [s.bse_code for s in tools.samples([CODES[1], "123456", CODES[1]]).rows] == [CODES[1]]
+
+
+def test_a_stock_that_is_not_listed_has_no_sample(store: Store, tools: DatabaseTools) -> None:
+    label = CircuitLabel(date(2024, 1, 1), date(2024, 1, 2), 1.0, 0)
+    for code in ("500001", "500002"):
+        with store.transaction() as writer:
+            writer.replace_labels(code, [label])
+        refresh(tools)
+        assert tools.samples().rows == ()
+    with store.transaction() as writer:
+        writer.put_stocks([Stock("500001")])
+    refresh(tools)
+    assert [sample.bse_code for sample in tools.samples().rows] == ["500001"]
 
 
 def test_what_becomes_known_later_is_not_in_a_sample(store: Store, tools: DatabaseTools) -> None:

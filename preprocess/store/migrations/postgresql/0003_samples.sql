@@ -6,7 +6,7 @@ SELECT l.bse_code, l.earnings_date, p.date AS price_date, p.close, p.volume,
        f.fiscal_year, f.quarter, f.known_on,
        f.revenue_cr, f.pat_cr, f.operating_profit_cr, f.eps,
        l.next_day_date, l.price_change_pct, l.label
-FROM upper_circuit_labels l
+FROM stocks s JOIN upper_circuit_labels l ON l.bse_code = s.bse_code
 LEFT JOIN LATERAL (
     SELECT date, close, volume FROM price_movements
     WHERE bse_code = l.bse_code AND date <= l.earnings_date
