@@ -58,10 +58,11 @@ def test_the_file_is_bounded_and_whole_lines_stay(tmp_path: Path) -> None:
         writer.start()
     for writer in writers:
         writer.join()
+    log_at(path)(Statement("SELECT 1", (), 20.0))  # the file before may just have become full
     assert path.stat().st_size + older(path).stat().st_size < 2 * 5_200
     lines = (older(path).read_text() + path.read_text()).splitlines()
     assert all(json.loads(line)["milliseconds"] == 20.0 for line in lines)
-    assert len(list(slow_queries(path))) == len(lines) > 40
+    assert len(list(slow_queries(path))) == len(lines) > 30
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["slow.jsonl", "slow.jsonl.1"]
 
 
