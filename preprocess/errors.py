@@ -39,3 +39,7 @@ class PublishError(TeziError):
 
 class ServerError(TeziError):
     """A server cannot be found or started, or does not come up in time."""
+
+
+class CacheError(TeziError):
+    """A value cannot be cached, or what lies in the cache cannot be read."""

@@ -5,12 +5,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from preprocess.database_url import DatabaseURL, SQLiteURL, parse_database_url
 from preprocess.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+# Settings that may hold a password: their values are never printed.
+SECRET = frozenset({"database_url", "redis_url"})
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -25,7 +29,29 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("data"), description="Folder of everything that a run makes.")
     database_url: str = Field(
-        "", description="sqlite:///PATH; empty: market.db in the data folder."
+        "",
+        description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME; empty: market.db "
+        "in the data folder.",
+        repr=False,
+    )
+    postgres_pool_size: Annotated[int, Field(ge=1, le=100)] = Field(
+        10, description="Connections to PostgreSQL that one process opens at most."
+    )
+    postgres_pool_wait_s: Seconds = Field(
+        5, description="How long a thread waits for one of them to be free."
+    )
+    postgres_statement_timeout_s: Seconds = Field(
+        60, description="How long PostgreSQL may take over one statement of a reader."
+    )
+    slow_query_ms: Annotated[int, Field(ge=0)] = Field(
+        500,
+        description="A statement that takes longer is written to slow_queries.jsonl in the data "
+        "folder; 0: none is.",
+    )
+    redis_url: str = Field(
+        "",
+        description="redis://HOST:PORT/DB of a cache that processes share; empty: none.",
+        repr=False,
     )
     http_host: str = Field("127.0.0.1", description="Address that the REST API listens on.")
     http_port: Port = Field(8080, description="Port of the REST API.")
@@ -83,9 +109,17 @@ class Settings(BaseSettings):
             raise ValueError(f"every server needs a port of its own, got {ports}")
         if self.keep_alive_s <= 60:
             raise ValueError("keep_alive_s must be above 60, nginx's own keep-alive")
-        if self.database_url and not self.database_url.startswith("sqlite:///"):
-            raise ValueError("database_url must begin with sqlite:///")
         return self
+
+    @field_validator("database_url")
+    @classmethod
+    def _well_formed(cls, url: str) -> str:
+        if url:
+            try:
+                parse_database_url(url, base=PROJECT_ROOT)
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
+        return url
 
     @cached_property
     def home(self) -> Path:
@@ -93,11 +127,23 @@ class Settings(BaseSettings):
         return (PROJECT_ROOT / self.data_dir).resolve()
 
     @property
-    def database_path(self) -> Path:
-        """The SQLite file that `database_url` names."""
+    def database(self) -> DatabaseURL:
+        """The database that `database_url` names. As text it shows no password."""
         if self.database_url:
-            return (PROJECT_ROOT / self.database_url.removeprefix("sqlite:///")).resolve()
-        return self.home / "market.db"
+            return parse_database_url(self.database_url, base=PROJECT_ROOT)
+        return SQLiteURL(self.home / "market.db")
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file that `database_url` names.
+
+        Raises:
+            SettingsError: the database is not a file.
+        """
+        database = self.database
+        if not isinstance(database, SQLiteURL):
+            raise SettingsError(f"TEZI_DATABASE_URL must name a SQLite file here, not {database}.")
+        return database.path
 
     @property
     def snapshot_path(self) -> Path:
@@ -108,6 +154,11 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """One folder a trained model: the model, its card, plots and ONNX graphs."""
         return self.home / "models"
+
+    @property
+    def slow_query_log(self) -> Path:
+        """JSON lines of the statements that took long; see preprocess.store.slow_log."""
+        return self.home / "slow_queries.jsonl"
 
     @property
     def repository_dir(self) -> Path:
@@ -149,12 +200,17 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]  # values are checked by pydantic
     except ValidationError as error:
         lines = [
-            f"  TEZI_{str(problem['loc'][0]).upper()}={problem['input']!r}: {problem['msg']}"
+            f"  {_wrong_setting(str(problem['loc'][0]), problem['input'])}: {problem['msg']}"
             if problem["loc"]
             else f"  {problem['msg']}"
             for problem in error.errors()
         ]
         raise SettingsError("Settings are wrong:\n" + "\n".join(lines)) from None
+
+
+def _wrong_setting(name: str, value: object) -> str:
+    variable = f"TEZI_{name.upper()}"
+    return variable if name in SECRET else f"{variable}={value!r}"
 
 
 def settings_table() -> str:

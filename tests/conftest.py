@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from preprocess.database_url import PostgresURL
 from preprocess.settings import PROJECT_ROOT, Settings
 from preprocess.store.sqlite import SQLiteStore
 from tests.integration.stack import fresh_settings, tezi
+from tests.postgres import PostgresServer, running_server
 from tests.walk import commands_before
 
 MARKET_DATA = PROJECT_ROOT.parent / "shared" / "market-data"
@@ -44,3 +46,17 @@ def store(tmp_path: Path) -> Iterator[SQLiteStore]:
     opened = SQLiteStore(tmp_path / "market.db", write=True)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; tests make databases of their own in it."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[PostgresURL]:
+    """An empty PostgreSQL database with the newest schema."""
+    with postgres_server.database() as url:
+        yield url

@@ -10,10 +10,12 @@ from preprocess.errors import TeziError
 
 COMMANDS = {
     "bench": "preprocess.cli.bench:bench_command",
+    "db": "preprocess.cli.db:db_group",
     "demo": "preprocess.cli.demo:demo_command",
     "export": "preprocess.cli.training:export_command",
     "features": "preprocess.cli.features:features_group",
     "import": "preprocess.cli.imports:import_group",
+    "maintain": "preprocess.cli.maintain:maintain_command",
     "migrate": "preprocess.cli.migrate:migrate_command",
     "predict": "preprocess.cli.predict:predict_command",
     "publish": "preprocess.cli.publish:publish_command",

@@ -41,8 +41,8 @@ def demo_command(ctx: click.Context, if_missing: bool, seed: int, stocks: int, d
         filled = store.span().price_rows > 0
         if filled and not if_missing:
             raise StoreError(
-                f"There is a market at {settings.database_path} already. The demo market wants a "
-                "folder of its own: set TEZI_DATA_DIR, or move the database away."
+                f"There is a market at {settings.database} already. The demo market wants one "
+                "of its own: set TEZI_DATA_DIR or TEZI_DATABASE_URL, or move this one away."
             )
         if not filled:
             _make_market(store, settings, seed, stocks, days)

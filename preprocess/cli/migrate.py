@@ -14,4 +14,4 @@ def migrate_command() -> None:
     """
     settings = load_settings()
     open_store(settings, write=True).close()
-    click.echo(f"{settings.database_path} has the newest schema.")
+    click.echo(f"{settings.database} has the newest schema.")

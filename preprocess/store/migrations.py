@@ -20,10 +20,10 @@ class Migration:
     sql: str
 
 
-def migrations() -> list[Migration]:
-    """All migrations that this version of Tezi knows, ascending."""
+def migrations(dialect: str = "sqlite") -> list[Migration]:
+    """All migrations that this version of Tezi knows for `sqlite` or `postgresql`, ascending."""
     found = []
-    for entry in resources.files("preprocess.store").joinpath("migrations", "sqlite").iterdir():
+    for entry in resources.files("preprocess.store").joinpath("migrations", dialect).iterdir():
         match = _FILE_NAME.fullmatch(entry.name)
         if match:
             sql = entry.read_text(encoding="utf-8")
@@ -49,7 +49,15 @@ def check_schema(connection: sqlite3.Connection) -> None:
     Raises:
         StoreError: the schema is newer, older or absent.
     """
-    version, newest = schema_version(connection), migrations()[-1].number
+    require_schema(schema_version(connection), migrations()[-1].number)
+
+
+def require_schema(version: int, newest: int) -> None:
+    """Refuse schema `version` where this Tezi reads `newest`.
+
+    Raises:
+        StoreError: the schema is newer, older or absent.
+    """
     if version > newest:
         raise StoreError(
             f"The database has schema {version}, this Tezi knows {newest}: update Tezi, or use "

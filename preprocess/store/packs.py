@@ -19,6 +19,7 @@ from preprocess.market import (
     CorporateAction,
     QuarterResult,
     StaticRow,
+    StockHistory,
 )
 
 RECORDS: Mapping[str, np.dtype[Any]] = {
@@ -102,12 +103,26 @@ def price_pack(rows: Sequence[PriceRow]) -> bytes:
 
 def stock_packs(source: RowSource, bse_code: str) -> tuple[bytes, ...]:
     """The packs of one stock's other rows, in the order of STOCK_PARTS."""
-    parts = (
+    return _packed_parts(
         source.results(bse_code),
-        adjusting(source.actions(bse_code)),
+        source.actions(bse_code),
         source.labels(bse_code),
         source.statics(bse_code),
     )
+
+
+def stock_packs_of(stock: StockHistory) -> tuple[bytes, ...]:
+    """The same packs of a stock that is in memory."""
+    return _packed_parts(stock.results, stock.actions, stock.labels, stock.statics)
+
+
+def _packed_parts(
+    results: Sequence[QuarterResult],
+    actions: Sequence[CorporateAction],
+    labels: Sequence[CircuitLabel],
+    statics: Sequence[StaticRow],
+) -> tuple[bytes, ...]:
+    parts: tuple[Sequence[Any], ...] = (results, adjusting(actions), labels, statics)
     return tuple(_packed(name, rows) for name, rows in zip(STOCK_PARTS, parts, strict=True))
 
 

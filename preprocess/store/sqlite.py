@@ -4,29 +4,34 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 
 from preprocess.columns import MarketColumns
 from preprocess.errors import StoreError
-from preprocess.market import Change, Listing, Mark, Span, Stock, StockHistory
+from preprocess.market import StockHistory
+from preprocess.store.delegating import ReadingStore
 from preprocess.store.migrations import check_schema, migrate
 from preprocess.store.sqlite_packs import read_columns
-from preprocess.store.sqlite_reading import SQLiteReader
-from preprocess.store.sqlite_writing import SQLiteWriter, pack_everything
+from preprocess.store.sqlite_session import SQLiteReader, SQLiteWriter, pack_everything
+from preprocess.store.sqlite_timing import timed_connection
+from preprocess.store.statements import Observer
 
 BUSY_TIMEOUT_S = 10.0
 
 PACKS_MIGRATION = 2
 
 
-class SQLiteStore:
+class SQLiteStore(ReadingStore):
     """A market in one SQLite file. Safe to share between threads; one statement at a time."""
 
     poll_interval_s = 0.0  # a page that is in memory anyway
 
-    def __init__(self, path: Path, *, write: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, write: bool = False, observer: Observer | None = None
+    ) -> None:
         """Open `path`; with `write`, make it and bring its schema up to date.
+
+        `observer` is told about every statement that has run.
 
         Raises:
             StoreError: the file is no database, is in use, or has another schema.
@@ -43,6 +48,7 @@ class SQLiteStore:
                 timeout=BUSY_TIMEOUT_S,
                 isolation_level=None,
                 check_same_thread=False,
+                factory=timed_connection(observer) if observer else sqlite3.Connection,
             )
             try:
                 self._prepare(connection, write=write)
@@ -71,7 +77,7 @@ class SQLiteStore:
             raise self._explained_error(error) from error
 
     def _explained_error(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"{_explanation(str(error))} ({self.path}: {error})")
+        return StoreError(f"{explanation(str(error))} ({self.path}: {error})")
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -100,52 +106,12 @@ class SQLiteStore:
                     connection.execute("ROLLBACK")
                 raise
 
-    def history(self, bse_code: str) -> StockHistory | None:
-        """All that is stored of one stock; None when the stock is not known."""
-        with self._reading() as read:
-            return read.history(bse_code)
-
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
         """Histories one at a time, in the order of `bse_codes`; unknown ones are skipped."""
         for code in self.bse_codes() if bse_codes is None else bse_codes:
             history = self.history(code)
             if history is not None:
                 yield history
-
-    def bse_codes(self) -> list[str]:
-        """The codes of all stocks, ascending."""
-        with self._reading() as read:
-            return read.bse_codes()
-
-    def stocks(self) -> list[Stock]:
-        """All stocks, ascending by code."""
-        with self._reading() as read:
-            return read.stocks()
-
-    def listings(self) -> list[Listing]:
-        """The stocks that have a price, ascending by code."""
-        with self._reading() as read:
-            return read.listings()
-
-    def sector_codes(self) -> dict[str, int]:
-        """The integer code of every sector that was ever stamped."""
-        with self._reading() as read:
-            return read.sector_codes()
-
-    def stamped_months(self) -> set[str]:
-        """The months for which static features have been computed."""
-        with self._reading() as read:
-            return read.stamped_months()
-
-    def price_days(self) -> tuple[date, date] | None:
-        """The first and the last day that any price is dated; None when there is none."""
-        with self._reading() as read:
-            return read.price_days()
-
-    def span(self) -> Span:
-        """How much is stored, table by table."""
-        with self._reading() as read:
-            return read.span()
 
     def sequence(self) -> int:
         """Number of the newest change; 0 when nothing was ever written."""
@@ -157,16 +123,6 @@ class SQLiteStore:
                     raise self._explained_error(error) from error
         raise StoreError(f"The store {self.path} is closed.")
 
-    def mark(self) -> Mark:
-        """The newest entry of the change log."""
-        with self._reading() as read:
-            return read.mark()
-
-    def has_mark(self, mark: Mark) -> bool:
-        """Whether the change log holds this very entry."""
-        with self._reading() as read:
-            return read.has_mark(mark)
-
     def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
         """The columns of `bse_codes` (default: all), read in one pass as of one commit."""
         with self._connected() as connection:
@@ -175,11 +131,6 @@ class SQLiteStore:
                 return read_columns(connection, SQLiteReader(connection).mark(), bse_codes)
             finally:
                 connection.execute("COMMIT")
-
-    def changes_since(self, sequence: int) -> list[Change]:
-        """The changes after `sequence`, ascending."""
-        with self._reading() as read:
-            return read.changes_since(sequence)
 
     def close(self) -> None:
         """Let go of the database; closing twice does nothing."""
@@ -206,6 +157,7 @@ _EXPLANATIONS = {
 }
 
 
-def _explanation(text: str) -> str:
+def explanation(text: str) -> str:
+    """What an error of SQLite means to a user, and what to do."""
     found = (hint for part, hint in _EXPLANATIONS.items() if part in text)
     return next(found, "The database refused.")

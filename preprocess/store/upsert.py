@@ -28,7 +28,8 @@ class Table:
         on = " AND ".join(f"p.{column} = s.{column}" for column in self.key)
         return f"temp.staged_{self.name} s LEFT JOIN main.{self.name} p ON {on}"
 
-    def _incoming(self, column: str, source: str, present: str) -> str:
+    def incoming(self, column: str, source: str, present: str) -> str:
+        """What a column becomes: the value that comes in, or what is known of it."""
         return (
             f"coalesce({source}.{column}, {present}.{column})"
             if self.keep_known
@@ -53,11 +54,11 @@ class Table:
     @cached_property
     def compare(self) -> str:
         """One row for each staged row that is new or differs: code, first day, is it new."""
-        incoming = ", ".join(self._incoming(column, "s", "p") for column in self.values)
+        incoming = ", ".join(self.incoming(column, "s", "p") for column in self.values)
         present = ", ".join(f"p.{column}" for column in self.values)
         return (
             f"SELECT s.bse_code, {self.first_day}, p.bse_code IS NULL FROM {self._joined} "  # noqa: S608
-            f"WHERE p.bse_code IS NULL OR ({incoming}) IS NOT ({present})"
+            f"WHERE p.bse_code IS NULL OR ({incoming}) IS DISTINCT FROM ({present})"
         )
 
     @cached_property
@@ -65,7 +66,7 @@ class Table:
         """Moves the staged rows into the table."""
         columns, key = ", ".join(self.columns), ", ".join(self.key)
         updates = ", ".join(
-            f"{column} = {self._incoming(column, 'excluded', self.name)}" for column in self.values
+            f"{column} = {self.incoming(column, 'excluded', self.name)}" for column in self.values
         )
         return (
             f"INSERT INTO main.{self.name} ({columns}) SELECT {columns} "  # noqa: S608

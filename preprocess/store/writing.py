@@ -1,25 +1,26 @@
-"""The values of preprocess.market to rows of SQLite, within one transaction."""
+"""The values of preprocess.market to rows of the tables, within one transaction."""
 
 import math
 import secrets
-import sqlite3
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date
 
 from preprocess.market import (
     Bar,
     CircuitLabel,
     CorporateAction,
+    DailyPrediction,
     QuarterResult,
     StaticRow,
     Stock,
     Tally,
 )
 from preprocess.store.packs import StalePacks
-from preprocess.store.sqlite_packs import write_packs
-from preprocess.store.sqlite_reading import SQLiteReader
-from preprocess.store.upsert import Table, upsert
+from preprocess.store.reading import LABELS as STORED_LABELS
+from preprocess.store.reading import SqlReader
+from preprocess.store.upsert import Table
 
 # First days for the change log: an industry moves features on every day, a name on none.
 EVERY_DAY = date.min
@@ -49,7 +50,7 @@ STOCKS = Table(
     ("bse_code",),
     ("nse_symbol", "company_name", "isin", "industry", "status"),
     first_day=(
-        "CASE WHEN coalesce(s.industry, p.industry) IS NOT p.industry"
+        "CASE WHEN coalesce(s.industry, p.industry) IS DISTINCT FROM p.industry"
         f" THEN '{EVERY_DAY.isoformat()}' ELSE '{NO_DAY.isoformat()}' END"
     ),
     keep_known=True,
@@ -67,14 +68,46 @@ LABELS = Table(
     first_day="s.next_day_date",
 )
 
+PREDICTIONS = Table(
+    "daily_predictions",
+    ("bse_code", "prediction_date", "model_version"),
+    ("predicted_label", "probability", "confidence", "variant", "created_at"),
+    first_day="s.prediction_date",
+)
 
-class SQLiteWriter(SQLiteReader):
-    """The writes of one transaction on a connection that is inside BEGIN IMMEDIATE."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
+class SqlWriter(SqlReader):
+    """The writes of one transaction on a connection that is inside it."""
+
+    def __init__(self) -> None:
         self._touched: dict[str, str] = {}
         self._stale = StalePacks()
+
+    @abstractmethod
+    def _run(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run a statement that returns no rows; how many rows it wrote."""
+
+    @abstractmethod
+    def _in_transaction(self) -> bool:
+        """Whether the transaction is still there to go on with or to roll back."""
+
+    @abstractmethod
+    def _enter_stocks(self, codes: Iterable[str]) -> set[str]:
+        """Enter the codes that are not known yet; which they were."""
+
+    @abstractmethod
+    def _upsert(
+        self, table: Table, rows: Sequence[tuple[object, ...]]
+    ) -> tuple[Tally, Iterable[tuple[str, str]]]:
+        """Write `rows`; also return (code, first day) of each change."""
+
+    @abstractmethod
+    def _write_packs(self, stale: StalePacks) -> None:
+        """Write packs anew from the rows."""
+
+    @abstractmethod
+    def _log_changes(self, changes: Sequence[tuple[str, str]], token: str) -> None:
+        """Write the change log: codes and first days, in this order."""
 
     @property
     def touched(self) -> Mapping[str, date]:
@@ -85,28 +118,21 @@ class SQLiteWriter(SQLiteReader):
     def savepoint(self) -> Iterator[None]:
         """Undo what is written inside the block if it raises, and nothing else."""
         before = dict(self._touched), self._stale.copy()
-        self._connection.execute("SAVEPOINT part")
+        self._run("SAVEPOINT part")
         try:
             yield
         except BaseException:
             # A full disk may have ended the whole transaction already.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK TO part")
-                self._connection.execute("RELEASE part")
+            if self._in_transaction():
+                self._run("ROLLBACK TO SAVEPOINT part")
+                self._run("RELEASE SAVEPOINT part")
             self._touched, self._stale = before
             raise
-        self._connection.execute("RELEASE part")
+        self._run("RELEASE SAVEPOINT part")
 
     def put_prices(self, bars: Sequence[Bar]) -> Tally:
         """Insert or correct daily bars; a stock not yet known is entered into `stocks`."""
-        new = {
-            code
-            for code in {bar.bse_code for bar in bars}
-            if self._connection.execute(
-                "INSERT INTO stocks (bse_code) VALUES (?) ON CONFLICT DO NOTHING", (code,)
-            ).rowcount
-        }
-        self._stale.stocks |= new
+        self._stale.stocks |= self._enter_stocks({bar.bse_code for bar in bars})
         return self._write(
             PRICES,
             [
@@ -189,25 +215,51 @@ class SQLiteWriter(SQLiteReader):
             ],
         )
 
+    def put_predictions(self, rows: Sequence[DailyPrediction]) -> Tally:
+        """Insert or replace stored predictions; they are answers, and touch no stock."""
+        tally, _ = self._upsert(
+            PREDICTIONS,
+            [
+                (
+                    row.bse_code,
+                    row.prediction_date.isoformat(),
+                    row.model_version,
+                    row.predicted_label,
+                    row.probability,
+                    row.confidence,
+                    row.variant,
+                    row.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
+                )
+                for row in rows
+            ],
+        )
+        return tally
+
     def delete_prices(self, bse_code: str, first: date, last: date) -> int:
         """Take out a stock's bars dated `first` to `last`, both included; how many there were."""
-        removed = self._connection.execute(
-            "DELETE FROM price_movements WHERE bse_code = ? AND date BETWEEN ? AND ?"
-            " RETURNING bse_code, date",
-            (bse_code, first.isoformat(), last.isoformat()),
-        ).fetchall()
+        removed = [
+            (code, day)
+            for code, day in self._rows(
+                "DELETE FROM price_movements WHERE bse_code = ? AND date BETWEEN ? AND ?"
+                " RETURNING bse_code, date",
+                (bse_code, first.isoformat(), last.isoformat()),
+            )
+        ]
         self._touch(PRICES, removed)
         return len(removed)
 
     def replace_labels(self, bse_code: str, labels: Sequence[CircuitLabel]) -> Tally:
         """Make `labels` all the labels of a stock."""
-        kept = [label.earnings_date.isoformat() for label in labels]
-        marks = ", ".join("?" * len(kept))
-        removed = self._connection.execute(
-            "DELETE FROM upper_circuit_labels WHERE bse_code = ?"  # noqa: S608 - question marks only
-            f" AND earnings_date NOT IN ({marks}) RETURNING bse_code, next_day_date",
-            (bse_code, *kept),
-        ).fetchall()
+        kept = {label.earnings_date.isoformat() for label in labels}
+        removed = [
+            (bse_code, following)
+            for day, following, *_ in list(self._rows(STORED_LABELS.select, (bse_code,)))
+            if day not in kept
+            and self._run(
+                "DELETE FROM upper_circuit_labels WHERE bse_code = ? AND earnings_date = ?",
+                (bse_code, day),
+            )
+        ]
         self._touch(LABELS, removed)
         tally = self._write(
             LABELS,
@@ -225,17 +277,23 @@ class SQLiteWriter(SQLiteReader):
         tally.changed += len(removed)
         return tally
 
+    def rewrite_packs(self, bse_code: str, years: Iterable[int]) -> None:
+        """Have a stock's packs written anew; it counts as changed on every day."""
+        self._stale.price_years |= {(bse_code, year) for year in years}
+        self._stale.stocks.add(bse_code)
+        self.touch(bse_code)
+
+    def touch(self, bse_code: str) -> None:
+        """Count a stock as changed on every day."""
+        self._touched[bse_code] = EVERY_DAY.isoformat()
+
     def finish(self) -> None:
         """Write the packs and the change log; the last thing before the commit."""
-        write_packs(self._connection, self, self._stale)
-        token = secrets.token_hex(8)
-        self._connection.executemany(
-            "INSERT INTO change_log (bse_code, date, token) VALUES (?, ?, ?)",
-            [(code, day, token) for code, day in sorted(self._touched.items())],
-        )
+        self._write_packs(self._stale)
+        self._log_changes(sorted(self._touched.items()), secrets.token_hex(8))
 
     def _write(self, table: Table, rows: Sequence[tuple[object, ...]]) -> Tally:
-        tally, changes = upsert(self._connection, table, rows)
+        tally, changes = self._upsert(table, rows)
         self._touch(table, changes)
         return tally
 
@@ -246,16 +304,6 @@ class SQLiteWriter(SQLiteReader):
                 self._stale.add_price(code, day)
             else:
                 self._stale.stocks.add(code)
-
-
-def pack_everything(connection: sqlite3.Connection) -> None:
-    """Write every pack from the rows: what the migration that brought packs ends with."""
-    codes = connection.execute("SELECT bse_code FROM stocks").fetchall()
-    years = connection.execute(
-        "SELECT DISTINCT bse_code, CAST(substr(date, 1, 4) AS INTEGER) FROM price_movements"
-    ).fetchall()
-    stale = StalePacks(set(years), {code for (code,) in codes})
-    write_packs(connection, SQLiteReader(connection), stale)
 
 
 def _or_null(figure: float) -> float | None:

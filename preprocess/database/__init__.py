@@ -1,0 +1,1 @@
+"""Care of the market database: indexes, cached queries, upkeep. SQL stays in preprocess.store."""

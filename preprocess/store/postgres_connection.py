@@ -1,0 +1,151 @@
+"""One connection to PostgreSQL, set up so that its rows look like those of SQLite."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+
+from preprocess.database_url import PostgresURL
+from preprocess.store.postgres_timing import TimedCursor, timed_cursor
+from preprocess.store.statements import Observer
+
+CONNECT_TIMEOUT_S = 5
+LOCK_TIMEOUT_S = 10.0
+# A writer whose process hangs in the middle lets the others go on after this long.
+IDLE_IN_TRANSACTION_S = 600
+
+# A peer that is gone is noticed within about a minute, and within 30 s when something was sent.
+_KEEPALIVES = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+# Days as ISO text, as SQLite stores them: one way of reading rows serves both.
+_DAY = extensions.new_type((1082,), "TEZI_DAY", lambda value, _cursor: value)
+_DAYS = extensions.new_array_type((1182,), "TEZI_DAYS", _DAY)
+_BYTES = extensions.new_type(
+    (17,),
+    "TEZI_BYTES",
+    lambda value, _cursor: None if value is None else bytes.fromhex(str(value[2:])),
+)
+
+
+class Connection(extensions.connection):
+    """A connection in autocommit mode that prepares each statement once."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(dsn)
+        self._prepared: dict[str, str] = {}
+        self.autocommit = True
+        for kind in (_DAY, _DAYS, _BYTES):
+            extensions.register_type(kind, self)
+
+    def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run a statement with a question mark for each parameter; how many rows it wrote."""
+        with self._timed(sql, parameters) as cursor:
+            cursor.execute(sql.replace("?", "%s") if parameters else sql, parameters or None)
+            return cursor.rowcount
+
+    def query_once(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a statement that is not worth preparing.
+
+        Lists of dates and of nothing but None need it: a prepared statement takes them for text.
+        """
+        with self._timed(sql, parameters) as cursor:
+            cursor.execute(sql.replace("?", "%s") if parameters else sql, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a statement with a question mark for each parameter, prepared once."""
+        with self._timed(sql, parameters) as cursor:
+            name = self._prepared.get(sql)
+            if name is None:
+                name = f"tezi_{len(self._prepared)}"
+                cursor.execute(f"PREPARE {name} AS {numbered(sql)}")
+                self._prepared[sql] = name
+            marks = f"({', '.join(['%s'] * len(parameters))})" if parameters else ""
+            cursor.execute(f"EXECUTE {name}{marks}", parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` about every statement from now on."""
+        self.cursor_factory = timed_cursor(observer)
+
+    def _timed(self, sql: str, parameters: Sequence[object]) -> extensions.cursor:
+        cursor = self.cursor()
+        if isinstance(cursor, TimedCursor):
+            cursor.said = (sql, parameters)
+        return cursor
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, be it a failed one."""
+        return self.info.transaction_status in (
+            extensions.TRANSACTION_STATUS_INTRANS,
+            extensions.TRANSACTION_STATUS_INERROR,
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether the open transaction can only be rolled back."""
+        return self.info.transaction_status == extensions.TRANSACTION_STATUS_INERROR
+
+
+@cache
+def numbered(sql: str) -> str:
+    """SQL with $1, $2 and so on for its question marks."""
+    parts = re.split(r"\?", sql)
+    return parts[0] + "".join(f"${place}{part}" for place, part in enumerate(parts[1:], start=1))
+
+
+def connect(
+    url: PostgresURL,
+    *,
+    read_only: bool = False,
+    statement_timeout_s: float = 0,
+    observer: Observer | None = None,
+) -> Connection:
+    """A new connection.
+
+    `statement_timeout_s` is the longest that one statement may take; 0: no limit of its own.
+    `observer` is told about every statement that has run.
+
+    Raises:
+        psycopg2.Error: the server cannot be reached, or refuses.
+    """
+    server_settings = {
+        "default_transaction_read_only": "on" if read_only else "off",
+        "statement_timeout": f"{round(statement_timeout_s * 1e3)}",
+        "lock_timeout": f"{round(LOCK_TIMEOUT_S * 1e3)}",
+        "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S * 1_000}",
+        "client_min_messages": "warning",
+        "datestyle": "ISO",
+        "extra_float_digits": "1",  # doubles as the shortest text that reads back to the same bits
+        "bytea_output": "hex",
+    }
+    parameters: dict[str, Any] = {
+        "application_name": "tezi",
+        "host": url.host,
+        **url.options,
+        "port": url.port,
+        "user": url.user,
+        "password": url.password,
+        "dbname": url.database,
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "client_encoding": "UTF8",
+        "options": " ".join(f"-c {name}={value}" for name, value in server_settings.items()),
+        **_KEEPALIVES,
+    }
+    connection: Connection = psycopg2.connect(
+        connection_factory=Connection,
+        **{name: value for name, value in parameters.items() if value not in (None, "")},
+    )
+    if observer is not None:
+        connection.observe(observer)
+    return connection

@@ -1,0 +1,123 @@
+"""The upkeep of a PostgreSQL database, beside the readers and the writers that use it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from preprocess.database_url import PostgresURL
+from preprocess.errors import StoreError
+from preprocess.samples import Refreshed
+from preprocess.store.base import Writer
+from preprocess.store.change_log import DROP_MERGED, LOWER_DATES
+from preprocess.store.postgres_connection import connect
+from preprocess.store.postgres_errors import explained
+from preprocess.store.postgres_migrations import WRITERS_LOCK, check_schema
+from preprocess.store.postgres_pack_check import check_packs
+from preprocess.store.postgres_samples import refresh_samples
+from preprocess.store.upkeep import PackCheck
+
+# Beside the writers' lock, of which a maintenance takes its turn like anybody else.
+MAINTENANCE_LOCK = WRITERS_LOCK + 1
+LONGEST_CHORE_S = 7_200.0
+
+# What a REINDEX CONCURRENTLY that failed leaves: an index that is written to and never read.
+_BROKEN = (
+    "SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
+    " WHERE NOT i.indisvalid AND x.relnamespace = current_schema()::regnamespace"
+    " AND x.relname ~ '_ccnew[0-9]*$'"
+)
+
+
+class PostgresUpkeep:
+    """The chores of the database at `url`. Used by one thread."""
+
+    def __init__(self, url: PostgresURL, *, derive: Callable[[Writer], None]) -> None:
+        """`derive` brings up to date what follows from rows that were put right.
+
+        Raises:
+            StoreError: the server cannot be reached, or the database has another schema.
+        """
+        self._url = url
+        self._derive = derive
+        with explained(url):
+            self._connection = connect(url, statement_timeout_s=LONGEST_CHORE_S)
+            try:
+                check_schema(self._connection)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold an advisory lock of the session; the server lets go of it if this process dies."""
+        with explained(self._url):
+            ((taken,),) = self._connection.query_once(
+                "SELECT pg_try_advisory_lock(?)", (MAINTENANCE_LOCK,)
+            )
+        if not taken:
+            raise StoreError(
+                f"Another maintenance of {self._url} is at work: wait until it is done."
+            )
+        try:
+            yield
+        finally:
+            if not self._connection.closed:
+                with explained(self._url):
+                    self._connection.query_once("SELECT pg_advisory_unlock(?)", (MAINTENANCE_LOCK,))
+
+    def size_bytes(self) -> int:
+        """Bytes of the database."""
+        with explained(self._url):
+            ((size,),) = self._connection.query_once("SELECT pg_database_size(current_database())")
+        return int(size)
+
+    def check_packs(self) -> PackCheck:
+        """Compare packs with rows; see `postgres_pack_check`."""
+        with explained(self._url):
+            return check_packs(self._connection, self._derive)
+
+    def compact_change_log(self) -> int:
+        """Merge the entries of each stock; see `change_log`."""
+        connection = self._connection
+        with explained(self._url):
+            connection.run("BEGIN")
+            try:
+                connection.run("SELECT pg_advisory_xact_lock(?)", (WRITERS_LOCK,))
+                connection.run(LOWER_DATES)
+                dropped = connection.run(DROP_MERGED)
+                connection.run("COMMIT")
+            except BaseException:
+                if not connection.closed and connection.in_transaction:
+                    connection.run("ROLLBACK")
+                raise
+        return dropped
+
+    def refresh_samples(self) -> Refreshed:
+        """Bring the announcement samples to the newest commit."""
+        with explained(self._url):
+            return refresh_samples(self._connection)
+
+    def reindex(self) -> None:
+        """Build every index anew, beside readers and writers."""
+        with explained(self._url):
+            for (name,) in self._connection.query_once(_BROKEN):
+                self._connection.run(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            ((schema,),) = self._connection.query_once("SELECT quote_ident(current_schema())")
+            self._connection.run(f"REINDEX SCHEMA CONCURRENTLY {schema}")
+
+    def analyze(self) -> None:
+        """Count what the planner goes by."""
+        with explained(self._url):
+            self._connection.run("ANALYZE")
+
+    def vacuum(self) -> str:
+        """Free the room of deleted rows for new ones.
+
+        Not VACUUM FULL, which would stop every reader: files become smaller only at their end.
+        """
+        with explained(self._url):
+            self._connection.run("VACUUM")
+        return "room of old rows is free for new ones"
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()

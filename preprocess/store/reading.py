@@ -1,0 +1,262 @@
+"""Rows of the tables to the values of preprocess.market, in SQL that both databases understand.
+
+Days come out of either database as ISO text, figures as float or None.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any
+
+from preprocess.calendar import FiscalQuarter
+from preprocess.market import (
+    Change,
+    CircuitLabel,
+    CorporateAction,
+    DailyPrediction,
+    Listing,
+    Mark,
+    QuarterResult,
+    Span,
+    StaticRow,
+    Stock,
+    StockHistory,
+)
+from preprocess.store.packs import PriceRow
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a stock that become values: columns of a table, in the order of `order`."""
+
+    table: str
+    columns: tuple[str, ...]
+    order: tuple[str, ...]
+    value: Callable[[Sequence[Any]], Any]
+
+    @cached_property
+    def select(self) -> str:
+        """One stock's rows."""
+        return (
+            f"SELECT {', '.join(self.columns)} FROM {self.table}"  # noqa: S608 - names are constants
+            f" WHERE bse_code = ? ORDER BY {', '.join(self.order)}"
+        )
+
+
+def _result(row: Sequence[Any]) -> QuarterResult:
+    fiscal_year, quarter, period_end, announced_on, *figures = row
+    revenue, pat, operating_profit, eps = (
+        math.nan if figure is None else figure for figure in figures
+    )
+    return QuarterResult(
+        quarter=FiscalQuarter(fiscal_year, int(quarter[1])),
+        period_end=date.fromisoformat(period_end),
+        announced_on=date.fromisoformat(announced_on) if announced_on else None,
+        revenue_cr=revenue,
+        pat_cr=pat,
+        operating_profit_cr=operating_profit,
+        eps=eps,
+    )
+
+
+def _action(row: Sequence[Any]) -> CorporateAction:
+    day, kind, ratio, subject = row
+    return CorporateAction(date.fromisoformat(day), kind, ratio, subject)
+
+
+def _label(row: Sequence[Any]) -> CircuitLabel:
+    day, following, change, label = row
+    return CircuitLabel(date.fromisoformat(day), date.fromisoformat(following), change, label)
+
+
+def _static(row: Sequence[Any]) -> StaticRow:
+    return StaticRow(*row)
+
+
+RESULTS = Part(
+    "historical_financials",
+    (
+        "fiscal_year",
+        "quarter",
+        "period_end",
+        "announced_on",
+        "revenue_cr",
+        "pat_cr",
+        "operating_profit_cr",
+        "eps",
+    ),
+    ("fiscal_year", "quarter"),
+    _result,
+)
+ACTIONS = Part(
+    "corporate_actions",
+    ("ex_date", "kind", "ratio", "subject"),
+    ("ex_date", "kind"),
+    _action,
+)
+LABELS = Part(
+    "upper_circuit_labels",
+    ("earnings_date", "next_day_date", "price_change_pct", "label"),
+    ("earnings_date",),
+    _label,
+)
+STATICS = Part(
+    "static_features",
+    ("month", "sector", "sector_code", "market_cap_cr", "market_cap_tier"),
+    ("month",),
+    _static,
+)
+
+TABLES = (
+    "stocks",
+    "price_movements",
+    "historical_financials",
+    "corporate_actions",
+    "upper_circuit_labels",
+    "static_features",
+    "daily_predictions",
+)
+
+
+class SqlReader(ABC):
+    """The reads of one connection; inside a transaction they see its own writes."""
+
+    @abstractmethod
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterable[tuple[Any, ...]]:
+        """The rows of a statement with a question mark for each parameter."""
+
+    def _row(self, sql: str, parameters: Sequence[object] = ()) -> tuple[Any, ...] | None:
+        return next(iter(self._rows(sql, parameters)), None)
+
+    def _number(self, sql: str) -> int:
+        return int(next(iter(self._rows(sql)))[0])
+
+    @abstractmethod
+    def history(self, bse_code: str) -> StockHistory | None:
+        """All that is stored of one stock; None when the stock is not known."""
+
+    @abstractmethod
+    def price_rows(self, bse_code: str, year: int) -> Sequence[PriceRow]:
+        """The bars of a calendar year as a pack holds them."""
+
+    def results(self, bse_code: str) -> tuple[QuarterResult, ...]:
+        """Quarterly results, ascending by quarter."""
+        return tuple(map(RESULTS.value, self._rows(RESULTS.select, (bse_code,))))
+
+    def actions(self, bse_code: str) -> tuple[CorporateAction, ...]:
+        """Corporate actions, ascending by ex-date."""
+        return tuple(map(ACTIONS.value, self._rows(ACTIONS.select, (bse_code,))))
+
+    def labels(self, bse_code: str) -> tuple[CircuitLabel, ...]:
+        """Labels, ascending by announcement."""
+        return tuple(map(LABELS.value, self._rows(LABELS.select, (bse_code,))))
+
+    def statics(self, bse_code: str) -> tuple[StaticRow, ...]:
+        """Monthly stamps, ascending by month."""
+        return tuple(map(STATICS.value, self._rows(STATICS.select, (bse_code,))))
+
+    def bse_codes(self) -> list[str]:
+        """The codes of all stocks, ascending."""
+        rows = self._rows("SELECT bse_code FROM stocks ORDER BY bse_code")
+        return [code for (code,) in rows]
+
+    def stocks(self) -> list[Stock]:
+        """All stocks, ascending by code."""
+        rows = self._rows(
+            "SELECT bse_code, nse_symbol, company_name, isin, industry, status"
+            " FROM stocks ORDER BY bse_code"
+        )
+        return [Stock(*row) for row in rows]
+
+    def listings(self) -> list[Listing]:
+        """The stocks that have a price, ascending by code."""
+        # A seek for each stock: a GROUP BY would read every price row.
+        rows = self._rows(
+            "SELECT * FROM ("
+            "  SELECT bse_code, nse_symbol, company_name, isin, industry, status, ("
+            "    SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) AS newest"
+            "  FROM stocks s) listed"
+            " WHERE newest IS NOT NULL ORDER BY bse_code"
+        )
+        return [Listing(Stock(*row[:-1]), date.fromisoformat(row[-1])) for row in rows]
+
+    def sector_codes(self) -> dict[str, int]:
+        """The integer code of every sector that was ever stamped."""
+        rows = self._rows(
+            "SELECT sector, min(sector_code) FROM static_features"
+            " WHERE sector IS NOT NULL AND sector_code IS NOT NULL GROUP BY sector"
+        )
+        return dict(rows)
+
+    def stamped_months(self) -> set[str]:
+        """The months for which static features have been computed."""
+        # Skips from month to month over one stock at a time: few stocks, few months.
+        rows = self._rows("SELECT DISTINCT month FROM static_features")
+        return {month for (month,) in rows}
+
+    def predictions(self, prediction_date: date, model_version: int) -> list[DailyPrediction]:
+        """The stored predictions of a day by a version, ascending by code."""
+        rows = self._rows(
+            "SELECT bse_code, predicted_label, probability, confidence, variant, created_at"
+            " FROM daily_predictions WHERE prediction_date = ? AND model_version = ?"
+            " ORDER BY bse_code",
+            (prediction_date.isoformat(), model_version),
+        )
+        return [
+            DailyPrediction(
+                code,
+                prediction_date,
+                model_version,
+                label,
+                probability,
+                confidence,
+                variant,
+                datetime.fromisoformat(created_at),
+            )
+            for code, label, probability, confidence, variant, created_at in rows
+        ]
+
+    def price_days(self) -> tuple[date, date] | None:
+        """The first and the last day that any price is dated; None when there is none."""
+        ends = self._row(
+            "SELECT min(first_day), max(last_day) FROM (SELECT"
+            " (SELECT min(date) FROM price_movements p WHERE p.bse_code = s.bse_code) AS first_day,"
+            " (SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) AS last_day"
+            " FROM stocks s) ends"
+        )
+        first, last = ends or (None, None)
+        return (date.fromisoformat(first), date.fromisoformat(last)) if first else None
+
+    def span(self) -> Span:
+        """How much is stored, table by table."""
+        counts = {
+            table: self._number(f"SELECT count(*) FROM {table}")  # noqa: S608 - names are constants
+            for table in TABLES
+        }
+        first, last = self.price_days() or (None, None)
+        return Span(counts["stocks"], counts["price_movements"], first, last, counts)
+
+    def sequence(self) -> int:
+        """Number of the newest change; 0 when nothing was ever written."""
+        return self._number("SELECT coalesce(max(sequence), 0) FROM change_log")
+
+    def mark(self) -> Mark:
+        """The newest entry of the change log."""
+        newest = self._row("SELECT sequence, token FROM change_log ORDER BY sequence DESC LIMIT 1")
+        return Mark(*newest) if newest else Mark()
+
+    def has_mark(self, mark: Mark) -> bool:
+        """Whether the change log holds this very entry."""
+        query = "SELECT 1 FROM change_log WHERE sequence = ? AND token = ?"
+        return mark == Mark() or self._row(query, (mark.sequence, mark.token)) is not None
+
+    def changes_since(self, sequence: int) -> list[Change]:
+        """The changes after `sequence`, ascending."""
+        rows = self._rows(
+            "SELECT sequence, bse_code, date FROM change_log WHERE sequence > ? ORDER BY sequence",
+            (sequence,),
+        )
+        return [Change(number, code, date.fromisoformat(day)) for number, code, day in rows]

@@ -1,0 +1,43 @@
+"""Rows into PostgreSQL by COPY, as text that reads back to the same values."""
+
+import io
+import math
+from collections.abc import Sequence
+
+from preprocess.errors import StoreError
+from preprocess.store.postgres_connection import Connection
+
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+def database_value(value: object) -> object:
+    """A value as SQLite would keep it: NaN is no figure, and zero has no sign."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else value + 0.0
+    if isinstance(value, str) and "\0" in value:
+        raise StoreError(f"PostgreSQL keeps no text with a NUL in it: {value[:60]!r}")
+    return value
+
+
+def copy_in(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[object, ...]],
+) -> None:
+    """Append `rows` to `table` within the caller's transaction."""
+    text = "".join(["\t".join(map(_cell, row)) + "\n" for row in rows])
+    copy = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+    with connection.cursor() as cursor:
+        cursor.copy_expert(copy, io.BytesIO(text.encode()))
+
+
+def _cell(value: object) -> str:
+    value = database_value(value)
+    if value is None:
+        return r"\N"
+    if isinstance(value, str):
+        return value.translate(_ESCAPES)
+    if isinstance(value, bytes):
+        return rf"\\x{value.hex()}"
+    return repr(value)

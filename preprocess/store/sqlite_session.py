@@ -1,0 +1,106 @@
+"""What SQLite does its own way: reads and writes of one connection."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from preprocess.market import Prices, StockHistory, Tally
+from preprocess.store.packs import PriceRow, StalePacks
+from preprocess.store.reading import SqlReader
+from preprocess.store.sqlite_packs import write_packs
+from preprocess.store.upsert import Table, upsert
+from preprocess.store.writing import SqlWriter
+
+# Julian day of 1970-01-01; julianday() of a plain date is that of its midnight.
+_PRICES = (
+    "SELECT julianday(date) - 2440587.5, open, high, low, close, volume, adjusted"
+    " FROM price_movements WHERE bse_code = ? ORDER BY date"
+)
+_PRICE_ROWS = (
+    "SELECT julianday(date) - 2440587.5, adjusted, open, close, volume"
+    " FROM price_movements WHERE bse_code = ? AND date >= ? AND date < ? ORDER BY date"
+)
+
+
+class SQLiteReader(SqlReader):
+    """The reads of one connection; inside a transaction they see its own writes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterable[tuple[Any, ...]]:
+        return self._connection.execute(sql, parameters)
+
+    def history(self, bse_code: str) -> StockHistory | None:
+        """All that is stored of one stock; None when the stock is not known."""
+        if self._row("SELECT 1 FROM stocks WHERE bse_code = ?", (bse_code,)) is None:
+            return None
+        return StockHistory(
+            bse_code=bse_code,
+            prices=_prices(self._connection.execute(_PRICES, (bse_code,)).fetchall()),
+            results=self.results(bse_code),
+            actions=self.actions(bse_code),
+            labels=self.labels(bse_code),
+            statics=self.statics(bse_code),
+        )
+
+    def price_rows(self, bse_code: str, year: int) -> list[PriceRow]:
+        """The bars of a calendar year as a pack holds them."""
+        span = (bse_code, f"{year:04d}-", f"{year + 1:04d}-")
+        return self._connection.execute(_PRICE_ROWS, span).fetchall()
+
+
+class SQLiteWriter(SQLiteReader, SqlWriter):
+    """The writes of one transaction on a connection that is inside BEGIN IMMEDIATE."""
+
+    def _run(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        return self._connection.execute(sql, parameters).rowcount
+
+    def _in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
+    def _enter_stocks(self, codes: Iterable[str]) -> set[str]:
+        enter = "INSERT INTO stocks (bse_code) VALUES (?) ON CONFLICT DO NOTHING"
+        return {code for code in codes if self._run(enter, (code,))}
+
+    def _upsert(
+        self, table: Table, rows: Sequence[tuple[object, ...]]
+    ) -> tuple[Tally, Iterable[tuple[str, str]]]:
+        return upsert(self._connection, table, rows)
+
+    def _write_packs(self, stale: StalePacks) -> None:
+        write_packs(self._connection, self, stale)
+
+    def _log_changes(self, changes: Sequence[tuple[str, str]], token: str) -> None:
+        self._connection.executemany(
+            "INSERT INTO change_log (bse_code, date, token) VALUES (?, ?, ?)",
+            [(code, day, token) for code, day in changes],
+        )
+
+
+def pack_everything(connection: sqlite3.Connection) -> None:
+    """Write every pack from the rows: what the migration that brought packs ends with."""
+    codes = connection.execute("SELECT bse_code FROM stocks").fetchall()
+    years = connection.execute(
+        "SELECT DISTINCT bse_code, CAST(substr(date, 1, 4) AS INTEGER) FROM price_movements"
+    ).fetchall()
+    stale = StalePacks(set(years), {code for (code,) in codes})
+    write_packs(connection, SQLiteReader(connection), stale)
+
+
+def _prices(rows: list[tuple[float, ...]]) -> Prices:
+    if not rows:
+        return Prices.empty()
+    columns = np.array(rows, dtype=np.float64).T.copy()
+    return Prices(
+        days=columns[0].astype(np.int32),
+        open=columns[1],
+        high=columns[2],
+        low=columns[3],
+        close=columns[4],
+        volume=columns[5],
+        adjusted=columns[6].astype(np.bool_),
+    )

@@ -1,0 +1,305 @@
+"""The two tiers together: what is held, for how long, and what a clear takes out."""
+
+import fnmatch
+import threading
+import time
+
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preprocess.cache.codec import encode
+from preprocess.cache.pattern import glob
+from preprocess.cache.remote import PREFIX, RemoteTier
+from preprocess.cache_manager import LARGEST_VALUE, MISS, CacheManager
+from preprocess.errors import CacheError, SettingsError
+from preprocess.settings import load_settings
+from tests.redis import RedisServer
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def never() -> object:
+    raise AssertionError("computed although it is held")
+
+
+@pytest.mark.parametrize("value", [None, False, 0, "", [], 0.0])
+def test_an_empty_value_is_a_hit(
+    value: object, shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    first, second = (CacheManager(RemoteTier(shared_redis.url)) for _ in range(2))
+    first.set("k", value, 100)
+    assert first.get("k") == value
+    assert second.get("k") == value  # by way of Redis
+    assert second.get_or_compute("k", never, 100) == value
+    assert (first.stats.local_hits, second.stats.remote_hits) == (1, 1)
+    assert second.stats.local_hits == 1
+    first.close()
+    second.close()
+
+
+def test_a_miss_is_told_apart_and_counted() -> None:
+    cache = CacheManager()
+    assert cache.get_hit_rate() == 0.0
+    assert cache.get("k") is MISS
+    cache.set("k", 1, 10)
+    assert cache.get("k") == 1
+    assert cache.get_hit_rate() == 0.5
+
+
+def test_values_come_back_as_copies() -> None:
+    cache = CacheManager()
+    held = [1, [2]]
+    cache.set("k", held, 10)
+    held.append(3)
+    got = cache.get("k")
+    assert got == [1, [2]]
+    assert isinstance(got, list)
+    got.clear()
+    assert cache.get("k") == [1, [2]]
+
+
+def test_times_end_in_the_process() -> None:
+    clock = Clock()
+    cache = CacheManager(clock=clock, local_ttl_s=60)
+    cache.set("short", 1, 10)
+    cache.set("long", 1, 1000)
+    clock.now += 8.9
+    assert cache.get("short") == 1
+    clock.now += 1.2
+    assert cache.get("short") is MISS
+    clock.now += 50
+    assert cache.get("long") is MISS  # 60 s in the process, at most
+    cache.set("none", 1, 0)
+    assert cache.get("none") is MISS
+
+
+def test_the_least_recently_used_leave_first() -> None:
+    cache = CacheManager(local_entries=3)
+    for name in "abc":
+        cache.set(name, name, 10)
+    assert cache.get("a") == "a"
+    cache.set("d", "d", 10)
+    assert [cache.get(name) is MISS for name in "abcd"] == [False, True, False, False]
+
+
+def test_the_local_time_never_outlives_that_of_redis(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    writer, reader = (CacheManager(RemoteTier(shared_redis.url)) for _ in range(2))
+    writer.set("k", 1, 0.4)
+    assert 0 < int(raw.pttl(f"{PREFIX}k")) <= 400
+    time.sleep(0.2)
+    assert reader.get("k") == 1  # held in the process from now on, for what is left
+    time.sleep(0.21)
+    assert raw.get(f"{PREFIX}k") is None
+    assert reader.get("k") is MISS
+    assert writer.get("k") is MISS
+    writer.close()
+    reader.close()
+
+
+def test_a_value_without_an_end_is_not_ours(shared_redis: RedisServer, raw: "redis.Redis") -> None:
+    cache = CacheManager(RemoteTier(shared_redis.url))
+    cache.set("k", 1, 100)
+    raw.persist(f"{PREFIX}k")
+    other = CacheManager(RemoteTier(shared_redis.url))
+    assert other.get("k") is MISS
+    cache.close()
+    other.close()
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_one_computation_a_key(remote: bool, shared_redis: RedisServer, raw: "redis.Redis") -> None:
+    cache = CacheManager(RemoteTier(shared_redis.url) if remote else None)
+    runs: list[int] = []
+
+    def compute() -> object:
+        runs.append(1)
+        time.sleep(0.1)
+        return {"answer": 42}
+
+    answers: list[object] = []
+    callers = [
+        threading.Thread(target=lambda: answers.append(cache.get_or_compute("k", compute, 10)))
+        for _ in range(16)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert answers == [{"answer": 42}] * 16
+    assert len(runs) == 1
+    cache.close()
+
+
+def test_all_who_wait_get_the_error_and_the_next_one_tries_again() -> None:
+    cache = CacheManager()
+    entered = threading.Event()
+    release = threading.Event()
+
+    def failing() -> object:
+        entered.set()
+        release.wait(5)
+        raise OSError("no luck")
+
+    errors: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            cache.get_or_compute("k", failing, 10)
+        except OSError as error:
+            errors.append(error)
+
+    callers = [threading.Thread(target=ask) for _ in range(4)]
+    callers[0].start()
+    assert entered.wait(5)
+    for caller in callers[1:]:
+        caller.start()
+    time.sleep(0.05)
+    release.set()
+    for caller in callers:
+        caller.join()
+    assert len(errors) == 4
+    assert cache.get_or_compute("k", lambda: 1, 10) == 1
+
+
+def test_a_stuck_computation_does_not_hold_the_others_for_ever() -> None:
+    cache = CacheManager(wait_s=0.05)
+    release = threading.Event()
+    entered = threading.Event()
+
+    def stuck() -> object:
+        entered.set()
+        release.wait(5)
+        return "late"
+
+    leader = threading.Thread(target=cache.get_or_compute, args=("k", stuck, 10))
+    leader.start()
+    assert entered.wait(5)
+    assert cache.get_or_compute("k", lambda: "mine", 10) == "mine"
+    release.set()
+    leader.join()
+
+
+def test_what_was_begun_before_a_clear_is_not_kept_after_it(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    cache = CacheManager(RemoteTier(shared_redis.url))
+    entered, release = threading.Event(), threading.Event()
+
+    def old() -> object:
+        entered.set()
+        release.wait(5)
+        return "old"
+
+    leader = threading.Thread(target=cache.get_or_compute, args=("k", old, 10))
+    leader.start()
+    assert entered.wait(5)
+    cache.invalidate_pattern("*")
+    assert cache.get_or_compute("k", lambda: "new", 10) == "new"  # joins no older computation
+    release.set()
+    leader.join()
+    assert cache.get("k") == "new"
+    cache.close()
+
+
+def test_a_clear_takes_what_matches_in_both_tiers_and_nothing_else(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    writer, reader = (CacheManager(RemoteTier(shared_redis.url)) for _ in range(2))
+    raw.set("query:foreign", "stays")
+    for number in range(2_500):
+        writer.set(f"query:{number}", number, 100)
+    writer.set("features:1", 1, 100)
+    assert writer.invalidate_pattern("query:*") == 2_500
+    assert writer.get("query:2499") is MISS
+    assert reader.get("query:3") is MISS
+    assert reader.get("features:1") == 1
+    assert raw.get("query:foreign") == b"stays"
+    writer.close()
+    reader.close()
+
+
+@given(
+    st.text("abc-]^\\", max_size=6),
+    st.lists(st.sampled_from(["*", "?", "a", "b", "[ab]", "[^a]", "\\*", "[a-c]"]), max_size=4),
+)
+def test_patterns_are_those_of_redis(text: str, parts: list[str]) -> None:
+    pattern = "".join(parts)
+    shell = pattern.replace("[^", "[!").replace("\\*", "[*]")
+    assert (glob(pattern).fullmatch(text) is not None) == fnmatch.fnmatchcase(text, shell)
+
+
+def test_a_large_value_is_computed_each_time() -> None:
+    cache = CacheManager()
+    large = b"x" * (LARGEST_VALUE + 1)
+    cache.set("k", large, 10)
+    assert cache.get("k") is MISS
+    assert cache.get_or_compute("k", lambda: large, 10) == large
+
+
+def test_a_value_of_a_foreign_type_is_refused() -> None:
+    with pytest.raises(CacheError, match="cannot be cached"):
+        CacheManager().get_or_compute("k", object, 10)
+
+
+def test_the_cache_of_the_settings(shared_redis: RedisServer, raw: "redis.Redis") -> None:
+    cache = CacheManager.from_settings(load_settings(redis_url=shared_redis.url))
+    cache.set("k", 1, 10)
+    assert raw.exists("tezi:1:k") == 1
+    cache.close()
+    assert CacheManager.from_settings(load_settings(redis_url="")).get("k") is MISS
+    with pytest.raises(SettingsError, match="TEZI_REDIS_URL"):
+        CacheManager.from_settings(load_settings(redis_url="http://nowhere"))
+
+
+def test_a_value_that_redis_gave_before_a_clear_is_not_kept_after_it() -> None:
+    class Slow(RemoteTier):
+        """A clear comes while Redis answers."""
+
+        def get(self, key: str) -> tuple[bytes, float] | None:
+            cache.invalidate_pattern("*")
+            return encode(key, "old"), 100.0
+
+        def clear(self, pattern: str) -> int | None:
+            return 0
+
+    cache = CacheManager(Slow("redis://127.0.0.1:1"))
+    assert cache.get("k") is MISS
+    cache.close()
+
+
+def test_a_clear_while_a_value_is_being_written_takes_it_out() -> None:
+    dropped: list[str] = []
+
+    class Slow(RemoteTier):
+        """A clear comes while Redis is told."""
+
+        def put(self, key: str, envelope: bytes, seconds: float) -> bool:
+            cache.invalidate_pattern("*")
+            return True
+
+        def get(self, key: str) -> tuple[bytes, float] | None:
+            return None
+
+        def drop(self, key: str) -> None:
+            dropped.append(key)
+
+        def clear(self, pattern: str) -> int | None:
+            return 0
+
+    cache = CacheManager(Slow("redis://127.0.0.1:1"))
+    cache.set("k", "old", 100)
+    assert cache.get("k") is MISS
+    assert dropped == ["k"]
+    cache.close()

@@ -1,0 +1,171 @@
+"""Redis gone, slow, wrong: answers stay right, one warning, and back when it is back."""
+
+import logging
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from preprocess.cache.codec import encode
+from preprocess.cache.remote import PREFIX, RemoteTier
+from preprocess.cache_manager import MISS, CacheManager
+from tests.redis import RedisServer, running_redis
+
+
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server that this test may spoil."""
+    with running_redis(tmp_path_factory.mktemp("own")) as server:
+        yield server
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_killed_and_back(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    remote = RemoteTier(own_redis.url, retry_s=0.2)
+    cache = CacheManager(remote, local_ttl_s=0.05)
+    cache.set("k", 1, 100)
+    own_redis.kill()
+    for number in range(50):
+        assert cache.get_or_compute(f"q{number}", lambda: number, 100) == number  # noqa: B023
+    assert remote.is_down
+    assert len(warnings_of(caplog)) == 1
+    assert "does not answer" in warnings_of(caplog)[0]
+    assert "redis" in warnings_of(caplog)[0].lower()
+    own_redis.start()
+    time.sleep(0.25)
+    assert cache.get("k") is MISS  # a Redis that began anew holds nothing
+    cache.set("k", 2, 100)
+    assert not remote.is_down
+    assert [line.split(" (")[0] for line in warnings_of(caplog)] == [
+        "Redis does not answer",
+        "Redis answers again: caching in Redis too",
+    ]
+    other = CacheManager(RemoteTier(own_redis.url))
+    assert other.get("k") == 2
+    cache.close()
+    other.close()
+
+
+def test_frozen(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    remote = RemoteTier(own_redis.url, retry_s=60)
+    cache = CacheManager(remote)
+    cache.set("k", 1, 100)
+    own_redis.freeze()
+    try:
+        began = time.monotonic()
+        for number in range(200):
+            assert cache.get_or_compute(f"q{number}", lambda: number, 100) == number  # noqa: B023
+        spent = time.monotonic() - began
+    finally:
+        own_redis.thaw()
+    assert spent < 1.0  # one time-out of 50 ms, then Redis is left alone
+    assert len(warnings_of(caplog)) == 1
+    cache.close()
+
+
+def test_a_reply_that_comes_late_is_nobodys(own_redis: RedisServer) -> None:
+    remote = RemoteTier(own_redis.url, retry_s=0.0)
+    cache = CacheManager(remote, local_ttl_s=0.001)
+    cache.set("a", "A", 100)
+    cache.set("b", "B", 100)
+    time.sleep(0.01)
+    own_redis.freeze()
+    assert cache.get("a") is MISS  # asked, not answered in time
+    own_redis.thaw()
+    time.sleep(0.1)
+    assert cache.get("b") == "B"
+    cache.close()
+
+
+def test_garbage_and_another_keys_value_are_misses(
+    shared_redis: RedisServer, raw: "redis.Redis", caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = CacheManager(RemoteTier(shared_redis.url))
+    raw.set(f"{PREFIX}text", b"garbage", px=100_000)
+    raw.set(f"{PREFIX}foreign", encode("other", 666), px=100_000)
+    raw.lpush(f"{PREFIX}list", "a")
+    raw.pexpire(f"{PREFIX}list", 100_000)
+    for key in ("text", "foreign", "list"):
+        assert cache.get_or_compute(key, lambda: "right", 100) == "right"
+        assert cache.get(key) == "right"
+    assert raw.get(f"{PREFIX}text") == encode("text", "right")
+    assert warnings_of(caplog) == []  # a bad value is no bad Redis
+    cache.close()
+
+
+class Babbler(socketserver.BaseRequestHandler):
+    """Answers every command with what the server has been told to say."""
+
+    def handle(self) -> None:
+        while self.request.recv(65536):
+            self.request.sendall(self.server.says)  # type: ignore[attr-defined]  # set below
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x00\xff\xfe\r\n",
+        b"$-5\r\n$3\r\nab",
+        b":notanumber\r\n:1\r\n",
+        b"-LOADING Redis is loading the dataset in memory\r\n" * 2,
+        b"*2\r\n+OK\r\n",
+        b"+OK\r\n+OK\r\n",
+        b"$5\r\nhello\r\n:5000\r\n",
+        b"*1\r\n:1\r\n*0\r\n",
+    ],
+)
+def test_a_server_that_talks_nonsense(says: bytes) -> None:
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Babbler) as server:
+        server.says = says  # type: ignore[attr-defined]  # for the handler above
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        cache = CacheManager(RemoteTier(f"redis://127.0.0.1:{server.server_address[1]}"))
+        try:
+            for number in range(5):
+                assert cache.get_or_compute(f"q{number}", lambda: number, 10) == number  # noqa: B023
+            cache.invalidate_pattern("*")
+            assert cache.get("q0") is MISS
+            assert cache.get_or_compute("q0", lambda: "new", 10) == "new"
+        finally:
+            cache.close()
+            server.shutdown()
+            thread.join()
+
+
+def test_a_clear_that_redis_missed_is_made_up_for(own_redis: RedisServer) -> None:
+    remote = RemoteTier(own_redis.url, retry_s=0.2)
+    cache = CacheManager(remote, local_ttl_s=0.01)
+    cache.set("query:1", "old", 100)
+    cache.set("other", "kept", 100)
+    own_redis.freeze()
+    cache.invalidate_pattern("query:*")
+    own_redis.thaw()
+    assert cache.get("query:1") is MISS
+    time.sleep(0.3)
+    assert cache.get("query:1") is MISS
+    assert cache.get("other") == "kept"
+    cache.close()
+
+
+def test_too_many_missed_clears_become_one_of_everything(own_redis: RedisServer) -> None:
+    remote = RemoteTier(own_redis.url, retry_s=0.3)
+    cache = CacheManager(remote, local_ttl_s=0.01)
+    cache.set("other", "old", 100)
+    own_redis.freeze()
+    for number in range(150):
+        cache.invalidate_pattern(f"query:{number}")
+    own_redis.thaw()
+    time.sleep(0.4)
+    assert cache.get("other") is MISS
+    cache.close()
