@@ -122,7 +122,7 @@ class MarketMachine(RuleBasedStateMachine):
                 file.truncate(bytes_written)  # type: ignore[attr-defined]  # an open file
                 os._exit(0)
 
-            snapshot_file._write = half  # type: ignore[assignment]  # in the child alone
+            snapshot_file._write = half
             own = SQLiteStore(self.store.path)
             refresh_snapshot(own, self.path, full=True)
             os._exit(1)
