@@ -1,7 +1,7 @@
 """Calendar facts of the Indian market: fiscal quarters, result deadlines, months, day numbers."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import MINYEAR, date, datetime, timedelta
 from typing import Self
 from zoneinfo import ZoneInfo
 
@@ -51,7 +51,9 @@ def months_between(first: date, last: date) -> list[str]:
 
 
 def years_before(day: date, years: int) -> date:
-    """The same day `years` earlier; 29 February becomes the 28th."""
+    """The same day `years` earlier, or the first of all days; 29 February becomes the 28th."""
+    if day.year - years < MINYEAR:
+        return date.min
     try:
         return day.replace(year=day.year - years)
     except ValueError:

@@ -62,11 +62,13 @@ class FeatureOptimizer:
         Raises:
             StoreError: the database cannot be read.
         """
-        if self._columns is None:
-            self._columns = load_market(self._store, self._snapshot).columns
-        elif self._store.sequence() != self._columns.mark.sequence:
-            self._columns = caught_up(self._store, self._columns).columns
-        return self._columns
+        held = self._columns
+        if held is None or not self._store.has_mark(held.mark):  # a copy may have been put back
+            held = load_market(self._store, self._snapshot).columns
+        elif self._store.sequence() != held.mark.sequence:
+            held = caught_up(self._store, held).columns
+        self._columns = held
+        return held
 
     @staticmethod
     def calculate_rsi_vectorized(
@@ -161,6 +163,6 @@ def _texts(codes: NDArray[np.bytes_]) -> NDArray[np.object_]:
 
 
 def _code(code: str) -> bytes:
-    if not is_bse_code(code):
-        raise FeatureError(f"A BSE code is six digits, such as 500325, and not {code!r}.")
+    if not isinstance(code, str) or not is_bse_code(code):
+        raise FeatureError(f"A BSE code is text of six digits, like '500325', and not {code!r}.")
     return code.encode()

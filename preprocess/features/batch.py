@@ -72,6 +72,8 @@ def _fill(  # noqa: PLR0917 - the arrays that it fills
     status: NDArray[np.int8],
 ) -> None:
     months, years_ago = _calendar_facts(days)
+    if not days.flags.writeable:  # another type to compiled code, and seconds to compile for it
+        days = days.copy()
     feature_rows(
         places,
         days,

@@ -39,8 +39,6 @@ OK, SHORT_HISTORY = 0, 1
 
 _LARGEST = float(np.finfo(np.float32).max)
 _NAN = math.nan
-# TA-Lib takes less movement than this for none.
-_ZERO = 1e-14
 
 _KEPT, _ADDED = (RSI_PERIOD - 1.0) / RSI_PERIOD, 1.0 / RSI_PERIOD
 _FAST, _SLOW, _SIGNAL = (2.0 / (n + 1.0) for n in (MACD_FAST, MACD_SLOW, MACD_SIGNAL))
@@ -98,7 +96,8 @@ def _oscillators(close: Array, out: Array) -> None:
             if row == _SIGNALLED - 1:
                 signal /= MACD_SIGNAL
     moved = gain + loss
-    out[0] = 100.0 * (gain / moved) if moved >= _ZERO else 0.0
+    # TA-Lib's value where nothing ever moved; the smallest trace of a movement long ago counts.
+    out[0] = 100.0 * (gain / moved) if moved > 0.0 else 0.0
     out[1], out[2], out[3] = line, signal, line - signal
 
 

@@ -2,7 +2,8 @@
 
 TA-Lib computes them, once for each stock's own slice: a call over the whole column would carry the
 averages of one stock into the next. `starts` are int64 [stocks + 1] offsets into the column;
-without them the column is one stock's. Rows that have no value yet are NaN.
+without them the column is one stock's. Rows that have no value yet are NaN. Each function raises
+FeatureError for a column or offsets of another shape, and for a period that TA-Lib does not take.
 """
 
 from collections.abc import Callable
@@ -23,9 +24,12 @@ from preprocess.features.technical import (
 )
 from preprocess.market import Floats
 
+LONGEST_PERIOD = 100_000  # TA-Lib's own limit
+
 
 def rsi_series(close: Floats, *, period: int = RSI_PERIOD, starts: Indices | None = None) -> Floats:
     """Wilder's RSI, 0 to 100, float64 [n]; NaN in a stock's first `period` rows."""
+    _check_periods(period)
     (series,) = _by_stock(lambda one: (talib.RSI(one, period),), 1, close, starts)
     return series
 
@@ -39,6 +43,8 @@ def macd_series(
     starts: Indices | None = None,
 ) -> tuple[Floats, Floats, Floats]:
     """MACD line, signal and histogram in rupees, each float64 [n]."""
+    _check_periods(fast, slow)
+    _check_periods(signal, least=1)
     line, average, histogram = _by_stock(
         lambda one: talib.MACD(one, fast, slow, signal), 3, close, starts
     )
@@ -53,6 +59,7 @@ def bollinger_series(
     starts: Indices | None = None,
 ) -> tuple[Floats, Floats, Floats]:
     """Upper, middle and lower band in rupees, each float64 [n]."""
+    _check_periods(period)
     upper, middle, lower = _by_stock(
         lambda one: talib.BBANDS(one, period, deviations, deviations), 3, close, starts
     )
@@ -65,14 +72,12 @@ def _by_stock(
     close: Floats,
     starts: Indices | None,
 ) -> tuple[Floats, ...]:
-    column = np.ascontiguousarray(close, dtype=np.float64)
+    column = np.asarray(close, dtype=np.float64)
     if column.ndim != 1:
         raise FeatureError(f"A close series has one dimension, not {column.ndim}.")
-    if starts is None:
-        return indicator(column) if len(column) else (column.copy(),) * count
-    _check_starts(starts, len(column))
+    column = np.ascontiguousarray(column)
+    places = [0, len(column)] if starts is None else _checked(np.asarray(starts), len(column))
     out = tuple(np.empty(len(column)) for _ in range(count))
-    places = starts.tolist()
     for first, last in pairwise(places):
         if first == last:
             continue
@@ -81,9 +86,18 @@ def _by_stock(
     return out
 
 
-def _check_starts(starts: Indices, rows: int) -> None:
-    if len(starts) == 0 or starts[0] != 0 or starts[-1] != rows or (np.diff(starts) < 0).any():
+def _check_periods(*periods: int, least: int = 2) -> None:
+    for period in periods:
+        if not least <= period <= LONGEST_PERIOD:
+            raise FeatureError(f"A period is {least} to {LONGEST_PERIOD} rows, not {period}.")
+
+
+def _checked(starts: Indices, rows: int) -> list[int]:
+    whole = starts.ndim == 1 and len(starts) > 0 and starts.dtype.kind in "iu"
+    if not whole or starts[0] != 0 or starts[-1] != rows or (starts[1:] < starts[:-1]).any():
         raise FeatureError(
             f"The offsets must ascend from 0 to the number of rows ({rows}), one more than there "
             "are stocks."
         )
+    places: list[int] = starts.tolist()
+    return places

@@ -159,11 +159,23 @@ class PackCollector:
         """The table, once every pack has been added.
 
         Raises:
-            ValueError: the packs do not hold the rows that were announced.
+            ValueError: the packs do not hold the rows that were announced, or not in their order.
         """
         if self._filled != self._rows:
             raise ValueError(f"{self._filled} packed rows instead of {self._rows}")
-        return Table.from_counts(self._counts, self._columns)
+        table = Table.from_counts(self._counts, self._columns)
+        _require_order(table)
+        return table
+
+
+def _require_order(table: Table) -> None:
+    """Rows of a stock ascend by their first column, a day, quarter or month."""
+    name, key = next(iter(table.columns.items()))
+    falling = key[1:] < key[:-1]
+    firsts = table.starts[1:-1]
+    falling[firsts[(firsts > 0) & (firsts < table.rows)] - 1] = False
+    if falling.any():
+        raise ValueError(f"packed rows are not in the order of their {name}")
 
 
 def collected(table: str, sizes: Sequence[int], packs: Iterable[bytes]) -> Table:

@@ -8,8 +8,9 @@ import numpy as np
 
 from preprocess.columns import MarketColumns, Table
 from preprocess.errors import StoreError
-from preprocess.market import Mark
+from preprocess.market import Mark, is_bse_code
 from preprocess.store.packs import (
+    RECORDS,
     STOCK_PARTS,
     PackCollector,
     RowSource,
@@ -40,9 +41,15 @@ def write_packs(connection: sqlite3.Connection, source: RowSource, stale: StaleP
             connection.execute(
                 "DELETE FROM price_packs WHERE bse_code = ? AND year = ?", (code, year)
             )
+    # Results may be there before their stock is: packs begin when the stock is entered.
+    known = "SELECT 1 FROM stocks WHERE bse_code = ?"
     connection.executemany(
         f"INSERT OR REPLACE INTO stock_packs (bse_code, {_PARTS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - names are constants
-        ((code, *stock_packs(source, code)) for code in sorted(stale.stocks)),
+        [
+            (code, *stock_packs(source, code))
+            for code in sorted(stale.stocks)
+            if connection.execute(known, (code,)).fetchone()
+        ],
     )
 
 
@@ -54,7 +61,7 @@ def read_columns(
     Raises:
         StoreError: a pack is damaged.
     """
-    wanted = None if codes is None else sorted(set(codes))
+    wanted = None if codes is None else sorted(filter(is_bse_code, set(codes)))
     with _damage_explained():
         if wanted is None or len(wanted) > _FEW:
             market = _all_columns(connection, mark)
@@ -78,11 +85,14 @@ def _all_columns(connection: sqlite3.Connection, mark: Mark) -> MarketColumns:
     ).fetchall()
     tables = _stock_tables(stocks)
     # length() of a stored value is in the row's header: this reads no pack.
-    sizes = dict(
-        connection.execute("SELECT bse_code, sum(length(data)) FROM price_packs GROUP BY bse_code")
+    counts = dict(
+        connection.execute(
+            f"SELECT bse_code, sum(length(data) / {RECORDS['prices'].itemsize})"  # noqa: S608
+            " FROM price_packs GROUP BY bse_code"
+        )
     )
-    counts = row_counts("prices", [sizes.get(row[0], 0) for row in stocks])
-    prices = PackCollector("prices", counts)
+    rows = np.array([counts.get(row[0], 0) for row in stocks], dtype=np.int64)
+    prices = PackCollector("prices", rows)
     packs = connection.execute("SELECT data FROM price_packs ORDER BY bse_code, year")
     while chunk := packs.fetchmany(_CHUNK):
         prices.add(data for (data,) in chunk)
@@ -94,16 +104,19 @@ def _few_columns(connection: sqlite3.Connection, mark: Mark, codes: Sequence[str
     by_code = f"SELECT bse_code, {_PARTS} FROM stock_packs WHERE bse_code = ?"  # noqa: S608
     stocks = [row for code in codes for row in connection.execute(by_code, (code,))]
     tables = _stock_tables(stocks)
-    prices = [
-        b"".join(
+    years = [
+        [
             data
             for (data,) in connection.execute(
                 "SELECT data FROM price_packs WHERE bse_code = ? ORDER BY year", (row[0],)
             )
-        )
+        ]
         for row in stocks
     ]
-    tables["prices"] = collected("prices", [len(pack) for pack in prices], prices)
+    rows = [int(row_counts("prices", [len(pack) for pack in packs]).sum()) for packs in years]
+    prices = PackCollector("prices", np.array(rows, dtype=np.int64))
+    prices.add(pack for packs in years for pack in packs)
+    tables["prices"] = prices.table()
     return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)
 
 

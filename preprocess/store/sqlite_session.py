@@ -20,7 +20,7 @@ _PRICES = (
 )
 _PRICE_ROWS = (
     "SELECT julianday(date) - 2440587.5, adjusted, open, close, volume"
-    " FROM price_movements WHERE bse_code = ? AND date >= ? AND date < ? ORDER BY date"
+    " FROM price_movements WHERE bse_code = ? AND date BETWEEN ? AND ? ORDER BY date"
 )
 
 
@@ -49,7 +49,7 @@ class SQLiteReader(SqlReader):
 
     def price_rows(self, bse_code: str, year: int) -> list[PriceRow]:
         """The bars of a calendar year as a pack holds them."""
-        span = (bse_code, f"{year:04d}-", f"{year + 1:04d}-")
+        span = (bse_code, f"{year:04d}-01-01", f"{year:04d}-12-31")
         return self._connection.execute(_PRICE_ROWS, span).fetchall()
 
 
