@@ -39,3 +39,7 @@ class PublishError(TeziError):
 
 class ServerError(TeziError):
     """A server cannot be found or started, or does not come up in time."""
+
+
+class EveningError(TeziError):
+    """The evening run cannot be done or finished; what it has stored stays, and it can go on."""

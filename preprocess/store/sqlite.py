@@ -9,7 +9,7 @@ from pathlib import Path
 
 from preprocess.columns import MarketColumns
 from preprocess.errors import StoreError
-from preprocess.market import Change, Listing, Mark, Span, Stock, StockHistory
+from preprocess.market import Change, DailyPrediction, Listing, Mark, Span, Stock, StockHistory
 from preprocess.store.migrations import check_schema, migrate
 from preprocess.store.sqlite_packs import read_columns
 from preprocess.store.sqlite_reading import SQLiteReader
@@ -133,6 +133,11 @@ class SQLiteStore:
         """The months for which static features have been computed."""
         with self._reading() as read:
             return read.stamped_months()
+
+    def predictions(self, prediction_date: date, model_version: int) -> list[DailyPrediction]:
+        """The stored predictions of a day by a version, ascending by code."""
+        with self._reading() as read:
+            return read.predictions(prediction_date, model_version)
 
     def price_days(self) -> tuple[date, date] | None:
         """The first and the last day that any price is dated; None when there is none."""

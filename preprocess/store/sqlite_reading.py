@@ -11,6 +11,7 @@ from preprocess.market import (
     Change,
     CircuitLabel,
     CorporateAction,
+    DailyPrediction,
     Listing,
     Mark,
     Prices,
@@ -21,6 +22,7 @@ from preprocess.market import (
     StockHistory,
 )
 from preprocess.store.packs import PriceRow
+from preprocess.store.sqlite_predictions import read_predictions
 
 # Julian day of 1970-01-01; julianday() of a plain date is that of its midnight.
 _PRICES = (
@@ -144,6 +146,10 @@ class SQLiteReader:
         # Skips from month to month over one stock at a time: few stocks, few months.
         rows = self._connection.execute("SELECT DISTINCT month FROM static_features")
         return {month for (month,) in rows}
+
+    def predictions(self, prediction_date: date, model_version: int) -> list[DailyPrediction]:
+        """The stored predictions of a day by a version, ascending by code."""
+        return read_predictions(self._connection, prediction_date, model_version)
 
     def price_days(self) -> tuple[date, date] | None:
         """The first and the last day that any price is dated; None when there is none."""

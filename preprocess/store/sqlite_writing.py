@@ -11,6 +11,7 @@ from preprocess.market import (
     Bar,
     CircuitLabel,
     CorporateAction,
+    DailyPrediction,
     QuarterResult,
     StaticRow,
     Stock,
@@ -18,6 +19,7 @@ from preprocess.market import (
 )
 from preprocess.store.packs import StalePacks
 from preprocess.store.sqlite_packs import write_packs
+from preprocess.store.sqlite_predictions import delete_predictions, write_predictions
 from preprocess.store.sqlite_reading import SQLiteReader
 from preprocess.store.upsert import Table, upsert
 
@@ -188,6 +190,16 @@ class SQLiteWriter(SQLiteReader):
                 for code, row in rows
             ],
         )
+
+    def put_predictions(self, rows: Sequence[DailyPrediction]) -> Tally:
+        """Insert or replace stored predictions; one that says the same is left as it is."""
+        return write_predictions(self._connection, rows)
+
+    def drop_predictions(
+        self, prediction_date: date, model_version: int, bse_codes: Sequence[str]
+    ) -> int:
+        """Take out the predictions of some stocks; how many there were."""
+        return delete_predictions(self._connection, prediction_date, model_version, bse_codes)
 
     def delete_prices(self, bse_code: str, first: date, last: date) -> int:
         """Take out a stock's bars dated `first` to `last`, both included; how many there were."""
