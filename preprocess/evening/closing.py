@@ -7,6 +7,7 @@ from preprocess.evening.outcome import Outcome, Reason, Skipped
 from preprocess.evening.outputs import Places, csv_document, json_document, write_file
 from preprocess.evening.prediction import Interpreter
 from preprocess.evening.report import Report, Stage, TableChange, Timing, Wire, summarise
+from preprocess.evening.scoring import Traffic
 from preprocess.evening.selection import Selection
 from preprocess.evening.timing import ModelTime, Statistics, between
 from preprocess.evening.work import Work
@@ -84,7 +85,7 @@ def _timing(work: Work, before: Statistics | None, after: Statistics | None) -> 
     parts = [("stock list", seconds["stock list"]), ("golden row", seconds["golden row"])]
     measured = ensemble is not None and features is not None and classifier is not None
     if features and classifier and ensemble:
-        parts += _inside_triton(features, classifier, ensemble, work.scorer.traffic.seconds)
+        parts += _inside_triton(features, classifier, ensemble, work.scorer.traffic)
     parts += [("table", seconds["table"]), ("files", seconds["files"])]
     return Timing(
         wall_s=wall,
@@ -97,12 +98,16 @@ def _timing(work: Work, before: Statistics | None, after: Statistics | None) -> 
 
 
 def _inside_triton(
-    features: ModelTime, classifier: ModelTime, ensemble: ModelTime, requests: float
+    features: ModelTime, classifier: ModelTime, ensemble: ModelTime, traffic: Traffic
 ) -> list[tuple[str, float]]:
-    """Triton's own times, and what of the requests' time was not spent in it."""
+    """Triton's own times, and what of our requests' time was not spent in it.
+
+    Triton does not tell our requests from those of others: all count as equally long.
+    """
+    ours = ensemble.total * traffic.requests / ensemble.requests if ensemble.requests else 0.0
     return [
         ("features, in Triton", features.compute),
         ("classifier, in Triton", classifier.compute),
         ("waiting for a model, in Triton", features.queue + classifier.queue),
-        ("transport", max(0.0, requests - ensemble.total)),
+        ("transport", max(0.0, traffic.seconds - ours)),
     ]

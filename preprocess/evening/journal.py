@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from preprocess.evening.outcome import Outcome, Scored
+from preprocess.evening.outputs import write_file
 from preprocess.market import Mark
-from preprocess.repository.files import write_atomically
 
 JOURNAL_FILE = "journal.json"
 
@@ -57,7 +57,11 @@ class Journal:
         return cls(path, identity, page.started_at, kept)
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Note outcomes whose rows are in the table."""
+        """Note outcomes whose rows are in the table.
+
+        Raises:
+            EveningError: the journal cannot be written.
+        """
         self.outcomes |= {row.bse_code: row for row in outcomes}
         self._write(done=False)
 
@@ -68,7 +72,7 @@ class Journal:
     def _write(self, *, done: bool) -> None:
         outcomes = [] if done else list(self.outcomes.values())
         page = Page(self.identity, self.started_at, done, outcomes)
-        write_atomically(self.path, msgspec.json.encode(page))
+        write_file(self.path, msgspec.json.encode(page))
 
 
 def _is_final(outcome: Outcome, identity: Identity) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from preprocess.calendar import exchange_today
 from preprocess.evening.closing import close_run
 from preprocess.evening.journal import Identity, Journal
-from preprocess.evening.outputs import Places, explained, only_run
+from preprocess.evening.outputs import Places, only_run
 from preprocess.evening.prediction import Interpreter
 from preprocess.evening.report import Report
 from preprocess.evening.scoring import PATIENCE, Patience, TritonScorer
@@ -55,7 +55,7 @@ async def run_evening(
     with watch.step("stock list"):
         selection = select(store, order.wish, today=exchange_today(now))
     places = Places.of(settings, selection, csv=order.csv, json=order.json)
-    with only_run(places.folder), explained(places.folder):
+    with only_run(places.folder):
         with watch.step("golden row"):
             version = await served_version(settings, order.variant)
         identity = Identity(

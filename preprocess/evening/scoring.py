@@ -24,8 +24,8 @@ from preprocess.triton.tensors import TensorError, unpack_floats, unpack_ints, u
 _OUTPUTS = ("as_of", "status", "probability", "model_version")
 
 # Measured: docs/decisions/0012-evening-transport.md.
-BATCH_ROWS = 1024
-IN_FLIGHT = 3
+BATCH_ROWS = 512
+IN_FLIGHT = 4
 
 T = TypeVar("T")
 

@@ -61,10 +61,15 @@ def select(store: Store, wish: Wish, *, today: date) -> Selection:
             code is not known.
     """
     mark = store.mark()
-    days = store.price_days()
-    if days is None:
+    listings = store.listings()
+    if not listings:
         raise EveningError("The database has no prices: run `tezi import prices FILE`.")
-    day = _checked_day(wish.day or days[1], first=days[0], today=today)
+    day = wish.day or max(listing.newest_price for listing in listings)
+    if day > today:
+        raise EveningError(f"{day} is in the future: today in Mumbai is {today}.")
+    days = store.price_days() if wish.day else None
+    if days and day < days[0]:
+        raise EveningError(f"{day} is before all data: the first price is dated {days[0]}.")
     known = {stock.bse_code: stock for stock in store.stocks()}
     wanted = known if not wish.codes else {code: known[code] for code in _checked(wish, known)}
     active = [code for code, stock in wanted.items() if stock.status == ACTIVE]
@@ -77,17 +82,9 @@ def select(store: Store, wish: Wish, *, today: date) -> Selection:
             for code, stock in wanted.items()
             if wish.codes and stock.status != ACTIVE
         ),
-        priced=frozenset(listing.stock.bse_code for listing in store.listings()),
+        priced=frozenset(listing.stock.bse_code for listing in listings),
         mark=mark,
     )
-
-
-def _checked_day(day: date, *, first: date, today: date) -> date:
-    if day > today:
-        raise EveningError(f"{day} is in the future: today in Mumbai is {today}.")
-    if day < first:
-        raise EveningError(f"{day} is before all data: the first price is dated {first}.")
-    return day
 
 
 def _checked(wish: Wish, known: Mapping[str, Stock]) -> Sequence[str]:

@@ -31,8 +31,9 @@ class PredictionTable:
 
     def put(self, outcomes: Sequence[Outcome]) -> None:
         """Store rows in one transaction; then note them, so that they are noted only if stored."""
-        self._store_rows(outcomes)
-        self._journal.add(outcomes)
+        if outcomes:
+            self._store_rows(outcomes)
+            self._journal.add(outcomes)
 
     def put_again(self) -> None:
         """Store what the journal holds from before, in case the table was changed since."""

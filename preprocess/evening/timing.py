@@ -37,8 +37,9 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True)
 class ModelTime:
-    """What a model of Triton has done: rows, and seconds in all, waiting and at work."""
+    """What a model of Triton has done: requests and rows, seconds in all, waiting and at work."""
 
+    requests: int = 0
     rows: int = 0
     total: float = 0.0
     queue: float = 0.0
@@ -46,6 +47,7 @@ class ModelTime:
 
     def __add__(self, other: "ModelTime") -> "ModelTime":
         return ModelTime(
+            self.requests + other.requests,
             self.rows + other.rows,
             self.total + other.total,
             self.queue + other.queue,
@@ -57,6 +59,7 @@ class ModelTime:
         if self.rows < before.rows:
             return self
         return ModelTime(
+            self.requests - before.requests,
             self.rows - before.rows,
             self.total - before.total,
             self.queue - before.queue,
@@ -101,5 +104,9 @@ def _model_time(entry: service_pb2.ModelStatistics) -> ModelTime:
     stats = entry.inference_stats
     work = stats.compute_input.ns + stats.compute_infer.ns + stats.compute_output.ns
     return ModelTime(
-        entry.inference_count, stats.success.ns / 1e9, stats.queue.ns / 1e9, work / 1e9
+        requests=stats.success.count,
+        rows=entry.inference_count,
+        total=stats.success.ns / 1e9,
+        queue=stats.queue.ns / 1e9,
+        compute=work / 1e9,
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
+from preprocess.errors import EveningError
 from preprocess.evening.journal import Journal
 from preprocess.evening.outcome import Outcome, Scored
 from preprocess.evening.scoring import TritonScorer
@@ -43,15 +44,13 @@ class Work:
         self._store = store
         self._advance = advance
         self._version = journal.identity.model_version
-        self._done = 0
 
     async def run(self) -> None:
-        """Score what the journal lacks; `advance` is told after each chunk that is kept."""
+        """Score what the journal lacks; `advance` is told after each batch."""
         with self.watch.step("table"):
             await asyncio.to_thread(self.table.require_writable)
             await asyncio.to_thread(self.table.put_again)
-        self._done = self.resumed
-        self._advance(self._done, len(self.selection.codes))
+        self._tell(0)
         with self.watch.step("scoring"):
             await self._score(
                 [code for code in self.selection.codes if code not in self.journal.outcomes]
@@ -59,25 +58,30 @@ class Work:
             await self._settle()
 
     async def _score(self, codes: Sequence[str]) -> None:
+        """Score and keep `codes`, in chunks; what was scored before a failure is kept as well."""
         chunk: list[Outcome] = []
-        async with aclosing(self.scorer.batches(codes, self.selection.day)) as batches:
-            async for outcomes in batches:
-                chunk += outcomes
-                self._version = next(
-                    (r.model_version for r in reversed(outcomes) if isinstance(r, Scored)),
-                    self._version,
-                )
-                if len(chunk) >= CHUNK_ROWS:
-                    await self._keep(chunk)
-                    chunk = []
-        if chunk:
+        try:
+            async with aclosing(self.scorer.batches(codes, self.selection.day)) as batches:
+                async for outcomes in batches:
+                    chunk += outcomes
+                    self._version = _newest_version(outcomes) or self._version
+                    self._tell(len(chunk))
+                    if len(chunk) >= CHUNK_ROWS:
+                        await self._keep(chunk)
+        except EveningError:
             await self._keep(chunk)
+            raise
+        await self._keep(chunk)
 
-    async def _keep(self, chunk: Sequence[Outcome]) -> None:
+    async def _keep(self, chunk: list[Outcome]) -> None:
+        """Store a chunk, and empty it."""
         with self.watch.step("table"):
             await asyncio.to_thread(self.table.put, chunk)
-        self._done = len(self.journal.outcomes)
-        self._advance(self._done, len(self.selection.codes))
+        chunk.clear()
+
+    def _tell(self, waiting: int) -> None:
+        total = len(self.selection.codes)
+        self._advance(min(len(self.journal.outcomes) + waiting, total), total)
 
     async def _settle(self) -> None:
         """Score once more what an older version computed or what the market has since changed.
@@ -109,3 +113,9 @@ class Work:
             if change.first_day <= self.selection.day
         }
         return older | (changed & self.selection.stocks.keys())
+
+
+def _newest_version(outcomes: Sequence[Outcome]) -> int | None:
+    """The version that answered last; None if nothing was scored."""
+    versions = (row.model_version for row in reversed(outcomes) if isinstance(row, Scored))
+    return next(versions, None)

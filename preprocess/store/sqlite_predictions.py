@@ -1,7 +1,8 @@
 """The table daily_predictions: answers of the evening run, which touch no stock."""
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from preprocess.market import DailyPrediction, Tally
@@ -16,17 +17,20 @@ _READ = (
     " FROM codes CROSS JOIN daily_predictions"
     " WHERE bse_code = code AND prediction_date = ? AND model_version = ? ORDER BY code"
 )
-_INSERT = (
-    "INSERT INTO daily_predictions (predicted_label, probability, confidence, variant, created_at,"
-    " bse_code, prediction_date, model_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT DO NOTHING"
+_KNOWN = (
+    "SELECT count(*) FROM json_each(?) CROSS JOIN daily_predictions"
+    " WHERE bse_code = value AND prediction_date = ? AND model_version = ?"
 )
-# Binds the same row; one that says the same keeps the moment when that was first said.
-_CORRECT = (
-    "UPDATE daily_predictions SET predicted_label = ?1, probability = ?2, confidence = ?3,"
-    " variant = ?4, created_at = ?5"
-    " WHERE bse_code = ?6 AND prediction_date = ?7 AND model_version = ?8"
-    " AND (predicted_label, probability, confidence, variant) IS NOT (?1, ?2, ?3, ?4)"
+# A row that says the same keeps the moment when that was first said.
+_PUT = (
+    "INSERT INTO daily_predictions (bse_code, prediction_date, model_version,"
+    " predicted_label, probability, confidence, variant, created_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET predicted_label = excluded.predicted_label,"
+    " probability = excluded.probability, confidence = excluded.confidence,"
+    " variant = excluded.variant, created_at = excluded.created_at"
+    " WHERE (predicted_label, probability, confidence, variant) IS NOT"
+    " (excluded.predicted_label, excluded.probability, excluded.confidence, excluded.variant)"
 )
 _DROP = (
     "DELETE FROM daily_predictions WHERE bse_code = ? AND prediction_date = ? AND model_version = ?"
@@ -56,24 +60,43 @@ def read_predictions(
 def write_predictions(connection: sqlite3.Connection, rows: Sequence[DailyPrediction]) -> Tally:
     """Insert or replace; a row that says the same as the stored one is left as it is."""
     # The last of several rows with one key counts.
-    bound = list(
-        {
-            (row.bse_code, row.prediction_date, row.model_version): (
+    by_run: dict[tuple[date, int], dict[str, DailyPrediction]] = {}
+    for row in rows:
+        by_run.setdefault((row.prediction_date, row.model_version), {})[row.bse_code] = row
+    tally = Tally()
+    for (day, version), one_run in by_run.items():
+        tally += _write_run(connection, day, version, one_run)
+    return tally
+
+
+def _write_run(
+    connection: sqlite3.Connection,
+    prediction_date: date,
+    model_version: int,
+    rows: Mapping[str, DailyPrediction],
+) -> Tally:
+    """Write the rows of one day by one version."""
+    day = prediction_date.isoformat()
+    parameters = (json.dumps(list(rows)), day, model_version)
+    (known,) = connection.execute(_KNOWN, parameters).fetchone()
+    written = connection.executemany(
+        _PUT,
+        [
+            (
+                code,
+                day,
+                model_version,
                 row.predicted_label,
                 row.probability,
                 row.confidence,
                 row.variant,
                 row.created_at.astimezone(UTC).isoformat(),
-                row.bse_code,
-                row.prediction_date.isoformat(),
-                row.model_version,
             )
-            for row in rows
-        }.values()
-    )
-    added = connection.executemany(_INSERT, bound).rowcount if bound else 0
-    changed = connection.executemany(_CORRECT, bound).rowcount if added < len(bound) else 0
-    return Tally(added, changed, len(bound) - added - changed)
+            for code, row in rows.items()
+        ],
+    ).rowcount
+    added = len(rows) - known
+    return Tally(added, written - added, len(rows) - written)
 
 
 def delete_predictions(
