@@ -10,9 +10,8 @@ import msgspec
 import structlog
 
 from gateway.ports import Clock
-from gateway.predictions import UNKNOWN_SYMBOL
 from preprocess.errors import StoreError
-from preprocess.market import Listing
+from preprocess.market import UNKNOWN_SYMBOL, Listing
 from preprocess.store import Store
 
 log = structlog.get_logger()

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from gateway.health import Condition
 from gateway.ports import Variant
-from gateway.predictions import Code, Confidence
+from gateway.predictions import Code
+from preprocess.confidence import Confidence
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]

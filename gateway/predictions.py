@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -20,12 +20,11 @@ from gateway.ports import Answer, Ask, Clock, Predictor, Variant
 from gateway.schemas import PredictionRequest
 from gateway.versions import VersionBook
 from preprocess.calendar import exchange_today
+from preprocess.confidence import Confidence, confidence
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import MINIMUM_ROWS, Status
 from preprocess.golden import GOLDEN_CODE
-
-Confidence = Literal["HIGH", "MEDIUM", "LOW"]
-UNKNOWN_SYMBOL = "UNKNOWN"
+from preprocess.market import UNKNOWN_SYMBOL
 
 
 class Prediction(msgspec.Struct, frozen=True):
@@ -251,13 +250,6 @@ def _is_answer(result: Result) -> bool:
             return result.code in (Code.UNKNOWN_STOCK, Code.SHORT_HISTORY)
         case _:
             return False
-
-
-def confidence(probability: float) -> Confidence:
-    """HIGH from 0.7 up or 0.3 down, LOW from 0.45 to 0.55, MEDIUM between."""
-    if probability >= 0.7 or probability <= 0.3:
-        return "HIGH"
-    return "LOW" if 0.45 <= probability <= 0.55 else "MEDIUM"
 
 
 def _unknown(request: PredictionRequest) -> Refusal:

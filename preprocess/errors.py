@@ -43,3 +43,7 @@ class ServerError(TeziError):
 
 class CacheError(TeziError):
     """A value cannot be cached, or what lies in the cache cannot be read."""
+
+
+class EveningError(TeziError):
+    """The evening run cannot be done or finished; what it has stored stays, and it can go on."""

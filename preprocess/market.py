@@ -104,16 +104,20 @@ class StaticRow:
     market_cap_tier: int | None
 
 
+ACTIVE = "active"
+UNKNOWN_SYMBOL = "UNKNOWN"
+
+
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """A listed company."""
+    """A company; `status` is ACTIVE while it is listed and traded."""
 
     bse_code: str
     nse_symbol: str | None = None
     company_name: str | None = None
     isin: str | None = None
     industry: str | None = None
-    status: str = "active"
+    status: str = ACTIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ COMMANDS = {
     "maintain": "preprocess.cli.maintain:maintain_command",
     "migrate": "preprocess.cli.migrate:migrate_command",
     "predict": "preprocess.cli.predict:predict_command",
+    "predict-all": "preprocess.cli.predict_all:predict_all_command",
     "publish": "preprocess.cli.publish:publish_command",
     "train": "preprocess.cli.training:train_command",
     "up": "preprocess.cli.up:up_command",

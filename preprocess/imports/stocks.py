@@ -8,7 +8,7 @@ from preprocess.errors import ImportRefusedError
 from preprocess.imports import cells
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
 from preprocess.imports.table import CsvTable
-from preprocess.market import Stock, Tally
+from preprocess.market import ACTIVE, Stock, Tally
 from preprocess.store import Writer
 
 # Fields of Stock, each with the names that sources have for it. The exchange's own ticker is
@@ -20,7 +20,6 @@ COLUMNS = {
     "industry": ("industry",),
     "status": ("status",),
 }
-LISTED = "active"
 
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 
@@ -60,7 +59,7 @@ class StockImporter:
         known = {stock.bse_code: stock.status for stock in writer.stocks()}
         return writer.put_stocks(
             [
-                replace(stock, status=stock.status or known.get(stock.bse_code, LISTED))
+                replace(stock, status=stock.status or known.get(stock.bse_code, ACTIVE))
                 for stock in values
             ]
         )

@@ -7,14 +7,14 @@ from preprocess.errors import ServerError
 from preprocess.settings import Settings
 
 
-def require_free_ports(settings: Settings) -> None:
-    """Refuse to start on a port that something else listens on.
+def require_free_ports(settings: Settings, *, gateway: bool = True) -> None:
+    """Refuse to start on a port that something else listens on; without `gateway`, on Triton's.
 
     Raises:
         ServerError: names the port and the setting that moves it.
     """
-    wanted = {
-        "TEZI_HTTP_PORT": (settings.http_host, settings.http_port),
+    wanted = {"TEZI_HTTP_PORT": (settings.http_host, settings.http_port)} if gateway else {}
+    wanted |= {
         "TEZI_TRITON_HTTP_PORT": (settings.triton_host, settings.triton_http_port),
         "TEZI_TRITON_GRPC_PORT": (settings.triton_host, settings.triton_grpc_port),
         "TEZI_TRITON_METRICS_PORT": (settings.triton_host, settings.triton_metrics_port),

@@ -95,7 +95,7 @@ async def run_stack(
             come up.
         ModelError: there is nothing to serve.
     """
-    with _only_stack(settings):
+    with only_stack(settings):
         require_free_ports(settings)
         triton = Supervisor(triton_server(settings), lines=lines, notice=notice)
         gateway = Supervisor(gateway_server(settings), lines=lines, notice=notice)
@@ -141,7 +141,12 @@ def _stop_signal() -> asyncio.Event:
 
 
 @contextmanager
-def _only_stack(settings: Settings) -> Iterator[None]:
+def only_stack(settings: Settings) -> Iterator[None]:
+    """Hold the data folder: two Tritons on one would share regions and the live repository.
+
+    Raises:
+        ServerError: another stack holds it.
+    """
     settings.home.mkdir(parents=True, exist_ok=True)
     with (settings.home / "up.lock").open("w") as lock:
         try:

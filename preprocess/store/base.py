@@ -115,7 +115,16 @@ class Writer(Reader, Protocol):
         ...
 
     def put_predictions(self, rows: Sequence[DailyPrediction]) -> Tally:
-        """Insert or replace stored predictions; they are answers, and touch no stock."""
+        """Insert or replace stored predictions; they are answers, and touch no stock.
+
+        One that says the same as the stored one is left as it is, its `created_at` included.
+        """
+        ...
+
+    def drop_predictions(
+        self, prediction_date: date, model_version: int, bse_codes: Sequence[str]
+    ) -> int:
+        """Take out the predictions of some stocks for a day by a version; how many there were."""
         ...
 
     def delete_prices(self, bse_code: str, first: date, last: date) -> int:

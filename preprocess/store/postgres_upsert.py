@@ -101,8 +101,8 @@ def _merge(table: Table, source: str) -> str:
     """Writes what is new or differs, and gives a row for each: code, first day, is it new."""
     columns, key = ", ".join(table.columns), ", ".join(table.key)
     on = " AND ".join(f"p.{column} = s.{column}" for column in table.key)
-    incoming = ", ".join(table.incoming(column, "s", "p") for column in table.values)
-    present = ", ".join(f"p.{column}" for column in table.values)
+    incoming = ", ".join(table.incoming(column, "s", "p") for column in table.compared)
+    present = ", ".join(f"p.{column}" for column in table.compared)
     updates = ", ".join(
         f"{column} = {table.incoming(column, 'excluded', table.name)}" for column in table.values
     )

@@ -17,11 +17,17 @@ class Table:
     values: tuple[str, ...]
     first_day: str
     keep_known: bool = False  # a NULL that comes in does not erase what is known
+    unread: tuple[str, ...] = ()  # values that alone are no reason to write a row
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Key and values, in the order that rows are given in."""
         return self.key + self.values
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The values that make a row differ from the one that is there."""
+        return tuple(column for column in self.values if column not in self.unread)
 
     @cached_property
     def _joined(self) -> str:
@@ -54,8 +60,8 @@ class Table:
     @cached_property
     def compare(self) -> str:
         """One row for each staged row that is new or differs: code, first day, is it new."""
-        incoming = ", ".join(self.incoming(column, "s", "p") for column in self.values)
-        present = ", ".join(f"p.{column}" for column in self.values)
+        incoming = ", ".join(self.incoming(column, "s", "p") for column in self.compared)
+        present = ", ".join(f"p.{column}" for column in self.compared)
         return (
             f"SELECT s.bse_code, {self.first_day}, p.bse_code IS NULL FROM {self._joined} "  # noqa: S608
             f"WHERE p.bse_code IS NULL OR ({incoming}) IS DISTINCT FROM ({present})"
@@ -68,10 +74,15 @@ class Table:
         updates = ", ".join(
             f"{column} = {self.incoming(column, 'excluded', self.name)}" for column in self.values
         )
+        incoming = ", ".join(
+            self.incoming(column, "excluded", self.name) for column in self.compared
+        )
+        present = ", ".join(f"{self.name}.{column}" for column in self.compared)
         return (
             f"INSERT INTO main.{self.name} ({columns}) SELECT {columns} "  # noqa: S608
             f"FROM temp.staged_{self.name} WHERE true "
-            f"ON CONFLICT ({key}) DO UPDATE SET {updates}"
+            f"ON CONFLICT ({key}) DO UPDATE SET {updates} "
+            f"WHERE ({incoming}) IS DISTINCT FROM ({present})"
         )
 
 

@@ -73,6 +73,7 @@ PREDICTIONS = Table(
     ("bse_code", "prediction_date", "model_version"),
     ("predicted_label", "probability", "confidence", "variant", "created_at"),
     first_day="s.prediction_date",
+    unread=("created_at",),  # a row that says the same keeps the moment when it was first said
 )
 
 
@@ -216,7 +217,7 @@ class SqlWriter(SqlReader):
         )
 
     def put_predictions(self, rows: Sequence[DailyPrediction]) -> Tally:
-        """Insert or replace stored predictions; they are answers, and touch no stock."""
+        """Insert or replace stored predictions; one that says the same is left as it is."""
         tally, _ = self._upsert(
             PREDICTIONS,
             [
@@ -234,6 +235,17 @@ class SqlWriter(SqlReader):
             ],
         )
         return tally
+
+    def drop_predictions(
+        self, prediction_date: date, model_version: int, bse_codes: Sequence[str]
+    ) -> int:
+        """Take out the predictions of some stocks for a day by a version; how many there were."""
+        drop = (
+            "DELETE FROM daily_predictions"
+            " WHERE bse_code = ? AND prediction_date = ? AND model_version = ?"
+        )
+        day = prediction_date.isoformat()
+        return sum(self._run(drop, (code, day, model_version)) for code in bse_codes)
 
     def delete_prices(self, bse_code: str, first: date, last: date) -> int:
         """Take out a stock's bars dated `first` to `last`, both included; how many there were."""

@@ -11,7 +11,6 @@ from gateway.errors import (
     VariantUnavailableError,
 )
 from gateway.ports import Ask
-from gateway.predictions import confidence
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import Status
 from tests.gateway.fakes import (
@@ -109,23 +108,6 @@ async def test_label_and_confidence_follow_the_probability(
         label,
         expected,
     )
-
-
-@pytest.mark.parametrize(
-    ("probability", "expected"),
-    [
-        (0.3, "HIGH"),
-        (0.3000001, "MEDIUM"),
-        (0.4499999, "MEDIUM"),
-        (0.45, "LOW"),
-        (0.55, "LOW"),
-        (0.5500001, "MEDIUM"),
-        (0.6999999, "MEDIUM"),
-        (0.7, "HIGH"),
-    ],
-)
-def test_the_bounds_of_confidence(probability: float, expected: str) -> None:
-    assert confidence(probability) == expected
 
 
 async def test_the_threshold_is_that_of_the_version_that_answered(tezi: Running) -> None:

@@ -21,9 +21,9 @@ from gateway.errors import (
     VariantUnavailableError,
 )
 from gateway.ports import Ask
-from gateway.tensors import pack_texts
 from gateway.triton import TritonPredictor
 from preprocess.features.row import Status
+from preprocess.triton.tensors import pack_texts
 
 Tensor = service_pb2.ModelInferResponse.InferOutputTensor
 Change = Callable[[Response], None]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
-from gateway.tensors import (
+from preprocess.triton.tensors import (
     TensorError,
     pack_texts,
     unpack_floats,

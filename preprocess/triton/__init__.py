@@ -1,0 +1,1 @@
+"""What every gRPC client of Triton needs: the channel, the ensembles' request and answer."""

@@ -1,0 +1,207 @@
+"""The evening run against a real Triton: what it stores is what the REST API answers."""
+
+import csv
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preprocess.features.row import MINIMUM_ROWS
+from preprocess.runtime.triton import region_prefix
+from preprocess.settings import Settings
+from preprocess.store import open_store
+from tests.integration.clients import rest
+from tests.integration.stack import RunningStack, environment, fresh_settings, tezi
+
+pytestmark = pytest.mark.triton
+
+KILLED = """
+import os, signal, sys
+from preprocess.cli import main
+from preprocess.evening import closing, scoring, work
+from preprocess.evening.journal import Journal
+
+moment, number, *arguments = sys.argv[1:]
+scoring.BATCH_ROWS, work.CHUNK_ROWS = 40, 80
+add, write, calls = Journal.add, closing.write_file, []
+
+def die(when):
+    calls.append(when)
+    if when == moment and calls.count(when) == int(number):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def killing_add(self, outcomes):
+    die("rows stored")
+    add(self, outcomes)
+    die("rows noted")
+
+def killing_write(path, content):
+    die("files")
+    write(path, content)
+
+Journal.add, closing.write_file = killing_add, killing_write
+main(arguments)
+"""
+
+
+@pytest.fixture
+def settings(demo_stack: RunningStack) -> Iterator[Settings]:
+    """The demo stack's settings; predictions are taken out again."""
+    yield demo_stack.settings
+    forget(demo_stack.settings)
+
+
+def folder(settings: Settings, day: date) -> Path:
+    return settings.home / "reports" / "predictions" / day.isoformat()
+
+
+def forget(settings: Settings) -> None:
+    shutil.rmtree(settings.home / "reports" / "predictions", ignore_errors=True)
+    with closing(sqlite3.connect(settings.database_path)) as connection, connection:
+        connection.execute("DELETE FROM daily_predictions")
+
+
+def stored(settings: Settings) -> list[tuple[Any, ...]]:
+    """All rows of the table but the moments they were made at."""
+    with closing(sqlite3.connect(settings.database_path)) as connection:
+        return connection.execute(
+            "SELECT bse_code, prediction_date, model_version, predicted_label, probability,"
+            " confidence, variant FROM daily_predictions ORDER BY 1, 2, 3"
+        ).fetchall()
+
+
+def price_days(settings: Settings) -> list[date]:
+    """Days with prices, newest last."""
+    with closing(sqlite3.connect(settings.database_path)) as connection:
+        rows = connection.execute("SELECT DISTINCT date FROM price_movements ORDER BY date")
+        return [date.fromisoformat(day) for (day,) in rows]
+
+
+def files(settings: Settings, day: date) -> tuple[bytes, bytes]:
+    here = folder(settings, day)
+    return (here / "predictions.csv").read_bytes(), (here / "predictions.json").read_bytes()
+
+
+def test_table_csv_and_json_say_what_the_service_answers(settings: Settings) -> None:
+    day = price_days(settings)[-1]
+    done = tezi(settings, "predict-all")
+    document = json.loads(files(settings, day)[1])
+    predictions = {row["bse_code"]: row for row in document["predictions"]}
+    store = open_store(settings)
+    active = [stock.bse_code for stock in store.stocks() if stock.status == "active"]
+    rows = {row.bse_code: row for row in store.predictions(day, 1)}
+    short = [h.bse_code for h in store.histories(active) if len(h.prices) < MINIMUM_ROWS]
+    store.close()
+    skipped = {row["bse_code"]: row["reason"] for row in document["skipped"]}
+    assert short
+    assert all(skipped[code] in ("SHORT_HISTORY", "NO_PRICES") for code in short)
+    assert sorted([*predictions, *skipped]) == active
+    assert rows.keys() == predictions.keys()
+    lines = {row["bse_code"]: row for row in csv.DictReader(open_csv(settings, day))}
+    assert lines.keys() == predictions.keys()
+    for answer in rest(settings, [(code, day.isoformat()) for code in active[::3]]):
+        code = answer["bse_code"]
+        if answer["error"]:
+            assert answer["error"]["code"] == "short_history"
+            assert code in skipped
+            continue
+        row = predictions[code]
+        assert row == {name: answer[name] for name in row}
+        assert lines[code] == {name: str(value) for name, value in row.items()}
+        kept = rows[code]
+        assert kept.probability == answer["probability"]
+        assert kept.predicted_label == answer["predicted_label"]
+        assert (kept.confidence, kept.variant) == (answer["confidence"], "fp32")
+    report = json.loads((folder(settings, day) / "report.json").read_bytes())
+    assert report["summary"]["scored"] == len(predictions)
+    assert report["timing"]["triton_measured"]
+    top = report["summary"]["top"]
+    assert len(top) == 20
+    assert [row["probability"] for row in top] == sorted(
+        (row["probability"] for row in predictions.values()), reverse=True
+    )[:20]
+    assert top[0]["bse_code"] in done.stdout
+    assert f"{len(predictions):,} of {len(active):,} stocks scored by fp32 v1" in done.stdout
+    before = stored(settings), files(settings, day)
+    tezi(settings, "predict-all", "--date", day)
+    assert (stored(settings), files(settings, day)) == before
+
+
+def open_csv(settings: Settings, day: date) -> list[str]:
+    return files(settings, day)[0].decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"), [("rows stored", 2), ("rows noted", 3), ("files", 2)]
+)
+def test_a_run_that_is_killed_and_run_again_is_as_one_that_was_not(
+    settings: Settings, moment: str, number: int
+) -> None:
+    day = price_days(settings)[-3]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, moment, str(number), "predict-all", "--date", str(day)],
+        env=environment(settings),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len(stored(settings)) > 0
+    again = tezi(settings, "predict-all", "--date", day)
+    assert "come from a run that was broken off" in again.stdout
+    resumed = stored(settings), files(settings, day)
+    forget(settings)
+    tezi(settings, "predict-all", "--date", day)
+    assert (stored(settings), files(settings, day)) == resumed
+
+
+def test_a_few_stocks_and_what_is_refused(settings: Settings) -> None:
+    codes = [row.bse_code for row in _stocks(settings)][:2]
+    few = tezi(settings, "predict-all", "--codes", ",".join(codes), "--limit", 1)
+    assert "1 of 1 stocks" in few.stdout
+    assert len(stored(settings)) == 1
+    for arguments, message in (
+        (("--variant", "int8"), "No int8 version is published"),
+        (("--date", "2999-01-01"), "in the future"),
+        (("--date", "1999-01-01"), "before all data"),
+        (("--codes", "999999"), "No stock of the database has the code"),
+        (("--codes", " , "), "names no stock"),
+    ):
+        refused = tezi(settings, "predict-all", *arguments, check=False)
+        assert refused.returncode != 0
+        assert message in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert len(stored(settings)) == 1
+
+
+def _stocks(settings: Settings) -> list[Any]:
+    store = open_store(settings)
+    found = [listing.stock for listing in store.listings() if listing.stock.status == "active"]
+    store.close()
+    return found
+
+
+def test_triton_is_started_for_the_run_and_stopped_after(
+    demo_market: Settings, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(demo_market.home, home, ignore=shutil.ignore_patterns("logs", "*.lock"))
+    settings = fresh_settings(home)
+    refused = tezi(settings, "predict-all", check=False)
+    assert refused.returncode == 1
+    assert "tezi up" in refused.stderr
+    done = tezi(settings, "predict-all", "--start", "--limit", 5)
+    assert "stocks scored by fp32 v1" in done.stdout
+    assert len(stored(settings)) > 0
+    assert list(Path("/dev/shm").glob(f"{region_prefix(settings)}*")) == []
+    again = tezi(settings, "predict-all", check=False)
+    assert "No Triton answers" in again.stderr
