@@ -65,7 +65,7 @@ class LiveMarket:
         self._held: set[bytes] = set()  # of these, what the patch has as it is now
         self._seen = self._base.columns.mark.sequence
         self._checked = time.monotonic()
-        self._rebased_at = 0.0
+        self._rebased_at = -_REBASE_PAUSE_S
         self._rebase: threading.Thread | None = None
         self._next_base: _Base | None = None
 
@@ -77,19 +77,9 @@ class LiveMarket:
         """
         if self._next_base is not None:
             self._take_next_base()
-        now = time.monotonic()
+        self._note_changes()
         if len(self._stale) >= _REBASE_FROM:
-            self._start_rebase(now)
-        if now - self._checked < self._store.poll_interval_s:
-            return
-        self._checked = now
-        if self._store.sequence() == self._seen:
-            return
-        for change in self._store.changes_since(self._seen):
-            code = change.bse_code.encode()
-            self._stale.add(code)
-            self._held.discard(code)
-            self._seen = change.sequence
+            self._start_rebase()
 
     def ready_row(self, code: bytes, day: int) -> tuple[Float32s, bytes, bytes] | None:
         """Values float32 [25], as-of date and status, if they are there without computing."""
@@ -129,6 +119,19 @@ class LiveMarket:
             self._rebase.join()
         self._store.close()
 
+    def _note_changes(self) -> None:
+        now = time.monotonic()
+        if now - self._checked < self._store.poll_interval_s:
+            return
+        self._checked = now
+        if self._store.sequence() == self._seen:
+            return
+        for change in self._store.changes_since(self._seen):
+            code = change.bse_code.encode()
+            self._stale.add(code)
+            self._held.discard(code)
+            self._seen = change.sequence
+
     def _patched(self, codes: set[bytes]) -> MarketColumns:
         """The patch, with `codes` as they are in the database now unless it has them already."""
         lacking = codes - self._held
@@ -138,7 +141,8 @@ class LiveMarket:
             self._held |= lacking
         return self._patch
 
-    def _start_rebase(self, now: float) -> None:
+    def _start_rebase(self) -> None:
+        now = time.monotonic()
         at_work = self._rebase is not None and self._rebase.is_alive()
         if at_work or now - self._rebased_at < _REBASE_PAUSE_S:
             return

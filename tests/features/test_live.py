@@ -1,0 +1,161 @@
+"""The market in memory: what a new base, made meanwhile, must never change."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from preprocess.calendar import day_number
+from preprocess.errors import StoreError
+from preprocess.features import live as live_module
+from preprocess.features.batch import STATUSES, batch_rows, places_of
+from preprocess.features.live import LiveMarket
+from preprocess.features.row import Status
+from preprocess.snapshot.current import load_market
+from preprocess.snapshot.refresh import refresh_snapshot
+from preprocess.store import Store
+from preprocess.store.sqlite import SQLiteStore
+from tests.builders import bars, weekdays
+from tests.snapshot.markets import fill
+
+CODES = [f"50{number:04d}" for number in range(12)]
+WIRE = [code.encode() for code in CODES]
+LAST = day_number(weekdays(60)[-1])
+
+
+@pytest.fixture
+def filled(store: SQLiteStore) -> SQLiteStore:
+    fill(store, CODES)
+    return store
+
+
+@pytest.fixture
+def market(filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveMarket]:
+    """A market that makes a new base as soon as four stocks are touched."""
+    monkeypatch.setattr(live_module, "_REBASE_FROM", 4)
+    monkeypatch.setattr(live_module, "_REBASE_PAUSE_S", 0.0)
+    opened = LiveMarket(lambda: SQLiteStore(filled.path), None)
+    yield opened
+    opened.close()
+
+
+def correct(store: SQLiteStore, codes: list[str], close: float) -> None:
+    with store.transaction() as writer:
+        for code in codes:
+            writer.put_prices(bars(code, [close + row % 3 for row in range(60)]))
+
+
+def check(market: LiveMarket, store: SQLiteStore, day: int = LAST) -> None:
+    """Every stock is answered as from the database, bit by bit."""
+    market.refresh()
+    days = np.full(len(WIRE), day, dtype=np.int32)
+    columns = store.columns()
+    expected = batch_rows(columns, places_of(columns, WIRE), days)
+    found = market.rows(WIRE, days)
+    assert found.values.tobytes() == expected.values.tobytes()
+    assert found.as_of.tolist() == expected.as_of.tolist()
+    for place, code in enumerate(WIRE):
+        ready = market.ready_row(code, day)
+        if ready is not None:
+            np.testing.assert_array_equal(ready[0], expected.values[place].astype(np.float32))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_rows_of_the_newest_day_are_there_before_they_are_asked_for(
+    market: LiveMarket, filled: SQLiteStore
+) -> None:
+    ready = market.ready_row(WIRE[0], LAST)
+    assert ready is not None
+    assert (ready[1], ready[2]) == (weekdays(60)[-1].isoformat().encode(), b"OK")
+    assert market.ready_row(WIRE[0], LAST - 1) is None
+    assert market.ready_row(b"999999", LAST) is None
+    correct(filled, CODES[:1], 70.0)
+    market.refresh()
+    assert market.ready_row(WIRE[0], LAST) is None
+    assert market.ready_row(WIRE[1], LAST) is not None
+    check(market, filled)
+
+
+def test_a_new_base_is_made_and_holds_what_came_meanwhile(
+    market: LiveMarket, filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = load_market
+    writing = filled
+
+    def overtaken(store: Store, snapshot: Path | None) -> object:
+        loaded = made(store, snapshot)
+        correct(writing, CODES[7:9], 33.0)  # committed while the base is being made
+        return loaded
+
+    monkeypatch.setattr(live_module, "load_market", overtaken)
+    correct(filled, CODES[:6], 60.0)
+    market.refresh()
+    assert market.ready_row(WIRE[0], LAST) is None
+    check(market, filled)
+    wait_for(lambda: market._next_base is not None)
+    monkeypatch.setattr(live_module, "load_market", made)
+    check(market, filled)
+    assert market.ready_row(WIRE[0], LAST) is not None, "the new base is not in use"
+    assert market.ready_row(WIRE[7], LAST) is None, "what came meanwhile is not fresh"
+
+
+def test_a_new_day_for_all_stocks_is_visible_at_once(
+    market: LiveMarket, filled: SQLiteStore
+) -> None:
+    day = date(2024, 4, 1)
+    with filled.transaction() as writer:
+        for code in CODES:
+            writer.put_prices(bars(code, [99.0], day))
+    check(market, filled, day_number(day))
+    wait_for(lambda: market._next_base is not None)
+    check(market, filled, day_number(day))
+    assert market.ready_row(WIRE[3], day_number(day)) is not None
+
+
+def test_a_base_that_cannot_be_made_leaves_the_old_one(
+    filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "_REBASE_FROM", 1)
+    monkeypatch.setattr(live_module, "_REBASE_PAUSE_S", 0.0)
+    stores: list[Store] = [SQLiteStore(filled.path)]
+
+    def opener() -> Store:
+        if not stores:
+            raise StoreError("no more")
+        return stores.pop()
+
+    market = LiveMarket(opener, None)
+    correct(filled, CODES[:3], 45.0)
+    for _ in range(3):
+        check(market, filled)
+    market.close()
+
+
+def test_a_snapshot_is_used_and_what_changed_since_is_read(filled: SQLiteStore) -> None:
+    path = filled.path.with_name("market.snapshot")
+    refresh_snapshot(filled, path)
+    correct(filled, CODES[:2], 81.0)
+    market = LiveMarket(lambda: SQLiteStore(filled.path), path)
+    check(market, filled)
+    market.close()
+
+
+def test_a_market_without_a_price_answers(store: SQLiteStore) -> None:
+    market = LiveMarket(lambda: SQLiteStore(store.path), None)
+    rows = market.rows([b"500001"], np.array([LAST], dtype=np.int32))
+    assert STATUSES[rows.status[0]] is Status.UNKNOWN_STOCK
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [5.0] * 20))
+    market.refresh()
+    rows = market.rows([b"500001"], np.array([LAST], dtype=np.int32))
+    assert STATUSES[rows.status[0]] is Status.SHORT_HISTORY
+    market.close()
