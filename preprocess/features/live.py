@@ -6,6 +6,7 @@ kept beside them (`patch`). When a commit touches much of the market, a thread m
 meanwhile, and nobody waits for it.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -164,10 +165,9 @@ class LiveMarket:
         base, self._next_base = self._next_base, None
         if base is None:
             return
-        changes = self._store.changes_since(base.columns.mark.sequence)
         self._base, self._patch, self._held = base, _nothing(), set()
-        self._stale = {change.bse_code.encode() for change in changes}
-        self._seen = changes[-1].sequence if changes else base.columns.mark.sequence
+        self._stale, self._seen = set(), base.columns.mark.sequence
+        self._checked = -math.inf  # what came since the base was read is noted before any answer
 
 
 def _nothing() -> MarketColumns:
