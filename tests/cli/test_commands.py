@@ -1,6 +1,7 @@
 """The `tezi` command as a user meets it: help, errors in one line, nothing lost."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -8,9 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from preprocess.cli import COMMANDS, main
+from preprocess.derive import refresh_derived
+from preprocess.market import CircuitLabel
 from preprocess.settings import Settings, load_settings
 from preprocess.store.sqlite import SQLiteStore
-from tests.builders import bars, result
+from tests.builders import MONDAY, bars, result
 from tests.integration.stack import free_ports
 
 Run = Callable[..., Result]
@@ -93,6 +96,57 @@ def test_static_features_by_month(run: Run, settings: Settings) -> None:
     )
     assert "--month takes" in run("features", "static", "--month", "August").output
     store.close()
+
+
+def test_features_refresh_and_check(run: Run, settings: Settings) -> None:
+    assert "There is no market database" in run("features", "refresh").output
+    store = SQLiteStore(settings.database_path, write=True)
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [10.0] * 40))
+    unchecked = run("features", "refresh", "--check")
+    assert unchecked.exit_code == 1
+    assert "There is no snapshot" in unchecked.output
+    assert "1 of 1 stocks taken" in run("features", "refresh").output
+    assert run("features", "refresh").output == "Snapshot: 1 stocks, up to date.\n"
+    assert "1 of 1 stocks taken" in run("features", "refresh", "--full").output
+    assert "holds what the database holds" in run("features", "refresh", "--check").output
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [11.0]))
+    behind = run("features", "refresh", "--check")
+    assert "tezi features refresh --full" in behind.output
+    store.close()
+
+
+def test_prices_are_taken_out_with_what_rested_on_them(run: Run, settings: Settings) -> None:
+    assert (
+        "There is no market database"
+        in run("delete-prices", "500001", "--from", "2024-02-01").output
+    )
+    store = SQLiteStore(settings.database_path, write=True)
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [10.0] * 40))
+        writer.put_results([("500001", result(2024, 3, announced=MONDAY + timedelta(days=30)))])
+        refresh_derived(writer, circuit_pct=5.0)
+    assert len(labels_of(store)) == 1
+    one = run("delete-prices", "500001", "--from", "2024-01-31")
+    assert one.output.startswith("1 bars taken out.\nSnapshot: 1 of 1 stocks")
+    label = labels_of(store)[0]
+    assert label.next_day_date == MONDAY + timedelta(days=31)
+    rest = run("delete-prices", "500001", "500001", "--from", "2024-01-31", "--to", "2024-12-31")
+    assert rest.output.startswith("17 bars taken out.")
+    assert labels_of(store) == ()
+    assert "0 bars" in run("delete-prices", "500001", "--from", "2024-01-31").output
+    unknown = run("delete-prices", "500001", "999999", "--from", "2024-01-01")
+    assert (unknown.exit_code, "Not in the database: 999999" in unknown.output) == (1, True)
+    wrong = run("delete-prices", "500001", "--from", "2024-02-02", "--to", "2024-02-01")
+    assert "lies before --from" in wrong.output
+    store.close()
+
+
+def labels_of(store: SQLiteStore) -> tuple[CircuitLabel, ...]:
+    history = store.history("500001")
+    assert history is not None
+    return history.labels
 
 
 def test_predict_without_a_service_says_how_to_start_it(run: Run) -> None:
