@@ -3,10 +3,11 @@
 It runs inside the transaction that changed the data, so that no reader ever sees the two apart.
 """
 
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, timedelta
 
 from preprocess.calendar import first_day_of, from_day_number, month_of, months_between
-from preprocess.features.labels import circuit_labels
+from preprocess.features.labels import LONGEST_PAUSE_DAYS, circuit_labels
 from preprocess.features.stamps import eve_of, extended_sector_codes, market_cap_cr, month_stamps
 from preprocess.market import Stock
 from preprocess.store import Writer
@@ -15,7 +16,7 @@ from preprocess.store import Writer
 def refresh_derived(writer: Writer, *, circuit_pct: float) -> None:
     """Compute anew the labels of every touched stock and the stamps of every affected month."""
     touched = dict(writer.touched)
-    for code in sorted(touched):
+    for code in _to_label(writer, touched):
         history = writer.history(code)
         if history is not None:
             writer.replace_labels(code, circuit_labels(history, circuit_pct=circuit_pct))
@@ -40,6 +41,22 @@ def stamp_months(writer: Writer, months: list[str]) -> None:
                 listed[month].append((stock, market_cap_cr(history, eve_of(month))))
     for month, members in listed.items():
         writer.put_statics(month_stamps(month, members, sector_codes))
+
+
+def _to_label(writer: Writer, touched: Mapping[str, date]) -> list[str]:
+    """Touched stocks whose labels may differ: of a day's prices of a whole market, few.
+
+    A label rests on the bars within LONGEST_PAUSE_DAYS of its announcement, so bars that are all
+    later than that move none.
+    """
+    repriced = writer.only_repriced
+    pause = timedelta(days=LONGEST_PAUSE_DAYS)
+    return [
+        code
+        for code, first in sorted(touched.items())
+        if code not in repriced
+        or writer.announced_since(code, max(first, date.min + pause) - pause)
+    ]
 
 
 def _affected_months(writer: Writer, first_touched: date) -> list[str]:

@@ -1,6 +1,6 @@
 """What Tezi needs of a market database. SQL and its dialects stay behind this interface."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import date
 from typing import Protocol
@@ -88,6 +88,18 @@ class Writer(Reader, Protocol):
     @property
     def touched(self) -> Mapping[str, date]:
         """Stocks that this transaction changed so far: the first day whose answers may differ."""
+        ...
+
+    @property
+    def only_repriced(self) -> Set[str]:
+        """Touched stocks that were known before and of which nothing but bars has changed."""
+        ...
+
+    def announced_since(self, bse_code: str, day: date) -> bool:
+        """Whether a stock has results announced, or a label of an announcement, on or after `day`.
+
+        Only recorded dates count: a filing limit announces nothing.
+        """
         ...
 
     def savepoint(self) -> AbstractContextManager[None]:

@@ -3,7 +3,7 @@
 import math
 import secrets
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, date
 
@@ -114,6 +114,22 @@ class SqlWriter(SqlReader):
     def touched(self) -> Mapping[str, date]:
         """Stocks changed so far, each with the first day whose answers may differ."""
         return {code: date.fromisoformat(day) for code, day in self._touched.items()}
+
+    @property
+    def only_repriced(self) -> Set[str]:
+        """Touched stocks that were known before and of which nothing but bars has changed."""
+        return self._touched.keys() - self._stale.stocks
+
+    def announced_since(self, bse_code: str, day: date) -> bool:
+        """Whether a stock has results announced, or a label of an announcement, since `day`."""
+        since = (bse_code, day.isoformat())
+        found = self._row(
+            "SELECT 1 FROM historical_financials WHERE bse_code = ? AND announced_on >= ?"
+            " UNION ALL SELECT 1 FROM upper_circuit_labels WHERE bse_code = ? AND earnings_date >= ?"
+            " LIMIT 1",
+            since * 2,
+        )
+        return found is not None
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

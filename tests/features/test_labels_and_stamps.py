@@ -3,6 +3,8 @@
 from datetime import date, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from preprocess.derive import refresh_derived
 from preprocess.features.labels import circuit_labels
@@ -129,3 +131,38 @@ def test_nothing_touched_derives_nothing(store: SQLiteStore) -> None:
     with store.transaction() as writer:
         refresh_derived(writer, circuit_pct=5.0)
     assert store.sequence() == 0
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    announced=st.lists(st.integers(0, 90), min_size=1, max_size=4, unique=True),
+    changes=st.lists(
+        st.tuples(st.booleans(), st.integers(0, 90), st.integers(1, 25), st.floats(50.0, 150.0)),
+        max_size=6,
+    ),
+)
+def test_labels_are_those_of_the_data_after_any_changes_of_bars(
+    tmp_path_factory: pytest.TempPathFactory,
+    announced: list[int],
+    changes: list[tuple[bool, int, int, float]],
+) -> None:
+    """Stocks whose labels cannot differ are left out; whether that is so is the question here."""
+    store = SQLiteStore(tmp_path_factory.mktemp("labels") / "market.db", write=True)
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [100.0 + row % 9 for row in range(40)]))
+        for number, day in enumerate(sorted(announced)):
+            on = MONDAY + timedelta(days=day)
+            writer.put_results([("500001", result(2024, number + 1, announced=on))])
+        refresh_derived(writer, circuit_pct=5.0)
+    for delete, first, count, close in changes:
+        day = MONDAY + timedelta(days=first)
+        with store.transaction() as writer:
+            if delete:
+                writer.delete_prices("500001", day, day + timedelta(days=count))
+            else:
+                writer.put_prices(bars("500001", [round(close, 2)] * count, day))
+            refresh_derived(writer, circuit_pct=5.0)
+        found = store.history("500001")
+        assert found is not None
+        assert list(found.labels) == circuit_labels(found, circuit_pct=5.0)
+    store.close()
