@@ -125,8 +125,8 @@ class SqlWriter(SqlReader):
         since = (bse_code, day.isoformat())
         found = self._row(
             "SELECT 1 FROM historical_financials WHERE bse_code = ? AND announced_on >= ?"
-            " UNION ALL SELECT 1 FROM upper_circuit_labels WHERE bse_code = ? AND earnings_date >= ?"
-            " LIMIT 1",
+            " UNION ALL SELECT 1 FROM upper_circuit_labels"
+            " WHERE bse_code = ? AND earnings_date >= ? LIMIT 1",
             since * 2,
         )
         return found is not None

@@ -150,8 +150,8 @@ def test_labels_are_those_of_the_data_after_any_changes_of_bars(
     store = SQLiteStore(tmp_path_factory.mktemp("labels") / "market.db", write=True)
     with store.transaction() as writer:
         writer.put_prices(bars("500001", [100.0 + row % 9 for row in range(40)]))
-        for number, day in enumerate(sorted(announced)):
-            on = MONDAY + timedelta(days=day)
+        for number, offset in enumerate(sorted(announced)):
+            on = MONDAY + timedelta(days=offset)
             writer.put_results([("500001", result(2024, number + 1, announced=on))])
         refresh_derived(writer, circuit_pct=5.0)
     for delete, first, count, close in changes:
