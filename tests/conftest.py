@@ -1,11 +1,16 @@
 """Fixtures that every test may ask for."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from preprocess.database_url import PostgresURL
+from preprocess.demo.market import build_demo_market
+from preprocess.derive import refresh_derived
+from preprocess.market import StockHistory
 from preprocess.settings import PROJECT_ROOT, Settings
 from preprocess.store.sqlite import SQLiteStore
 from tests.integration.stack import fresh_settings, tezi
@@ -36,6 +41,36 @@ def real_market(market_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def real_store(real_market: Settings) -> Iterator[SQLiteStore]:
     """The database of the real market, for reading."""
     opened = SQLiteStore(real_market.database_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def real_histories(real_market: Settings) -> list[StockHistory]:
+    """All stocks of the real market, ascending by code."""
+    with closing(SQLiteStore(real_market.database_path)) as opened:
+        return list(opened.histories())
+
+
+@pytest.fixture(scope="session")
+def demo_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small demo market with labels and stamps, for reading: 60 stocks, 300 trading days."""
+    path = tmp_path_factory.mktemp("demo") / "market.db"
+    with closing(SQLiteStore(path, write=True)) as opened:
+        build_demo_market(
+            opened,
+            last_day=date(2026, 8, 14),
+            stocks=60,
+            trading_days=300,
+            derive=lambda writer: refresh_derived(writer, circuit_pct=5.0),
+        )
+    return path
+
+
+@pytest.fixture
+def demo_store(demo_database: Path) -> Iterator[SQLiteStore]:
+    """The small demo market."""
+    opened = SQLiteStore(demo_database)
     yield opened
     opened.close()
 

@@ -14,17 +14,19 @@ _SCALES |= {f"momentum_{rows}d": 100.0 for rows in (5, 10, 30)}
 _IN_RUPEES = ("macd_line", "macd_signal", "macd_histogram", "bb_upper", "bb_middle", "bb_lower")
 
 
-def assert_same_features(found: Floats, expected: Floats, *, context: str = "") -> None:
+def assert_same_features(
+    found: Floats, expected: Floats, *, context: str = "", tolerance: float = TOLERANCE
+) -> None:
     """Both are float64 [25]; missing in the one must be missing in the other.
 
     Raises:
-        AssertionError: names the features that differ by more than 1e-9 of their scale.
+        AssertionError: names the features that differ by more than `tolerance` of their scale.
     """
     price = expected[FEATURE_NAMES.index("bb_middle")]
     scales = np.array(
         [price if name in _IN_RUPEES else _SCALES.get(name, 0.0) for name in FEATURE_NAMES]
     )
-    allowed = TOLERANCE * np.fmax(np.abs(expected), scales)
+    allowed = tolerance * np.fmax(np.abs(expected), scales)
     missing = np.isnan(found) & np.isnan(expected)
     wrong = ~(missing | (np.abs(found - expected) <= allowed))
     assert not wrong.any(), f"{context}: " + ", ".join(
