@@ -103,7 +103,8 @@ def _closes(kind: str, rows: int, rng: np.random.Generator) -> Floats:
         "still after trading": np.concatenate([walk[: rows // 3], np.full(rows, level)])[:rows],
         "falling": level * 0.95 ** np.arange(rows),
     }[kind]
-    return np.maximum(made, 0.01)
+    floored: Floats = np.maximum(made, 0.01)
+    return floored
 
 
 def _asked(shape: Shape, series: Prices, rng: np.random.Generator) -> date:

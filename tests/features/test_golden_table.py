@@ -19,9 +19,9 @@ from preprocess.features.technical import (
     technical_features,
     volume_ratio,
 )
-from preprocess.features.vector import feature_row
 from preprocess.market import CircuitLabel, CorporateAction, StaticRow
 from tests.builders import history, prices, result, weekdays
+from tests.features.rows import row_of
 
 NAN = math.nan
 
@@ -219,15 +219,15 @@ def test_static_features_take_the_stamp_that_was_current() -> None:
 def test_short_history_has_no_row() -> None:
     days = weekdays(MINIMUM_ROWS)
     stock = history("500001", prices([100.0] * MINIMUM_ROWS, days=days))
-    assert feature_row(stock, days[-1]).status is Status.OK
-    row = feature_row(stock, days[-2])
+    assert row_of(stock, days[-1]).status is Status.OK
+    row = row_of(stock, days[-2])
     assert (row.status, row.as_of) == (Status.SHORT_HISTORY, None)
     assert np.isnan(row.values).all()
 
 
 def test_as_of_is_the_newest_row_used() -> None:
     days = weekdays(40)
-    row = feature_row(history("500001", prices([100.0] * 40)), date(2030, 1, 1))
+    row = row_of(history("500001", prices([100.0] * 40)), date(2030, 1, 1))
     assert row.as_of == days[-1]
 
 
@@ -236,7 +236,7 @@ def test_a_split_takes_effect_on_its_ex_date_and_not_before() -> None:
     close = [1000.0] * 50 + [100.0] * 10
     split = CorporateAction(days[50], "split", 10.0)
     stock = history("500001", prices(close), actions=(split,))
-    eve, ex_date = feature_row(stock, days[49]).values, feature_row(stock, days[50]).values
+    eve, ex_date = row_of(stock, days[49]).values, row_of(stock, days[50]).values
     place = FEATURE_NAMES.index
     assert eve[place("bb_middle")] == 1000.0
     assert ex_date[place("bb_middle")] == pytest.approx(100.0)
@@ -248,13 +248,13 @@ def test_rows_adjusted_by_their_source_are_left_alone() -> None:
     days = weekdays(60)
     split = CorporateAction(days[50], "split", 10.0)
     stock = history("500001", prices([100.0] * 60, adjusted=True), actions=(split,))
-    values = feature_row(stock, days[-1]).values
+    values = row_of(stock, days[-1]).values
     assert values[FEATURE_NAMES.index("momentum_30d")] == 0.0
 
 
 def test_what_float32_cannot_hold_is_missing() -> None:
     results = (result(2025, 1, revenue=1e300), result(2024, 1, revenue=1e-9))
     stock = history("500001", prices([100.0] * 40), results=results)
-    values = feature_row(stock, ASKED).values
+    values = row_of(stock, ASKED).values
     assert math.isnan(values[FEATURE_NAMES.index("revenue_growth_yoy")])
     assert not np.isinf(values.astype(np.float32)).any()

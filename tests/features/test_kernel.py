@@ -77,7 +77,7 @@ def assert_defined(stocks: Sequence[StockHistory], *, days_each: int) -> int:
 def test_every_real_stock_has_the_rows_of_the_definition(
     real_histories: list[StockHistory],
 ) -> None:
-    assert assert_defined(real_histories, days_each=4) > 5_000
+    assert assert_defined(real_histories, days_each=4) > 4_000
 
 
 def test_every_demo_stock_has_the_rows_of_the_definition(demo_store: SQLiteStore) -> None:

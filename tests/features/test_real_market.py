@@ -21,10 +21,10 @@ from preprocess.features.labels import circuit_labels
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.research import RESEARCH_FEATURES, research_features
 from preprocess.features.row import MINIMUM_ROWS, Status
-from preprocess.features.vector import feature_row
 from preprocess.market import CorporateAction, Prices, StockHistory
 from preprocess.settings import Settings
 from preprocess.store.sqlite import SQLiteStore
+from tests.features.rows import row_of
 from tests.reference import ReferenceMarket, features
 
 pytestmark = pytest.mark.market_data
@@ -106,7 +106,7 @@ def test_nothing_after_the_day_moves_a_feature(
     last = int(history.prices.days[-1]) + 5
     day = from_day_number(data.draw(st.integers(first, last)))
     other = scrambled_after(history, day, seed)
-    np.testing.assert_array_equal(feature_row(history, day).values, feature_row(other, day).values)
+    np.testing.assert_array_equal(row_of(history, day).values, row_of(other, day).values)
     known, changed = research_features(history, day), research_features(other, day)
     np.testing.assert_array_equal(list(known.values()), list(changed.values()))
     assert tuple(known) == RESEARCH_FEATURES
@@ -133,7 +133,7 @@ def test_a_market_that_ends_on_the_day_gives_the_same_features(
     for history in past.histories():
         now = real_store.history(history.bse_code)
         assert now is not None
-        then_row, now_row = feature_row(history, day), feature_row(now, day)
+        then_row, now_row = row_of(history, day), row_of(now, day)
         assert then_row.status is now_row.status
         np.testing.assert_array_equal(then_row.values, now_row.values, err_msg=history.bse_code)
         compared += then_row.status is Status.OK
@@ -185,7 +185,7 @@ def test_a_stock_has_the_same_features_alone_and_among_all(
         assert among is not None
         for day in (date(2024, 3, 28), date(2025, 11, 14), date(2026, 8, 14)):
             np.testing.assert_array_equal(
-                feature_row(one, day).values[own], feature_row(among, day).values[own]
+                row_of(one, day).values[own], row_of(among, day).values[own]
             )
 
 
@@ -195,9 +195,9 @@ def test_neighbours_in_the_database_do_not_bleed(histories: dict[str, StockHisto
     assert len(late) > 5
     for history in late:
         eve = from_day_number(int(history.prices.days[MINIMUM_ROWS - 2]))
-        assert feature_row(history, eve).status is Status.SHORT_HISTORY
+        assert row_of(history, eve).status is Status.SHORT_HISTORY
         first = from_day_number(int(history.prices.days[MINIMUM_ROWS - 1]))
-        values = feature_row(history, first).values
+        values = row_of(history, first).values
         closes = adjusted(history.prices.until(first), history.actions, first).close
         assert values[FEATURE_NAMES.index("bb_middle")] == pytest.approx(closes[-20:].mean())
 
@@ -229,7 +229,7 @@ def test_real_splits_leave_no_jump(histories: dict[str, StockHistory]) -> None:
         assert raw[5] * ratio / raw[4] == pytest.approx(1.0, abs=0.25), (history.bse_code, day)
         # five rows back lies before the ex-date: the change is that of five days of trading
         change = (raw[5] * ratio / raw[0] - 1.0) * 100.0
-        found = feature_row(history, day).values[place]
+        found = row_of(history, day).values[place]
         assert found == pytest.approx(change, rel=1e-9), (history.bse_code, day)
 
 
@@ -237,9 +237,7 @@ def test_a_split_does_not_show_before_its_ex_date(histories: dict[str, StockHist
     for history, _, day in _real_splits(histories):
         eve = from_day_number(day_number(day) - 1)
         unaware = replace(history, actions=tuple(a for a in history.actions if a.ex_date < day))
-        np.testing.assert_array_equal(
-            feature_row(history, eve).values, feature_row(unaware, eve).values
-        )
+        np.testing.assert_array_equal(row_of(history, eve).values, row_of(unaware, eve).values)
 
 
 def test_features_equal_the_plain_reference(
@@ -252,7 +250,7 @@ def test_features_equal_the_plain_reference(
         days = histories[code].prices.days
         day = from_day_number(int(rng.choice(days[MINIMUM_ROWS:])))
         expected = features(reference, code, day.isoformat())
-        found = feature_row(histories[code], day).values
+        found = row_of(histories[code], day).values
         np.testing.assert_allclose(
             found, expected, rtol=1e-9, atol=1e-9, equal_nan=True, err_msg=f"{code} {day}"
         )

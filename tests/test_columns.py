@@ -1,0 +1,160 @@
+"""The market as columns: what the packs give is what the rows are, and damage is noticed."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import date
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from preprocess.columns import columns_of
+from preprocess.errors import StoreError
+from preprocess.market import Stock
+from preprocess.store.sqlite import SQLiteStore
+from tests.builders import bars, result
+from tests.snapshot.markets import assert_same_market, fill
+
+CODES = ["000001", "500001", "500002", "500003", "999998"]
+
+
+@pytest.fixture
+def filled(store: SQLiteStore) -> SQLiteStore:
+    fill(store, CODES)
+    with store.transaction() as writer:
+        writer.put_stocks([Stock("500009")])  # known, and nothing else
+        writer.put_prices(bars("500002", [7.0] * 300, date(2022, 11, 1)))  # over two new years
+    return store
+
+
+def test_packs_hold_what_the_rows_hold(filled: SQLiteStore) -> None:
+    assert_same_market(filled.columns(), columns_of(filled.histories(), filled.mark()))
+
+
+@pytest.mark.parametrize(
+    "asked", [[], ["500002"], ["999998", "000001", "999998"], ["500009", "123456", "x", ""]]
+)
+def test_some_stocks_are_those_of_all(filled: SQLiteStore, asked: list[str]) -> None:
+    known = sorted({code for code in asked if code in {*CODES, "500009"}})
+    expected = columns_of(filled.histories(known), filled.mark())
+    assert_same_market(filled.columns(asked), expected)
+    assert_same_market(filled.columns().only(np.array(asked, dtype="S6")), expected)
+
+
+def test_many_named_stocks_are_read_in_one_pass(
+    filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("preprocess.store.sqlite_packs._FEW", 2)
+    expected = columns_of(filled.histories(CODES[:4]), filled.mark())
+    assert_same_market(filled.columns(CODES[:4]), expected)
+
+
+def test_results_before_their_stock_wait_for_it(store: SQLiteStore) -> None:
+    with store.transaction() as writer:
+        writer.put_results([("500001", result(2024, 1))])
+    assert len(store.columns()) == 0
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [1.0]))
+    assert store.columns().results.rows == 1
+    assert_same_market(store.columns(), columns_of(store.histories(), store.mark()))
+
+
+def test_replaced_is_the_market_that_is_read_anew(filled: SQLiteStore) -> None:
+    before = filled.columns()
+    with filled.transaction() as writer:
+        writer.delete_prices("500001", date.min, date.max)
+        writer.put_prices(bars("400000", [5.0] * 10))
+        writer.put_prices(bars("999999", [5.0] * 10))
+        writer.put_results([("500003", result(2023, 1))])
+    changed = ["500001", "400000", "999999", "500003"]
+    fresh = filled.columns(changed)
+    after = before.replaced({code.encode() for code in changed}, fresh)
+    assert_same_market(after, filled.columns())
+    # a changed stock that the fresh columns do not have is gone
+    gone = before.replaced({b"500002"}, before.only(np.array(["500001"], dtype="S6")))
+    assert gone.codes.tolist() == [c.encode() for c in sorted({*CODES, "500009"} - {"500002"})]
+
+
+def test_columns_of_nothing(store: SQLiteStore) -> None:
+    assert_same_market(store.columns(), columns_of([]))
+    assert store.columns().newest_day() is None
+    assert store.columns().nbytes == 5 * 8  # five offsets of no stock
+
+
+def test_columns_cannot_be_written(filled: SQLiteStore) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        filled.columns().prices["close"][0] = 1.0
+
+
+def test_a_database_of_the_first_schema_is_packed_when_it_is_opened(tmp_path: Path) -> None:
+    """A real one: its tables from the first migration, its rows as they were written then."""
+    path = tmp_path / "old.db"
+    made = SQLiteStore(tmp_path / "new.db", write=True)
+    fill(made, CODES)
+    script = resources.files("preprocess.store").joinpath("migrations/sqlite/0001_market.sql")
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(
+            "CREATE TABLE schema_migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+            " applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);"
+            "INSERT INTO schema_migrations (number, name) VALUES (1, 'market');"
+            + script.read_text("utf-8")
+        )
+        old.execute("ATTACH ? AS made", (str(made.path),))
+        for table in (
+            "stocks",
+            "price_movements",
+            "historical_financials",
+            "corporate_actions",
+            "upper_circuit_labels",
+            "static_features",
+        ):
+            old.execute(f"INSERT INTO {table} SELECT * FROM made.{table}")
+        old.execute("INSERT INTO change_log SELECT sequence, bse_code, date FROM made.change_log")
+        old.commit()
+    with closing(SQLiteStore(path, write=True)) as migrated:
+        found = migrated.columns()
+        assert found.mark.sequence == made.mark().sequence
+        assert_same_market(found, columns_of(made.histories(), found.mark))
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE price_packs SET data = substr(data, 1, 100) WHERE bse_code = '500001'",
+        "UPDATE price_packs SET data = CAST(data || data AS BLOB) WHERE bse_code = '500001'",
+        "UPDATE stock_packs SET results = substr(results, 2) WHERE bse_code = '500001'",
+    ],
+)
+def test_a_damaged_pack_is_an_error_and_no_answer(filled: SQLiteStore, damage: str) -> None:
+    with closing(sqlite3.connect(filled.path)) as direct:
+        direct.execute(damage)
+        direct.commit()
+    for asked in (None, ["500001"]):
+        with pytest.raises(StoreError, match="tezi maintain"):
+            filled.columns(asked)
+
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from preprocess.store.sqlite import SQLiteStore
+from tests.builders import bars
+store = SQLiteStore(Path(sys.argv[1]), write=True)
+with store.transaction() as writer:
+    writer.put_prices(bars("500001", [500.0] * 300))
+    writer.finish()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_transaction_leaves_the_packs_of_before(filled: SQLiteStore) -> None:
+    before = filled.columns()
+    done = subprocess.run([sys.executable, "-c", DYING, str(filled.path)], timeout=60, check=False)
+    assert done.returncode == -9
+    with closing(SQLiteStore(filled.path)) as reopened:
+        assert_same_market(reopened.columns(), before)
+        assert_same_market(reopened.columns(), columns_of(reopened.histories(), before.mark))

@@ -1,0 +1,153 @@
+"""FeatureOptimizer: rows in the order asked for, as of the newest commit, nothing invented."""
+
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from preprocess.calendar import from_day_number
+from preprocess.errors import FeatureError, StoreError
+from preprocess.feature_optimizer import FeatureOptimizer
+from preprocess.features.manifest import FEATURE_NAMES
+from preprocess.features.row import Status
+from preprocess.settings import Settings
+from preprocess.snapshot.refresh import refresh_snapshot
+from preprocess.store.sqlite import SQLiteStore
+from tests.builders import bars
+from tests.features.closeness import assert_same_features
+from tests.features.rows import row_of
+from tests.reference import ReferenceMarket, features
+
+DAY = date(2026, 8, 3)
+SEED = 20260814
+
+
+@pytest.fixture
+def optimizer(demo_store: SQLiteStore) -> FeatureOptimizer:
+    return FeatureOptimizer(demo_store)
+
+
+def test_a_frame_has_a_row_a_stock_in_manifest_order(
+    optimizer: FeatureOptimizer, demo_store: SQLiteStore
+) -> None:
+    codes = demo_store.bse_codes()
+    frame = optimizer.batch_extract_features(None, DAY)
+    assert tuple(frame.columns) == FEATURE_NAMES
+    assert frame.index.tolist() == codes
+    assert frame.index.name == "bse_code"
+    for history in demo_store.histories(codes[::7]):
+        expected = row_of(history, DAY).values
+        np.testing.assert_array_equal(frame.loc[history.bse_code].to_numpy(), expected)
+
+
+def test_rows_come_as_asked_for_with_a_reason_where_there_is_none(
+    optimizer: FeatureOptimizer, demo_store: SQLiteStore
+) -> None:
+    codes = demo_store.bse_codes()
+    asked = [codes[3], "123456", codes[0], codes[3]]
+    extract = optimizer.extract(asked, DAY)
+    assert extract.bse_codes == tuple(asked)
+    assert extract.status == ["OK", "UNKNOWN_STOCK", "OK", "OK"]
+    values = extract.rows.values
+    assert values[0].tobytes() == values[3].tobytes() != values[2].tobytes()
+    assert np.isnan(values[1]).all()
+    assert optimizer.batch_extract_features(asked, DAY).index.tolist() == asked
+
+
+def test_no_stocks_are_an_empty_frame(optimizer: FeatureOptimizer) -> None:
+    frame = optimizer.batch_extract_features([], DAY)
+    assert frame.shape == (0, 25)
+    assert tuple(frame.columns) == FEATURE_NAMES
+
+
+def test_before_all_data_every_history_is_short(optimizer: FeatureOptimizer) -> None:
+    extract = optimizer.extract(None, date(1990, 1, 1))
+    assert set(extract.status) == {Status.SHORT_HISTORY}
+    assert extract.frame().isna().all().all()
+
+
+@pytest.mark.parametrize("code", ["12345", "1234567", "50032५", "", 500325, None, b"500325"])
+def test_what_is_no_code_is_refused(optimizer: FeatureOptimizer, code: object) -> None:
+    with pytest.raises(FeatureError, match="six digits"):
+        optimizer.batch_extract_features([code], DAY)  # type: ignore[list-item]  # on purpose
+
+
+def test_history_has_every_announcement_as_it_was_then(
+    optimizer: FeatureOptimizer, demo_store: SQLiteStore
+) -> None:
+    frame = optimizer.extract_history()
+    expected = [(h.bse_code, label) for h in demo_store.histories() for label in h.labels]
+    found = zip(frame["bse_code"], frame["day"], frame["next_day"], frame["label"], strict=True)
+    assert list(found) == [
+        (code, label.earnings_date, label.next_day_date, label.label) for code, label in expected
+    ]
+    assert frame["price_change_pct"].tolist() == [label.price_change_pct for _, label in expected]
+    histories = {history.bse_code: history for history in demo_store.histories()}
+    for row in range(0, len(frame), 9):
+        code, label = expected[row]
+        own = row_of(histories[code], label.earnings_date)
+        assert frame["status"][row] == own.status
+        values = frame.iloc[row][list(FEATURE_NAMES)].to_numpy(dtype=np.float64)
+        np.testing.assert_array_equal(values, own.values)
+    some = optimizer.extract_history([expected[0][0]])
+    assert set(some["bse_code"]) == {expected[0][0]}
+    assert len(optimizer.extract_history([])) == 0
+
+
+@pytest.mark.parametrize("with_snapshot", [False, True])
+def test_a_commit_between_two_calls_is_seen(
+    store: SQLiteStore, tmp_path: Path, with_snapshot: bool
+) -> None:
+    closes = [100.0 + row % 7 for row in range(60)]
+    with store.transaction() as writer:
+        for code in ("500001", "500002"):
+            writer.put_prices(bars(code, closes))
+    path = tmp_path / "market.snapshot"
+    if with_snapshot:
+        refresh_snapshot(store, path)
+    optimizer = FeatureOptimizer(store, path if with_snapshot else None)
+    before = optimizer.batch_extract_features(None, date(2024, 3, 1))
+    with store.transaction() as writer:
+        writer.put_prices(bars("500002", [close * 2 for close in closes]))
+    after = optimizer.batch_extract_features(None, date(2024, 3, 1))
+    assert after.loc["500001"].equals(before.loc["500001"])
+    assert after.loc["500002", "bb_middle"] == pytest.approx(2 * before.loc["500002", "bb_middle"])
+    store.close()
+    with pytest.raises(StoreError):
+        optimizer.batch_extract_features(None, date(2024, 3, 1))
+
+
+def test_series_are_there_under_their_names(optimizer: FeatureOptimizer) -> None:
+    close = np.array([100.0 + row % 9 for row in range(60)])
+    starts = np.array([0, 30, 60])
+    assert optimizer.calculate_rsi_vectorized(close, 14, starts).shape == (60,)
+    assert [len(s) for s in optimizer.calculate_macd_vectorized(close, starts=starts)] == [60] * 3
+    upper, middle, lower = optimizer.calculate_bollinger_vectorized(close, 20, 2.0, starts)
+    rows = ~np.isnan(middle)
+    assert rows.sum() == 22  # eleven of each stock's thirty
+    assert (upper[rows] >= middle[rows]).all()
+    assert (middle[rows] >= lower[rows]).all()
+
+
+@pytest.mark.market_data
+def test_a_thousand_real_rows_are_those_of_a_second_implementation(
+    real_market: Settings, market_data: Path
+) -> None:
+    """pandas and TA-Lib straight from the raw files, without a line of preprocess/."""
+    reference = ReferenceMarket.load(market_data)
+    rng = np.random.default_rng(SEED)
+    with closing(SQLiteStore(real_market.database_path)) as store:
+        optimizer = FeatureOptimizer(store, real_market.snapshot_path)
+        columns = optimizer.market()
+        priced = np.flatnonzero(np.diff(columns.prices.starts) > 60)
+        for place in rng.choice(priced, 1000).tolist():
+            code = columns.codes[place].decode()
+            rows = slice(*columns.prices.starts[place : place + 2].tolist())
+            number = int(rng.choice(columns.prices["day"][rows][40:]))
+            day = from_day_number(number) + timedelta(days=int(rng.integers(0, 3)))
+            found = optimizer.extract([code], day)
+            assert found.status == ["OK"]
+            expected = np.array(features(reference, code, day.isoformat()))
+            assert_same_features(found.rows.values[0], expected, context=f"{code} on {day}")
