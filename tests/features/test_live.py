@@ -100,7 +100,6 @@ def test_a_new_base_is_made_and_holds_what_came_meanwhile(
     correct(filled, CODES[:6], 60.0)
     market.refresh()
     assert market.ready_row(WIRE[0], LAST) is None
-    check(market, filled)
     wait_for(lambda: market._next_base is not None)
     monkeypatch.setattr(live_module, "load_market", made)
     check(market, filled)

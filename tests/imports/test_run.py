@@ -269,6 +269,7 @@ def before_and_after(tmp_path: Path) -> tuple[Path, Path, list[object]]:
 def _market(database: Path) -> object:
     tables = contents(database)
     del tables["schema_migrations"]  # has the time of day
+    tables["change_log"] = [entry[:-1] for entry in tables["change_log"]]  # a token is random
     return tables
 
 

@@ -1,19 +1,20 @@
 """Any sequence of imports, corrections, deletions and crashes: snapshot and memory == database."""
 
-import os
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
+from typing import IO
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from preprocess.calendar import day_number
-from preprocess.columns import columns_of
+from preprocess.columns import MarketColumns, columns_of
 from preprocess.errors import SnapshotError
 from preprocess.features.batch import batch_rows
 from preprocess.features.live import LiveMarket
@@ -112,22 +113,21 @@ class MarketMachine(RuleBasedStateMachine):
 
     @rule(bytes_written=st.integers(0, 20_000))
     def crash_in_a_refresh(self, bytes_written: int) -> None:
-        """The process ends after so many bytes: what it had staged is left lying there."""
+        """The refresh ends after so many bytes: what it had staged is left lying there."""
         before = self.path.read_bytes() if self.path.exists() else None
-        if os.fork() == 0:
-            write = snapshot_file._write
+        write = snapshot_file._write
 
-            def half(file: object, columns: object) -> None:
-                write(file, columns)  # type: ignore[arg-type]  # passed on as they are
-                file.truncate(bytes_written)  # type: ignore[attr-defined]  # an open file
-                os._exit(0)
+        def half(file: IO[bytes], columns: MarketColumns) -> None:
+            write(file, columns)
+            file.truncate(bytes_written)
+            raise CrashError
 
-            snapshot_file._write = half
-            own = SQLiteStore(self.store.path)
-            refresh_snapshot(own, self.path, full=True)
-            os._exit(1)
-        assert os.wait()[1] == 0
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(snapshot_file, "_write", half)
+            with pytest.raises(CrashError):
+                refresh_snapshot(self.store, self.path, full=True)
         assert (self.path.read_bytes() if self.path.exists() else None) == before
+        assert self.path.with_name("market.snapshot.staged").exists()
 
     @rule(cut=st.integers(1, 400))
     def damage(self, cut: int) -> None:
