@@ -19,21 +19,31 @@ _IN_RUPEES = ("macd_line", "macd_signal", "macd_histogram", "bb_upper", "bb_midd
 
 
 def assert_same_features(
-    found: Floats, expected: Floats, *, context: str = "", tolerance: float = TOLERANCE
+    found: Floats,
+    expected: Floats,
+    *,
+    context: str = "",
+    tolerance: float = TOLERANCE,
+    highest: float = 0.0,
 ) -> None:
     """Both are float64 [25]; missing in the one must be missing in the other.
+
+    `highest` is the greatest close of the history, where that may be far above the last: TA-Lib's
+    running sums carry the rounding of what has gone through them.
 
     Raises:
         AssertionError: names the features that differ by more than `tolerance` of their scale.
     """
-    price = expected[FEATURE_NAMES.index("bb_middle")]
+    upper, middle, lower = (
+        expected[FEATURE_NAMES.index(name)] for name in ("bb_upper", "bb_middle", "bb_lower")
+    )
+    price = max(middle, highest)
     scales = np.array(
         [price if name in _IN_RUPEES else _SCALES.get(name, 0.0) for name in FEATURE_NAMES]
     )
+    if 0.0 < upper - lower < NARROW_BAND * price:
+        scales[FEATURE_NAMES.index("bb_percent_b")] = 0.1 * price / (upper - lower)
     allowed = tolerance * np.fmax(np.abs(expected), scales)
-    upper, lower = (expected[FEATURE_NAMES.index(name)] for name in ("bb_upper", "bb_lower"))
-    if upper - lower < NARROW_BAND * price:
-        allowed[FEATURE_NAMES.index("bb_percent_b")] *= 100.0
     missing = np.isnan(found) & np.isnan(expected)
     wrong = ~(missing | (np.abs(found - expected) <= allowed))
     assert not wrong.any(), f"{context}: " + ", ".join(

@@ -6,6 +6,7 @@ import numpy as np
 
 from preprocess.calendar import day_number
 from preprocess.columns import columns_of
+from preprocess.features.adjustment import adjusted
 from preprocess.features.batch import STATUSES, as_dates, batch_rows
 from preprocess.features.row import FeatureRow
 from preprocess.features.vector import feature_row
@@ -33,5 +34,6 @@ def _checked(history: StockHistory, day: date) -> tuple[FeatureRow, FeatureRow]:
     expected = feature_row(history, day)
     context = f"{history.bse_code} on {day}"
     assert (found.status, found.as_of) == (expected.status, expected.as_of), context
-    assert_same_features(found.values, expected.values, context=context)
+    highest = adjusted(history.prices, history.actions, day).close.max(initial=0.0)
+    assert_same_features(found.values, expected.values, context=context, highest=float(highest))
     return found, expected
