@@ -16,7 +16,8 @@ from preprocess.errors import StoreError
 from preprocess.market import Stock
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import bars, result
-from tests.snapshot.markets import assert_same_market, fill
+from tests.snapshot.markets import fill
+from tests.store.markets import assert_same_columns
 
 CODES = ["000001", "500001", "500002", "500003", "999998"]
 
@@ -31,7 +32,7 @@ def filled(store: SQLiteStore) -> SQLiteStore:
 
 
 def test_packs_hold_what_the_rows_hold(filled: SQLiteStore) -> None:
-    assert_same_market(filled.columns(), columns_of(filled.histories(), filled.mark()))
+    assert_same_columns(filled.columns(), columns_of(filled.histories(), filled.mark()))
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,8 @@ def test_packs_hold_what_the_rows_hold(filled: SQLiteStore) -> None:
 def test_some_stocks_are_those_of_all(filled: SQLiteStore, asked: list[str]) -> None:
     known = sorted({code for code in asked if code in {*CODES, "500009"}})
     expected = columns_of(filled.histories(known), filled.mark())
-    assert_same_market(filled.columns(asked), expected)
-    assert_same_market(filled.columns().only(np.array(asked, dtype="S6")), expected)
+    assert_same_columns(filled.columns(asked), expected)
+    assert_same_columns(filled.columns().only(np.array(asked, dtype="S6")), expected)
 
 
 def test_many_named_stocks_are_read_in_one_pass(
@@ -49,7 +50,7 @@ def test_many_named_stocks_are_read_in_one_pass(
 ) -> None:
     monkeypatch.setattr("preprocess.store.sqlite_packs._FEW", 2)
     expected = columns_of(filled.histories(CODES[:4]), filled.mark())
-    assert_same_market(filled.columns(CODES[:4]), expected)
+    assert_same_columns(filled.columns(CODES[:4]), expected)
 
 
 def test_results_before_their_stock_wait_for_it(store: SQLiteStore) -> None:
@@ -59,7 +60,7 @@ def test_results_before_their_stock_wait_for_it(store: SQLiteStore) -> None:
     with store.transaction() as writer:
         writer.put_prices(bars("500001", [1.0]))
     assert store.columns().results.rows == 1
-    assert_same_market(store.columns(), columns_of(store.histories(), store.mark()))
+    assert_same_columns(store.columns(), columns_of(store.histories(), store.mark()))
 
 
 def test_replaced_is_the_market_that_is_read_anew(filled: SQLiteStore) -> None:
@@ -72,14 +73,14 @@ def test_replaced_is_the_market_that_is_read_anew(filled: SQLiteStore) -> None:
     changed = ["500001", "400000", "999999", "500003"]
     fresh = filled.columns(changed)
     after = before.replaced({code.encode() for code in changed}, fresh)
-    assert_same_market(after, filled.columns())
+    assert_same_columns(after, filled.columns())
     # a changed stock that the fresh columns do not have is gone
     gone = before.replaced({b"500002"}, before.only(np.array(["500001"], dtype="S6")))
     assert gone.codes.tolist() == [c.encode() for c in sorted({*CODES, "500009"} - {"500002"})]
 
 
 def test_columns_of_nothing(store: SQLiteStore) -> None:
-    assert_same_market(store.columns(), columns_of([]))
+    assert_same_columns(store.columns(), columns_of([]))
     assert store.columns().newest_day() is None
     assert store.columns().nbytes == 5 * 8  # five offsets of no stock
 
@@ -117,7 +118,7 @@ def test_a_database_of_the_first_schema_is_packed_when_it_is_opened(tmp_path: Pa
     with closing(SQLiteStore(path, write=True)) as migrated:
         found = migrated.columns()
         assert found.mark.sequence == made.mark().sequence
-        assert_same_market(found, columns_of(made.histories(), found.mark))
+        assert_same_columns(found, columns_of(made.histories(), found.mark))
     made.close()
 
 
@@ -156,5 +157,5 @@ def test_a_killed_transaction_leaves_the_packs_of_before(filled: SQLiteStore) ->
     done = subprocess.run([sys.executable, "-c", DYING, str(filled.path)], timeout=60, check=False)
     assert done.returncode == -9
     with closing(SQLiteStore(filled.path)) as reopened:
-        assert_same_market(reopened.columns(), before)
-        assert_same_market(reopened.columns(), columns_of(reopened.histories(), before.mark))
+        assert_same_columns(reopened.columns(), before)
+        assert_same_columns(reopened.columns(), columns_of(reopened.histories(), before.mark))

@@ -11,6 +11,7 @@ from preprocess.errors import TeziError
 COMMANDS = {
     "bench": "preprocess.cli.bench:bench_command",
     "db": "preprocess.cli.db:db_group",
+    "copy-db": "preprocess.cli.copy_db:copy_db_command",
     "delete-prices": "preprocess.cli.delete_prices:delete_prices_command",
     "demo": "preprocess.cli.demo:demo_command",
     "export": "preprocess.cli.training:export_command",

@@ -108,6 +108,16 @@ class PostgresStore(ReadingStore):
                 _roll_back(connection)
                 raise
 
+    @contextmanager
+    def view(self) -> Iterator[PostgresReader]:
+        """Reads that all see the same commit, whoever writes meanwhile."""
+        with self._connected(limit_s=_WRITING_LIMIT_S) as connection:
+            connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield PostgresReader(connection)
+            finally:
+                _roll_back(connection)
+
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
         """Histories one at a time, in the order of `bse_codes`; unknown ones are skipped."""
         codes = self.bse_codes() if bse_codes is None else bse_codes

@@ -26,6 +26,7 @@ from preprocess.market import (
     StockHistory,
 )
 from preprocess.store.packs import PriceRow
+from preprocess.store.upsert import Table
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,26 @@ class SqlReader(ABC):
 
     def _row(self, sql: str, parameters: Sequence[object] = ()) -> tuple[Any, ...] | None:
         return next(iter(self._rows(sql, parameters)), None)
+
+    def codes_in(self, table: Table) -> list[str]:
+        """The codes that have a row in a table, ascending."""
+        sql = f"SELECT DISTINCT bse_code FROM {table.name} ORDER BY bse_code"  # noqa: S608 - names are constants
+        return [code for (code,) in self._rows(sql)]
+
+    def rows_between(self, table: Table, first: str, last: str) -> list[tuple[Any, ...]]:
+        """The rows of stocks from `first` to `last`, in the order of the table's key.
+
+        Columns come in the table's order, dates as text, so that `put_rows` takes them.
+        """
+        sql = (
+            f"SELECT {', '.join(table.columns)} FROM {table.name}"  # noqa: S608 - names are constants
+            f" WHERE bse_code BETWEEN ? AND ? ORDER BY {', '.join(table.key)}"
+        )
+        return list(self._rows(sql, (first, last)))
+
+    def count(self, table: Table) -> int:
+        """Number of rows of a table."""
+        return self._number(f"SELECT count(*) FROM {table.name}")  # noqa: S608 - names are constants
 
     def _number(self, sql: str) -> int:
         return int(next(iter(self._rows(sql)))[0])

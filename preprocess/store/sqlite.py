@@ -106,6 +106,16 @@ class SQLiteStore(ReadingStore):
                     connection.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def view(self) -> Iterator[SQLiteReader]:
+        """Reads that all see the same commit, whoever writes meanwhile."""
+        with self._connected() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield SQLiteReader(connection)
+            finally:
+                connection.execute("COMMIT")
+
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
         """Histories one at a time, in the order of `bse_codes`; unknown ones are skipped."""
         for code in self.bse_codes() if bse_codes is None else bse_codes:
@@ -125,12 +135,8 @@ class SQLiteStore(ReadingStore):
 
     def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
         """The columns of `bse_codes` (default: all), read in one pass as of one commit."""
-        with self._connected() as connection:
-            connection.execute("BEGIN")
-            try:
-                return read_columns(connection, SQLiteReader(connection).mark(), bse_codes)
-            finally:
-                connection.execute("COMMIT")
+        with self._connected() as connection, self.view() as read:
+            return read_columns(connection, read.mark(), bse_codes)
 
     def close(self) -> None:
         """Let go of the database; closing twice does nothing."""

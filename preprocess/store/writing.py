@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, date
+from typing import Any
 
 from preprocess.market import (
     Bar,
@@ -19,7 +20,7 @@ from preprocess.market import (
 )
 from preprocess.store.packs import StalePacks
 from preprocess.store.reading import LABELS as STORED_LABELS
-from preprocess.store.reading import SqlReader
+from preprocess.store.reading import TABLES, SqlReader
 from preprocess.store.upsert import Table
 
 # First days for the change log: an industry moves features on every day, a name on none.
@@ -304,6 +305,17 @@ class SqlWriter(SqlReader):
         )
         tally.changed += len(removed)
         return tally
+
+    def put_rows(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> Tally:
+        """Insert or correct rows that have the table's columns in its order."""
+        return self._write(table, rows)
+
+    def clear(self) -> None:
+        """Take out every row of the market; each stock counts as changed on every day."""
+        for code in self.bse_codes():
+            self.touch(code)
+        for table in (*TABLES, "price_packs", "stock_packs"):
+            self._run(f"DELETE FROM {table}")  # noqa: S608 - names are constants
 
     def rewrite_packs(self, bse_code: str, years: Iterable[int]) -> None:
         """Have a stock's packs written anew; it counts as changed on every day."""

@@ -1,25 +1,10 @@
-"""Comparing markets, and small ones to compare."""
+"""Small markets to keep snapshots of."""
 
 from datetime import date
 
-import numpy as np
-
-from preprocess.columns import SCHEMA, MarketColumns
 from preprocess.market import CircuitLabel, CorporateAction, StaticRow
 from preprocess.store import Store
 from tests.builders import bars, result
-
-
-def assert_same_market(found: MarketColumns, expected: MarketColumns) -> None:
-    """Mark, codes and every array, bit by bit."""
-    assert found.mark == expected.mark
-    assert found.codes.tolist() == expected.codes.tolist()
-    for name, schema in SCHEMA.items():
-        ours, theirs = found.tables[name], expected.tables[name]
-        np.testing.assert_array_equal(ours.starts, theirs.starts, err_msg=name)
-        for column in schema:
-            assert ours[column].dtype == theirs[column].dtype
-            assert ours[column].tobytes() == theirs[column].tobytes(), f"{name}.{column}"
 
 
 def fill(store: Store, codes: list[str]) -> None:

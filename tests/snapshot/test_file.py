@@ -12,7 +12,8 @@ from preprocess.columns import columns_of
 from preprocess.errors import SnapshotError
 from preprocess.snapshot.file import checksum, read_snapshot, recorded_checksum, write_snapshot
 from preprocess.store.sqlite import SQLiteStore
-from tests.snapshot.markets import assert_same_market, fill
+from tests.snapshot.markets import fill
+from tests.store.markets import assert_same_columns
 
 
 @pytest.fixture
@@ -25,14 +26,14 @@ def path(store: SQLiteStore, tmp_path: Path) -> Path:
 
 def test_what_is_written_is_read_back_bit_by_bit(path: Path, store: SQLiteStore) -> None:
     live = store.columns()
-    assert_same_market(read_snapshot(path), live)
+    assert_same_columns(read_snapshot(path), live)
     assert recorded_checksum(path) == checksum(live)
 
 
 def test_an_empty_market_is_a_market(tmp_path: Path) -> None:
     nothing = columns_of([])
     write_snapshot(tmp_path / "market.snapshot", nothing)
-    assert_same_market(read_snapshot(tmp_path / "market.snapshot"), nothing)
+    assert_same_columns(read_snapshot(tmp_path / "market.snapshot"), nothing)
 
 
 def test_columns_are_mapped_and_cannot_be_written(path: Path) -> None:

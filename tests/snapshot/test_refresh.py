@@ -20,7 +20,8 @@ from preprocess.snapshot.file import read_snapshot
 from preprocess.snapshot.refresh import refresh_snapshot, verify_snapshot
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import bars
-from tests.snapshot.markets import assert_same_market, fill
+from tests.snapshot.markets import fill
+from tests.store.markets import assert_same_columns
 
 CODES = [f"50{number:04d}" for number in range(20)]
 
@@ -39,7 +40,7 @@ def correct(store: SQLiteStore, code: str, close: float) -> None:
 
 
 def test_the_first_refresh_takes_all_and_the_second_nothing(path: Path, store: SQLiteStore) -> None:
-    assert_same_market(read_snapshot(path), store.columns())
+    assert_same_columns(read_snapshot(path), store.columns())
     stamp = path.stat().st_mtime_ns
     again = refresh_snapshot(store, path)
     assert (again.changed, again.written) == (0, 0)
@@ -63,7 +64,7 @@ def test_only_what_has_changed_is_read(path: Path, store: SQLiteStore) -> None:
     counting.close()
     assert asked == [["400000", CODES[3], CODES[5]]]
     assert (done.changed, done.stocks, done.reason) == (3, 21, "")
-    assert_same_market(read_snapshot(path), store.columns())
+    assert_same_columns(read_snapshot(path), store.columns())
 
 
 def test_a_filled_hole_and_a_late_correction_are_picked_up(path: Path, store: SQLiteStore) -> None:
@@ -74,7 +75,7 @@ def test_a_filled_hole_and_a_late_correction_are_picked_up(path: Path, store: SQ
     correct(store, CODES[0], 12.0)
     refresh_snapshot(store, path)
     assert read_snapshot(path).prices.rows == rows + 1
-    assert_same_market(read_snapshot(path), store.columns())
+    assert_same_columns(read_snapshot(path), store.columns())
 
 
 def test_many_changes_are_read_in_one_pass(path: Path, store: SQLiteStore) -> None:
@@ -82,14 +83,14 @@ def test_many_changes_are_read_in_one_pass(path: Path, store: SQLiteStore) -> No
         correct(store, code, 33.0)
     done = refresh_snapshot(store, path)
     assert "10 stocks have changed" in done.reason
-    assert_same_market(read_snapshot(path), store.columns())
+    assert_same_columns(read_snapshot(path), store.columns())
 
 
 def test_a_damaged_snapshot_is_made_anew(path: Path, store: SQLiteStore) -> None:
     path.write_bytes(path.read_bytes()[:5000])
-    assert_same_market(load_market(store, path).columns, store.columns())
+    assert_same_columns(load_market(store, path).columns, store.columns())
     assert "damaged" in refresh_snapshot(store, path).reason
-    assert_same_market(read_snapshot(path), store.columns())
+    assert_same_columns(read_snapshot(path), store.columns())
 
 
 def test_the_snapshot_of_another_database_is_not_used(path: Path, tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_the_snapshot_of_another_database_is_not_used(path: Path, tmp_path: Path
     correct(other, CODES[0], 1.0)
     loaded = load_market(other, path)
     assert "not of this database" in loaded.reason
-    assert_same_market(loaded.columns, other.columns())
+    assert_same_columns(loaded.columns, other.columns())
     other.close()
 
 
@@ -116,7 +117,7 @@ def test_a_copy_put_back_and_gone_on_with_is_another_database(
     assert copy.sequence() == store.sequence()
     loaded = load_market(copy, tmp_path / "market.snapshot")
     assert "not of this database" in loaded.reason
-    assert_same_market(loaded.columns, copy.columns())
+    assert_same_columns(loaded.columns, copy.columns())
     copy.close()
 
 
@@ -134,7 +135,7 @@ def test_a_commit_between_the_two_reads_is_not_missed(path: Path, store: SQLiteS
             return super().columns(bse_codes)
 
     reading = Overtaken(store.path)
-    assert_same_market(load_market(reading, path).columns, store.columns())
+    assert_same_columns(load_market(reading, path).columns, store.columns())
     reading.close()
 
 
@@ -154,7 +155,7 @@ def test_a_database_written_without_a_pause_is_read_as_of_one_commit(
     loaded = load_market(reading, path)
     reading.close()
     assert "without a pause" in loaded.reason
-    assert_same_market(loaded.columns, store.columns())
+    assert_same_columns(loaded.columns, store.columns())
 
 
 def test_a_locked_out_refresh_says_so(
@@ -218,7 +219,7 @@ def test_kill_9_leaves_a_good_snapshot(path: Path, store: SQLiteStore) -> None:
             time.sleep(0.0007 * attempt)
             process.send_signal(signal.SIGKILL)
             process.wait(timeout=10)
-        assert_same_market(read_snapshot(path), expected)
+        assert_same_columns(read_snapshot(path), expected)
     refresh_snapshot(store, path, full=True)
     assert not list(path.parent.glob("*.staged"))
 

@@ -25,7 +25,7 @@ from preprocess.snapshot.file import read_snapshot
 from preprocess.snapshot.refresh import refresh_snapshot
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import MONDAY, bars, result, weekdays
-from tests.snapshot.markets import assert_same_market
+from tests.store.markets import assert_same_columns
 
 CODES = [f"50000{number}" for number in range(6)]
 ASKED = day_number(MONDAY) + 100
@@ -109,7 +109,7 @@ class MarketMachine(RuleBasedStateMachine):
     @rule(full=st.booleans())
     def refresh(self, full: bool) -> None:
         refresh_snapshot(self.store, self.path, full=full)
-        assert_same_market(read_snapshot(self.path), self.store.columns())
+        assert_same_columns(read_snapshot(self.path), self.store.columns())
 
     @rule(bytes_written=st.integers(0, 20_000))
     def crash_in_a_refresh(self, bytes_written: int) -> None:
@@ -140,11 +140,11 @@ class MarketMachine(RuleBasedStateMachine):
     @invariant()
     def the_database_agrees_with_itself(self) -> None:
         histories = list(self.store.histories())
-        assert_same_market(self.store.columns(), columns_of(histories, self.store.mark()))
+        assert_same_columns(self.store.columns(), columns_of(histories, self.store.mark()))
 
     @invariant()
     def the_snapshot_never_makes_a_wrong_market(self) -> None:
-        assert_same_market(load_market(self.store, self.path).columns, self.store.columns())
+        assert_same_columns(load_market(self.store, self.path).columns, self.store.columns())
         with suppress(SnapshotError):
             read_snapshot(self.path)  # whole, or refused
 
