@@ -23,7 +23,6 @@ from preprocess.store import Store, copying, open_database
 from preprocess.store.copying import CopySource, CopyTarget, copy_market
 from preprocess.store.reading import SqlReader
 from preprocess.store.upsert import Table
-from preprocess.store.writing import SqlWriter
 from tests.builders import bars, result
 from tests.postgres import PostgresServer, written_out
 from tests.snapshot.markets import fill
