@@ -10,7 +10,7 @@ from rich.console import Console
 from preprocess.errors import TeziError
 from preprocess.settings import PROJECT_ROOT, load_settings
 
-BENCHMARKS = ("serve",)
+BENCHMARKS = ("serve", "features", "db")
 
 
 @click.command("bench")

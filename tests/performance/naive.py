@@ -83,11 +83,10 @@ def naive_features(source: Source, code: str, day: str) -> list[float]:
     return [float("nan") if value is None else float(value) for value in values]
 
 
-def naive_probability(model_file: Path, values: list[float]) -> float:
-    """The pickled model's probability for one row."""
+def load_model(model_file: Path) -> Any:
+    """The pickled model."""
     with model_file.open("rb") as file:
-        model = pickle.load(file)  # our own file, written by `tezi train`
-    return float(model.predict_proba(np.array([values], dtype=np.float32))[0, 1])
+        return pickle.load(file)  # our own file, written by `tezi train`
 
 
 def naive_rsi(close: pd.Series) -> pd.Series:
@@ -96,7 +95,7 @@ def naive_rsi(close: pd.Series) -> pd.Series:
     gain = _average(change.clip(lower=0), 14, 14, alpha=1 / 14)
     loss = _average(-change.clip(upper=0), 14, 14, alpha=1 / 14)
     moved = gain + loss
-    return (100 * gain / moved).where(moved >= 1e-14, 0.0).where(moved.notna())
+    return (100 * gain / moved).where(moved > 0, 0.0).where(moved.notna())
 
 
 def naive_macd(close: pd.Series) -> tuple[pd.Series, pd.Series, pd.Series]:

@@ -71,9 +71,12 @@ class Report:
         for part in ("machine", "versions", "settings"):
             if document[part]:
                 console.print(", ".join(f"{key} {value}" for key, value in document[part].items()))
-        console.print(console_table(self._cells()))
+        console.print(console_table(self._cells(), console.width))
+        for row in self.rows:
+            if row.note:
+                console.print(f"{row.metric}: {row.note}", soft_wrap=True, highlight=False)
         for finding in self.findings:
-            console.print(finding)
+            console.print(finding, soft_wrap=True)
         unlisted = self.samples.keys() - {row.metric for row in self.rows}
         for name in sorted(unlisted):
             figures = document["percentiles_ms"][name].items()

@@ -18,12 +18,18 @@ HEADS = {
     "ratio": "ratio",
     "goal": "goal",
     "met": "met",
-    "quantiles": "p50 / p95 / p99",
+    "quantiles": "p50 / p95 / p99, ms",
     "cpu": "CPU s",
     "read": "read MB",
     "peak": "peak MB",
     "note": "note",
 }
+
+# Below so many samples, a 95th percentile is one of them.
+_FEWEST = 20
+# A terminal narrower than this shows what a row came to, and not what it took.
+_WIDE = 140
+_TAKEN = ("quantiles", "cpu", "read", "peak")
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Cells:
             ratio="" if row.ratio is None else f"{figure(row.ratio)}x",
             goal=" and ".join(goals),
             met={True: "yes", False: "no", None: ""}[row.met],
-            quantiles="" if not samples_ms else _quantiles(samples_ms),
+            quantiles=_quantiles(samples_ms or []),
             cpu=figure(row.cpu_s),
             read=figure(row.read_mb),
             peak=figure(row.peak_mb),
@@ -71,9 +77,11 @@ def figure(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1e}"
 
 
-def console_table(rows: Sequence[Cells]) -> Table:
-    """For the terminal; columns in which no row has anything are left out."""
-    names = _filled(rows)
+def console_table(rows: Sequence[Cells], width: int) -> Table:
+    """For a terminal; columns in which no row has anything are left out, notes go below it."""
+    names = [name for name in _filled(rows) if name != "note"]
+    if width < _WIDE:
+        names = [name for name in names if name not in _TAKEN]
     table = Table(*(HEADS[name] for name in names))
     for row in rows:
         cells = [getattr(row, name) for name in names]
@@ -116,4 +124,6 @@ def _filled(rows: Sequence[Cells]) -> list[str]:
 
 
 def _quantiles(samples_ms: Sequence[float]) -> str:
+    if len(samples_ms) < _FEWEST:
+        return ""
     return " / ".join(figure(float(q)) for q in np.percentile(samples_ms, (50, 95, 99)))
