@@ -5,9 +5,7 @@ own functions, to see what running them side by side would save.
 """
 
 import multiprocessing
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,35 +71,27 @@ def sequential(snapshot: Path) -> Repetition:
 def threads(snapshot: Path) -> Repetition:
     """A thread for each group; the threads are kept, and the compiled code lets go of the GIL."""
     pool = ThreadPoolExecutor(len(GROUPS))
-    return _way(snapshot, lambda one: list(pool.map(one, GROUPS)))
+    columns, day = _market(snapshot)
+    return lambda _: timed(lambda: list(pool.map(lambda name: group(columns, name, day), GROUPS)))
 
 
 def pool_per_call(snapshot: Path) -> Repetition:
-    """A pool of processes made for each call, as it is often written."""
+    """A pool of processes made for each call, which have the market by being forked."""
+    _remember(*_market(snapshot))
 
-    def run(one: Callable[[str], Array]) -> list[Array]:
+    def run() -> list[Array]:
         with multiprocessing.get_context("fork").Pool(len(GROUPS)) as pool:
-            return pool.map(one, GROUPS, chunksize=1)
+            return pool.map(_remembered, GROUPS, chunksize=1)
 
-    return _way(snapshot, run)
+    return lambda _: timed(run)
 
 
 def pool_kept(snapshot: Path) -> Repetition:
     """A pool of processes made once; each has the market in memory already."""
-    columns, day = _market(snapshot)
-    pool = multiprocessing.get_context("fork").Pool(len(GROUPS), _remember, (columns, day))
+    _remember(*_market(snapshot))
+    pool = multiprocessing.get_context("fork").Pool(len(GROUPS))
     pool.map(_remembered, GROUPS, chunksize=1)
     return lambda _: timed(lambda: pool.map(_remembered, GROUPS, chunksize=1))
-
-
-def _way(snapshot: Path, run: Callable[[Callable[[str], Array]], list[Array]]) -> Repetition:
-    columns, day = _market(snapshot)
-    one = partial(_one, columns, day)
-    return lambda _: timed(lambda: run(one))
-
-
-def _one(columns: MarketColumns, day: int, name: str) -> Array:
-    return group(columns, name, day)
 
 
 def _market(snapshot: Path) -> tuple[MarketColumns, int]:

@@ -31,6 +31,7 @@ from tests.integration.stack import fresh_settings, tezi
 from tests.walk import commands_before
 
 SEED = 20260814
+_SAMPLES_VERSION = 2  # to be raised when _derive draws others
 LAST_DAY = date(2026, 8, 14)
 CIRCUIT_PCT = 5.0
 REAL_DATA = PROJECT_ROOT.parent / "shared" / "market-data"
@@ -61,7 +62,7 @@ class Recipe:
 
     def fingerprint(self) -> dict[str, object]:
         """The recipe with what else makes the market what it is: the sources of the generator."""
-        sources = hashlib.sha256(Path(__file__).read_bytes())
+        sources = hashlib.sha256(f"samples {_SAMPLES_VERSION}".encode())
         for source in sorted((PROJECT_ROOT / "preprocess" / "demo").glob("*.py")):
             sources.update(source.read_bytes())
         return asdict(self) | {"sources": sources.hexdigest()}
@@ -137,26 +138,32 @@ def _derive(writer: Writer, *, samples: int, seed: int) -> None:
     refresh_derived(writer, circuit_pct=CIRCUIT_PCT)
     lacking = samples - writer.span().counts["upper_circuit_labels"]
     codes = writer.bse_codes()
-    more = np.full(len(codes), max(lacking, 0) // len(codes))
-    more[: max(lacking, 0) % len(codes)] += 1
     random = np.random.default_rng(seed)
-    for code, count in zip(codes, more.tolist(), strict=True):
+    for place, code in enumerate(codes):
         history = writer.history(code)
-        if count and history is not None:
-            writer.replace_labels(code, _labels(history, count, random))
+        count = -(-lacking // (len(codes) - place))
+        if count > 0 and history is not None:
+            more = _more_labels(history, count, random)
+            writer.replace_labels(
+                code, sorted([*history.labels, *more], key=lambda label: label.earnings_date)
+            )
+            lacking -= len(more)
 
 
-def _labels(history: StockHistory, more: int, random: np.random.Generator) -> list[CircuitLabel]:
-    """The labels of a stock's announcements and of `more` other days with a day after them."""
+def _more_labels(
+    history: StockHistory, count: int, random: np.random.Generator
+) -> list[CircuitLabel]:
+    """At most `count` labels of days on which nothing was announced."""
+    if not history.results:
+        return []
     announced = {result.announced_on for result in history.results}
     days = [from_day_number(day) for day in history.prices.days[MINIMUM_ROWS:-1].tolist()]
     free = [day for day in days if day not in announced]
-    chosen = random.choice(len(free), size=min(more, len(free)), replace=False)
-    pattern = history.results[0]
-    made_up = [replace(pattern, announced_on=free[place]) for place in chosen.tolist()]
-    return circuit_labels(
-        replace(history, results=(*history.results, *made_up)), circuit_pct=CIRCUIT_PCT
-    )
+    chosen = random.permutation(len(free))[: 2 * count].tolist()
+    made_up = [replace(history.results[0], announced_on=free[place]) for place in chosen]
+    labels = circuit_labels(replace(history, results=tuple(made_up)), circuit_pct=CIRCUIT_PCT)
+    kept = random.permutation(len(labels))[:count].tolist()
+    return [labels[place] for place in kept]
 
 
 def _copy_for_naive(database: Path, target: Path) -> None:

