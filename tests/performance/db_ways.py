@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +252,7 @@ def cached_aggregate(settings: Settings) -> Repetition:
 
 def _seen_once(number: int, times: Times) -> Times:
     """With the result of the first repetition only: they are all alike."""
-    return times if number == 0 else Times(times.seconds)
+    return times if number == 0 else replace(times, result=None)
 
 
 def _joined(columns: MarketColumns) -> dict[str, Array]:

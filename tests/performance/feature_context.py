@@ -82,7 +82,7 @@ class Bench:
             note=note,
             goal_ratio=goal_ratio,
             cpu_s=measured.cpu,
-            read_mb=measured.read_mb_each,
+            read_mb=max(measured.read_mb, 0.0),
             peak_mb=measured.peak_mb,
         )
 
@@ -107,7 +107,7 @@ class Bench:
             note,
             goal_ratio,
             cpu_s=measured.cpu,
-            read_mb=measured.read_mb_each,
+            read_mb=max(measured.read_mb, 0.0),
             peak_mb=measured.peak_mb,
         )
 

@@ -7,6 +7,7 @@ stocks or another day.
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def naive_rows(source: Source, chunks: Chunks) -> Repetition:
     def repetition(number: int) -> Times:
         rows: list[list[float]] = []
         times = timed_each(lambda pair: rows.append(naive_features(source, *pair)), chunks[number])
-        return Times(times.seconds, np.array(rows))
+        return replace(times, result=np.array(rows))
 
     return repetition
 

@@ -9,7 +9,7 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,10 +23,16 @@ _MB = 1e6
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of each operation of one repetition, and whatever the benchmark wants to see."""
+    """Seconds of each operation of one repetition, and whatever the benchmark wants to see.
+
+    `cpu_s` and `read_mb` are those of the repetition: seconds of CPU, and MB that were read by
+    calls or mapped from files.
+    """
 
     seconds: Sequence[float]
     result: Any = None
+    cpu_s: float = 0.0
+    read_mb: float = 0.0
 
 
 # Does one repetition by its number: other rows, other days each time.
@@ -46,13 +52,10 @@ class Way:
 class Measured:
     """What the repetitions of one way took.
 
-    `repetitions` are seconds of CPU of each; `read_mb` is what the first one read by calls or
-    mapped from files; `peak_mb` the most memory that the process held, its imports included.
+    `peak_mb` is the most memory that the process held, its imports included.
     """
 
     times: Sequence[Times]
-    cpu_s: Sequence[float]
-    read_mb: float
     peak_mb: float
 
     @property
@@ -68,17 +71,17 @@ class Measured:
     @property
     def cpu(self) -> float:
         """Median seconds of CPU of one operation."""
-        operations = [max(len(times.seconds), 1) for times in self.times]
-        return float(np.median(np.divide(self.cpu_s, operations)))
+        return float(np.median([times.cpu_s / len(times.seconds) for times in self.times]))
 
     def quantile_ms(self, percent: float) -> float:
         """A quantile over all operations, in ms."""
         return float(np.percentile(self.all_ms, percent))
 
     @property
-    def read_mb_each(self) -> float:
-        """`read_mb` by operation."""
-        return self.read_mb / max(len(self.times[0].seconds), 1)
+    def read_mb(self) -> float:
+        """MB of one operation of the first repetition, when nothing was mapped yet."""
+        first = self.times[0]
+        return first.read_mb / len(first.seconds)
 
 
 def in_turns(ways: Sequence[Way], repetitions: int) -> Mapping[str, Measured]:
@@ -99,20 +102,22 @@ def in_turns(ways: Sequence[Way], repetitions: int) -> Mapping[str, Measured]:
 
 def timed(operation: Callable[[], Any]) -> Times:
     """One repetition that is one operation."""
-    began = time.perf_counter()
+    cpu, read, began = _cpu_s(), _read_mb(), time.perf_counter()
     result = operation()
-    return Times([time.perf_counter() - began], result)
+    seconds = [time.perf_counter() - began]
+    return Times(seconds, result, _cpu_s() - cpu, _read_mb() - read)
 
 
 def timed_each(operation: Callable[[Any], Any], items: Sequence[Any]) -> Times:
     """One repetition that does the same to many items."""
     clock = time.perf_counter
     seconds = []
+    cpu, read = _cpu_s(), _read_mb()
     for item in items:
         began = clock()
         operation(item)
         seconds.append(clock() - began)
-    return Times(seconds)
+    return Times(seconds, None, _cpu_s() - cpu, _read_mb() - read)
 
 
 @dataclass
@@ -120,8 +125,6 @@ class _Child:
     way: Way
     stack: ExitStack
     times: list[Times] = field(default_factory=list)
-    cpu_s: list[float] = field(default_factory=list)
-    read_mb: float = 0.0
 
     def __post_init__(self) -> None:
         # Forked: the imports of all ways are loaded once, before the first of them.
@@ -143,16 +146,11 @@ class _Child:
 
     def repeat(self, number: int) -> None:
         self._pipe.send(number)
-        times, cpu_s, read_mb = self._answer()
-        self.times.append(times)
-        self.cpu_s.append(cpu_s)
-        if number == 0:
-            self.read_mb = max(read_mb, 0.0)  # pages of files may also have been let go
+        self.times.append(self._answer())
 
     def finish(self) -> Measured:
         self._pipe.send(None)
-        peak_mb = self._answer()
-        return Measured(self.times, self.cpu_s, self.read_mb, peak_mb)
+        return Measured(self.times, self._answer())
 
     def _answer(self) -> Any:
         if not self._pipe.poll(_LIMIT_S):
@@ -180,9 +178,7 @@ def _serve(pipe: Connection, way: Way) -> None:
         _forget_peak()
         pipe.send(("ready", None))
         while (number := pipe.recv()) is not None:
-            cpu, read = _cpu_s(), _read_mb()
-            times = repetition(number)
-            pipe.send(("times", (times, _cpu_s() - cpu, _read_mb() - read)))
+            pipe.send(("times", repetition(number)))
         pipe.send(("peak", _status_mb("VmHWM")))
     except EOFError:
         return
@@ -209,4 +205,5 @@ def _status_mb(name: str) -> float:
 
 def _forget_peak() -> None:
     """Let the peak begin at what is held now: `5` resets it (proc(5), clear_refs)."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    with suppress(OSError):  # some containers refuse: the peak then covers the setup too
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

@@ -25,7 +25,8 @@ _TABLES = (
     "stock_packs",
     "change_log",
 )
-_AT_ONCE = 20_000
+_AT_ONCE = {"price_packs": 500}  # 8 KB each
+_MOST_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _load(database: Path, connection: Connection) -> None:
             cursor = source.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
             columns = [column[0] for column in cursor.description]
             copy = _copy_plain if table == "price_movements" else copy_in
-            while rows := cursor.fetchmany(_AT_ONCE):
+            while rows := cursor.fetchmany(_AT_ONCE.get(table, _MOST_AT_ONCE)):
                 copy(connection, table, columns, rows)
     connection.run("VACUUM ANALYZE")
 
