@@ -33,7 +33,9 @@ def run(*, quick: bool, command: str) -> Report:
         *static(bench),
     ]
     if quick:
-        bench.findings.append("--quick leaves out predict_all_11000 and the real market data.")
+        bench.findings.append(
+            "--quick leaves out predict_all_11000, jit_* and the real market data."
+        )
     else:
         rows.append(evening_row(bench, home / "bench" / "stack"))
         real = real_market(home)

@@ -26,10 +26,15 @@ class Size:
     naive_postgres: int
     on_line: int
     indicators: int
+    compiling: bool
 
 
-FULL_SIZE = Size(repetitions=5, naive=200, naive_postgres=60, on_line=2_000, indicators=200)
-QUICK_SIZE = Size(repetitions=3, naive=34, naive_postgres=10, on_line=130, indicators=40)
+FULL_SIZE = Size(
+    repetitions=5, naive=200, naive_postgres=60, on_line=2_000, indicators=200, compiling=True
+)
+QUICK_SIZE = Size(
+    repetitions=3, naive=34, naive_postgres=10, on_line=130, indicators=40, compiling=False
+)
 
 
 @dataclass

@@ -150,8 +150,7 @@ def steps(bench: Bench) -> list[Row]:
         name: float(np.median([times.result[name] for times in found.times])) * 1e3
         for name in found.times[0].result
     }
-    compiling = measure_compiling()
-    return [
+    rows = [
         Row("batch_step_load", taken["load"], "ms", note="packs of the database to arrays"),
         Row("batch_step_map", taken["map"], "ms", note="the same from the snapshot"),
         Row(
@@ -162,6 +161,10 @@ def steps(bench: Bench) -> list[Row]:
             note="all 25 features; baseline: RSI, MACD and bands alone, by TA-Lib over slices",
         ),
         Row("batch_step_frame", taken["frame"], "ms", note="the data frame"),
-        Row("jit_compile", compiling.first_s, "s", note="once on a machine; in no other row"),
-        Row("jit_load", compiling.from_cache_s, "s", note="each new process; in no other row"),
     ]
+    if bench.size.compiling:
+        compiling = measure_compiling()
+        once, each = "once on a machine; in no other row", "each new process; in no other row"
+        rows.append(Row("jit_compile", compiling.first_s, "s", note=once))
+        rows.append(Row("jit_load", compiling.from_cache_s, "s", note=each))
+    return rows

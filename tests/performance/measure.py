@@ -131,7 +131,7 @@ class _Child:
         context = multiprocessing.get_context("fork")
         self._pipe, other = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(other, self.way), name=f"bench {self.name}"
+            target=_serve, args=(self._pipe, other, self.way), name=f"bench {self.name}"
         )
         self._process.start()
         other.close()
@@ -172,7 +172,8 @@ class _Child:
         self._process.close()
 
 
-def _serve(pipe: Connection, way: Way) -> None:
+def _serve(parents_end: Connection, pipe: Connection, way: Way) -> None:
+    parents_end.close()  # or the end of the input would never be seen
     try:
         repetition = way.setup(*way.arguments)
         _forget_peak()

@@ -100,13 +100,16 @@ class Report:
         return [Cells.of(row, self.samples.get(row.metric)) for row in self.rows]
 
     def _pairs(self) -> list[Pair]:
-        return [
-            Pair(
-                row.metric,
-                before_ms=row.baseline * _IN_MS[row.unit],
-                after_ms=row.value * _IN_MS[row.unit],
-                goal_ratio=row.goal_ratio,
-            )
-            for row in self.rows
-            if row.baseline and row.unit in _IN_MS
-        ]
+        return [_pair(row) for row in self.rows if row.baseline and row.unit in _IN_MS]
+
+
+def _pair(row: Row) -> Pair:
+    size, baseline = _IN_MS[row.unit], row.baseline or 0.0
+    goals = [row.goal] if row.goal else []
+    goals += [baseline / row.goal_ratio] if row.goal_ratio else []
+    return Pair(
+        row.metric,
+        before_ms=baseline * size,
+        after_ms=row.value * size,
+        goal_ms=min(goals) * size if goals else None,
+    )
