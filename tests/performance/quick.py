@@ -38,7 +38,8 @@ def assert_shape(quick: Quick, metrics: set[str]) -> None:
     assert {"machine", "versions", "seed", "command", "rows"} <= document.keys()
     assert all(row.keys() >= ROW_KEYS for row in document["rows"])
     assert metrics <= quick.rows.keys()
-    assert all(row["value"] >= 0 for row in document["rows"])
+    # A share of time that was saved may be lost instead, in so small a market.
+    assert all(row["value"] >= 0 for row in document["rows"] if row["unit"] != "of the time")
     table = quick.file.with_suffix(".md").read_text(encoding="utf-8")
     assert all(f"| `{metric}` |" in table for metric in metrics)
     assert all(metric in quick.output for metric in metrics)
