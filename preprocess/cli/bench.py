@@ -10,7 +10,7 @@ from rich.console import Console
 from preprocess.errors import TeziError
 from preprocess.settings import PROJECT_ROOT, load_settings
 
-BENCHMARKS = ("serve",)
+BENCHMARKS = ("serve", "features", "db")
 
 
 @click.command("bench")
@@ -19,14 +19,25 @@ BENCHMARKS = ("serve",)
     "--json",
     "json_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write the figures; a plot goes beside it. Default: reports/ in the data folder.",
+    help="Where to write the figures, with a plot and a table beside them. Default: reports/ in "
+    "the data folder.",
 )
 @click.option("--quick", is_flag=True, help="A fifth of the time, for a first impression.")
-def bench_command(name: str, json_file: Path | None, quick: bool) -> None:
+@click.option(
+    "--update-docs",
+    is_flag=True,
+    help="Also put the table into docs/benchmarks.md, where it has a place.",
+)
+def bench_command(name: str, json_file: Path | None, quick: bool, update_docs: bool) -> None:
     """Measure, and print a table of values, baselines, ratios and goals.
+
+    `features` and `db` make a market of 11,000 stocks the first time, in bench/ of the data
+    folder, and start a PostgreSQL of their own.
 
     \b
     tezi bench serve
+    tezi bench features
+    tezi bench db --quick
     tezi bench serve --quick --json /tmp/serve.json
     """
     if not (PROJECT_ROOT / "tests" / "performance" / f"bench_{name}.py").is_file():
@@ -38,4 +49,10 @@ def bench_command(name: str, json_file: Path | None, quick: bool) -> None:
     report.show(Console())
     target = json_file or load_settings().home / "reports" / f"{name}.json"
     report.write(target)
-    click.echo(f"Figures: {target}, plot: {target.with_suffix('.png')}")
+    if update_docs:
+        page = PROJECT_ROOT / "docs" / "benchmarks.md"
+        text = importlib.import_module("tests.performance.report_text")
+        text.replace_between_markers(page, name, report.markdown())
+    click.echo(
+        f"Figures: {target}, table: {target.with_suffix('.md')}, plot: {target.with_suffix('.png')}"
+    )

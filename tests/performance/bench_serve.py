@@ -23,7 +23,8 @@ from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 from tests.integration.stack import free_ports, running
 from tests.performance.load import Load, Pair, grpc_load, rest_load
-from tests.performance.report import Report, Row
+from tests.performance.report import Report
+from tests.performance.row import Row
 
 SEED = 20260814
 DAYS_BACK = 250

@@ -3,7 +3,6 @@
 python -m tests.performance.naive_service DATABASE MODEL.pickle PORT
 """
 
-import pickle
 import sys
 from pathlib import Path
 
@@ -14,13 +13,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from tests.performance.naive import naive_features
+from tests.performance.naive import load_model, naive_features
 
 
 def create_naive_app(database: Path, model_file: Path) -> Starlette:
     """The application on one database and one pickled model."""
-    with model_file.open("rb") as file:
-        model = pickle.load(file)  # our own file, written by `tezi train`
+    model = load_model(model_file)
 
     async def predict(request: Request) -> JSONResponse:
         body = await request.json()

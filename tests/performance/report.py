@@ -1,139 +1,115 @@
 """What every benchmark prints and writes: machine, versions, seed, rows with ratios and goals."""
 
 import json
-import os
-import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
 
-_PACKAGES = ("numpy", "onnxruntime", "xgboost-cpu", "starlette", "uvicorn", "tritonclient")
-_SMALLER_IS_BETTER = ("ms", "s", "MB")
+from tests.performance.machine import machine, versions
+from tests.performance.report_plot import Pair, plot_latencies, plot_pairs
+from tests.performance.report_text import Cells, console_table, markdown_table
+from tests.performance.row import Row
 
+QUANTILES = (50, 90, 95, 99, 99.9)
 
-@dataclass(frozen=True)
-class Row:
-    """One metric: its value, the baseline of the same run, and the goal if there is one."""
-
-    metric: str
-    value: float
-    unit: str
-    baseline: float | None = None
-    goal: float | None = None
-    note: str = ""
-
-    @property
-    def ratio(self) -> float | None:
-        """How many times better than the baseline; above 1 is better."""
-        if not self.baseline or not self.value:
-            return None
-        if self.unit in _SMALLER_IS_BETTER:
-            return self.baseline / self.value
-        return self.value / self.baseline
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the goal is met; None where there is none."""
-        if self.goal is None:
-            return None
-        if self.unit in _SMALLER_IS_BETTER:
-            return self.value <= self.goal
-        return self.value >= self.goal
+_IN_MS = {"ms": 1.0, "s": 1e3}
 
 
 @dataclass(frozen=True)
 class Report:
-    """A benchmark's outcome."""
+    """A benchmark's outcome.
+
+    `samples` are times in ms, by metric or by way; `plot` is what is drawn: how they are spread,
+    or each metric's time beside its baseline. `findings` are sentences printed below the table.
+    """
 
     name: str
     command: str
     seed: int
     rows: Sequence[Row]
-    samples: dict[str, list[float]]
+    samples: Mapping[str, Sequence[float]]
+    plot: Literal["latencies", "pairs"] = "latencies"
+    findings: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """As JSON for scripts."""
         return {
             "name": self.name,
             "machine": machine(),
-            "versions": {name: version(name) for name in _PACKAGES},
+            "versions": versions(),
             "seed": self.seed,
             "command": self.command,
+            "settings": dict(self.settings),
             "rows": [{**asdict(row), "ratio": row.ratio, "met": row.met} for row in self.rows],
             "percentiles_ms": {
-                name: {f"p{q:g}": float(np.percentile(values, q)) for q in (50, 90, 95, 99, 99.9)}
+                name: {f"p{q:g}": float(np.percentile(values, q)) for q in QUANTILES}
                 for name, values in self.samples.items()
             },
+            "findings": list(self.findings),
         }
 
     def write(self, path: Path) -> None:
-        """Write the JSON, and a plot of the latencies beside it."""
+        """Write the JSON, and a plot and the table as Markdown beside it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.document(), indent=2) + "\n", encoding="utf-8")
-        self._plot(path.with_suffix(".png"))
+        path.with_suffix(".md").write_text(self.markdown(), encoding="utf-8")
+        title = f"tezi bench {self.name}"
+        if self.plot == "latencies":
+            plot_latencies(path.with_suffix(".png"), title, self.samples)
+        else:
+            plot_pairs(path.with_suffix(".png"), title, self._pairs())
 
     def show(self, console: Console) -> None:
-        """Print machine, command and table."""
+        """Print machine, command, table and findings."""
         document = self.document()
         console.print(f"[bold]{self.name}[/bold]  {self.command}  (seed {self.seed})")
-        console.print(", ".join(f"{key}: {value}" for key, value in document["machine"].items()))
-        console.print(", ".join(f"{key} {value}" for key, value in document["versions"].items()))
-        table = Table("metric", "value", "baseline", "ratio", "goal", "met", "note")
+        for part in ("machine", "versions", "settings"):
+            if document[part]:
+                console.print(", ".join(f"{key} {value}" for key, value in document[part].items()))
+        console.print(console_table(self._cells(), console.width))
         for row in self.rows:
-            table.add_row(
-                row.metric,
-                f"{row.value:,.3g} {row.unit}"
-                if row.value < 100
-                else f"{row.value:,.0f} {row.unit}",
-                "" if row.baseline is None else f"{row.baseline:,.3g}",
-                "" if row.ratio is None else f"{row.ratio:,.1f}x",
-                "" if row.goal is None else f"{row.goal:g}",
-                {True: "yes", False: "[red]no[/red]", None: ""}[row.met],
-                row.note,
-            )
-        console.print(table)
-        for name, quantiles in document["percentiles_ms"].items():
-            figures = "  ".join(f"{key} {value:.2f}" for key, value in quantiles.items())
-            console.print(f"{name} latency in ms: {figures}  (n = {len(self.samples[name])})")
+            if row.note:
+                console.print(f"{row.metric}: {row.note}", soft_wrap=True, highlight=False)
+        for finding in self.findings:
+            console.print(finding, soft_wrap=True)
+        unlisted = self.samples.keys() - {row.metric for row in self.rows}
+        for name in sorted(unlisted):
+            figures = document["percentiles_ms"][name].items()
+            text = "  ".join(f"{key} {value:.3g}" for key, value in figures)
+            console.print(f"{name}, ms: {text}  (n = {len(self.samples[name])})")
 
-    def _plot(self, path: Path) -> None:
-        figure = Figure(figsize=(8, 4.5), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots()
-        for name, values in self.samples.items():
-            ordered = np.sort(values)
-            share = np.arange(1, len(ordered) + 1) / len(ordered)
-            axes.plot(ordered, share, label=f"{name} (p50 {np.median(ordered):.2f} ms)")
-        axes.set_xscale("log")
-        axes.set_xlabel("latency, ms")
-        axes.set_ylabel("share of requests answered within")
-        axes.set_title(f"tezi bench {self.name}: latency")
-        axes.grid(visible=True, alpha=0.3)
-        axes.legend(loc="lower right")
-        figure.savefig(path, dpi=120)
+    def markdown(self) -> str:
+        """The table with what it was measured on, as Markdown."""
+        document = self.document()
+        facts = [
+            ", ".join(f"{key} {value}" for key, value in document[part].items())
+            for part in ("machine", "versions", "settings")
+            if document[part]
+        ]
+        parts = [f"`{self.command}`, seed {self.seed}.", *facts, markdown_table(self._cells())]
+        if self.findings:
+            parts.append("\n".join(f"- {finding}" for finding in self.findings))
+        return "\n\n".join(parts) + "\n"
+
+    def _cells(self) -> list[Cells]:
+        return [Cells.of(row, self.samples.get(row.metric)) for row in self.rows]
+
+    def _pairs(self) -> list[Pair]:
+        return [_pair(row) for row in self.rows if row.baseline and row.unit in _IN_MS]
 
 
-def machine() -> dict[str, Any]:
-    """The machine that a figure belongs to."""
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
+def _pair(row: Row) -> Pair:
+    size, baseline = _IN_MS[row.unit], row.baseline or 0.0
+    goals = [row.goal] if row.goal else []
+    goals += [baseline / row.goal_ratio] if row.goal_ratio else []
+    return Pair(
+        row.metric,
+        before_ms=baseline * size,
+        after_ms=row.value * size,
+        goal_ms=min(goals) * size if goals else None,
+    )

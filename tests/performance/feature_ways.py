@@ -1,0 +1,269 @@
+"""The ways in which features are computed, each run in a process of its own (see measure).
+
+A setup opens what the way keeps open and warms what is to be warm. Every repetition is given other
+stocks or another day.
+"""
+
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from preprocess.calendar import day_number, from_day_number
+from preprocess.columns import Array, MarketColumns, columns_of
+from preprocess.feature_optimizer import Extract, FeatureOptimizer
+from preprocess.features.batch import batch_rows, places_of
+from preprocess.features.financial import financial_features
+from preprocess.features.series import bollinger_series, macd_series, rsi_series
+from preprocess.features.service import FeatureService
+from preprocess.golden import GOLDEN_DATE, golden_history
+from preprocess.settings import Settings
+from preprocess.snapshot.current import load_market
+from preprocess.store import Store, open_store
+from tests.performance.measure import Repetition, Times, timed, timed_each
+from tests.performance.naive import (
+    Source,
+    connect,
+    naive_features,
+    naive_financials,
+    naive_macd,
+    naive_rsi,
+    query,
+)
+
+# A stock's code and a day, as ISO text.
+Pair = tuple[str, str]
+# What each repetition is given: one list of pairs each.
+Chunks = Sequence[Sequence[Pair]]
+
+_WARMING = 30
+
+
+def naive_rows(source: Source, chunks: Chunks) -> Repetition:
+    """The naive way, one pair after another; the result is float64 [n, 25]."""
+    warnings.filterwarnings("ignore", "pandas only supports SQLAlchemy")
+    naive_features(source, *chunks[0][0])
+
+    def repetition(number: int) -> Times:
+        rows: list[list[float]] = []
+        times = timed_each(lambda pair: rows.append(naive_features(source, *pair)), chunks[number])
+        return replace(times, result=np.array(rows))
+
+    return repetition
+
+
+def any_pairs(settings: Settings, chunks: Chunks) -> Repetition:
+    """The batch road for pairs of any day, from the database each time; rows as above."""
+    warm_up()
+    store = open_store(settings)
+
+    def rows(chunk: Sequence[Pair]) -> Array:
+        columns = store.columns()
+        places = places_of(columns, [code.encode() for code, _ in chunk])
+        days = np.array([day_number(date.fromisoformat(day)) for _, day in chunk], np.int32)
+        return batch_rows(columns, places, days).values
+
+    return lambda number: timed(lambda: rows(chunks[number]))
+
+
+def batch(settings: Settings, snapshot: Path | None, days: Sequence[date]) -> Repetition:
+    """All stocks as of a day, from an optimizer that holds nothing yet; the result is values."""
+    warm_up()
+    opened: list[Store] = []
+
+    def rows(day: date) -> Array:
+        store = open_store(settings)
+        opened.append(store)
+        values: Array = (
+            FeatureOptimizer(store, snapshot).batch_extract_features(None, day).to_numpy()
+        )
+        return values
+
+    def repetition(number: int) -> Times:
+        while opened:
+            opened.pop().close()
+        return timed(lambda: rows(days[number]))
+
+    return repetition
+
+
+def batch_again(settings: Settings, snapshot: Path, days: Sequence[date]) -> Repetition:
+    """All stocks as of a day, from an optimizer that has the market in memory already."""
+    optimizer = FeatureOptimizer(open_store(settings), snapshot)
+    optimizer.batch_extract_features(None, days[0])
+
+    def rows(day: date) -> Array:
+        values: Array = optimizer.batch_extract_features(None, day).to_numpy()
+        return values
+
+    return lambda number: timed(lambda: rows(days[number]))
+
+
+def steps(settings: Settings, snapshot: Path, days: Sequence[date]) -> Repetition:
+    """Where a batch's time goes; the result is seconds by step."""
+    warm_up()
+    store = open_store(settings)
+    codes = tuple(store.bse_codes())
+
+    def repetition(number: int) -> Times:
+        columns: list[MarketColumns] = []
+        load = timed(lambda: columns.append(store.columns()))
+        mapped = timed(lambda: columns.append(load_market(store, snapshot).columns))
+        places = np.arange(len(columns[0]), dtype=np.int64)
+        numbers = np.full(len(places), day_number(days[number]), dtype=np.int32)
+        kernel = timed(lambda: batch_rows(columns[0], places, numbers))
+        frame = timed(lambda: Extract(codes, days[number], kernel.result).frame())
+        prices = columns[0].prices
+        close, starts = prices["close"], prices.starts
+        talib = timed(
+            lambda: (
+                rsi_series(close, starts=starts),
+                macd_series(close, starts=starts),
+                bollinger_series(close, starts=starts),
+            )
+        )
+        found = {"load": load, "map": mapped, "kernel": kernel, "frame": frame, "talib": talib}
+        return Times([], {name: times.seconds[0] for name, times in found.items()})
+
+    return repetition
+
+
+def one_stock(settings: Settings, chunks: Chunks) -> Repetition:
+    """All 25 features of one stock from its packs in the database."""
+    warm_up()
+    store = open_store(settings)
+
+    def row(pair: Pair) -> None:
+        columns = store.columns([pair[0]])
+        day = np.array([day_number(date.fromisoformat(pair[1]))], dtype=np.int32)
+        batch_rows(columns, np.zeros(1, dtype=np.int64), day)
+
+    return lambda number: timed_each(row, chunks[number])
+
+
+def on_line(settings: Settings, snapshot: Path, chunks: Chunks) -> Repetition:
+    """One row at a time, as Triton's Python model asks for it."""
+    service = FeatureService(lambda: open_store(settings), snapshot=snapshot)
+    service.warm_up()
+    pairs = [[(code.encode(), day.encode()) for code, day in chunk] for chunk in chunks]
+    warming = pairs[0][:_WARMING]  # this process has waited for its turn, and is cold
+
+    def row(pair: tuple[bytes, bytes]) -> None:
+        answer = service.rows([pair[0]], [pair[1]])
+        if answer.status[0] != b"OK":
+            raise AssertionError(f"{pair}: {answer.status[0]!r}")
+
+    def repetition(number: int) -> Times:
+        timed_each(row, warming)
+        return timed_each(row, pairs[number])
+
+    return repetition
+
+
+def pandas_indicator(settings: Settings, name: str, chunks: Chunks) -> Repetition:
+    """RSI or MACD by pandas over one stock's whole series, in memory."""
+    series = [[pd.Series(close) for close in chunk] for chunk in _closes(settings, chunks)]
+    if name == "rsi":
+        return lambda number: timed_each(naive_rsi, series[number])
+    return lambda number: timed_each(naive_macd, series[number])
+
+
+def indicator(settings: Settings, name: str, chunks: Chunks) -> Repetition:
+    """The same by FeatureOptimizer."""
+    closes = _closes(settings, chunks)
+    if name == "rsi":
+        rsi = FeatureOptimizer.calculate_rsi_vectorized
+        return lambda number: timed_each(rsi, closes[number])
+    macd = FeatureOptimizer.calculate_macd_vectorized
+    return lambda number: timed_each(macd, closes[number])
+
+
+def pandas_financials(source: Path, chunks: Chunks) -> Repetition:
+    """The six financial features by pandas, of results that have been read."""
+    text = "SELECT * FROM historical_financials WHERE bse_code = ? ORDER BY fiscal_year, quarter"
+    with closing(connect(source)) as connection:
+        frames = [
+            [
+                (pd.read_sql_query(query(source, text), connection, params=(code,)), day)
+                for code, day in chunk
+            ]
+            for chunk in chunks
+        ]
+    return lambda number: timed_each(lambda item: naive_financials(*item), frames[number])
+
+
+def financials(settings: Settings, chunks: Chunks) -> Repetition:
+    """The same by preprocess.features.financial."""
+    store = open_store(settings)
+    items = [
+        [
+            (history.results, date.fromisoformat(day))
+            for (_, day), history in zip(
+                chunk, store.histories([code for code, _ in chunk]), strict=True
+            )
+        ]
+        for chunk in chunks
+    ]
+    store.close()
+    return lambda number: timed_each(lambda item: financial_features(*item), items[number])
+
+
+def warm_up() -> None:
+    """Compile, or load from numba's cache, what is compiled."""
+    day = np.array([day_number(GOLDEN_DATE)], dtype=np.int32)
+    batch_rows(columns_of([golden_history()]), np.zeros(1, dtype=np.int64), day)
+
+
+def _closes(settings: Settings, chunks: Chunks) -> list[list[Array]]:
+    """Each pair's closes as far as its day."""
+    store = open_store(settings)
+    columns = store.columns()
+    store.close()
+    prices = columns.prices
+
+    def closes(pair: Pair) -> Array:
+        place = columns.places[pair[0].encode()]
+        rows = slice(prices.starts[place], prices.starts[place + 1])
+        until = np.searchsorted(
+            prices["day"][rows], day_number(date.fromisoformat(pair[1])), side="right"
+        )
+        return prices["close"][rows][:until].copy()
+
+    return [[closes(pair) for pair in chunk] for chunk in chunks]
+
+
+def fresh_pairs(columns: MarketColumns, count: int, repetitions: int, seed: int) -> Chunks:
+    """Pairs of any stock and any of its days with history enough, none twice; some days closed."""
+    random = np.random.default_rng(seed)
+    prices = columns.prices
+    pairs: dict[Pair, None] = {}
+    while len(pairs) < count * repetitions:
+        place = int(random.integers(len(columns)))
+        days = prices["day"][prices.starts[place] : prices.starts[place + 1]][40:]
+        if len(days):
+            day = int(random.choice(days)) + int(random.random() < 0.1)
+            pairs[columns.codes[place].decode(), from_day_number(day).isoformat()] = None
+    found = list(pairs)
+    return [found[start : start + count] for start in range(0, count * repetitions, count)]
+
+
+def newest_pairs(
+    columns: MarketColumns, count: int, days: Sequence[date], seed: int
+) -> list[list[Pair]]:
+    """For each day, `count` stocks that have history enough by then; other stocks each day."""
+    random = np.random.default_rng(seed)
+    rows = np.diff(columns.prices.starts)
+    able = np.flatnonzero(rows > 40 + len(days))
+    order = random.permutation(able)
+    if len(order) < count * len(days):  # a small market: stocks come again, on another day
+        order = np.resize(order, count * len(days))
+    codes = [code.decode() for code in columns.codes[order].tolist()]
+    return [
+        [(code, day.isoformat()) for code in codes[start : start + count]]
+        for start, day in zip(range(0, count * len(days), count), days, strict=True)
+    ]

@@ -1,0 +1,210 @@
+"""Ways of doing something, each in a process of its own, measured in turns.
+
+Each way gets its own child process, so that the most memory it held is its own. The children take
+turns, one repetition each: noise of the machine meets the baseline and the product alike. What is
+to be warm (imports, compiled code, a page cache) is warmed by a way's `setup`, unmeasured.
+"""
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_LIMIT_S = 600.0
+_MB = 1e6
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of each operation of one repetition, and whatever the benchmark wants to see.
+
+    `cpu_s` and `read_mb` are those of the repetition: seconds of CPU, and MB that were read by
+    calls or mapped from files.
+    """
+
+    seconds: Sequence[float]
+    result: Any = None
+    cpu_s: float = 0.0
+    read_mb: float = 0.0
+
+
+# Does one repetition by its number: other rows, other days each time.
+Repetition = Callable[[int], Times]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of doing something: `setup(*arguments)` runs in the child and gives a Repetition."""
+
+    name: str
+    setup: Callable[..., Repetition]
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the repetitions of one way took.
+
+    `peak_mb` is the most memory that the process held, its imports included.
+    """
+
+    times: Sequence[Times]
+    peak_mb: float
+
+    @property
+    def all_ms(self) -> list[float]:
+        """Every operation's time in ms."""
+        return [second * 1e3 for times in self.times for second in times.seconds]
+
+    @property
+    def median_ms(self) -> float:
+        """Median over all operations, in ms."""
+        return float(np.median(self.all_ms))
+
+    @property
+    def cpu(self) -> float:
+        """Median seconds of CPU of one operation."""
+        return float(np.median([times.cpu_s / len(times.seconds) for times in self.times]))
+
+    def quantile_ms(self, percent: float) -> float:
+        """A quantile over all operations, in ms."""
+        return float(np.percentile(self.all_ms, percent))
+
+    @property
+    def read_mb(self) -> float:
+        """MB of one operation of the first repetition, when nothing was mapped yet."""
+        first = self.times[0]
+        return first.read_mb / len(first.seconds)
+
+
+def in_turns(ways: Sequence[Way], repetitions: int) -> Mapping[str, Measured]:
+    """Run every way `repetitions` times, one after the other, round and round.
+
+    Raises:
+        RuntimeError: a way failed, or took more than ten minutes.
+    """
+    with ExitStack() as stack:
+        children = [_Child(way, stack) for way in ways]
+        for child in children:
+            child.ready()
+        for number in range(repetitions):
+            for child in children:
+                child.repeat(number)
+        return {child.name: child.finish() for child in children}
+
+
+def timed(operation: Callable[[], Any]) -> Times:
+    """One repetition that is one operation."""
+    cpu, read, began = _cpu_s(), _read_mb(), time.perf_counter()
+    result = operation()
+    seconds = [time.perf_counter() - began]
+    return Times(seconds, result, _cpu_s() - cpu, _read_mb() - read)
+
+
+def timed_each(operation: Callable[[Any], Any], items: Sequence[Any]) -> Times:
+    """One repetition that does the same to many items."""
+    clock = time.perf_counter
+    seconds = []
+    cpu, read = _cpu_s(), _read_mb()
+    for item in items:
+        began = clock()
+        operation(item)
+        seconds.append(clock() - began)
+    return Times(seconds, None, _cpu_s() - cpu, _read_mb() - read)
+
+
+@dataclass
+class _Child:
+    way: Way
+    stack: ExitStack
+    times: list[Times] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Forked: the imports of all ways are loaded once, before the first of them.
+        context = multiprocessing.get_context("fork")
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(self._pipe, other, self.way), name=f"bench {self.name}"
+        )
+        self._process.start()
+        other.close()
+        self.stack.callback(self._end)
+
+    @property
+    def name(self) -> str:
+        return self.way.name
+
+    def ready(self) -> None:
+        self._answer()
+
+    def repeat(self, number: int) -> None:
+        self._pipe.send(number)
+        self.times.append(self._answer())
+
+    def finish(self) -> Measured:
+        self._pipe.send(None)
+        return Measured(self.times, self._answer())
+
+    def _answer(self) -> Any:
+        if not self._pipe.poll(_LIMIT_S):
+            raise RuntimeError(f"{self.name} has given no answer for {_LIMIT_S:g} s.")
+        try:
+            kind, answer = self._pipe.recv()
+        except EOFError:
+            raise RuntimeError(f"{self.name} ended early.") from None
+        if kind == "error":
+            raise RuntimeError(f"{self.name} failed: {answer}")
+        return answer
+
+    def _end(self) -> None:
+        self._pipe.close()  # the child reads the end of its input
+        self._process.join(timeout=10.0)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+
+
+def _serve(parents_end: Connection, pipe: Connection, way: Way) -> None:
+    parents_end.close()  # or the end of the input would never be seen
+    try:
+        repetition = way.setup(*way.arguments)
+        _forget_peak()
+        pipe.send(("ready", None))
+        while (number := pipe.recv()) is not None:
+            pipe.send(("times", repetition(number)))
+        pipe.send(("peak", _status_mb("VmHWM")))
+    except EOFError:
+        return
+    except Exception as error:  # noqa: BLE001 - told to the parent, which raises
+        pipe.send(("error", f"{type(error).__name__}: {error}"))
+
+
+def _cpu_s() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+def _read_mb() -> float:
+    """Bytes that were read by calls, and of mapped files what is in this process's memory."""
+    lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
+    called = next(int(line.split()[1]) for line in lines if line.startswith("rchar"))
+    return called / _MB + _status_mb("RssFile")
+
+
+def _status_mb(name: str) -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / _MB
+
+
+def _forget_peak() -> None:
+    """Let the peak begin at what is held now: `5` resets it (proc(5), clear_refs)."""
+    with suppress(OSError):  # some containers refuse: the peak then covers the setup too
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
