@@ -59,7 +59,7 @@ class SQLiteStore(ReadingStore):
 
     @staticmethod
     def _prepare(connection: sqlite3.Connection, *, write: bool) -> None:
-        connection.execute("PRAGMA mmap_size = 1073741824")
+        # No mmap: a market that is read once would stay in this process's memory as file pages.
         connection.execute("PRAGMA cache_size = -65536")  # KiB
         if write:
             connection.execute("PRAGMA journal_mode = WAL")
