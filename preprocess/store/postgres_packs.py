@@ -16,7 +16,6 @@ from preprocess.store.packs import (
     PackCollector,
     StalePacks,
     collected,
-    row_counts,
     stock_packs_of,
 )
 from preprocess.store.postgres_connection import Connection
@@ -118,11 +117,13 @@ def read_all(connection: Connection, mark: Mark, codes: Sequence[str] | None) ->
         stocks = cursor.fetchall()
         tables = _stock_tables(stocks)
         cursor.execute(
-            f"SELECT bse_code, sum(octet_length(data)) FROM price_packs{chosen} GROUP BY bse_code",  # noqa: S608
+            f"SELECT bse_code, sum(octet_length(data) / {RECORDS['prices'].itemsize})"  # noqa: S608
+            f" FROM price_packs{chosen} GROUP BY bse_code",
             parameters,
         )
-        sizes = dict(cursor.fetchall())
-        prices = PackCollector("prices", row_counts("prices", [sizes.get(s[0], 0) for s in stocks]))
+        counts = dict(cursor.fetchall())
+        rows = np.array([counts.get(stock[0], 0) for stock in stocks], dtype=np.int64)
+        prices = PackCollector("prices", rows)
         pending: list[bytes] = []
 
         def take(pack: bytes) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from psycopg2 import errors
+
 from preprocess.database_url import PostgresURL
 from preprocess.errors import StoreError
 from preprocess.samples import Refreshed
@@ -18,6 +20,7 @@ from preprocess.store.upkeep import PackCheck
 # Beside the writers' lock, of which a maintenance takes its turn like anybody else.
 MAINTENANCE_LOCK = WRITERS_LOCK + 1
 LONGEST_CHORE_S = 7_200.0
+CLUSTER_WAIT_S = 5.0
 
 # What a REINDEX CONCURRENTLY that failed leaves: an index that is written to and never read.
 _BROKEN = (
@@ -110,13 +113,25 @@ class PostgresUpkeep:
             self._connection.run("ANALYZE")
 
     def vacuum(self) -> str:
-        """Free the room of deleted rows for new ones.
+        """Put the bars of each stock side by side again, and free the room of deleted rows.
 
-        Not VACUUM FULL, which would stop every reader: files become smaller only at their end.
+        CLUSTER takes the bars from whoever reads rows, for seconds; answers are computed from
+        packs, and go on. Not VACUUM FULL, which would stop them too: the files of other tables
+        become smaller only at their end.
         """
+        note = "room of old rows is free for new ones"
         with explained(self._url):
-            self._connection.run("VACUUM")
-        return "room of old rows is free for new ones"
+            connection = self._connection
+            connection.run(f"SET lock_timeout = '{CLUSTER_WAIT_S:g}s'")
+            try:
+                connection.run("CLUSTER price_movements")
+            except errors.LockNotAvailable:
+                note += "; bars were in use and are not clustered: run it again"
+            finally:
+                if not connection.closed:
+                    connection.run("SET lock_timeout = 0")
+            connection.run("VACUUM")
+        return note
 
     def close(self) -> None:
         """Let go of the database."""
