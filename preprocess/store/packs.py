@@ -6,7 +6,8 @@ arrays of fixed-width records: prices by stock and calendar year (a day's import
 current year only), everything else by stock. Records are little-endian and laid out as in C.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.columns import ROWS, SCHEMA, Table, adjusting
+from preprocess.errors import StoreError
 from preprocess.market import (
     CircuitLabel,
     CorporateAction,
@@ -188,3 +190,22 @@ def collected(table: str, sizes: Sequence[int], packs: Iterable[bytes]) -> Table
 def row_counts(table: str, sizes: Sequence[int]) -> NDArray[np.int64]:
     """Numbers of records in packs of so many bytes."""
     return np.array(sizes, dtype=np.int64) // RECORDS[table].itemsize
+
+
+def stock_tables(stocks: Sequence[Sequence[Any]]) -> dict[str, Table]:
+    """The tables of STOCK_PARTS from rows of a code and its packs in that order."""
+    return {
+        name: collected(name, [len(row[place]) for row in stocks], [row[place] for row in stocks])
+        for place, name in enumerate(STOCK_PARTS, start=1)
+    }
+
+
+@contextmanager
+def damage_explained() -> Iterator[None]:
+    """Turn what a damaged pack leads to into a StoreError."""
+    try:
+        yield
+    except ValueError as error:
+        raise StoreError(
+            f"The packed rows of the database are damaged ({error}): run `tezi maintain`."
+        ) from error

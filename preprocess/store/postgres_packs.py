@@ -1,13 +1,11 @@
 """Packs in PostgreSQL: written at the end of a transaction, read as of one commit."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from preprocess.columns import MarketColumns, Table
-from preprocess.errors import StoreError
+from preprocess.columns import MarketColumns
 from preprocess.market import Mark, StockHistory
 from preprocess.store.binary_copy import OneColumnSink
 from preprocess.store.packs import (
@@ -16,7 +14,9 @@ from preprocess.store.packs import (
     PackCollector,
     StalePacks,
     collected,
+    damage_explained,
     stock_packs_of,
+    stock_tables,
 )
 from preprocess.store.postgres_connection import Connection
 
@@ -109,13 +109,13 @@ def read_all(connection: Connection, mark: Mark, codes: Sequence[str] | None) ->
     parameters = () if codes is None else (list(codes),)
     # Packs come in the order of their key by its index: a sort would carry 8 KB a row.
     connection.run("SET LOCAL enable_sort = off")
-    with connection.cursor() as cursor, _damage_explained():
+    with connection.cursor() as cursor, damage_explained():
         cursor.execute(
             f"SELECT bse_code, {_PARTS} FROM stock_packs{chosen} ORDER BY bse_code",  # noqa: S608
             parameters,
         )
         stocks = cursor.fetchall()
-        tables = _stock_tables(stocks)
+        tables = stock_tables(stocks)
         cursor.execute(
             f"SELECT bse_code, sum(octet_length(data) / {RECORDS['prices'].itemsize})"  # noqa: S608
             f" FROM price_packs{chosen} GROUP BY bse_code",
@@ -149,29 +149,12 @@ def read_few(connection: Connection, codes: Sequence[str]) -> MarketColumns:
     rows = connection.query(_FEW_STOCKS, (list(codes),))
     sequence, token = rows[0][:2]
     stocks = [row[2:] for row in rows if row[2] is not None]
-    with _damage_explained():
-        tables = _stock_tables(stocks)
+    with damage_explained():
+        tables = stock_tables(stocks)
         prices = [row[-1] or b"" for row in stocks]
         tables["prices"] = collected("prices", [len(pack) for pack in prices], prices)
     mark = Mark() if sequence is None else Mark(sequence, token)
     return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)
-
-
-@contextmanager
-def _damage_explained() -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise StoreError(
-            f"The packed rows of the database are damaged ({error}): run `tezi maintain`."
-        ) from error
-
-
-def _stock_tables(stocks: Sequence[tuple[Any, ...]]) -> dict[str, Table]:
-    return {
-        name: collected(name, [len(row[place]) for row in stocks], [row[place] for row in stocks])
-        for place, name in enumerate(STOCK_PARTS, start=1)
-    }
 
 
 def _turned(records: bytes) -> bytes:

@@ -1,13 +1,11 @@
 """Packs in SQLite: written at the end of a transaction, read in one pass as of one commit."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from preprocess.columns import MarketColumns, Table
-from preprocess.errors import StoreError
+from preprocess.columns import MarketColumns
 from preprocess.market import Mark, is_bse_code
 from preprocess.store.packs import (
     RECORDS,
@@ -15,10 +13,11 @@ from preprocess.store.packs import (
     PackCollector,
     RowSource,
     StalePacks,
-    collected,
+    damage_explained,
     price_pack,
     row_counts,
     stock_packs,
+    stock_tables,
 )
 
 _CHUNK = 500  # packs of a year are 8 KB
@@ -62,28 +61,18 @@ def read_columns(
         StoreError: a pack is damaged.
     """
     wanted = None if codes is None else sorted(filter(is_bse_code, set(codes)))
-    with _damage_explained():
+    with damage_explained():
         if wanted is None or len(wanted) > _FEW:
             market = _all_columns(connection, mark)
             return market if wanted is None else market.only(np.array(wanted, dtype="S6"))
         return _few_columns(connection, mark, wanted)
 
 
-@contextmanager
-def _damage_explained() -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise StoreError(
-            f"The packed rows of the database are damaged ({error}): run `tezi maintain`."
-        ) from error
-
-
 def _all_columns(connection: sqlite3.Connection, mark: Mark) -> MarketColumns:
     stocks = connection.execute(
         f"SELECT bse_code, {_PARTS} FROM stock_packs ORDER BY bse_code"  # noqa: S608
     ).fetchall()
-    tables = _stock_tables(stocks)
+    tables = stock_tables(stocks)
     # length() of a stored value is in the row's header: this reads no pack.
     counts = dict(
         connection.execute(
@@ -103,7 +92,7 @@ def _all_columns(connection: sqlite3.Connection, mark: Mark) -> MarketColumns:
 def _few_columns(connection: sqlite3.Connection, mark: Mark, codes: Sequence[str]) -> MarketColumns:
     by_code = f"SELECT bse_code, {_PARTS} FROM stock_packs WHERE bse_code = ?"  # noqa: S608
     stocks = [row for code in codes for row in connection.execute(by_code, (code,))]
-    tables = _stock_tables(stocks)
+    tables = stock_tables(stocks)
     years = [
         [
             data
@@ -118,10 +107,3 @@ def _few_columns(connection: sqlite3.Connection, mark: Mark, codes: Sequence[str
     prices.add(pack for packs in years for pack in packs)
     tables["prices"] = prices.table()
     return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)
-
-
-def _stock_tables(stocks: Sequence[tuple[bytes, ...]]) -> dict[str, Table]:
-    return {
-        name: collected(name, [len(row[place]) for row in stocks], [row[place] for row in stocks])
-        for place, name in enumerate(STOCK_PARTS, start=1)
-    }
