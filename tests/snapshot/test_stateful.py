@@ -1,17 +1,23 @@
 """Any sequence of imports, corrections, deletions and crashes: snapshot and memory == database."""
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
-from typing import IO
+from tempfile import TemporaryDirectory
+from typing import IO, cast
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from preprocess.calendar import day_number
 from preprocess.columns import MarketColumns, columns_of
@@ -23,8 +29,11 @@ from preprocess.snapshot import file as snapshot_file
 from preprocess.snapshot.current import load_market
 from preprocess.snapshot.file import read_snapshot
 from preprocess.snapshot.refresh import refresh_snapshot
+from preprocess.store import Store
+from preprocess.store.postgres import PostgresStore
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import MONDAY, bars, result, weekdays
+from tests.postgres import PostgresServer
 from tests.store.markets import assert_same_columns
 
 CODES = [f"50000{number}" for number in range(6)]
@@ -39,20 +48,27 @@ class CrashError(Exception):
     """Stands for the end of the process at that point."""
 
 
+@contextmanager
+def market_in_sqlite() -> Iterator[Callable[[], Store]]:
+    """How to open a new market, which goes with its file."""
+    with TemporaryDirectory(prefix="tezi-stateful-") as folder:
+        yield lambda: SQLiteStore(Path(folder) / "market.db", write=True)
+
+
 class MarketMachine(RuleBasedStateMachine):
     """One writer, one snapshot, one reader that lives through it all."""
 
-    def __init__(self) -> None:
+    def __init__(self, market: Callable[[], AbstractContextManager[Callable[[], Store]]]) -> None:
         super().__init__()
-        self.folder = Path(mkdtemp(prefix="tezi-stateful-"))
-        self.path = self.folder / "market.snapshot"
-        self.store = SQLiteStore(self.folder / "market.db", write=True)
-        self.live = LiveMarket(lambda: SQLiteStore(self.store.path), self.path)
+        self.held = ExitStack()
+        folder = Path(self.held.enter_context(TemporaryDirectory(prefix="tezi-stateful-")))
+        self.path = folder / "market.snapshot"
+        opener = self.held.enter_context(market())
+        self.store = self.held.enter_context(closing(opener()))
+        self.live = self.held.enter_context(closing(LiveMarket(opener, self.path)))
 
     def teardown(self) -> None:
-        self.live.close()
-        self.store.close()
-        rmtree(self.folder)
+        self.held.close()
 
     @rule(code=codes, close=closes, count=st.integers(1, 80), first=days)
     def import_prices(self, code: str, close: float, count: int, first: date) -> None:
@@ -162,7 +178,27 @@ class MarketMachine(RuleBasedStateMachine):
         assert found.values.tobytes() == expected.values.tobytes()
 
 
-TestMarket = MarketMachine.TestCase
-TestMarket.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, derandomize=True
-)
+def run(market: Callable[[], AbstractContextManager[Callable[[], Store]]], examples: int) -> None:
+    run_state_machine_as_test(
+        cast("type[RuleBasedStateMachine]", partial(MarketMachine, market)),  # it is only called
+        settings=settings(
+            max_examples=examples, stateful_step_count=25, deadline=None, derandomize=True
+        ),
+    )
+
+
+def test_any_sequence_on_sqlite() -> None:
+    run(market_in_sqlite, examples=25)
+
+
+def test_any_sequence_on_postgresql(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PostgresStore, "poll_interval_s", 0.0)  # asked at each step, as SQLite is
+
+    @contextmanager
+    def market() -> Iterator[Callable[[], Store]]:
+        with postgres_server.database() as url:
+            yield lambda: PostgresStore(url, write=True, pool_size=2)
+
+    run(market, examples=10)
