@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ UNPRIVILEGED = "postgres" if os.geteuid() == 0 else None
 
 _SETTINGS = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "autovacuum": "off",
     "shared_buffers": "64MB",
@@ -121,19 +120,14 @@ class PostgresServer:
             process.send_signal(how)
             process.wait(timeout=30)
 
-    def pause(self) -> None:
-        """Let every session of the server hang."""
-        for pid in self._session_pids():
-            os.kill(pid, signal.SIGSTOP)
-
-    def go_on(self, pids: list[int]) -> None:
-        """Wake sessions that hang."""
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-    def _session_pids(self) -> list[int]:
-        return [pid for (pid,) in self.rows("SELECT pid FROM pg_stat_activity")]
+    @contextmanager
+    def hanging(self, pid: int) -> Iterator[None]:
+        """Let one session hang for the length of the block."""
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def run(self, sql: str, database: str = "postgres") -> None:
         """Run statements as the owner of everything."""

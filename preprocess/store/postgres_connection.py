@@ -40,7 +40,11 @@ class Connection(extensions.connection):
     """A connection in autocommit mode that prepares each statement once."""
 
     def __init__(self, dsn: str) -> None:
-        super().__init__(dsn)
+        try:
+            super().__init__(dsn)
+        except psycopg2.Error:
+            self.close()  # or the server waits for as long as anybody keeps the error
+            raise
         self._prepared: dict[str, str] = {}
         self.autocommit = True
         for kind in (_DAY, _DAYS, _BYTES):

@@ -41,28 +41,38 @@ def migrate(connection: Connection) -> list[Migration]:
     Raises:
         StoreError: the schema is newer than this version of Tezi.
     """
-    applied = []
-    for step in migrations(DIALECT):
-        if schema_version(connection) >= step.number:
-            continue
-        connection.run("BEGIN")
+    applied: list[Migration] = []
+    if schema_version(connection) < migrations(DIALECT)[-1].number:
+        # Outside a transaction: one that has waited inside still takes it from its cache of the
+        # catalogue that there is no such table.
+        connection.run("SELECT pg_advisory_lock(?)", (WRITERS_LOCK,))
         try:
-            connection.run("SELECT pg_advisory_xact_lock(?)", (WRITERS_LOCK,))
-            if schema_version(connection) < step.number:
-                connection.run(_TABLE)
-                connection.run(step.sql)
-                connection.run(
-                    "INSERT INTO schema_migrations (number, name) VALUES (?, ?)",
-                    (step.number, step.name),
-                )
-                applied.append(step)
-            connection.run("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.run("ROLLBACK")
-            raise
+            applied += filter(lambda step: _apply(connection, step), migrations(DIALECT))
+        finally:
+            if not connection.closed:
+                connection.run("SELECT pg_advisory_unlock(?)", (WRITERS_LOCK,))
     check_schema(connection)
     return applied
+
+
+def _apply(connection: Connection, step: Migration) -> bool:
+    """Do a step in a transaction of its own, unless it has been done; whether it had not been."""
+    connection.run("BEGIN")
+    try:
+        pending = schema_version(connection) < step.number
+        if pending:
+            connection.run(_TABLE)
+            connection.run(step.sql)
+            connection.run(
+                "INSERT INTO schema_migrations (number, name) VALUES (?, ?)",
+                (step.number, step.name),
+            )
+        connection.run("COMMIT")
+    except BaseException:
+        if not connection.closed and connection.in_transaction:
+            connection.run("ROLLBACK")
+        raise
+    return pending
 
 
 _TABLE = (
