@@ -23,7 +23,7 @@ from preprocess.store.postgres_connection import Connection
 _WRITE_CHUNK = 200  # packs of a year are 8 KB, twice that as text
 _READ_CHUNK = 500
 # Up to here one prepared statement; beyond it COPY, which sends bytes where a row sends text.
-FEW = 100
+FEW = 50
 
 _PARTS = ", ".join(STOCK_PARTS)
 
@@ -141,7 +141,7 @@ def read_all(connection: Connection, mark: Mark, codes: Sequence[str] | None) ->
 
 
 def read_few(connection: Connection, codes: Sequence[str]) -> MarketColumns:
-    """The columns of up to a hundred stocks, ascending, in one prepared statement.
+    """The columns of up to FEW stocks, ascending, in one prepared statement.
 
     Raises:
         StoreError: a pack is damaged.
