@@ -94,7 +94,8 @@ class ReferenceMarket:
     def labels(self, code: str) -> pd.DataFrame:
         """Announcement day, next trading day and label (5 %) of one stock."""
         found = []
-        results = self.results.get(code)
+        results, actions = self.results.get(code), self.actions.get(code)
+        splits = [] if actions is None else list(actions.itertuples())
         prices = self.prices[code].sort_values("date")
         days, closes = prices.date.to_numpy(), prices.close.to_numpy()
         for day in [] if results is None else sorted(results.announce_date_proxy.dropna().unique()):
@@ -105,7 +106,7 @@ class ReferenceMarket:
             if (following - day).days > 10 or (day - last).days > 10:
                 continue
             base = closes[rows_before - 1]
-            for action in self.actions.get(code, pd.DataFrame()).itertuples():
+            for action in splits:
                 if last < action.ex_date <= following:
                     base /= action.ratio
             change = round((closes[rows_before] / base - 1.0) * 100.0, 9)

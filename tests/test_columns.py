@@ -13,7 +13,7 @@ import pytest
 
 from preprocess.columns import columns_of
 from preprocess.errors import StoreError
-from preprocess.market import Stock
+from preprocess.market import Bar, Stock
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import bars, result
 from tests.snapshot.markets import fill
@@ -51,6 +51,14 @@ def test_many_named_stocks_are_read_in_one_pass(
     monkeypatch.setattr("preprocess.store.sqlite_packs._FEW", 2)
     expected = columns_of(filled.histories(CODES[:4]), filled.mark())
     assert_same_columns(filled.columns(CODES[:4]), expected)
+
+
+def test_bars_at_both_ends_of_the_calendar(store: SQLiteStore) -> None:
+    with store.transaction() as writer:
+        for day in (date.min, date(1969, 12, 31), date(9998, 12, 31), date(9999, 1, 1), date.max):
+            writer.put_prices([Bar("500001", day, 1.0, 1.0, 1.0, 1.0, 1)])
+    assert store.columns().prices.rows == 5
+    assert_same_columns(store.columns(), columns_of(store.histories(), store.mark()))
 
 
 def test_results_before_their_stock_wait_for_it(store: SQLiteStore) -> None:
@@ -122,21 +130,34 @@ def test_a_database_of_the_first_schema_is_packed_when_it_is_opened(tmp_path: Pa
     made.close()
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE price_packs SET data = substr(data, 1, 100) WHERE bse_code = '500001'",
-        "UPDATE price_packs SET data = CAST(data || data AS BLOB) WHERE bse_code = '500001'",
-        "UPDATE stock_packs SET results = substr(results, 2) WHERE bse_code = '500001'",
-    ],
-)
+OF_ONE_STOCK = [
+    "UPDATE price_packs SET data = substr(data, 1, 100) WHERE bse_code = '500001' AND year = 2024",
+    "UPDATE price_packs SET data = CAST(data || data AS BLOB) WHERE bse_code = '500001'",
+    "UPDATE stock_packs SET results = substr(results, 2) WHERE bse_code = '500001'",
+    # half a record too little in one year, half a record too much in the next
+    "UPDATE price_packs SET data = CASE year WHEN 2022 THEN substr(data, 17)"
+    " ELSE CAST(data || zeroblob(16) AS BLOB) END WHERE bse_code = '500001' AND year < 2024",
+    # the newest year before the others
+    "UPDATE price_packs SET year = 1999 WHERE bse_code = '500001' AND year = 2024",
+]
+OF_WHOLE_PACKS = [
+    "UPDATE price_packs SET bse_code = '500008' WHERE bse_code = '500001' AND year = 2024",
+    "DELETE FROM stock_packs WHERE bse_code = '500002'",
+]
+
+
+@pytest.mark.parametrize("damage", OF_ONE_STOCK + OF_WHOLE_PACKS)
 def test_a_damaged_pack_is_an_error_and_no_answer(filled: SQLiteStore, damage: str) -> None:
+    with filled.transaction() as writer:
+        writer.put_prices(bars("500001", [7.0] * 300, date(2022, 11, 1)))  # years beside 2024
     with closing(sqlite3.connect(filled.path)) as direct:
-        direct.execute(damage)
+        assert direct.execute(damage).rowcount > 0
         direct.commit()
-    for asked in (None, ["500001"]):
+    with pytest.raises(StoreError, match="tezi maintain"):
+        filled.columns()
+    if damage in OF_ONE_STOCK:
         with pytest.raises(StoreError, match="tezi maintain"):
-            filled.columns(asked)
+            filled.columns(["500001"])
 
 
 DYING = """

@@ -1,5 +1,6 @@
 """FeatureOptimizer: rows in the order asked for, as of the newest commit, nothing invented."""
 
+import sqlite3
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
@@ -62,8 +63,9 @@ def test_no_stocks_are_an_empty_frame(optimizer: FeatureOptimizer) -> None:
     assert tuple(frame.columns) == FEATURE_NAMES
 
 
-def test_before_all_data_every_history_is_short(optimizer: FeatureOptimizer) -> None:
-    extract = optimizer.extract(None, date(1990, 1, 1))
+@pytest.mark.parametrize("day", [date.min, date(1990, 1, 1)])
+def test_before_all_data_every_history_is_short(optimizer: FeatureOptimizer, day: date) -> None:
+    extract = optimizer.extract(None, day)
     assert set(extract.status) == {Status.SHORT_HISTORY}
     assert extract.frame().isna().all().all()
 
@@ -117,6 +119,30 @@ def test_a_commit_between_two_calls_is_seen(
     store.close()
     with pytest.raises(StoreError):
         optimizer.batch_extract_features(None, date(2024, 3, 1))
+
+
+def test_a_copy_that_is_put_back_is_seen(store: SQLiteStore, tmp_path: Path) -> None:
+    """The log then ends before what was seen already, or goes on with other changes."""
+    closes = [100.0 + row % 7 for row in range(60)]
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", closes))
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        with closing(sqlite3.connect(store.path)) as original:
+            original.backup(copy)
+        optimizer = FeatureOptimizer(store)
+        before = optimizer.batch_extract_features(None, date(2024, 3, 1))
+        with store.transaction() as writer:
+            writer.put_prices(bars("500001", [close * 2 for close in closes]))
+        doubled = optimizer.batch_extract_features(None, date(2024, 3, 1))
+        assert not doubled.equals(before)
+        with closing(sqlite3.connect(store.path)) as target:
+            copy.backup(target)
+    assert optimizer.batch_extract_features(None, date(2024, 3, 1)).equals(before)
+    with store.transaction() as writer:
+        writer.put_prices(bars("500002", closes))
+    both = optimizer.batch_extract_features(None, date(2024, 3, 1))
+    assert both.loc[["500001"]].equals(before)
+    assert both.index.tolist() == ["500001", "500002"]
 
 
 def test_series_are_there_under_their_names(optimizer: FeatureOptimizer) -> None:

@@ -57,20 +57,19 @@ def made_history(shape: Shape, seed: int) -> tuple[StockHistory, date]:
     return made, day
 
 
-@st.composite
-def histories(draw: st.DrawFn) -> tuple[StockHistory, date]:
-    """Histories with a day to ask for; short ones are as frequent as long ones."""
+def shapes() -> st.SearchStrategy[Shape]:
+    """Every kind of history; short ones are as frequent as long ones."""
     share = st.sampled_from([0.0, 0.0, 0.1, 0.5, 1.0])
-    shape = Shape(
-        closes=draw(st.sampled_from(CLOSES)),
-        rows=draw(st.sampled_from([33, 34, 35, 36]) | st.integers(1, 400)),
-        asked=draw(st.sampled_from(ASKED)),
-        holes=draw(st.sampled_from([0.0, 0.1, 0.6])),
-        idle=draw(share),
-        adjusted=draw(share),
-        actions=draw(st.integers(0, 4)),
+    return st.builds(
+        Shape,
+        closes=st.sampled_from(CLOSES),
+        rows=st.sampled_from([33, 34, 35, 36]) | st.integers(1, 400),
+        asked=st.sampled_from(ASKED),
+        holes=st.sampled_from([0.0, 0.1, 0.6]),
+        idle=share,
+        adjusted=share,
+        actions=st.integers(0, 4),
     )
-    return made_history(shape, draw(st.integers(0, 2**32)))
 
 
 def _prices(shape: Shape, rng: np.random.Generator) -> Prices:

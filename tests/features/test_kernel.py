@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from preprocess.calendar import FiscalQuarter, day_number, from_day_number
 from preprocess.columns import Array, MarketColumns, columns_of
@@ -24,13 +25,12 @@ from preprocess.settings import PROJECT_ROOT
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import history, prices, weekdays
 from tests.features.closeness import assert_same_features
-from tests.features.histories import histories
+from tests.features.histories import Shape, made_history, shapes
 from tests.features.plain_run import plain_rows
 from tests.features.rewriting import later_than, rows_of, scrambled, without
 from tests.features.rows import row_of
 
 SEED = 20260814
-STOCK = tuple[StockHistory, date]
 
 
 def asked(columns: MarketColumns, places: Sequence[int] | Array, days: int | Array) -> BatchRows:
@@ -85,9 +85,9 @@ def test_every_demo_stock_has_the_rows_of_the_definition(demo_store: SQLiteStore
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
-@given(made=histories())
-def test_made_up_histories_have_the_rows_of_the_definition(made: STOCK) -> None:
-    row = row_of(*made)
+@given(shape=shapes(), seed=st.integers(0, 2**32))
+def test_made_up_histories_have_the_rows_of_the_definition(shape: Shape, seed: int) -> None:
+    row = row_of(*made_history(shape, seed))
     assert not np.isinf(row.values.astype(np.float32)).any()
 
 

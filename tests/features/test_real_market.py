@@ -24,19 +24,12 @@ from preprocess.features.row import MINIMUM_ROWS, Status
 from preprocess.market import CorporateAction, Prices, StockHistory
 from preprocess.settings import Settings
 from preprocess.store.sqlite import SQLiteStore
-from tests.features.rows import row_of
-from tests.reference import ReferenceMarket, features
+from tests.features.rows import both_roads, row_of
 
 pytestmark = pytest.mark.market_data
 
-SEED = 20260814
 MARKET_WIDE = ("sector_code", "market_cap_tier")  # by definition they look at other stocks
 RELIANCE, PATANJALI, HDFC_BANK = "500325", "500368", "500180"
-
-
-@pytest.fixture(scope="session")
-def reference(market_data: Path) -> ReferenceMarket:
-    return ReferenceMarket.load(market_data)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +99,7 @@ def test_nothing_after_the_day_moves_a_feature(
     last = int(history.prices.days[-1]) + 5
     day = from_day_number(data.draw(st.integers(first, last)))
     other = scrambled_after(history, day, seed)
-    np.testing.assert_array_equal(row_of(history, day).values, row_of(other, day).values)
+    np.testing.assert_array_equal(both_roads(history, day), both_roads(other, day))
     known, changed = research_features(history, day), research_features(other, day)
     np.testing.assert_array_equal(list(known.values()), list(changed.values()))
     assert tuple(known) == RESEARCH_FEATURES
@@ -133,10 +126,9 @@ def test_a_market_that_ends_on_the_day_gives_the_same_features(
     for history in past.histories():
         now = real_store.history(history.bse_code)
         assert now is not None
-        then_row, now_row = row_of(history, day), row_of(now, day)
-        assert then_row.status is now_row.status
-        np.testing.assert_array_equal(then_row.values, now_row.values, err_msg=history.bse_code)
-        compared += then_row.status is Status.OK
+        then_rows, now_rows = both_roads(history, day), both_roads(now, day)
+        np.testing.assert_array_equal(then_rows, now_rows, err_msg=history.bse_code)
+        compared += not np.isnan(then_rows[0, 0])  # RSI is there wherever a row is
     past.close()
     assert compared > 700
 
@@ -185,7 +177,7 @@ def test_a_stock_has_the_same_features_alone_and_among_all(
         assert among is not None
         for day in (date(2024, 3, 28), date(2025, 11, 14), date(2026, 8, 14)):
             np.testing.assert_array_equal(
-                row_of(one, day).values[own], row_of(among, day).values[own]
+                both_roads(one, day)[:, own], both_roads(among, day)[:, own]
             )
 
 
@@ -237,23 +229,7 @@ def test_a_split_does_not_show_before_its_ex_date(histories: dict[str, StockHist
     for history, _, day in _real_splits(histories):
         eve = from_day_number(day_number(day) - 1)
         unaware = replace(history, actions=tuple(a for a in history.actions if a.ex_date < day))
-        np.testing.assert_array_equal(row_of(history, eve).values, row_of(unaware, eve).values)
-
-
-def test_features_equal_the_plain_reference(
-    histories: dict[str, StockHistory], reference: ReferenceMarket
-) -> None:
-    """TA-Lib called directly on data read by pandas: 1e-9, on stocks and days drawn at random."""
-    rng = np.random.default_rng(SEED)
-    codes = rng.choice(sorted(histories), 120)
-    for code in codes:
-        days = histories[code].prices.days
-        day = from_day_number(int(rng.choice(days[MINIMUM_ROWS:])))
-        expected = features(reference, code, day.isoformat())
-        found = row_of(histories[code], day).values
-        np.testing.assert_allclose(
-            found, expected, rtol=1e-9, atol=1e-9, equal_nan=True, err_msg=f"{code} {day}"
-        )
+        np.testing.assert_array_equal(both_roads(history, eve), both_roads(unaware, eve))
 
 
 def test_share_of_positive_labels_is_that_of_the_market(
