@@ -126,8 +126,8 @@ def _actions(shape: Shape, day: date, rng: np.random.Generator) -> tuple[Corpora
     found = []
     for ex_date in _near(day, [-400, -90, -40, -20, -4, -1, 0, 0, 1, 30], shape.actions, rng):
         for kind in sorted(rng.choice(["bonus", "split", "rights", "demerger"], 2, replace=False)):
-            known = kind in {"bonus", "split"} and rng.random() < 0.9
-            ratio = float(rng.choice(RATIOS)) if known else None
+            # rights and demergers have ratios too, and adjust nothing
+            ratio = float(rng.choice(RATIOS)) if rng.random() < 0.9 else None
             found.append(CorporateAction(ex_date, str(kind), ratio))
     return tuple(found)
 
