@@ -7,6 +7,8 @@ own functions, to see what running them side by side would save.
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from multiprocessing.pool import Pool
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +83,11 @@ def pool_per_call(snapshot: Path) -> Repetition:
     _remember(*_market(snapshot))
 
     def run() -> list[Array]:
-        with multiprocessing.get_context("fork").Pool(len(GROUPS)) as pool:
+        pool = multiprocessing.get_context("fork").Pool(len(GROUPS))
+        try:
             return pool.map(_remembered, GROUPS, chunksize=1)
+        finally:
+            _let_end(pool)
 
     return lambda _: timed(run)
 
@@ -91,8 +96,15 @@ def pool_kept(snapshot: Path) -> Repetition:
     """A pool of processes made once; each has the market in memory already."""
     _remember(*_market(snapshot))
     pool = multiprocessing.get_context("fork").Pool(len(GROUPS))
+    Finalize(None, _let_end, (pool,), exitpriority=20)  # before the pool's own, which terminates
     pool.map(_remembered, GROUPS, chunksize=1)
     return lambda _: timed(lambda: pool.map(_remembered, GROUPS, chunksize=1))
+
+
+def _let_end(pool: Pool) -> None:
+    """Wait for the workers to end by themselves: one that is terminated may hold a lock."""
+    pool.close()
+    pool.join()
 
 
 def _market(snapshot: Path) -> tuple[MarketColumns, int]:
