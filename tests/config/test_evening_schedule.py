@@ -1,0 +1,70 @@
+"""The evening run, scheduled two ways: each file says what its reader understands."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.config.test_schedules import CONFIG, assert_command, unit
+
+NAMES = ("tezi-predict-all.service", "tezi-predict-all.timer")
+
+
+def test_cron_runs_it_on_weekday_evenings() -> None:
+    text = (CONFIG / "cron" / "tezi-predict-all").read_text("utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    variables = [line for line in lines if re.fullmatch(r"[A-Z_]+=\S*", line)]
+    (job,) = [line for line in lines if line not in variables]
+    *times, user, command = job.split(maxsplit=6)
+    assert times == ["30", "19", "*", "*", "1-5"]
+    assert "CRON_TZ=Asia/Kolkata" in variables
+    assert user == "tezi"
+    assert "%" not in command  # cron would end the line there
+    folder, *commands = command.split(" && ")
+    assert folder == "cd /opt/tezi"
+    for part in commands:
+        limit, *words = part.split(" ", 2)[1:]
+        assert limit.endswith("m")
+        assert_command(words[0].split())
+    assert commands[-1].endswith("tezi predict-all")
+    assert text.endswith("\n")  # cron leaves out a last line without an end
+
+
+def test_the_service_imports_first_and_is_tried_again_a_few_times() -> None:
+    parsed = unit("tezi-predict-all.service")
+    service = parsed["Service"]
+    assert service["Type"] == "oneshot"
+    assert service["User"] not in ("root", "0")
+    assert service["ExecStart"].endswith("tezi predict-all")
+    for key in ("ExecStartPre", "ExecStart"):
+        assert_command(service[key].split())
+    assert service["Restart"] == "on-failure"
+    assert int(parsed["Unit"]["StartLimitBurst"]) > 1
+    assert service["ReadWritePaths"] == f"{service['WorkingDirectory']}/data"
+
+
+def test_the_timer_keeps_the_hour_of_cron() -> None:
+    timer = unit("tezi-predict-all.timer")
+    assert timer["Timer"]["OnCalendar"] == "Mon..Fri *-*-* 19:30:00 Asia/Kolkata"
+    assert timer["Timer"]["Unit"] == NAMES[0]
+    assert timer["Install"]["WantedBy"] == "timers.target"
+
+
+def test_systemd_takes_both(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not here")
+    for name in NAMES:
+        text = (CONFIG / "systemd" / name).read_text("utf-8")
+        # The program of a real installation is not on this machine.
+        (tmp_path / name).write_text(text.replace("/opt/tezi/.venv/bin/tezi", "/bin/true"))
+    checked = subprocess.run(
+        [analyze, "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert [line for line in checked.stderr.splitlines() if "tezi-predict-all" in line] == []
