@@ -6,11 +6,13 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from preprocess.calendar import from_day_number
+from preprocess.calendar import day_number, from_day_number
+from preprocess.columns import MarketColumns
 from preprocess.errors import FeatureError, StoreError
-from preprocess.feature_optimizer import FeatureOptimizer
+from preprocess.feature_optimizer import FeatureOptimizer, history_frame
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import Status
 from preprocess.settings import Settings
@@ -18,6 +20,7 @@ from preprocess.snapshot.refresh import refresh_snapshot
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import bars
 from tests.features.closeness import assert_same_features
+from tests.features.rewriting import later_than, scrambled
 from tests.features.rows import row_of
 from tests.reference import ReferenceMarket, features
 
@@ -93,9 +96,51 @@ def test_history_has_every_announcement_as_it_was_then(
         assert frame["status"][row] == own.status
         values = frame.iloc[row][list(FEATURE_NAMES)].to_numpy(dtype=np.float64)
         np.testing.assert_array_equal(values, own.values)
-    some = optimizer.extract_history([expected[0][0]])
-    assert set(some["bse_code"]) == {expected[0][0]}
-    assert len(optimizer.extract_history([])) == 0
+
+
+def test_history_of_some_stocks(optimizer: FeatureOptimizer) -> None:
+    everyone = optimizer.extract_history()
+    first, *_, last = everyone["bse_code"].unique()
+    some = optimizer.extract_history([last, "123456", first, last])
+    own = everyone[everyone["bse_code"].isin([first, last])].reset_index(drop=True)
+    assert len(own)
+    pd.testing.assert_frame_equal(some, own, check_exact=True)
+    for nobody in ([], ["123456"]):
+        nothing = optimizer.extract_history(nobody)
+        assert len(nothing) == 0
+        assert nothing.columns.tolist() == everyone.columns.tolist()
+    with pytest.raises(FeatureError, match="six digits"):
+        optimizer.extract_history(["12345"])
+
+
+def assert_history_is_blind(columns: MarketColumns, day: date) -> int:
+    """What came after a day moves no bit of the features of announcements up to it."""
+    numbers = columns.labels["earnings_day"]
+    then = numbers <= day_number(day)
+    later = later_than(columns, day_number(day))
+    assert then.any()
+    assert later["labels"].any()
+    expected, found = (
+        history_frame(market)[list(FEATURE_NAMES)].to_numpy()
+        for market in (columns, scrambled(columns, later, seed=SEED))
+    )
+    assert found[then].tobytes() == expected[then].tobytes()
+    assert found[~then].tobytes() != expected[~then].tobytes()
+    return int(then.sum())
+
+
+def test_history_sees_nothing_later(demo_store: SQLiteStore) -> None:
+    columns = demo_store.columns()
+    days = np.unique(columns.labels["earnings_day"])
+    for number in (days[len(days) // 3], days[len(days) // 2], days[-2]):
+        assert_history_is_blind(columns, from_day_number(number))
+
+
+@pytest.mark.market_data
+def test_history_of_the_real_market_sees_nothing_later(real_store: SQLiteStore) -> None:
+    columns = real_store.columns()
+    assert assert_history_is_blind(columns, date(2025, 2, 14)) > 4_000
+    assert assert_history_is_blind(columns, date(2026, 2, 13)) > 6_000
 
 
 @pytest.mark.parametrize("with_snapshot", [False, True])
@@ -121,7 +166,10 @@ def test_a_commit_between_two_calls_is_seen(
         optimizer.batch_extract_features(None, date(2024, 3, 1))
 
 
-def test_a_copy_that_is_put_back_is_seen(store: SQLiteStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked_between", [True, False])
+def test_a_copy_that_is_put_back_is_seen(
+    store: SQLiteStore, tmp_path: Path, asked_between: bool
+) -> None:
     """The log then ends before what was seen already, or goes on with other changes."""
     closes = [100.0 + row % 7 for row in range(60)]
     with store.transaction() as writer:
@@ -135,11 +183,14 @@ def test_a_copy_that_is_put_back_is_seen(store: SQLiteStore, tmp_path: Path) -> 
             writer.put_prices(bars("500001", [close * 2 for close in closes]))
         doubled = optimizer.batch_extract_features(None, date(2024, 3, 1))
         assert not doubled.equals(before)
+        seen = store.sequence()
         with closing(sqlite3.connect(store.path)) as target:
             copy.backup(target)
-    assert optimizer.batch_extract_features(None, date(2024, 3, 1)).equals(before)
+    if asked_between:
+        assert optimizer.batch_extract_features(None, date(2024, 3, 1)).equals(before)
     with store.transaction() as writer:
         writer.put_prices(bars("500002", closes))
+    assert store.sequence() == seen  # the same number, of another commit
     both = optimizer.batch_extract_features(None, date(2024, 3, 1))
     assert both.loc[["500001"]].equals(before)
     assert both.index.tolist() == ["500001", "500002"]

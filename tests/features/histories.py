@@ -39,6 +39,8 @@ class Shape:
     idle: float = 0.0
     adjusted: float = 0.0
     actions: int = 0
+    reported: float = 0.7
+    stamps: int = 3
 
 
 def made_history(shape: Shape, seed: int) -> tuple[StockHistory, date]:
@@ -49,10 +51,10 @@ def made_history(shape: Shape, seed: int) -> tuple[StockHistory, date]:
     made = StockHistory(
         CODE,
         series,
-        _results(day, rng),
+        _results(shape, day, rng),
         _actions(shape, day, rng),
         _labels(day, rng),
-        _statics(day, rng),
+        _statics(shape, day, rng),
     )
     return made, day
 
@@ -69,6 +71,8 @@ def shapes() -> st.SearchStrategy[Shape]:
         idle=share,
         adjusted=share,
         actions=st.integers(0, 4),
+        reported=st.sampled_from([0.7, 0.7, 0.2, 0.0]),
+        stamps=st.integers(0, 3),
     )
 
 
@@ -132,11 +136,11 @@ def _actions(shape: Shape, day: date, rng: np.random.Generator) -> tuple[Corpora
     return tuple(found)
 
 
-def _results(day: date, rng: np.random.Generator) -> tuple[QuarterResult, ...]:
+def _results(shape: Shape, day: date, rng: np.random.Generator) -> tuple[QuarterResult, ...]:
     found = []
     newest = FiscalQuarter.of(day)
     for back in range(10, -2, -1):
-        if rng.random() < 0.3:
+        if rng.random() >= shape.reported:
             continue  # a quarter that was never reported
         label = newest.shifted(-back)
         end = label.last_day
@@ -168,8 +172,9 @@ def _labels(day: date, rng: np.random.Generator) -> tuple[CircuitLabel, ...]:
     return tuple(found)
 
 
-def _statics(day: date, rng: np.random.Generator) -> tuple[StaticRow, ...]:
-    months = sorted({month_of(at) for at in _near(day, [-400, -62, -31, 0, 31], 3, rng)})
+def _statics(shape: Shape, day: date, rng: np.random.Generator) -> tuple[StaticRow, ...]:
+    near = _near(day, [-400, -62, -31, 0, 31], shape.stamps, rng)
+    months = sorted({month_of(at) for at in near})
     return tuple(
         StaticRow(
             month,

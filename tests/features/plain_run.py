@@ -20,7 +20,17 @@ def plain_rows() -> BatchRows:
     """The rows of 90 stocks of every shape, each asked for its own day."""
     made = []
     for place, (closes, asked, rows) in enumerate(itertools.product(CLOSES, ASKED, (30, 34, 90))):
-        shape = Shape(closes, rows, asked, holes=0.1, idle=0.3, adjusted=place % 3 / 4, actions=3)
+        shape = Shape(
+            closes,
+            rows,
+            asked,
+            holes=0.1,
+            idle=(0.0, 0.3, 1.0)[place % 7 % 3],
+            adjusted=place % 3 / 4,
+            actions=3,
+            reported=place % 5 / 4,
+            stamps=place % 4,
+        )
         history, day = made_history(shape, place)
         made.append((replace(history, bse_code=f"{500000 + place}"), day_number(day)))
     histories, days = zip(*made, strict=True)

@@ -34,6 +34,7 @@ def _checked(history: StockHistory, day: date) -> tuple[FeatureRow, FeatureRow]:
     expected = feature_row(history, day)
     context = f"{history.bse_code} on {day}"
     assert (found.status, found.as_of) == (expected.status, expected.as_of), context
-    highest = adjusted(history.prices, history.actions, day).close.max(initial=0.0)
+    known = adjusted(history.prices.until(day), history.actions, day)
+    highest = known.close.max(initial=0.0)
     assert_same_features(found.values, expected.values, context=context, highest=float(highest))
     return found, expected
