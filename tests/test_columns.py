@@ -14,6 +14,7 @@ import pytest
 from preprocess.columns import columns_of
 from preprocess.errors import StoreError
 from preprocess.market import Bar, Stock
+from preprocess.store.packs import collected, damage_explained, price_pack
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import bars, result
 from tests.snapshot.markets import fill
@@ -82,6 +83,7 @@ def test_replaced_is_the_market_that_is_read_anew(filled: SQLiteStore) -> None:
     fresh = filled.columns(changed)
     after = before.replaced({code.encode() for code in changed}, fresh)
     assert_same_columns(after, filled.columns())
+    assert_same_columns(after, columns_of(filled.histories(), filled.mark()))
     # a changed stock that the fresh columns do not have is gone
     gone = before.replaced({b"500002"}, before.only(np.array(["500001"], dtype="S6")))
     assert gone.codes.tolist() == [c.encode() for c in sorted({*CODES, "500009"} - {"500002"})]
@@ -158,6 +160,14 @@ def test_a_damaged_pack_is_an_error_and_no_answer(filled: SQLiteStore, damage: s
     if damage in OF_ONE_STOCK:
         with pytest.raises(StoreError, match="tezi maintain"):
             filled.columns(["500001"])
+
+
+@pytest.mark.parametrize("packed", [1, 3])
+def test_packs_of_another_number_of_rows_than_announced_are_refused(packed: int) -> None:
+    pack = price_pack([(number, 0, 1.0, 1.0, 1.0) for number in range(packed)])
+    announced = len(pack) * 2 // packed
+    with pytest.raises(StoreError, match="damaged"), damage_explained():
+        collected("prices", [announced], [pack])
 
 
 DYING = """
