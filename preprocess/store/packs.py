@@ -54,6 +54,17 @@ RECORDS: Mapping[str, np.dtype[Any]] = {
 }
 STOCK_PARTS = ("results", "actions", "labels", "statics")
 
+# Which stocks are entered; and with its first and last day each that has bars and no price pack.
+LISTED = "SELECT s.bse_code, NULL, NULL FROM stocks s"
+_UNPACKED_DAY = (
+    "CASE WHEN NOT EXISTS (SELECT 1 FROM price_packs k WHERE k.bse_code = s.bse_code)"
+    " THEN (SELECT {end}(date) FROM price_movements p WHERE p.bse_code = s.bse_code) END"
+)
+ENTERED = (
+    f"SELECT s.bse_code, {_UNPACKED_DAY.format(end='min')}, {_UNPACKED_DAY.format(end='max')}"  # noqa: S608 - names are constants
+    " FROM stocks s"
+)
+
 # What a price record is made from, in this order: day number, adjusted, open, close, volume.
 PriceRow = tuple[int, int, float, float, float]
 
@@ -92,6 +103,25 @@ class StalePacks:
     def copy(self) -> "StalePacks":
         """The same packs, independent of this object."""
         return StalePacks(set(self.price_years), set(self.stocks))
+
+    def only_prices(self) -> set[str]:
+        """The stocks of which nothing but bars has changed: they have been entered before."""
+        return {code for code, _ in self.price_years} - self.stocks
+
+    def price_years_of(
+        self, entered: Iterable[tuple[str, str | None, str | None]]
+    ) -> list[tuple[str, int]]:
+        """The price packs to write, ascending.
+
+        Rows may be there before their stock is: packs begin when the stock is entered. `entered`
+        are the rows of ENTERED for `stocks`, and of LISTED for `only_prices`.
+        """
+        unpacked = {
+            code: range(int(first[:4]), int(last[:4]) + 1) if first and last else ()
+            for code, first, last in entered
+        }
+        stale = {(code, year) for code, year in self.price_years if code in unpacked}
+        return sorted(stale.union((code, year) for code in unpacked for year in unpacked[code]))
 
     def add_price(self, bse_code: str, day: str) -> None:
         """A bar of an ISO day has changed."""

@@ -9,11 +9,12 @@ from preprocess.columns import MarketColumns
 from preprocess.market import Mark, StockHistory
 from preprocess.store.binary_copy import OneColumnSink
 from preprocess.store.packs import (
+    ENTERED,
+    LISTED,
     RECORDS,
     STOCK_PARTS,
     PackCollector,
     StalePacks,
-    collected,
     damage_explained,
     stock_packs_of,
     stock_tables,
@@ -54,11 +55,13 @@ _PUT_STOCKS = (
 )
 # The mark and the packs in one statement: what one statement reads was committed together.
 _FEW_STOCKS = (
-    f"SELECT n.sequence, n.token, k.bse_code, {_PARTS}, k.prices FROM (SELECT 1) one"  # noqa: S608
+    f"SELECT n.sequence, n.token, k.bse_code, {_PARTS}, k.prices, k.bars FROM (SELECT 1) one"  # noqa: S608
     " LEFT JOIN (SELECT sequence, token FROM change_log ORDER BY sequence DESC LIMIT 1) n ON true"
-    " LEFT JOIN (SELECT s.*, (SELECT string_agg(p.data, ''::bytea ORDER BY p.year)"
-    "  FROM price_packs p WHERE p.bse_code = s.bse_code) AS prices"
-    "  FROM stock_packs s WHERE s.bse_code = ANY(?)) k ON true"
+    " LEFT JOIN (SELECT s.*, y.* FROM stock_packs s CROSS JOIN LATERAL ("
+    "  SELECT string_agg(p.data, ''::bytea ORDER BY p.year) AS prices,"
+    f"  sum(octet_length(p.data) / {RECORDS['prices'].itemsize}) AS bars"
+    "  FROM price_packs p WHERE p.bse_code = s.bse_code) y"
+    "  WHERE s.bse_code = ANY(?)) k ON true"
     " ORDER BY k.bse_code"
 )
 
@@ -85,7 +88,13 @@ def write_packs(
 
     `histories` gives all that is stored of some stocks but their prices.
     """
-    for years in _chunks(sorted(stale.price_years)):
+    entered = [
+        row
+        for query, stocks in ((ENTERED, stale.stocks), (LISTED, stale.only_prices()))
+        for codes in _chunks(sorted(stocks))
+        for row in connection.query(f"{query} WHERE s.bse_code = ANY(?)", (codes,))
+    ]
+    for years in _chunks(stale.price_years_of(entered)):
         found = list(zip(years, packed_prices(connection, years), strict=True))
         kept = [(*key, pack) for key, pack in found if pack]
         gone = [key for key, pack in found if not pack]
@@ -151,8 +160,10 @@ def read_few(connection: Connection, codes: Sequence[str]) -> MarketColumns:
     stocks = [row[2:] for row in rows if row[2] is not None]
     with damage_explained():
         tables = stock_tables(stocks)
-        prices = [row[-1] or b"" for row in stocks]
-        tables["prices"] = collected("prices", [len(pack) for pack in prices], prices)
+        # Counted pack by pack: what one lacks, another may have too much.
+        prices = PackCollector("prices", np.array([row[-1] or 0 for row in stocks], dtype=np.int64))
+        prices.add(row[-2] or b"" for row in stocks)
+        tables["prices"] = prices.table()
     mark = Mark() if sequence is None else Mark(sequence, token)
     return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)
 

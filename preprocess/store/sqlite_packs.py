@@ -8,6 +8,8 @@ import numpy as np
 from preprocess.columns import MarketColumns
 from preprocess.market import Mark, is_bse_code
 from preprocess.store.packs import (
+    ENTERED,
+    LISTED,
     RECORDS,
     STOCK_PARTS,
     PackCollector,
@@ -29,7 +31,13 @@ _PARTS = ", ".join(STOCK_PARTS)
 
 def write_packs(connection: sqlite3.Connection, source: RowSource, stale: StalePacks) -> None:
     """Write the packs of `stale` from the rows, within the caller's transaction."""
-    for code, year in sorted(stale.price_years):
+    entered = [
+        row
+        for query, codes in ((ENTERED, stale.stocks), (LISTED, stale.only_prices()))
+        for code in codes
+        for row in connection.execute(f"{query} WHERE s.bse_code = ?", (code,))
+    ]
+    for code, year in stale.price_years_of(entered):
         rows = source.price_rows(code, year)
         if rows:
             connection.execute(
@@ -40,15 +48,10 @@ def write_packs(connection: sqlite3.Connection, source: RowSource, stale: StaleP
             connection.execute(
                 "DELETE FROM price_packs WHERE bse_code = ? AND year = ?", (code, year)
             )
-    # Results may be there before their stock is: packs begin when the stock is entered.
-    known = "SELECT 1 FROM stocks WHERE bse_code = ?"
+    stocks = {code for code, *_ in entered} & stale.stocks
     connection.executemany(
         f"INSERT OR REPLACE INTO stock_packs (bse_code, {_PARTS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - names are constants
-        [
-            (code, *stock_packs(source, code))
-            for code in sorted(stale.stocks)
-            if connection.execute(known, (code,)).fetchone()
-        ],
+        [(code, *stock_packs(source, code)) for code in sorted(stocks)],
     )
 
 

@@ -349,5 +349,5 @@ def test_statements_are_prepared_once(store: PostgresStore) -> None:
         names = connection.query_once("SELECT statement FROM pg_prepared_statements")
     texts = [text for (text,) in names]
     assert len(set(texts)) == len(texts)
-    assert sum("stock_packs s WHERE" in text for text in texts) == 1
+    assert sum("FROM stock_packs s" in text for text in texts) == 1
     assert sum("max(sequence)" in text for text in texts) == 1

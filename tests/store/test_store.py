@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from preprocess.columns import columns_of
+from preprocess.database_url import SQLiteURL
 from preprocess.errors import StoreError
 from preprocess.market import (
     Bar,
@@ -25,6 +26,7 @@ from tests.builders import MONDAY, bars, result
 from tests.integration.stack import environment
 from tests.store.markets import assert_same_columns
 from tests.store.places import Place
+from tests.store.raw import run
 
 
 def test_everything_written_is_read_back(store: Store) -> None:
@@ -249,6 +251,52 @@ def test_columns_follow_corrections_and_deletions(store: Store) -> None:
     assert columns.prices["close"].tolist() == [2.5, 3.0]
     assert columns.prices["day"].tolist() == [19723, 19724]
     assert_same_columns(columns, columns_of(store.histories(), store.mark()))
+
+
+def test_packs_begin_when_their_stock_is_entered(place: Place, store: Store) -> None:
+    """Rows may be there first: readers of rows see none of a stock that is not listed."""
+
+    def assert_rows_and_packs_agree(codes: list[str]) -> None:
+        expected = columns_of(store.histories(), store.mark())
+        assert store.bse_codes() == codes
+        for found in (store.columns(), store.columns(["500001", "500002"])):
+            assert_same_columns(found, expected)
+
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [1.0, 2.0, 3.0]))
+        writer.put_results([("500002", result(2024, 1))])
+    assert_rows_and_packs_agree(["500001"])
+    with store.transaction() as writer:
+        writer.put_stocks([Stock("500002")])
+    assert_rows_and_packs_agree(["500001", "500002"])
+    assert store.columns(["500002"]).results.rows == 1
+    _write(store, bars("500002", [4.0] * 300, date(2022, 11, 1)))
+    for table in ("stocks", "price_packs", "stock_packs"):
+        run(place, f"DELETE FROM {table} WHERE bse_code = '500002'")
+    with store.transaction() as writer:
+        writer.put_results([("500002", result(2024, 2))])
+    assert_rows_and_packs_agree(["500001"])
+    _write(store, bars("500002", [5.0], date(2025, 1, 1)))
+    assert_rows_and_packs_agree(["500001", "500002"])
+    assert store.columns(["500002"]).prices.rows == 301
+
+
+def test_what_one_pack_lacks_another_does_not_make_good(place: Place, store: Store) -> None:
+    """Half a record too little in one year, half a record too much in the next."""
+    _write(store, bars("500001", [7.0] * 300, date(2022, 11, 1)))
+    longer = (
+        "CAST(data || zeroblob(16) AS BLOB)"
+        if isinstance(place.url, SQLiteURL)
+        else "data || decode(repeat('00', 16), 'hex')"
+    )
+    run(
+        place,
+        "UPDATE price_packs SET data ="
+        f" CASE year WHEN 2022 THEN substr(data, 17) ELSE {longer} END",
+    )
+    for codes in (None, ["500001"]):
+        with pytest.raises(StoreError, match="tezi maintain"):
+            store.columns(codes)
 
 
 def test_marks_belong_to_their_log(store: Store) -> None:
