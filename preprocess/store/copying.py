@@ -106,7 +106,7 @@ def copy_market(
             for some in _chunks(codes[table.name]):
                 rows = read.rows_between(table, some[0], some[-1])
                 content.add(rows)
-                write.put_rows(table, rows)
+                write.append_rows(table, rows)
                 done += len(some)
                 advance(done, total)
         copied = []

@@ -11,6 +11,7 @@ from preprocess.store.postgres_connection import Connection
 from preprocess.store.postgres_packs import PRICE_RECORD, price_records, write_packs
 from preprocess.store.postgres_upsert import upsert
 from preprocess.store.reading import ACTIONS, LABELS, RESULTS, STATICS, Part, SqlReader
+from preprocess.store.row_copy import copy_in
 from preprocess.store.upsert import Table
 from preprocess.store.writing import SqlWriter
 
@@ -110,6 +111,9 @@ class PostgresWriter(PostgresReader, SqlWriter):
         self, table: Table, rows: Sequence[tuple[object, ...]]
     ) -> tuple[Tally, Iterable[tuple[str, str]]]:
         return upsert(self._connection, table, rows)
+
+    def _append(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        copy_in(self._connection, table.name, table.columns, rows)
 
     def _write_packs(self, stale: StalePacks) -> None:
         def stocks(codes: Sequence[str]) -> Iterable[StockHistory]:

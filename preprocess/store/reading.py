@@ -140,7 +140,7 @@ class SqlReader(ABC):
     def rows_between(self, table: Table, first: str, last: str) -> list[tuple[Any, ...]]:
         """The rows of stocks from `first` to `last`, in the order of the table's key.
 
-        Columns come in the table's order, dates as text, so that `put_rows` takes them.
+        Columns come in the table's order, dates as text, so that `append_rows` takes them.
         """
         sql = (
             f"SELECT {', '.join(table.columns)} FROM {table.name}"  # noqa: S608 - names are constants

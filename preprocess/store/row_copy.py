@@ -41,6 +41,8 @@ def _cells(column: Sequence[object]) -> Sequence[str]:
     if kinds == {float}:
         figures = cast("Sequence[float]", column)
         return [repr(x + 0.0) if x == x else r"\N" for x in figures]  # noqa: PLR0124 - NaN is not itself
+    if kinds == {int}:
+        return list(map(repr, column))
     if kinds == {str}:
         texts = cast("Sequence[str]", column)
         if _SPECIAL.isdisjoint("".join(texts)):

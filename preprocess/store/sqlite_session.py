@@ -71,6 +71,13 @@ class SQLiteWriter(SQLiteReader, SqlWriter):
     ) -> tuple[Tally, Iterable[tuple[str, str]]]:
         return upsert(self._connection, table, rows)
 
+    def _append(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        marks = ", ".join("?" * len(table.columns))
+        self._connection.executemany(
+            f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({marks})",  # noqa: S608 - names are constants
+            rows,
+        )
+
     def _write_packs(self, stale: StalePacks) -> None:
         write_packs(self._connection, self, stale)
 

@@ -104,6 +104,10 @@ class SqlWriter(SqlReader):
         """Write `rows`; also return (code, first day) of each change."""
 
     @abstractmethod
+    def _append(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        """Write `rows`, none of which is there yet."""
+
+    @abstractmethod
     def _write_packs(self, stale: StalePacks) -> None:
         """Write packs anew from the rows."""
 
@@ -306,9 +310,19 @@ class SqlWriter(SqlReader):
         tally.changed += len(removed)
         return tally
 
-    def put_rows(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> Tally:
-        """Insert or correct rows that have the table's columns in its order."""
-        return self._write(table, rows)
+    def append_rows(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add rows, none of them there yet, that have the table's columns in its order.
+
+        Their stocks count as changed on every day.
+        """
+        self._append(table, rows)
+        codes = {row[0] for row in rows}
+        for code in codes:
+            self.touch(code)
+        if table is PRICES:
+            self._stale.price_years |= {(code, int(day[:4])) for code, day, *_ in rows}
+        else:
+            self._stale.stocks |= codes
 
     def clear(self) -> None:
         """Take out every row of the market; each stock counts as changed on every day."""
