@@ -1,7 +1,6 @@
 """What breaks, and how soon the stack says so and mends it. Each test has a stack of its own."""
 
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -21,6 +20,7 @@ from preprocess.store import open_store
 from tests.integration.stack import (
     TEZI,
     RunningStack,
+    copied,
     environment,
     fresh_settings,
     running,
@@ -35,14 +35,12 @@ NOTICED_WITHIN_S = 5.0
 @pytest.fixture
 def settings(demo_market: Settings, tmp_path: Path) -> Settings:
     """A copy of the demo market's folder, on other ports."""
-    home = tmp_path / "home"
-    shutil.copytree(demo_market.home, home, ignore=shutil.ignore_patterns("logs", "*.lock"))
-    return fresh_settings(home)
+    return copied(demo_market.home, tmp_path / "home")
 
 
 @pytest.fixture
 def stack(settings: Settings) -> Iterator[RunningStack]:
-    with running(settings) as found:
+    with running(settings, covered=False) as found:
         yield found
 
 
@@ -57,17 +55,23 @@ def children(stack: RunningStack, name: str, *, whole: bool = False) -> list[psu
     return found
 
 
-def ask(stack: RunningStack) -> httpx.Response:
+def newest(stack: RunningStack) -> dict[str, str]:
+    """A request for the stock with the newest price, as of its day."""
     store = open_store(stack.settings)
     listing = max(store.listings(), key=lambda listing: listing.newest_price)
     store.close()
-    body = {
+    return {
         "bse_code": listing.stock.bse_code,
         "prediction_date": listing.newest_price.isoformat(),
     }
-    return httpx.post(f"{stack.url}/api/v1/predict", json=body, timeout=10.0, trust_env=False)
 
 
+def ask(stack: RunningStack) -> httpx.Response:
+    url = f"{stack.url}/api/v1/predict"
+    return httpx.post(url, json=newest(stack), timeout=10.0, trust_env=False)
+
+
+@pytest.mark.serial
 @pytest.mark.parametrize("model", ["features/1/model.py", "classifier_fp32/1/model.onnx"])
 def test_a_stub_that_dies_is_noticed_and_the_server_replaced(
     stack: RunningStack, model: str
@@ -86,6 +90,7 @@ def test_a_stub_that_dies_is_noticed_and_the_server_replaced(
     assert after["probability"] == before["probability"]
 
 
+@pytest.mark.serial
 def test_a_frozen_server_is_noticed_and_replaced(stack: RunningStack) -> None:
     (server,) = children(stack, "bin/tritonserver")
     server.suspend()
@@ -104,7 +109,7 @@ def test_a_gateway_that_dies_is_started_again(stack: RunningStack) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_nothing(settings: Settings, number: signal.Signals) -> None:
-    with running(settings) as stack:
+    with running(settings, covered=False) as stack:
         family = psutil.Process(stack.process.pid).children(recursive=True)
         assert len(family) >= 4  # the server, two stubs, the gateway
         stack.process.send_signal(number)
@@ -115,7 +120,7 @@ def test_stopping_leaves_nothing(settings: Settings, number: signal.Signals) -> 
 
 
 def test_nothing_outlives_a_killed_tezi_up(settings: Settings) -> None:
-    with running(settings) as stack:
+    with running(settings, covered=False) as stack:
         family = psutil.Process(stack.process.pid).children(recursive=True)
         stack.process.kill()
         stack.process.wait(10)
@@ -131,8 +136,7 @@ def test_a_second_stack_on_the_folder_or_the_port_is_refused(
     same_folder = tezi(stack.settings, "up", check=False)
     assert same_folder.returncode == 1
     assert "Another stack runs on" in same_folder.stderr
-    shutil.copytree(stack.settings.home, tmp_path / "b", ignore=shutil.ignore_patterns("*.lock"))
-    same_port = fresh_settings(tmp_path / "b", http_port=stack.settings.http_port)
+    same_port = copied(stack.settings.home, tmp_path / "b", http_port=stack.settings.http_port)
     refused = tezi(same_port, "up", check=False)
     assert refused.returncode == 1
     assert f"Port {stack.settings.http_port} on 127.0.0.1 is in use" in refused.stderr
@@ -148,24 +152,27 @@ def test_nothing_to_serve_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_new_version_is_swapped_in_while_requests_run(stack: RunningStack) -> None:
     """Every request is answered, by a version that is there, and in the end by the new one."""
+    for arguments in (("train", "--seed", 7), ("export",)):
+        tezi(stack.settings, *arguments, covered=False)
+    body = newest(stack)
     answers: list[tuple[int, int | None, float | None]] = []
     stop = threading.Event()
 
     def load() -> None:
-        while not stop.is_set():
-            response = ask(stack)
-            body = response.json()
-            answers.append(
-                (response.status_code, body.get("model_version"), body.get("probability"))
-            )
+        with httpx.Client(timeout=10.0, trust_env=False) as client:
+            while not stop.is_set():
+                response = client.post(f"{stack.url}/api/v1/predict", json=body)
+                found = response.json()
+                answers.append(
+                    (response.status_code, found.get("model_version"), found.get("probability"))
+                )
 
     threads = [threading.Thread(target=load) for _ in range(3)]
     for thread in threads:
         thread.start()
     try:
         time.sleep(0.5)
-        for arguments in (("train", "--seed", 7), ("export",), ("publish",)):
-            done = tezi(stack.settings, *arguments)
+        done = tezi(stack.settings, "publish")
         time.sleep(0.5)
     finally:
         stop.set()
@@ -233,8 +240,8 @@ def test_up_prints_a_request_that_can_be_pasted(stack: RunningStack) -> None:
 
 
 def test_two_stacks_run_side_by_side(stack: RunningStack, tmp_path: Path) -> None:
-    shutil.copytree(stack.settings.home, tmp_path / "b", ignore=shutil.ignore_patterns("*.lock"))
-    with running(fresh_settings(tmp_path / "b")) as other:
+    other_settings = copied(stack.settings.home, tmp_path / "b")
+    with running(other_settings, covered=False) as other:
         assert ask(other).json()["probability"] == ask(stack).json()["probability"]
 
 
