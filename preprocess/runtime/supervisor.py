@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from preprocess.errors import ServerError
+from preprocess.errors import ServerError, TeziError
 from preprocess.runtime.process import Child
 
 
@@ -30,14 +31,19 @@ class Patience:
 
 @dataclass(frozen=True)
 class Server:
-    """What to run and how to tell that it serves; `check` raises when it does not."""
+    """What to run and how to tell that it serves; `check` raises when it does not.
+
+    `command` is asked for the command line before each start. `on_up` runs beside the server each
+    time that it has come up, and may fail without harm to it.
+    """
 
     name: str
-    command: tuple[str, ...]
+    command: Callable[[], Awaitable[Sequence[str]]]
     environment: Mapping[str, str]
     check: Callable[[float], Awaitable[object]]
     patience: Patience = Patience()
     clean_up: Callable[[], None] = field(default=lambda: None)
+    on_up: Callable[[], Awaitable[object]] | None = None
 
 
 class Supervisor:
@@ -63,6 +69,7 @@ class Supervisor:
 
         Raises:
             ServerError: it did not come up the first time. Later it is tried for ever.
+            TeziError: there was nothing to start.
         """
         pause = self.server.patience.first_pause
         first = True
@@ -81,8 +88,15 @@ class Supervisor:
         server, patience = self.server, self.server.patience
         server.clean_up()
         began = time.monotonic()
+        try:
+            command = await server.command()
+        except TeziError as error:
+            if first:
+                raise
+            self._give_up(str(error))
+            return
         child = await Child.start(
-            server.command, server.environment, lambda line: self._lines(server.name, line)
+            command, server.environment, lambda line: self._lines(server.name, line)
         )
         self.child = child
         grace = patience.grace
@@ -98,7 +112,8 @@ class Supervisor:
                 return
             self.up.set()
             self._notice(f"{server.name}: up after {time.monotonic() - began:.1f} s")
-            trouble = await _first_of(ended, self._wait_for_trouble())
+            async with self._follow_up():
+                trouble = await _first_of(ended, self._wait_for_trouble())
             grace = patience.grace_when_broken
             self._give_up(trouble)
         finally:
@@ -106,6 +121,25 @@ class Supervisor:
             await _to_its_end(child.stop(grace))
             await ended
             server.clean_up()
+
+    @asynccontextmanager
+    async def _follow_up(self) -> AsyncIterator[None]:
+        """What is to be done once the server is up, done while the block runs."""
+        if self.server.on_up is None:
+            yield
+            return
+        task = asyncio.ensure_future(self._do(self.server.on_up))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _do(self, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except (TeziError, TimeoutError) as error:
+            self._notice(f"{self.server.name}: {error}")
 
     def _give_up(self, trouble: str | None) -> None:
         self.up.clear()
