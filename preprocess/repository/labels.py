@@ -40,7 +40,7 @@ class Labels:
 
     def of(self, number: int) -> list[str]:
         """The labels that a version carries."""
-        carried = {"stable": self.stable, "previous": self.previous, "candidate": self.candidate}
+        carried = {"stable": self.stable, "candidate": self.candidate, "previous": self.previous}
         return [label for label, labelled in carried.items() if labelled == number]
 
     def published(self, number: int) -> "Labels":
