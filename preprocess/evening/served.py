@@ -1,10 +1,9 @@
 """Whether Triton can be asked at all, and which version answers."""
 
 from preprocess.errors import ModelError, ServerError
-from preprocess.repository.labels import read_labels
 from preprocess.repository.model_server import server_is_live
 from preprocess.repository.names import Variant, ensemble_name
-from preprocess.repository.versions import read_version
+from preprocess.repository.stable import stable_version
 from preprocess.runtime.golden_check import GoldenCheck
 from preprocess.settings import Settings
 
@@ -18,16 +17,11 @@ async def served_version(settings: Settings, variant: Variant) -> int:
         ModelError: no version is published, or the stable one is without the variant.
         ServerError: Triton is not there, or does not serve the variant, or answers wrongly.
     """
-    labels = read_labels(settings.versions_dir)
-    if labels.stable is None:
-        raise ModelError(
-            f"No version is published in {settings.versions_dir}: `tezi publish` publishes one."
-        )
-    stable = read_version(settings.versions_dir, labels.stable)
+    stable = stable_version(settings.versions_dir)
     if variant not in stable.variants:
         raise ModelError(
-            f"Version {labels.stable}, the stable one, has no {variant} variant: --variant chooses "
-            f"another ({', '.join(stable.variants)})."
+            f"Version {stable.model_version}, the stable one, has no {variant} variant: --variant "
+            f"chooses another ({', '.join(stable.variants)})."
         )
     address = settings.triton_grpc_address
     if not await server_is_live(settings):

@@ -155,6 +155,8 @@ class Releases:
                 stable = versions[number]
                 names = [*models_of(settings, stable), *stable_models(settings, stable)]
                 return stable, [FEATURES, *names]
+        if versions:
+            raise ModelError("None of the published versions is intact: `tezi publish` again.")
         raise ModelError(
             f"No model is published in {settings.versions_dir}. Run `tezi demo` for a made-up "
             "market with its model, or `tezi train`, `tezi export` and `tezi publish`."

@@ -12,6 +12,10 @@ from preprocess.repository.versions import ModelVersion, version_folder
 SETTLED_AFTER = timedelta(seconds=2)
 
 
+# A version on its way off the disk; one that is found later was left by a kill.
+DROPPED = ".dropped-"
+
+
 def out_of_use(
     versions: Sequence[ModelVersion], before: Labels, after: Labels, *, now: datetime
 ) -> list[ModelVersion]:
@@ -35,7 +39,7 @@ def surplus(versions: Sequence[ModelVersion], idle: Sequence[ModelVersion], keep
 def delete(versions_dir: Path, number: int) -> None:
     """Remove a version from the disk. Renamed first: half a version is never seen."""
     folder = version_folder(versions_dir, number)
-    doomed = folder.with_name(f".dropped-{number}")
+    doomed = folder.with_name(f"{DROPPED}{number}")
     shutil.rmtree(doomed, ignore_errors=True)
     folder.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)

@@ -3,9 +3,8 @@
 import asyncio
 
 from preprocess.errors import ModelError, ServerError
-from preprocess.repository.labels import read_labels
 from preprocess.repository.serving import served_variants
-from preprocess.repository.versions import read_version
+from preprocess.repository.stable import stable_version
 from preprocess.runtime.golden_check import GoldenCheck
 from preprocess.settings import Settings
 
@@ -25,10 +24,7 @@ class StableCheck:
         """
         settings = self._settings
         try:
-            labels = read_labels(settings.versions_dir)
-            if labels.stable is None:
-                raise ServerError("No version is stable.")
-            stable = read_version(settings.versions_dir, labels.stable)
+            stable = stable_version(settings.versions_dir)
         except ModelError as error:
             raise ServerError(str(error)) from error
         checks = [

@@ -41,7 +41,7 @@ async def admin(tmp_path: Path) -> Any:
 async def test_the_token_is_asked_for(
     admin: Running, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
-    given = {name: value.encode() for name, value in headers.items()}
+    given = [(name.encode(), value.encode()) for name, value in headers.items()]
     response = await admin.client.request(method, path, headers=given)
     assert response.status_code == status
     assert ("www-authenticate" in response.headers) == (status == 401)

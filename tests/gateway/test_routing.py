@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from gateway.errors import PredictorUnavailableError, VariantUnavailableError
 from gateway.routing import Route, Router, in_share
 from gateway.versions import VersionBook
+from preprocess.repository.names import Variant
 from preprocess.settings import Settings, load_settings
 from tests.gateway.fakes import TODAY, FakePredictor, Running, item, put_labels, write_version
 
 CODES = [f"{number:06d}" for number in range(500_000, 511_000)]
-BOTH = ("fp32", "int8")
+BOTH: tuple[Variant, ...] = ("fp32", "int8")
 
 
 @pytest.fixture

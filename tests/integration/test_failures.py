@@ -1,10 +1,10 @@
 """What breaks, and how soon the stack says so and mends it. Each test has a stack of its own."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,14 +14,13 @@ import httpx
 import psutil
 import pytest
 
-from preprocess.repository.versions import classifier_name
+from preprocess.models.folder import sha256
+from preprocess.repository.versions import version_numbers
 from preprocess.runtime.triton import region_prefix
 from preprocess.settings import Settings
 from preprocess.store import open_store
 from tests.integration.stack import (
-    TEZI,
     RunningStack,
-    environment,
     fresh_settings,
     running,
     tezi,
@@ -68,7 +67,7 @@ def ask(stack: RunningStack) -> httpx.Response:
     return httpx.post(f"{stack.url}/api/v1/predict", json=body, timeout=10.0, trust_env=False)
 
 
-@pytest.mark.parametrize("model", ["features/1/model.py", "classifier_fp32/1/model.onnx"])
+@pytest.mark.parametrize("model", ["features/1/model.py", "classifier_fp32_v1/1/model.onnx"])
 def test_a_stub_that_dies_is_noticed_and_the_server_replaced(
     stack: RunningStack, model: str
 ) -> None:
@@ -146,54 +145,17 @@ def test_nothing_to_serve_says_what_to_do(tmp_path: Path) -> None:
     assert "tezi import" in refused.stderr
 
 
-def test_a_new_version_is_swapped_in_while_requests_run(stack: RunningStack) -> None:
-    """Every request is answered, by a version that is there, and in the end by the new one."""
-    answers: list[tuple[int, int | None, float | None]] = []
-    stop = threading.Event()
-
-    def load() -> None:
-        while not stop.is_set():
-            response = ask(stack)
-            body = response.json()
-            answers.append(
-                (response.status_code, body.get("model_version"), body.get("probability"))
-            )
-
-    threads = [threading.Thread(target=load) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        time.sleep(0.5)
-        for arguments in (("train", "--seed", 7), ("export",), ("publish",)):
-            done = tezi(stack.settings, *arguments)
-        time.sleep(0.5)
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(timeout=20)
-    assert "serves it now" in done.stdout
-    assert {status for status, _, _ in answers} == {200}
-    assert answers[0][1] == 1
-    assert answers[-1][1] == 2
-    by_version = {version: {p for _, v, p in answers if v == version} for version in (1, 2)}
-    assert all(len(found) == 1 for found in by_version.values())
-    assert by_version[1] != by_version[2]
-
-
 def test_a_version_that_does_not_load_is_taken_out_again(stack: RunningStack) -> None:
-    """A graph that our check can run and Triton's config does not fit."""
+    """A graph that our check can run and the running server cannot."""
     before = ask(stack).json()
-    config = stack.settings.repository_dir / "classifier_fp32" / "config.pbtxt"
-    good = config.read_text()
     # publishing brings the configs up to date, so it is the running server's backend that fails
     backend = stack.settings.home / "backends" / "onnxruntime" / "model.py"
     backend.write_text("raise RuntimeError('broken on purpose')\n")
     refused = tezi(stack.settings, "publish", check=False)
     assert refused.returncode == 1
     assert "Triton refused version 2" in refused.stderr
-    assert config.read_text() == good
-    folder = stack.settings.repository_dir / classifier_name("fp32")
-    assert [entry.name for entry in folder.iterdir() if entry.is_dir()] == ["1"]
+    assert version_numbers(stack.settings.versions_dir) == [1]
+    assert not list(stack.settings.repository_dir.glob("*_v2"))
     after = ask(stack).json()
     assert (after["model_version"], after["probability"]) == (1, before["probability"])
 
@@ -239,17 +201,23 @@ def test_two_stacks_run_side_by_side(stack: RunningStack, tmp_path: Path) -> Non
 
 
 def test_a_server_that_does_not_start_says_why(settings: Settings) -> None:
-    """The version on disk is damaged: the server's own words reach the user."""
-    broken = settings.repository_dir / "classifier_fp32" / "1" / "model.onnx"
-    broken.write_bytes(broken.read_bytes()[:1000])
-    done = subprocess.run(
-        [str(TEZI), "up"],
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """The graph is the published one and cannot be loaded: the server's own words come through."""
+    folder = settings.versions_dir / "1"
+    graph = folder / "fp32.onnx"
+    graph.write_bytes(graph.read_bytes()[:1000])
+    document = json.loads((folder / "version.json").read_text())
+    document["variants"]["fp32"]["sha256"] = sha256(graph)
+    (folder / "version.json").write_text(json.dumps(document))
+    shutil.rmtree(settings.repository_dir)
+    done = tezi(settings, "up", check=False)
     assert done.returncode == 1
     assert "triton did not start" in done.stderr
-    assert "classifier_fp32" in done.stderr
+    assert "classifier_fp32_v1" in done.stderr
+
+
+def test_without_an_intact_version_nothing_starts(settings: Settings) -> None:
+    (settings.versions_dir / "1" / "fp32.onnx").write_bytes(b"")
+    done = tezi(settings, "up", check=False)
+    assert done.returncode == 1
+    assert "version 1 cannot be served" in done.stdout
+    assert "`tezi publish` again" in done.stderr

@@ -303,7 +303,7 @@ async def test_where_stable_is_damaged_the_one_before_it_starts(
     assert notices[-1] == "version 1 is stable now"
     for number in (1, 3):
         (settings.versions_dir / str(number) / "fp32.onnx").unlink()
-    with pytest.raises(ModelError, match="No model"):
+    with pytest.raises(ModelError, match="None of the published versions"):
         await releases.prepare_start()
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from preprocess.errors import ServerError
+from preprocess.errors import ModelError, ServerError, TeziError
 from preprocess.runtime.process import Child
 from preprocess.runtime.supervisor import Patience, Server, Supervisor
 
@@ -53,20 +53,39 @@ class Watched:
         self.lines: list[str] = []
         self.notices: list[str] = []
         self.clean_ups = 0
+        self.commands = 0
+        self.nothing_to_start: TeziError | None = None
+        self.follow_ups = 0
+        self.follow_up_error: TeziError | None = None
         self.health = health
         self.supervisor = Supervisor(
             Server(
                 "sleeper",
-                (sys.executable, "-c", script),
+                self._command(script),
                 os.environ,
                 health,
                 patience,
                 clean_up=self._cleaned,
+                on_up=self._follow_up,
             ),
             lines=lambda _, line: self.lines.append(line),
             notice=self.notices.append,
         )
         self.task = asyncio.create_task(self.supervisor.run())
+
+    def _command(self, script: str) -> Callable[[], Awaitable[Sequence[str]]]:
+        async def command() -> Sequence[str]:
+            self.commands += 1
+            if self.nothing_to_start is not None:
+                raise self.nothing_to_start
+            return (sys.executable, "-c", script)
+
+        return command
+
+    async def _follow_up(self) -> None:
+        self.follow_ups += 1
+        if self.follow_up_error is not None:
+            raise self.follow_up_error
 
     def _cleaned(self) -> None:
         self.clean_ups += 1
@@ -110,6 +129,29 @@ async def test_a_child_that_dies_is_started_again() -> None:
     assert watched.pid != first
     assert any("ended with code -9" in notice for notice in watched.notices)
     await watched.stop()
+
+
+async def test_each_start_asks_for_its_command_and_is_followed_up() -> None:
+    watched = Watched(SLEEP, Health())
+    watched.follow_up_error = ServerError("not all is loaded")
+    await until(watched.supervisor.up.is_set)
+    await until(lambda: watched.follow_ups == 1)
+    watched.nothing_to_start = ModelError("nothing is intact")
+    os.kill(watched.pid, 9)
+    await until(lambda: watched.commands >= 3)  # tried again and again
+    watched.nothing_to_start = watched.follow_up_error = None
+    await until(lambda: watched.follow_ups == 2)
+    assert watched.supervisor.up.is_set()
+    for words in ("not all is loaded", "nothing is intact"):
+        assert any(words in notice for notice in watched.notices)
+    await watched.stop()
+
+
+async def test_a_first_start_without_anything_to_start_is_an_error() -> None:
+    watched = Watched(SLEEP, Health())
+    watched.nothing_to_start = ModelError("nothing is intact")
+    with pytest.raises(ModelError, match="nothing is intact"):
+        await watched.task
 
 
 async def test_a_child_that_runs_and_answers_wrong_is_replaced() -> None:
