@@ -185,7 +185,9 @@ class Releases:
             live = await server.is_live()
             loaded = await server.loaded() if live else frozenset()
             changed = after.in_use - before.in_use
-            for number in sorted(n for n in after.in_use if n in changed or n == after.stable):
+            if after.stable is not None and after.stable != before.stable:
+                changed |= {after.stable}
+            for number in sorted(changed):
                 if number not in by_number:
                     raise ModelError(
                         f"There is no version {number}; there are: "
@@ -237,11 +239,14 @@ class Releases:
                 return
             loaded = await server.loaded()
             for version in to_be_loaded(versions, labels):
+                serves = version.model_version == labels.stable
+                if serves and loaded.issuperset(models_of(settings, version)):
+                    continue  # whether it answers is for those to judge who watch the server
                 try:
                     require_intact(settings.versions_dir, version)
                     await serve_version(settings, server, version, loaded=loaded)
                 except (ModelError, ServerError, TimeoutError) as error:
-                    if version.model_version == labels.stable:
+                    if serves:
                         raise
                     self._notice(f"version {version.model_version} is left out: {error}")
             stable = next((v for v in versions if v.model_version == labels.stable), None)

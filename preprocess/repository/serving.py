@@ -51,25 +51,37 @@ async def serve_version(
 ) -> None:
     """Load what of a version is not loaded, and see that each variant answers its golden row.
 
-    Triton runs the warm-up of each config before a model is ready. A version that fails is
-    unloaded; the others are not touched.
+    Triton runs the warm-up of each config before a model is ready. One that is loaded and fails,
+    as when its process has died, is loaded anew. A version that fails in the end is unloaded; the
+    others are not touched. Not for the version that serves.
 
     Raises:
         ServerError: a model does not load, or answers wrongly.
         TimeoutError: the golden row does not come back in time.
     """
-    names = [name for name in models_of(settings, version) if name not in loaded]
-    if not names:
-        return
+    names = models_of(settings, version)
+    missing = [name for name in names if name not in loaded]
     try:
-        for name in names:
+        if not missing:
+            try:
+                await _check(settings, version)
+            except ServerError:
+                missing = names
+                await unload(server, reversed(names))
+            else:
+                return
+        for name in missing:
             await server.load(name)
-        for variant in served_variants(settings, version):
-            check = GoldenCheck(settings, version, variant=variant, version=version.model_version)
-            await check(_ANSWER_TIMEOUT_S)
+        await _check(settings, version)
     except (ServerError, TimeoutError):
-        await unload(server, reversed(names))
+        await unload(server, reversed(missing))
         raise
+
+
+async def _check(settings: Settings, version: ModelVersion) -> None:
+    number = version.model_version
+    for variant in served_variants(settings, version):
+        await GoldenCheck(settings, version, variant=variant, version=number)(_ANSWER_TIMEOUT_S)
 
 
 async def serve_stable(settings: Settings, server: ModelServer, stable: ModelVersion) -> None:

@@ -16,6 +16,8 @@ import httpx
 from preprocess.models.folder import find_model
 from preprocess.repository.candidate import candidate_of
 from preprocess.repository.releases import Releases
+from preprocess.repository.serving import served_variants
+from preprocess.runtime.golden_check import GoldenCheck
 from preprocess.settings import load_settings
 
 # Of 100 swaps every fifth is followed by a rollback, and every fifth by a canary.
@@ -57,6 +59,10 @@ async def main(swaps: int, model_ids: list[str]) -> None:
             await asyncio.sleep(_PAUSE_S)
             call("canary ends", "PUT", "/traffic", json={"candidate": None})
         call("activate", "POST", f"/{published}/activate")
+        for variant in served_variants(settings, version):
+            answered = await GoldenCheck(settings, version, variant=variant)(10.0)
+            if answered != published:
+                raise AssertionError(f"predict_{variant} of Triton answers with {answered}")
         await asyncio.sleep(_PAUSE_S)
         if number % _EVERY == _EVERY - 1:
             call("rollback", "POST", "/rollback")

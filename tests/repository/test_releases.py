@@ -120,6 +120,20 @@ async def test_activating_and_rolling_back_load_only_the_plain_names(
         assert labels(settings)[0] == stable
 
 
+async def test_a_previous_version_whose_process_has_died_is_loaded_anew(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    await publish(releases, candidate, 2)
+    await releases.activate(2)
+    del triton.graphs["classifier_int8_v1"]  # still called ready
+    triton.calls.clear()
+    await releases.roll_back()
+    assert labels(settings)[:2] == (1, 2)
+    assert "classifier_int8_v1" in triton.loads()
+    assert not [name for call, name in triton.calls if call == "unload" and "_v2" in name]
+    assert triton.behind("predict_int8") == "classifier_int8_v1"
+
+
 async def test_publishing_may_activate(
     settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
 ) -> None:
