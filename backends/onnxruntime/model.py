@@ -62,7 +62,7 @@ class TritonPythonModel:
 
 
 def _providers(args: dict[str, str]) -> list[Any]:
-    """Where an instance computes. What cannot be placed there is refused where the config says so."""
+    """Where an instance computes; the session refuses what cannot be placed there, if told so."""
     if args["model_instance_kind"] != "GPU":
         return ["CPUExecutionProvider"]
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():

@@ -1,4 +1,4 @@
-"""`tezi activate`, `rollback`, `traffic` and `models`: what they say and change, without a Triton."""
+"""`tezi activate`, `rollback`, `traffic` and `models`, without a Triton: what they change."""
 
 import asyncio
 import json

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.models.folder import model_ids
+from preprocess.models.folder import find_model, model_ids, newest_model
 from preprocess.repository.names import GPU_VARIANT
 from preprocess.repository.stable import stable_version
+from preprocess.repository.versions import version_numbers
 from preprocess.settings import Settings, load_settings
-from tests.integration.stack import TEZI, environment, running, tezi
+from tests.integration.stack import TEZI, environment, fresh_settings, running, tezi
 from tests.performance.bench_serve import fresh_pairs
 from tests.performance.open_loop import Answer, Request, open_loop
 from tests.performance.report import Report
@@ -24,8 +25,6 @@ from tests.performance.row import Row
 from tests.performance.version_answers import VersionAnswers
 
 SEED = 20260814
-_MODELS = 3
-_TREES = 60
 WORST_MS = 250.0
 
 
@@ -48,10 +47,15 @@ class Swaps:
 
 
 def run(*, quick: bool, command: str) -> Report:
-    """Start a stack on the configured data folder, and swap under load."""
-    settings = load_settings(admin_token="swaps")
-    rate, swaps = (100.0, 5) if quick else (500.0, 100)
-    ids = _models(settings)
+    """Start a stack on the configured market, in a folder of its own, and swap under load."""
+    configured = load_settings()
+    settings = fresh_settings(
+        configured.home / "bench" / "swaps",
+        database_url=configured.database_url or f"sqlite:///{configured.database_path}",
+        admin_token="swaps",
+    )
+    rate, swaps, models, trees = (100.0, 5, 2, 20) if quick else (500.0, 100, 3, 60)
+    ids = _models(settings, models, trees)
     first = stable_version(settings.versions_dir)
     variants = [variant for variant in first.variants if variant != GPU_VARIANT]
     expected = VersionAnswers(
@@ -99,7 +103,7 @@ def run(*, quick: bool, command: str) -> Report:
         settings={
             "rate": rate,
             "models": len(ids),
-            "trees": _TREES,
+            "trees": trees,
             "variants": " and ".join(variants),
         },
     )
@@ -109,24 +113,20 @@ def _first(answers: Sequence[Answer]) -> str:
     return str(answers[0]) if answers else ""
 
 
-def _models(settings: Settings) -> list[str]:
-    """Small models whose answers differ; they are trained and exported once."""
-    marker = settings.home / "bench" / "swaps.json"
-    known = set(model_ids(settings.models_dir))
-    if marker.is_file():
-        ids: list[str] = json.loads(marker.read_text())
-        if known.issuperset(ids):
-            return ids
-    ids = []
-    for seed in range(1, _MODELS + 1):
-        tezi(settings, "train", "--trees", _TREES, "--seed", seed, "--depth", 4 + seed)
-        (new,) = set(model_ids(settings.models_dir)) - known
-        tezi(settings, "export", "--model", new)
-        known.add(new)
-        ids.append(new)
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.write_text(json.dumps(ids))
-    return ids
+def _models(settings: Settings, count: int, trees: int) -> list[str]:
+    """Small models whose answers differ, trained and exported once; the first is published."""
+    known = [
+        model_id
+        for model_id in model_ids(settings.models_dir)
+        if find_model(settings.models_dir, model_id).about.parameters["n_estimators"] == trees
+    ]
+    for seed in range(len(known) + 1, count + 1):
+        tezi(settings, "train", "--trees", trees, "--seed", seed, "--depth", 3 + seed)
+        tezi(settings, "export")
+        known.append(newest_model(settings.models_dir).about.model_id)
+    if not version_numbers(settings.versions_dir):
+        tezi(settings, "publish", "--model", known[0])
+    return known[:count]
 
 
 def _requests(settings: Settings, count: int, variants: Sequence[str]) -> list[Request]:
