@@ -1,6 +1,8 @@
 """Publishing, activating, rolling back, sharing: with a Triton, without one, and when it fails."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -377,3 +379,49 @@ async def test_damaged_labels_stop_changes(
     assert read_labels(settings.versions_dir) == Labels(
         generation=1, stable=1, changed_at=read_labels(settings.versions_dir).changed_at
     )
+
+
+_CHANGE_AND_DIE = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from preprocess.repository import files
+from preprocess.repository.releases import Releases
+from preprocess.settings import load_settings
+from tests.graphs import tiny_candidate
+calls = 0
+def dying_sync(path, real=files.sync):
+    global calls
+    calls += 1
+    if calls == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(path)
+files.sync = dying_sync
+settings = load_settings(data_dir=Path(sys.argv[1]), triton_grpc_port=int(sys.argv[3]), gpu="off")
+candidate = tiny_candidate(settings.home / "model", "fp32", "int8", "gpu")
+asyncio.run(Releases(settings).publish(candidate, activate=True))
+"""
+
+
+@pytest.mark.parametrize("call", [4, 9, 20, 32, 44])
+async def test_killed_anywhere_it_leaves_a_repository_that_starts(
+    settings: Settings, releases: Releases, candidate: Candidate, call: int
+) -> None:
+    """The version, its folders for Triton, the labels, the plain names: each may be cut short."""
+    await releases.publish(candidate)
+    arguments = [str(settings.home), str(call), str(settings.triton_grpc_port)]
+    killed = subprocess.run([sys.executable, "-c", _CHANGE_AND_DIE, *arguments], check=False)
+    assert killed.returncode == -9
+    stable, models = await releases.prepare_start()
+    assert stable.model_version == read_labels(settings.versions_dir).stable
+    assert stable.model_version in (1, 2)
+    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address) as triton:
+        for name in models:
+            if name != "features":
+                text = (settings.repository_dir / name / "config.pbtxt").read_text("utf-8")
+                assert f'name: "{name}"' in text
+        await releases.reconcile()
+        for variant in ("fp32", "int8"):
+            behind = triton.behind(f"predict_{variant}")
+            assert behind == f"classifier_{variant}_v{stable.model_version}"
+        version = await releases.publish(candidate)
+        assert version.model_version == read_labels(settings.versions_dir).newest
