@@ -61,8 +61,6 @@ def answer(writer: GraphWriter, features: str, table: AnswerTable) -> str:
     if not np.array_equal(column, np.arange(len(sources) * table.n_features)):
         values = writer.add("Gather", [values, writer.constant("lines", column)], axis=1)
     values = writer.add("Unsqueeze", [values, writer.integers(2)])
-    right = writer.add(
-        "GreaterOrEqual", [values, writer.constant("thresholds", table.thresholds)]
-    )
+    right = writer.add("GreaterOrEqual", [values, writer.constant("thresholds", table.thresholds)])
     right = writer.add("Cast", [right], to=TensorProto.UINT8)
     return writer.add("Reshape", [right, writer.integers(-1, table.size)])

@@ -47,7 +47,9 @@ class Forest:
         for children in (self.left, self.right):
             _refuse(inner & ((children < 0) | (children >= self.size)), "has a child outside")
         _refuse(inner & ((self.feature < 0) | (self.feature >= self.n_features)), "has no feature")
-        _refuse(inner & (np.isnan(self.threshold) | np.isneginf(self.threshold)), "has no threshold")
+        _refuse(
+            inner & (np.isnan(self.threshold) | np.isneginf(self.threshold)), "has no threshold"
+        )
         _refuse(leaf & ~np.isfinite(self.value), "is a leaf without a number")
         if not np.isfinite(self.base):
             raise ForestError(f"The base margin of a forest is a number, and not {self.base}.")

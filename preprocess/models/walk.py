@@ -4,7 +4,6 @@ import onnx
 from onnx import helper
 
 from preprocess.errors import ModelError
-from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.forest.chunks import rows_in_cache
 from preprocess.forest.compiler import Compiled, compile_forest
 from preprocess.forest.errors import ForestError

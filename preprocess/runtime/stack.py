@@ -13,6 +13,7 @@ import httpx
 
 from preprocess.errors import ServerError
 from preprocess.repository.releases import Releases
+from preprocess.runtime.mending import Mender
 from preprocess.runtime.ports import require_free_ports
 from preprocess.runtime.stable_check import StableCheck
 from preprocess.runtime.supervisor import Patience, Server, Supervisor
@@ -27,7 +28,8 @@ Notice = Callable[[str], None]
 def triton_server(settings: Settings, *, notice: Notice) -> Server:
     """Triton with the live model repository; it serves when the golden rows come back right.
 
-    It begins with the stable version; the others are loaded when it is up.
+    It begins with the stable version; the others are loaded when it is up. A model whose process
+    dies is loaded anew; a server that does not answer is replaced.
 
     Raises:
         ServerError: there is no server to run.
@@ -35,6 +37,7 @@ def triton_server(settings: Settings, *, notice: Notice) -> Server:
     wheel = find_wheel()
     backends = assemble_backends(wheel, settings.home / "backends")
     releases = Releases(settings, notice=notice)
+    mender = Mender(settings, notice)
 
     async def command() -> tuple[str, ...]:
         _, models = await releases.prepare_start()
@@ -49,7 +52,8 @@ def triton_server(settings: Settings, *, notice: Notice) -> Server:
             start=settings.triton_start_timeout_s, interval=settings.probe_interval_s, grace=8.0
         ),
         clean_up=partial(remove_regions, settings),
-        on_up=releases.reconcile,
+        on_up=partial(mender.tend, releases),
+        mend=mender.mend,
     )
 
 

@@ -22,6 +22,7 @@ class Patience:
     errors: int = 2
     second_look: float = 0.25
     timeouts: int = 5
+    mends: int = 3
     grace: float = 10.0
     grace_when_broken: float = 1.0
     first_pause: float = 0.1
@@ -34,7 +35,8 @@ class Server:
     """What to run and how to tell that it serves; `check` raises when it does not.
 
     `command` is asked for the command line before each start. `on_up` runs beside the server each
-    time that it has come up, and may fail without harm to it.
+    time that it has come up, and may fail without harm to it. `mend` is given the error of a check,
+    and says whether it has done something about it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Server:
     patience: Patience = Patience()
     clean_up: Callable[[], None] = field(default=lambda: None)
     on_up: Callable[[], Awaitable[object]] | None = None
+    mend: Callable[[Exception], Awaitable[bool]] | None = None
 
 
 class Supervisor:
@@ -160,12 +163,15 @@ class Supervisor:
 
     async def _wait_for_trouble(self) -> str:
         patience = self.server.patience
-        errors = timeouts = 0
+        errors = timeouts = mends = 0
         while True:
             await asyncio.sleep(patience.second_look if errors else patience.interval)
             try:
                 await self.server.check(patience.answer)
             except ServerError as error:
+                if mends < patience.mends and await self._mend(error):
+                    mends += 1
+                    continue
                 errors += 1
                 if errors >= patience.errors:
                     return str(error)
@@ -174,7 +180,10 @@ class Supervisor:
                 if timeouts >= patience.timeouts:
                     return f"{timeouts} checks in a row came late ({error})"
             else:
-                errors = timeouts = 0
+                errors = timeouts = mends = 0
+
+    async def _mend(self, error: ServerError) -> bool:
+        return self.server.mend is not None and await self.server.mend(error)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:

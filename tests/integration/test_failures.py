@@ -56,19 +56,22 @@ def children(stack: RunningStack, name: str, *, whole: bool = False) -> list[psu
     return found
 
 
-def ask(stack: RunningStack) -> httpx.Response:
+def ask(stack: RunningStack, variant: str = "fp32") -> httpx.Response:
     store = open_store(stack.settings)
     listing = max(store.listings(), key=lambda listing: listing.newest_price)
     store.close()
     body = {
         "bse_code": listing.stock.bse_code,
         "prediction_date": listing.newest_price.isoformat(),
+        "variant": variant,
     }
     return httpx.post(f"{stack.url}/api/v1/predict", json=body, timeout=10.0, trust_env=False)
 
 
-@pytest.mark.parametrize("model", ["features/1/model.py", "classifier_fp32_v1/1/model.onnx"])
-def test_a_stub_that_dies_is_noticed_and_the_server_replaced(
+@pytest.mark.parametrize(
+    "model", ["features/1/model.py", "classifier_fp32_v1/1/model.onnx"], ids=["features", "fp32"]
+)
+def test_a_stub_that_dies_is_noticed_and_its_model_loaded_anew(
     stack: RunningStack, model: str
 ) -> None:
     before = ask(stack).json()
@@ -80,9 +83,22 @@ def test_a_stub_that_dies_is_noticed_and_the_server_replaced(
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) >= 1
     stack.wait(ready=True, seconds=30.0)
-    assert not server.is_running()
+    assert server.is_running()
+    assert "had died: it is loaded anew" in stack.output()
     after = ask(stack).json()
     assert after["probability"] == before["probability"]
+
+
+def test_a_variant_that_dies_does_not_touch_the_other(stack: RunningStack) -> None:
+    (stub,) = children(stack, "classifier_int8_v1/1/model.onnx")
+    stub.kill()
+    deadline = time.monotonic() + 30.0
+    while "classifier_int8_v1 had died: it is loaded anew" not in stack.output():
+        assert ask(stack).status_code == 200
+        assert time.monotonic() < deadline
+    while ask(stack, "int8").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_frozen_server_is_noticed_and_replaced(stack: RunningStack) -> None:

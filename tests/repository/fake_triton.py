@@ -28,13 +28,15 @@ _ROW = feature_row(golden_history(), GOLDEN_DATE).values.astype(np.float32)
 @dataclass
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # generated, untyped
     """`fail_at` names the call by its number (from 1) that is refused, of those that change
-    something or infer; `refuse` names models that never load."""
+    something or infer; `refuse` names models that never load, `dead` those whose process is gone.
+    """
 
     repository: Path
     loaded: dict[str, model_config_pb2.ModelConfig] = field(default_factory=dict)
     graphs: dict[str, onnxruntime.InferenceSession] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)
+    dead: set[str] = field(default_factory=set)
     fail_at: int = 0
     shift: float = 0.0
 
@@ -77,6 +79,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         except Exception as error:  # noqa: BLE001 - whatever it is, the server says that it failed
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"failed to load: {error}")
         self.loaded[name] = config
+        self.dead.discard(name)
         return service_pb2.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
@@ -89,6 +92,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         await self._count(context, "infer", request.model_name)
         config = self.loaded.get(request.model_name)
         behind = config.ensemble_scheduling.step[-1].model_name if config else ""
+        if behind in self.dead:
+            text = f"in ensemble, Stub process '{behind}_0_0' is not healthy."
+            await context.abort(grpc.StatusCode.INTERNAL, text)
         if behind not in self.graphs:
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown model")
         outputs = ["probability", "model_version"]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -57,6 +58,8 @@ class Watched:
         self.nothing_to_start: TeziError | None = None
         self.follow_ups = 0
         self.follow_up_error: TeziError | None = None
+        self.mended: list[str] = []
+        self.can_mend = False
         self.health = health
         self.supervisor = Supervisor(
             Server(
@@ -67,6 +70,7 @@ class Watched:
                 patience,
                 clean_up=self._cleaned,
                 on_up=self._follow_up,
+                mend=self._mend,
             ),
             lines=lambda _, line: self.lines.append(line),
             notice=self.notices.append,
@@ -86,6 +90,10 @@ class Watched:
         self.follow_ups += 1
         if self.follow_up_error is not None:
             raise self.follow_up_error
+
+    async def _mend(self, error: Exception) -> bool:
+        self.mended.append(str(error))
+        return self.can_mend
 
     def _cleaned(self) -> None:
         self.clean_ups += 1
@@ -163,6 +171,28 @@ async def test_a_child_that_runs_and_answers_wrong_is_replaced() -> None:
     assert any("not healthy" in notice for notice in watched.notices)
     watched.health.error = None
     await until(watched.supervisor.up.is_set)
+    assert not psutil.pid_exists(first)
+    await watched.stop()
+
+
+def told(watched: Watched, trouble: str) -> bool:
+    return watched.mended[-1:] == [trouble]
+
+
+async def test_what_can_be_mended_is_not_replaced() -> None:
+    watched = Watched(SLEEP, Health(), replace(QUICK, mends=2))
+    await until(watched.supervisor.up.is_set)
+    first = watched.pid
+    watched.can_mend = True
+    for trouble in ("one", "another"):
+        watched.health.error = ServerError(trouble)
+        await until(partial(told, watched, trouble))
+        watched.health.error = None
+        await asyncio.sleep(0.2)  # answers are right again, and the count begins anew
+    assert watched.pid == first
+    watched.health.error = ServerError("for ever")
+    await until(lambda: not watched.supervisor.up.is_set())
+    assert watched.mended[-2:] == ["for ever"] * 2  # not more often in a row
     assert not psutil.pid_exists(first)
     await watched.stop()
 
