@@ -12,15 +12,18 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from gateway import metrics as names
+from gateway.administrator import Administrator
 from gateway.assets import Assets
 from gateway.background import Chore, running
 from gateway.directory import POLL_S, StockDirectory
+from gateway.endpoints.admin import AdminEndpoints
 from gateway.endpoints.health import HealthEndpoints
 from gateway.endpoints.metrics import MetricsEndpoint
 from gateway.endpoints.models import ModelsEndpoint
 from gateway.endpoints.predict import BatchPredictEndpoint, PredictEndpoint
 from gateway.endpoints.stocks import StocksEndpoint
 from gateway.errors import GatewayError
+from gateway.failover import FailoverPredictor
 from gateway.health import Health
 from gateway.limits import LimitedPredictor
 from gateway.metered import MeteredPredictor
@@ -30,12 +33,17 @@ from gateway.middleware.body_limit import BodyLimitMiddleware
 from gateway.middleware.request_id import RequestIdMiddleware
 from gateway.middleware.unexpected import UnexpectedErrorMiddleware
 from gateway.openapi import openapi_endpoint
-from gateway.ports import VARIANTS, Clock, Predictor, Variant
+from gateway.ports import Clock, Predictor
 from gateway.predictions import Predictions
 from gateway.probe import Probe
 from gateway.problems import on_gateway_error, on_http_exception
+from gateway.routing import POLL_S as LABELS_POLL_S
+from gateway.routing import Router
+from gateway.shadow import Shadow
 from gateway.traffic import Traffic
 from gateway.versions import REFRESH_S, VersionBook
+from preprocess.repository.names import VARIANTS, Variant
+from preprocess.repository.releases import Releases
 from preprocess.settings import Settings
 from preprocess.store import Store
 
@@ -60,20 +68,25 @@ class Gateway:
         self.settings = settings
         self.traffic = traffic
         self.metrics = Metrics()
-        self.versions = VersionBook(settings.repository_dir)
+        self.versions = VersionBook(settings.versions_dir)
+        self.router = Router(settings.versions_dir, self.versions)
         self.directory = StockDirectory(open_store, clock=clock)
         self.limited = LimitedPredictor(
             MeteredPredictor(predictor, self.metrics.predictor_call),
             in_flight=settings.max_in_flight,
             waiting=settings.max_waiting,
         )
+        self.shadow = Shadow(predictor, self.versions, self.metrics.shadowed)
         self.predictions = Predictions(
-            self.limited,
+            FailoverPredictor(self.limited, self.router),
             versions=self.versions,
+            router=self.router,
+            shadow=self.shadow,
             symbols=self.directory,
             clock=clock,
             trusted=lambda variant: not self.probes[variant].wrong,
             count=self.metrics.prediction,
+            count_routed=self.metrics.routed,
         )
         # Past the limits: a queue that is full does not mean that answers are wrong.
         self.probes: dict[Variant, Probe] = {
@@ -81,13 +94,18 @@ class Gateway:
                 variant,
                 predictor=predictor,
                 versions=self.versions,
+                router=self.router,
                 interval_s=settings.probe_interval_s,
                 clock=clock,
             )
             for variant in VARIANTS
         }
         self.health = Health(
-            self.probes, directory=self.directory, versions=self.versions, traffic=traffic
+            self.probes,
+            directory=self.directory,
+            versions=self.versions,
+            router=self.router,
+            traffic=traffic,
         )
         self._watch()
 
@@ -119,10 +137,13 @@ class Gateway:
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Everything that runs beside the requests."""
         await self.versions.refresh()
+        await self.router.refresh()
         await self.directory.refresh()
         interval = self.settings.probe_interval_s
         chores = {
             "published versions": Chore(self.versions.refresh, REFRESH_S),
+            "labels": Chore(self.router.refresh, LABELS_POLL_S),
+            "shadow": Chore(self.shadow.run, 0.0),
             "stock directory": Chore(self.directory.refresh, POLL_S),
             **{
                 f"probe of {variant}": Chore(partial(self._probe, variant), interval)
@@ -141,7 +162,14 @@ class Gateway:
         timeout_ms = self.settings.request_timeout_ms
         health = HealthEndpoints(self.health, version=installed_version("tezi"))
         metrics = MetricsEndpoint(self.metrics).metrics
-        models = ModelsEndpoint(self.versions, self.probes).models
+        models = ModelsEndpoint(self.versions, self.router, self.probes)
+        admin = AdminEndpoints(
+            Administrator(self.settings.admin_token),
+            Releases(self.settings),
+            router=self.router,
+            versions=self.versions,
+            models=models,
+        )
         assets = Assets()
         return [
             Route(
@@ -160,7 +188,11 @@ class Gateway:
             Route("/api/v1/health", health.health),
             Route("/metrics", metrics),
             Route("/api/v1/metrics", metrics),
-            Route("/api/v1/models", models),
+            Route("/api/v1/models", models.models),
+            Route("/api/v1/models/{version:int}/activate", admin.activate, methods=["POST"]),
+            Route("/api/v1/models/rollback", admin.roll_back, methods=["POST"]),
+            Route("/api/v1/models/traffic", admin.traffic, methods=["PUT"]),
+            Route("/api/v1/models/reload", admin.reload, methods=["POST"]),
             Route("/openapi.json", openapi_endpoint),
             Route("/", assets.console),
             Route("/docs", assets.swagger),

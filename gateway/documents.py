@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from gateway.health import Condition
-from gateway.ports import Variant
-from gateway.predictions import Code
+from gateway.outcome import Code
 from preprocess.confidence import Confidence
+from preprocess.repository.names import Variant
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -153,12 +153,18 @@ class NotReadyAnswer(Document):
     reason: Text
 
 
+class GraphAnswer(Document):
+    """The file of one variant of a version."""
+
+    sha256: Text
+    size_bytes: Count
+
+
 class ModelVersionAnswer(Document):
-    """One published version of one variant."""
+    """One published version."""
 
     model_version: VersionNumber
-    variant: Variant
-    state: Literal["serving", "available"]
+    state: Literal["serving", "loaded", "available"]
     labels: list[Literal["stable", "candidate", "previous"]]
     model_id: str
     family: str
@@ -168,7 +174,7 @@ class ModelVersionAnswer(Document):
     metrics: dict[str, Any] = Field(description="On the test span of the training data")
     features: list[str] = Field(description="The feature manifest, in order")
     feature_hash: str
-    hashes: dict[str, str] = Field(description="SHA-256 of each file")
+    variants: dict[Variant, GraphAnswer]
 
 
 class VariantAnswer(Document):
@@ -181,13 +187,19 @@ class VariantAnswer(Document):
 
 
 class ModelsAnswer(Document):
-    """What is published, and what of it answers."""
+    """What is published, who answers what, and what of it works."""
 
     versions: list[ModelVersionAnswer]
     variants: dict[Variant, VariantAnswer]
     stable: VersionNumber | None
     candidate: VersionNumber | None
     previous: VersionNumber | None
+    share: Annotated[float, Field(ge=0, le=100)] = Field(
+        description="Percentage of the stocks that the candidate answers, or shadows"
+    )
+    shadow: bool = Field(description="Whether the candidate's answers are compared and not given")
+    generation: Count = Field(description="Rises with every change of the labels")
+    changed_at: datetime | None
 
 
 DOCUMENTS: tuple[type[BaseModel], ...] = (

@@ -23,12 +23,32 @@ class VariantUnavailableError(PredictorError):
     """It runs, and does not serve the variant that was asked for."""
 
 
+class GpuAbsentError(VariantUnavailableError):
+    """It runs on a machine without a GPU, and was asked for the variant that needs one."""
+
+
 class StoreUnavailableError(PredictorError):
     """It runs, and could not read the market database."""
 
 
 class DeadlineExceededError(PredictorError):
     """The time that the caller gives was spent before there was an answer."""
+
+
+class NotAuthenticatedError(GatewayError):
+    """An admin call without a token."""
+
+
+class NotAllowedError(GatewayError):
+    """An admin call with a token that is not the one, or where there are no admin calls."""
+
+
+class UnknownVersionError(GatewayError):
+    """An admin call for a version that is not published; the message is for the caller."""
+
+
+class ChangeRefusedError(GatewayError):
+    """A change of versions that was not made; the message is for the caller."""
 
 
 class CallerGoneError(GatewayError):

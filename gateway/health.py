@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from gateway.directory import StockDirectory
-from gateway.ports import DEFAULT_VARIANT, Variant
 from gateway.probe import Finding, Probe
+from gateway.routing import Router
 from gateway.traffic import Traffic
 from gateway.versions import VersionBook
+from preprocess.repository.names import DEFAULT_VARIANT, Variant
 
 
 class Condition(StrEnum):
@@ -48,12 +49,14 @@ class Health:
         *,
         directory: StockDirectory,
         versions: VersionBook,
+        router: Router,
         traffic: Traffic,
     ) -> None:
         """Readiness rests on the default variant; the others may be absent."""
         self._probes = probes
         self._directory = directory
         self._versions = versions
+        self._router = router
         self._traffic = traffic
 
     def not_ready(self) -> str | None:
@@ -90,13 +93,17 @@ class Health:
 
     def _models(self) -> Component:
         probe = self._probes[DEFAULT_VARIANT]
-        numbers = [v.model_version for v in self._versions.published(DEFAULT_VARIANT)]
+        numbers = [version.model_version for version in self._versions.published]
         if not numbers:
             return Component(Condition.UNHEALTHY, "no version is published")
         published = f"published: {', '.join(map(str, numbers))}"
         if not probe.passing:
             return Component(Condition.UNHEALTHY, f"none answers; {published}")
         serving = f"version {probe.state.model_version} serves; {published}"
+        labels = self._router.labels
+        if labels.candidate is not None:
+            does = "shadows" if labels.shadow else "answers"
+            serving = f"{serving}; {labels.candidate} {does} {labels.share:g} % of stocks"
         return Component(Condition.HEALTHY, serving, checked_at=probe.state.checked_at)
 
     def _database(self) -> Component:
@@ -110,6 +117,8 @@ _TROUBLE = (Condition.DEGRADED, Condition.UNHEALTHY)
 
 def _optional(variant: Variant, probe: Probe) -> Component:
     state = probe.state
+    if state.finding is Finding.NO_GPU:
+        return Component(Condition.ABSENT, "no GPU")
     if state.finding in (Finding.ABSENT, Finding.PENDING):
         name = variant.upper()
         return Component(Condition.ABSENT, f"no {name} variant is published")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.errors import DeadlineExceededError, PredictorOverloadedError
 from gateway.ports import Answer, Ask, Predictor
+from preprocess.repository.names import Variant
 
 MOST_ROWS = 100
 """Rows that are joined into one request; a single caller may bring more."""
@@ -27,7 +28,7 @@ class _Waiter:
 
 @dataclass(eq=False, slots=True)
 class _Group:
-    """Waiters of one variant whose asks are one request."""
+    """Waiters of one variant and version whose asks are one request."""
 
     waiters: list[_Waiter] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
@@ -35,6 +36,10 @@ class _Group:
     def left_alone(self) -> bool:
         """Whether every caller has gone or been answered."""
         return all(waiter.answers.done() for waiter in self.waiters)
+
+
+def _model(waiter: _Waiter) -> tuple[Variant, int | None]:
+    return waiter.asks[0].variant, waiter.asks[0].version
 
 
 class LimitedPredictor:
@@ -130,7 +135,7 @@ class LimitedPredictor:
                 continue  # it is on its way out of the queue
             first = group.waiters[0] if group.waiters else waiter
             fits = rows + len(waiter.asks) <= MOST_ROWS or waiter is first
-            if fits and waiter.asks[0].variant == first.asks[0].variant:
+            if fits and _model(waiter) == _model(first):
                 group.waiters.append(waiter)
                 rows += len(waiter.asks)
         for waiter in group.waiters:

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from gateway.errors import PredictorError
-from gateway.ports import Answer, Ask, Predictor, Variant
+from gateway.ports import Answer, Ask, Predictor
+from preprocess.repository.names import Variant
 
 Observe = Callable[[Variant, str, int, float], None]
 """Called with the variant, `ok` or `error`, the number of rows and the seconds of each call."""

@@ -10,8 +10,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from gateway.ports import Variant
 from gateway.series import CounterSeries, HistogramSeries
+from preprocess.repository.names import Variant
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -24,6 +24,9 @@ PREDICTOR_ROWS = "predictor_request_rows"
 PREDICTOR_UNDER_WAY = "predictor_requests_in_flight"
 PREDICTOR_WAITING = "predictor_requests_waiting"
 READY = "gateway_ready"
+ROUTED = "predictions_routed_total"
+SHADOWED = "shadow_predictions_total"
+SHADOW_DIFFERENCE = "shadow_probability_difference"
 MODEL_VERSION = "model_version_info"
 STOCKS = "directory_stocks"
 
@@ -31,6 +34,7 @@ _LATENCY_BOUNDS = (
     *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.025),
     *(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
+_DIFFERENCE_BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _ROW_BOUNDS = (1, 2, 5, 10, 20, 50, 100)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -61,7 +65,26 @@ class Metrics:
         self._predictor_rows = HistogramSeries(
             PREDICTOR_ROWS, "Rows in one request to Triton", ("variant",), _ROW_BOUNDS
         )
+        self._routed = CounterSeries(
+            ROUTED,
+            "Stocks predicted, by the label of the version that answered",
+            ("variant", "label"),
+        )
+        self._shadowed = CounterSeries(
+            SHADOWED,
+            "What a shadow said beside the stable version: the same label, the other one, nothing",
+            ("variant", "result"),
+        )
+        self._shadow_difference = HistogramSeries(
+            SHADOW_DIFFERENCE,
+            "How far a shadow's probability lies from the stable version's",
+            ("variant",),
+            _DIFFERENCE_BOUNDS,
+        )
         for series in (
+            self._routed,
+            self._shadowed,
+            self._shadow_difference,
             self._requests,
             self._request_seconds,
             self._predictions,
@@ -90,6 +113,16 @@ class Metrics:
     def prediction(self, variant: Variant, outcome: str) -> None:
         """One stock was asked for."""
         self._predictions.add((variant, outcome))
+
+    def routed(self, variant: Variant, label: str) -> None:
+        """A version answered for one stock."""
+        self._routed.add((variant, label))
+
+    def shadowed(self, variant: Variant, result: str, difference: float | None) -> None:
+        """A shadow was compared with the stable version, or could not be."""
+        self._shadowed.add((variant, result))
+        if difference is not None:
+            self._shadow_difference.observe((variant,), difference)
 
     def predictor_call(self, variant: Variant, outcome: str, rows: int, seconds: float) -> None:
         """A request to Triton has ended."""

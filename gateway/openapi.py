@@ -12,7 +12,7 @@ from starlette.responses import Response
 from gateway.documents import DOCUMENTS
 from gateway.operations import paths
 from gateway.responses import NOT_STORED
-from gateway.schemas import BatchRequest, PredictionRequest
+from gateway.schemas import BatchRequest, PredictionRequest, TrafficRequest
 from preprocess.features.manifest import MANIFEST
 
 API_VERSION = "1.0.0"
@@ -30,6 +30,7 @@ def build_document() -> dict[str, Any]:
         [
             (PredictionRequest, "validation"),
             (BatchRequest, "validation"),
+            (TrafficRequest, "validation"),
             *((model, "serialization") for model in DOCUMENTS),
         ],
         ref_template="#/components/schemas/{model}",
@@ -57,7 +58,17 @@ def build_document() -> dict[str, Any]:
             {"name": "pages", "description": "For browsers"},
         ],
         "paths": paths(),
-        "components": {"headers": _headers(), "schemas": schemas},
+        "components": {
+            "headers": _headers(),
+            "schemas": schemas,
+            "securitySchemes": {
+                "admin": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The value of TEZI_ADMIN_TOKEN",
+                }
+            },
+        },
     }
 
 

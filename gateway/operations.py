@@ -115,6 +115,64 @@ def _prediction_call(summary: str, description: str, body: Spec, responses: Spec
     }
 
 
+def _admin_call(summary: str, description: str, method: str = "post", **more: Any) -> Spec:
+    return {
+        method: {
+            "summary": summary,
+            "description": description,
+            "tags": ["models"],
+            "security": [{"admin": []}],
+            **more,
+            "responses": {
+                "200": _answer("Versions and variants afterwards", _ref("ModelsAnswer")),
+                "401": _problem("No token was given"),
+                "403": _problem("Another token, or there are no admin calls here"),
+                "409": _problem("The change was refused; what served before serves on"),
+                "500": _FAILED,
+                **more.get("responses", {}),
+            },
+        }
+    }
+
+
+def _admin_calls() -> Spec:
+    unknown = _problem("There is no such version")
+    version = {
+        "name": "version",
+        "in": "path",
+        "required": True,
+        "description": "Number of a published version",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+    traffic = {"schema": _ref("TrafficRequest"), "example": {"candidate": 8, "share": 5.0}}
+    return {
+        "/api/v1/models/{version}/activate": _admin_call(
+            "Make a version stable",
+            "It is loaded and seen to answer first. The version before it stays loaded.",
+            parameters=[version],
+            responses={"404": unknown},
+        ),
+        "/api/v1/models/rollback": _admin_call(
+            "Make the previous version stable again", "One step, and no load."
+        ),
+        "/api/v1/models/traffic": _admin_call(
+            "Give a candidate a share of the stocks, or let it shadow them",
+            "A stock keeps its version while the share stays. A null candidate ends it.",
+            "put",
+            requestBody={"required": True, "content": {"application/json": traffic}},
+            responses={
+                "404": unknown,
+                "413": _problem("The body is too large"),
+                "415": _problem("The body is not said to be JSON"),
+                "422": _INVALID,
+            },
+        ),
+        "/api/v1/models/reload": _admin_call(
+            "Load what is newly published", "Kept for older clients; changes no label."
+        ),
+    }
+
+
 def _query_parameters() -> list[Spec]:
     described = StocksQuery.model_json_schema()["properties"]
     parameters = []
@@ -177,6 +235,7 @@ def paths() -> Spec:
             "models",
             {"200": _answer("Versions and variants", _ref("ModelsAnswer"))},
         ),
+        **_admin_calls(),
         "/api/v1/health": _get(
             "Say what works, component by component",
             "operation",

@@ -3,13 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 from preprocess.features.row import Status
-
-Variant = Literal["fp32", "int8", "gpu"]
-VARIANTS: tuple[Variant, ...] = get_args(Variant)
-DEFAULT_VARIANT: Variant = "fp32"
+from preprocess.repository.names import Variant
 
 Clock = Callable[[], datetime]
 """The time as an aware datetime."""
@@ -17,11 +14,15 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One stock as of one day: six digits, an ISO date, and the model variant that is to answer."""
+    """One stock as of one day: six digits, an ISO date, and who is to answer.
+
+    `version` None leaves it to Triton, which asks the version that was made stable there.
+    """
 
     bse_code: str
     prediction_date: str
     variant: Variant
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ class Predictor(Protocol):
     """Answers asks. A decorator of the same shape may stand round another one."""
 
     async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
-        """One answer for each ask, in their order. All asks of one call are of one variant.
+        """One answer for each ask, in their order. All asks of one call are of one
+        variant and version.
 
         Raises:
             PredictorError: there is no answer to any of them; its subclass says why.

@@ -2,72 +2,32 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-import msgspec
-
-from gateway.errors import (
-    DeadlineExceededError,
-    PredictorError,
-    PredictorOverloadedError,
-    PredictorUnavailableError,
-    StoreUnavailableError,
+from gateway.errors import PredictorError, PredictorUnavailableError, StoreUnavailableError
+from gateway.outcome import (
+    Code,
+    Outcome,
+    Prediction,
+    Refusal,
+    Result,
+    outcome_name,
+    settled,
+    unknown_stock,
 )
-from gateway.ports import Answer, Ask, Clock, Predictor, Variant
+from gateway.ports import Answer, Ask, Clock, Predictor
+from gateway.routing import Route, Router
 from gateway.schemas import PredictionRequest
+from gateway.shadow import Shadow
 from gateway.versions import VersionBook
 from preprocess.calendar import exchange_today
-from preprocess.confidence import Confidence, confidence
+from preprocess.confidence import confidence
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import MINIMUM_ROWS, Status
 from preprocess.golden import GOLDEN_CODE
 from preprocess.market import UNKNOWN_SYMBOL
-
-
-class Prediction(msgspec.Struct, frozen=True):
-    """The answer for one stock as of one day; its fields are the keys of the response."""
-
-    bse_code: str
-    nse_symbol: str
-    prediction_date: str
-    as_of: str
-    predicted_label: int
-    probability: float
-    confidence: Confidence
-    model_version: int
-    variant: Variant
-    cached: bool
-    prediction_timestamp: datetime
-    features: dict[str, float] | None
-    shap_values: dict[str, float] | None
-
-
-class Code(StrEnum):
-    """Why one stock has no prediction."""
-
-    INVALID_REQUEST = "invalid_request"
-    FUTURE_DATE = "future_date"
-    UNKNOWN_STOCK = "unknown_stock"
-    SHORT_HISTORY = "short_history"
-    VARIANT_NOT_SERVED = "variant_not_served"
-    UNAVAILABLE = "unavailable"
-    OVERLOADED = "overloaded"
-    DEADLINE_EXCEEDED = "deadline_exceeded"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """No prediction, and a sentence for the caller that says why."""
-
-    code: Code
-    message: str
-
-
-Outcome = Prediction | Refusal
-Result = Outcome | PredictorError
+from preprocess.repository.names import Variant
 
 
 class Symbols(Protocol):
@@ -86,21 +46,28 @@ class Predictions:
         predictor: Predictor,
         *,
         versions: VersionBook,
+        router: Router,
+        shadow: Shadow,
         symbols: Symbols,
         clock: Clock,
         trusted: Callable[[Variant], bool],
         count: Callable[[Variant, str], None],
+        count_routed: Callable[[Variant, str], None],
     ) -> None:
         """A variant that is not `trusted` is not asked: its answers are known to be wrong.
 
-        `count(variant, outcome)` is called once for each requested stock.
+        `count(variant, outcome)` is called once for each requested stock, `count_routed(variant,
+        label)` for each prediction with the label of the version that computed it.
         """
         self._predictor = predictor
         self._versions = versions
+        self._router = router
+        self._shadow = shadow
         self._symbols = symbols
         self._clock = clock
         self._trusted = trusted
         self._count = count
+        self._count_routed = count_routed
 
     async def predict(self, request: PredictionRequest, timeout_s: float) -> Outcome:
         """The outcome for one stock.
@@ -111,8 +78,9 @@ class Predictions:
         now = self._clock()
         result: Result | None = self._refused(request, exchange_today(now).isoformat())
         if result is None:
-            (result,) = await self._ask([request], now, timeout_s)
-        self._count(request.variant, _outcome_name(result))
+            route = self._router.route(request.variant, request.bse_code)
+            (result,) = await self._ask([request], route, now, timeout_s)
+        self._count(request.variant, outcome_name(result))
         if isinstance(result, PredictorError):
             raise result
         return result
@@ -120,7 +88,8 @@ class Predictions:
     async def predict_batch(
         self, requests: Sequence[PredictionRequest], timeout_s: float
     ) -> list[Outcome]:
-        """One outcome for each request, in their order; one call of the predictor a variant.
+        """One outcome for each request, in their order; one call of the predictor a variant
+        and version.
 
         Raises:
             PredictorError: not one of those that were asked about could be answered, for a reason
@@ -129,60 +98,74 @@ class Predictions:
         now = self._clock()
         today = exchange_today(now).isoformat()
         results: dict[int, Result] = {}
-        groups: dict[Variant, list[int]] = {}
+        groups: dict[tuple[Variant, Route], list[int]] = {}
         for place, request in enumerate(requests):
             refusal = self._refused(request, today)
             if refusal is None:
-                groups.setdefault(request.variant, []).append(place)
+                route = self._router.route(request.variant, request.bse_code)
+                groups.setdefault((request.variant, route), []).append(place)
             else:
                 results[place] = refusal
         answered = await asyncio.gather(
             *(
-                self._ask([requests[place] for place in places], now, timeout_s)
-                for places in groups.values()
+                self._ask([requests[place] for place in places], route, now, timeout_s)
+                for (_, route), places in groups.items()
             )
         )
         for places, found in zip(groups.values(), answered, strict=True):
             results.update(zip(places, found, strict=True))
         for place, request in enumerate(requests):
-            self._count(request.variant, _outcome_name(results[place]))
-        return _settled([results[place] for place in range(len(requests))])
+            self._count(request.variant, outcome_name(results[place]))
+        return settled([results[place] for place in range(len(requests))])
 
     def _refused(self, request: PredictionRequest, today: str) -> Refusal | None:
         if request.prediction_date > today:
             return Refusal(Code.FUTURE_DATE, f"The date is after today in Mumbai, {today}")
         if request.bse_code == GOLDEN_CODE:
-            return _unknown(request)
-        if not self._versions.published(request.variant) and not self._versions.empty:
+            return unknown_stock(request)
+        if not self._router.serves(request.variant):
             return Refusal(
                 Code.VARIANT_NOT_SERVED, f"The variant {request.variant} is not served here"
             )
         return None
 
     async def _ask(
-        self, requests: Sequence[PredictionRequest], now: datetime, timeout_s: float
+        self,
+        requests: Sequence[PredictionRequest],
+        route: Route,
+        now: datetime,
+        timeout_s: float,
     ) -> list[Result]:
-        """The results of requests of one variant, by one call of the predictor."""
+        """The results of requests of one variant and route, by one call of the predictor."""
         if not self._trusted(requests[0].variant):
             return [PredictorUnavailableError("the golden row comes back wrong")] * len(requests)
         asks = [
-            Ask(request.bse_code, request.prediction_date, request.variant) for request in requests
+            Ask(request.bse_code, request.prediction_date, request.variant, route.version)
+            for request in requests
         ]
         try:
             answers = await self._predictor.predict(asks, timeout_s)
         except PredictorError as error:
             return [error] * len(requests)
-        return [
+        results = [
             await self._judged(request, answer, now)
             for request, answer in zip(requests, answers, strict=True)
         ]
+        for ask, result in zip(asks, results, strict=True):
+            if isinstance(result, Prediction):
+                self._count_routed(ask.variant, self._router.label(result.model_version))
+                if route.shadow is not None:
+                    self._shadow.offer(
+                        ask, route.shadow, result.probability, result.predicted_label
+                    )
+        return results
 
     async def _judged(self, request: PredictionRequest, answer: Answer, now: datetime) -> Result:
         match answer.status:
             case Status.OK:
                 return await self._prediction(request, answer, now)
             case Status.UNKNOWN_STOCK:
-                return _unknown(request)
+                return unknown_stock(request)
             case Status.SHORT_HISTORY:
                 return Refusal(
                     Code.SHORT_HISTORY,
@@ -230,47 +213,3 @@ class Predictions:
             ),
             shap_values=None,
         )
-
-
-def _settled(results: list[Result]) -> list[Outcome]:
-    """The outcomes; raises if no one was answered, and not because of what was asked."""
-    failures = [result for result in results if isinstance(result, PredictorError)]
-    if failures and not any(_is_answer(result) for result in results):
-        raise failures[0]
-    return [
-        _as_refusal(result) if isinstance(result, PredictorError) else result for result in results
-    ]
-
-
-def _is_answer(result: Result) -> bool:
-    match result:
-        case Prediction():
-            return True
-        case Refusal():
-            return result.code in (Code.UNKNOWN_STOCK, Code.SHORT_HISTORY)
-        case _:
-            return False
-
-
-def _unknown(request: PredictionRequest) -> Refusal:
-    return Refusal(Code.UNKNOWN_STOCK, f"No stock has the BSE code {request.bse_code}")
-
-
-def _as_refusal(error: PredictorError) -> Refusal:
-    match error:
-        case DeadlineExceededError():
-            return Refusal(Code.DEADLINE_EXCEEDED, "There was no answer in time")
-        case PredictorOverloadedError():
-            return Refusal(Code.OVERLOADED, "The service is busy; try again")
-        case _:
-            return Refusal(Code.UNAVAILABLE, "The service cannot answer now; try again")
-
-
-def _outcome_name(result: Result) -> str:
-    match result:
-        case Prediction():
-            return "ok"
-        case Refusal():
-            return result.code
-        case _:
-            return _as_refusal(result).code

@@ -13,11 +13,18 @@ from enum import StrEnum
 
 import structlog
 
-from gateway.errors import DeadlineExceededError, PredictorError, PredictorOverloadedError
-from gateway.ports import Answer, Ask, Clock, Predictor, Variant
+from gateway.errors import (
+    DeadlineExceededError,
+    GpuAbsentError,
+    PredictorError,
+    PredictorOverloadedError,
+)
+from gateway.ports import Answer, Ask, Clock, Predictor
+from gateway.routing import Router
 from gateway.versions import VersionBook
 from preprocess.features.row import Status
 from preprocess.golden import disagreement
+from preprocess.repository.names import Variant
 from preprocess.repository.versions import ModelVersion
 
 log = structlog.get_logger()
@@ -30,6 +37,7 @@ class Finding(StrEnum):
 
     PENDING = "no answer has been asked for yet"
     ABSENT = "no version is published"
+    NO_GPU = "no GPU"
     RIGHT = "the golden row comes back right"
     BUSY = "the model server's queue is full"
     LATE = "the golden row comes back late"
@@ -61,6 +69,7 @@ class Probe:
         *,
         predictor: Predictor,
         versions: VersionBook,
+        router: Router,
         interval_s: float,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
@@ -70,6 +79,7 @@ class Probe:
         self.state = ProbeState(Finding.PENDING)
         self._predictor = predictor
         self._versions = versions
+        self._router = router
         self._patience_s = 3 * interval_s + TIMEOUT_S
         self._clock = clock
         self._monotonic = monotonic
@@ -108,16 +118,18 @@ class Probe:
         )
 
     def _report(self, finding: Finding, reason: str) -> None:
-        expected = finding in (Finding.RIGHT, Finding.ABSENT)
+        expected = finding in (Finding.RIGHT, Finding.ABSENT, Finding.NO_GPU)
         say = log.info if expected else log.warning
         say(finding.value, variant=self.variant, reason=reason)
 
     async def _find(self) -> Found:
-        published = self._versions.published(self.variant)
-        if not published:
+        stable = self._versions.get(self._router.labels.stable)
+        if stable is None or self.variant not in stable.variants:
             return Finding.ABSENT, None, ""
-        golden = published[-1].golden
-        ask = Ask(golden.bse_code, golden.prediction_date, self.variant)
+        golden = stable.golden
+        ask = Ask(
+            golden.bse_code, golden.prediction_date, self.variant, version=stable.model_version
+        )
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 [answer] = await self._predictor.predict([ask], TIMEOUT_S)
@@ -126,12 +138,14 @@ class Probe:
             return Finding.LATE, None, f"not within {TIMEOUT_S:g} s"
         except PredictorOverloadedError as error:
             return Finding.BUSY, None, str(error)
+        except GpuAbsentError as error:
+            return Finding.NO_GPU, None, str(error)
         except PredictorError as error:
             return Finding.FAILED, None, str(error)
-        return _judged(answer, version)
+        return _judged(self.variant, answer, version)
 
 
-def _judged(answer: Answer, version: ModelVersion | None) -> Found:
+def _judged(variant: Variant, answer: Answer, version: ModelVersion | None) -> Found:
     if answer.status is Status.STORE_UNAVAILABLE:
         return Finding.NO_DATABASE, None, answer.status
     if answer.status is not Status.OK:
@@ -140,7 +154,10 @@ def _judged(answer: Answer, version: ModelVersion | None) -> Found:
         return Finding.WRONG, None, f"version {answer.model_version} is not published"
     golden = version.golden
     difference = disagreement(
-        golden.features, golden.probability, answer.features, answer.probability
+        golden.features,
+        version.variants[variant].golden_probability,
+        answer.features,
+        answer.probability,
     )
     if difference:
         return Finding.WRONG, None, difference

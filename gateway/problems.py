@@ -8,31 +8,44 @@ from starlette.responses import Response
 
 from gateway.errors import (
     CallerGoneError,
+    ChangeRefusedError,
     DeadlineExceededError,
     GatewayError,
+    GpuAbsentError,
     InvalidRequestError,
     MediaTypeError,
+    NotAllowedError,
+    NotAuthenticatedError,
     PredictorError,
     PredictorOverloadedError,
     StoreUnavailableError,
+    UnknownVersionError,
     VariantUnavailableError,
 )
 from gateway.middleware.request_id import REASON_KEY
-from gateway.predictions import Code, Refusal
+from gateway.outcome import Code, Refusal
 from gateway.responses import JSONAnswer
 from gateway.schemas import PredictionRequest
 from gateway.validation import problem
 
 RETRY_AFTER = {"retry-after": "1"}
+GPU_ABSENT = "The variant gpu needs a GPU, and there is none here; ask for fp32 or int8"
 
 _CALLER_GONE = 499  # as nginx logs it; nobody reads the answer
 
 # The first class that an error is an instance of gives the answer.
 _ERRORS: Mapping[type[GatewayError], tuple[int, str, Mapping[str, str]]] = {
     MediaTypeError: (415, "The body must be application/json, and not compressed", {}),
+    NotAuthenticatedError: (
+        401,
+        "This call needs the admin token: Authorization: Bearer TOKEN",
+        {"www-authenticate": "Bearer"},
+    ),
+    NotAllowedError: (403, "This call is for administrators; see TEZI_ADMIN_TOKEN", {}),
     DeadlineExceededError: (504, "There was no answer in time", {}),
     PredictorOverloadedError: (503, "The service is busy; try again", RETRY_AFTER),
     StoreUnavailableError: (503, "The market database cannot be read; try again", RETRY_AFTER),
+    GpuAbsentError: (503, GPU_ABSENT, {"retry-after": "3600"}),
     VariantUnavailableError: (503, "This variant is not being served; try again", RETRY_AFTER),
     PredictorError: (503, "The service cannot answer now; try again", RETRY_AFTER),
     CallerGoneError: (_CALLER_GONE, "The caller hung up", {}),
@@ -42,6 +55,11 @@ _ERRORS: Mapping[type[GatewayError], tuple[int, str, Mapping[str, str]]] = {
 async def on_gateway_error(request: Request, error: Exception) -> Response:
     """The answer to an error of our own tree; its own message goes to the log."""
     request.scope[REASON_KEY] = str(error)
+    if isinstance(error, UnknownVersionError):
+        return JSONAnswer({"detail": str(error)}, 404)
+    if isinstance(error, ChangeRefusedError):
+        request.scope[REASON_KEY] = str(error.__cause__ or error)
+        return JSONAnswer({"detail": str(error)}, 409)
     if isinstance(error, InvalidRequestError):
         return JSONAnswer({"detail": error.detail}, 422)
     for kind, (status, detail, headers) in _ERRORS.items():

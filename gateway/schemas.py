@@ -1,12 +1,12 @@
 """What a request must be. Strings are strings here: no number or timestamp passes for one."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.ports import DEFAULT_VARIANT, Variant
+from preprocess.repository.names import DEFAULT_VARIANT, Variant
 
 LARGEST_BATCH = 100
 DEFAULT_PAGE = 50
@@ -70,6 +70,24 @@ class BatchRequest(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     predictions: Annotated[list[Any], Field(min_length=1, max_length=LARGEST_BATCH)]
+
+
+class TrafficRequest(BaseModel):
+    """Who answers beside the stable version; a candidate that is null ends that."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    candidate: Annotated[int, Field(ge=1)] | None = Field(description="The version to try")
+    share: Annotated[float, Field(ge=0, le=100)] = Field(
+        0.0, description="Percentage of the stocks that it answers, or shadows"
+    )
+    shadow: bool = Field(False, description="Whether its answers are compared and not given")
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if self.candidate is not None and self.share == 0.0:
+            raise PydanticCustomError("share_missing", "A candidate needs a share above 0")
+        return self
 
 
 class StocksQuery(BaseModel):

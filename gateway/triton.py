@@ -7,6 +7,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from gateway.errors import (
     DeadlineExceededError,
+    GpuAbsentError,
     PredictorError,
     PredictorOverloadedError,
     PredictorUnavailableError,
@@ -14,6 +15,7 @@ from gateway.errors import (
 )
 from gateway.ports import Answer, Ask
 from preprocess.features.manifest import FEATURE_COUNT
+from preprocess.repository.names import GPU_VARIANT, Variant, ensemble_name
 from preprocess.triton.channel import open_channel
 from preprocess.triton.ensemble import ensemble_request, raw_outputs, row_status
 from preprocess.triton.tensors import TensorError, unpack_floats, unpack_ints, unpack_texts
@@ -32,7 +34,7 @@ class TritonPredictor:
         self._stub: service_pb2_grpc.GRPCInferenceServiceStub | None = None
 
     async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
-        """One Triton request for all asks, which are of one variant.
+        """One Triton request for all asks, which are of one variant and version.
 
         Raises:
             PredictorError: by the gRPC status, or because the answer does not fit the question.
@@ -41,14 +43,14 @@ class TritonPredictor:
             self._channel = open_channel(self._address)
             self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         request = ensemble_request(
-            asks[0].variant,
+            ensemble_name(asks[0].variant, asks[0].version),
             [ask.bse_code for ask in asks],
             [ask.prediction_date for ask in asks],
         )
         try:
             response = await self._stub.ModelInfer(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
-            raise _explained(error) from None
+            raise _explained(error, asks[0].variant) from None
         try:
             return _answers(len(asks), response)
         except TensorError as error:
@@ -78,7 +80,7 @@ def _answers(count: int, response: service_pb2.ModelInferResponse) -> list[Answe
     ]
 
 
-def _explained(error: grpc.aio.AioRpcError) -> PredictorError:
+def _explained(error: grpc.aio.AioRpcError, variant: Variant) -> PredictorError:
     code, text = error.code(), str(error.details())[:300]
     message = f"Triton answers {code.name}: {text}"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -87,5 +89,8 @@ def _explained(error: grpc.aio.AioRpcError) -> PredictorError:
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED or "maximum queue size" in text:
         return PredictorOverloadedError(message)
     if code is grpc.StatusCode.NOT_FOUND or "unknown model" in text:
+        # A model that was never asked to load is not found; one that failed has no version.
+        if variant == GPU_VARIANT and "is not found" in text:
+            return GpuAbsentError(message)
         return VariantUnavailableError(message)
     return PredictorUnavailableError(message)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import structlog
 
-from gateway.ports import VARIANTS, Variant
 from preprocess.errors import ModelError
+from preprocess.repository.names import Variant
 from preprocess.repository.versions import (
-    METADATA_FILE,
+    VERSION_FILE,
     ModelVersion,
-    classifier_name,
     read_version,
+    version_folder,
     version_numbers,
 )
 
@@ -22,8 +22,6 @@ log = structlog.get_logger()
 
 REFRESH_S = 3.0
 _ASK_AGAIN_AFTER_S = 1.0
-
-Key = tuple[Variant, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,55 +31,55 @@ class _Read:
 
 
 class VersionBook:
-    """Every published version by variant and number.
+    """Every published version by number.
 
-    A number is looked up on disk when it answers for the first time, so that what is said of it
-    was written before it was served: a number that was withdrawn may have been given out anew.
+    A version that has answered is remembered, so that its last answers are understood when it is
+    dropped meanwhile.
     """
 
     def __init__(
-        self, repository: Path, *, monotonic: Callable[[], float] = time.monotonic
+        self, versions_dir: Path, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """`repository` is the live model repository; it need not be there yet."""
-        self._repository = repository
+        """`versions_dir` holds the published versions; it need not be there yet."""
+        self._versions_dir = versions_dir
         self._monotonic = monotonic
-        self._versions: dict[Key, ModelVersion] = {}
-        self._published: dict[Variant, list[ModelVersion]] = {}
-        self._read: dict[Key, _Read] = {}
-        self._answered: dict[Key, ModelVersion] = {}
-        self._missed: dict[Key, float] = {}
+        self._versions: dict[int, ModelVersion] = {}
+        self._read: dict[int, _Read] = {}
+        self._answered: dict[int, ModelVersion] = {}
+        self._missed: dict[int, float] = {}
         self._reading = asyncio.Lock()
 
-    def published(self, variant: Variant) -> list[ModelVersion]:
-        """The versions of a variant, ascending by number."""
-        return self._published.get(variant, [])
-
     @property
-    def empty(self) -> bool:
-        """Whether nothing at all is published."""
-        return not self._versions
+    def published(self) -> list[ModelVersion]:
+        """The versions, ascending by number."""
+        return list(self._versions.values())
+
+    def get(self, number: int | None) -> ModelVersion | None:
+        """A published version; None if there is no such."""
+        return None if number is None else self._versions.get(number)
 
     def answered(self, variant: Variant, number: int) -> ModelVersion | None:
         """The version that answered, if it has done so before."""
-        return self._answered.get((variant, number))
+        version = self._answered.get(number)
+        return version if version is not None and variant in version.variants else None
 
     async def look_up(self, variant: Variant, number: int) -> ModelVersion | None:
-        """The version that answered; None if no such version is published."""
-        key = (variant, number)
+        """The version that answered; None if no such version, or variant of it, is published."""
         async with self._reading:
-            if key in self._answered:
-                return self._answered[key]
-            missed = self._missed.get(key)
+            known = self.answered(variant, number)
+            if known is not None:
+                return known
+            missed = self._missed.get(number)
             if missed is not None and self._monotonic() - missed < _ASK_AGAIN_AFTER_S:
                 return None
             await self._reread()
-            version = self._versions.get(key)
-            if version is None:
-                self._missed = {key: self._monotonic()}
+            version = self._versions.get(number)
+            if version is None or variant not in version.variants:
+                self._missed = {number: self._monotonic()}
                 log.warning("an unknown model version answers", variant=variant, version=number)
-            else:
-                self._missed.pop(key, None)
-                self._answered[key] = version
+                return None
+            self._missed.pop(number, None)
+            self._answered[number] = version
             return version
 
     async def refresh(self) -> None:
@@ -90,30 +88,25 @@ class VersionBook:
             await self._reread()
 
     async def _reread(self) -> None:
-        self._read = await asyncio.to_thread(_read_all, self._repository, self._read)
+        self._read = await asyncio.to_thread(_read_all, self._versions_dir, self._read)
         self._versions = {
-            key: read.version for key, read in self._read.items() if read.version is not None
+            number: read.version
+            for number, read in sorted(self._read.items())
+            if read.version is not None
         }
-        self._published = {
-            variant: [version for (of, _), version in self._versions.items() if of == variant]
-            for variant in VARIANTS
-        }
-        for key in self._answered.keys() & self._versions.keys():
-            self._answered[key] = self._versions[key]
+        for number in self._answered.keys() & self._versions.keys():
+            self._answered[number] = self._versions[number]
 
 
-def _read_all(repository: Path, known: dict[Key, _Read]) -> dict[Key, _Read]:
-    """Every version folder; one whose metadata has not changed is not read again."""
-    found: dict[Key, _Read] = {}
-    for variant in VARIANTS:
-        for number in _numbers(repository, variant):
-            folder = repository / classifier_name(variant) / str(number)
-            key = (variant, number)
-            signature = _signature(folder / METADATA_FILE)
-            before = known.get(key)
-            if before is None or before.signature != signature:
-                before = _Read(signature, _readable(folder))
-            found[key] = before
+def _read_all(versions_dir: Path, known: dict[int, _Read]) -> dict[int, _Read]:
+    """Every version folder; one whose description has not changed is not read again."""
+    found: dict[int, _Read] = {}
+    for number in _numbers(versions_dir):
+        signature = _signature(version_folder(versions_dir, number) / VERSION_FILE)
+        before = known.get(number)
+        if before is None or before.signature != signature:
+            before = _Read(signature, _readable(versions_dir, number))
+        found[number] = before
     return found
 
 
@@ -126,18 +119,18 @@ def _signature(file: Path) -> tuple[int, int, int]:
     return (state.st_ino, state.st_mtime_ns, state.st_size)
 
 
-def _numbers(repository: Path, variant: Variant) -> list[int]:
+def _numbers(versions_dir: Path) -> list[int]:
     try:
-        return version_numbers(repository, variant)
+        return version_numbers(versions_dir)
     except OSError as error:
-        log.warning("the model repository cannot be read", error=str(error))
+        log.warning("the versions cannot be read", error=str(error))
         return []
 
 
-def _readable(folder: Path) -> ModelVersion | None:
+def _readable(versions_dir: Path, number: int) -> ModelVersion | None:
     """The version, or None once a warning says why it cannot be read."""
     try:
-        return read_version(folder)
+        return read_version(versions_dir, number)
     except ModelError as error:
-        log.warning("a model version cannot be read", folder=str(folder), error=str(error))
+        log.warning("a model version cannot be read", version=number, error=str(error))
         return None

@@ -14,7 +14,7 @@ from preprocess.errors import SettingsError
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 # Settings that may hold a password: their values are never printed.
-SECRET = frozenset({"database_url", "redis_url"})
+SECRET = frozenset({"admin_token", "database_url", "redis_url"})
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -63,6 +63,20 @@ class Settings(BaseSettings):
     triton_metrics_port: Port = Field(8002, description="Triton's metrics port.")
     triton_start_timeout_s: Seconds = Field(
         90, description="How long Triton may take until the golden row comes back right."
+    )
+    gpu: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether the `gpu` variant is loaded into Triton; `auto`: where the machine "
+        "has an NVIDIA GPU.",
+    )
+    keep_versions: Annotated[int, Field(ge=1, le=1000)] = Field(
+        3, description="Newest model versions that stay on the disk, besides those in use."
+    )
+    admin_token: str = Field(
+        "",
+        description="What admin calls of the REST API send as `Authorization: Bearer TOKEN`; "
+        "empty: there are no admin calls.",
+        repr=False,
     )
     request_timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = Field(
         2_000, description="Deadline of a request that names none in X-Request-Timeout-Ms."
@@ -156,13 +170,18 @@ class Settings(BaseSettings):
         return self.home / "models"
 
     @property
+    def versions_dir(self) -> Path:
+        """One folder a published version, and the labels; see preprocess.repository.versions."""
+        return self.home / "versions"
+
+    @property
     def slow_query_log(self) -> Path:
         """JSON lines of the statements that took long; see preprocess.store.slow_log."""
         return self.home / "slow_queries.jsonl"
 
     @property
     def repository_dir(self) -> Path:
-        """The live model repository that Triton loads from."""
+        """The live model repository that Triton loads from, made from the versions."""
         return self.home / "model_repository"
 
     @property

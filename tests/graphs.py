@@ -1,5 +1,6 @@
 """A tiny classifier graph with the outputs of a served one: sigmoid of the row's mean / 1000."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ from onnx import TensorProto, helper
 
 from preprocess.features.manifest import FEATURE_COUNT, FEATURE_NAMES, feature_hash
 from preprocess.models.stamp import version_initializer
+from preprocess.repository.names import Variant
+from preprocess.repository.publish import Candidate
 
 
 def tiny_graph(*, width: int = FEATURE_COUNT, scale: float = 1e-3) -> onnx.ModelProto:
@@ -32,7 +35,19 @@ def tiny_graph(*, width: int = FEATURE_COUNT, scale: float = 1e-3) -> onnx.Model
             version_initializer(0),
         ],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    helper.set_model_props(model, {"tezi.feature_hash": feature_hash()})
+    return model
+
+
+def tiny_candidate(folder: Path, *variants: Variant, **changes: Any) -> Candidate:
+    """A candidate of tiny graphs, which are written into `folder`; fp32 alone by default."""
+    folder.mkdir(parents=True, exist_ok=True)
+    graphs = {}
+    for place, variant in enumerate(variants or ("fp32",)):
+        graphs[variant] = folder / f"model_{variant}.onnx"
+        onnx.save(tiny_graph(scale=(place + 1) * 1e-3), str(graphs[variant]))
+    return Candidate(tiny_card(**changes), graphs, proof=b"{}\n")
 
 
 def tiny_card(**changes: Any) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Triton runs every model whose config says `backend: "onnxruntime"` through this file when it lies
 in `<backend directory>/onnxruntime/` (a Python-based backend). It reads the parameters
-`intra_op_thread_count` and `inter_op_thread_count` as the native backend does.
+`intra_op_thread_count`, `inter_op_thread_count` and those of sessions (`session.*`) as the native
+backend does.
 """
 
 import json
@@ -24,8 +25,11 @@ class TritonPythonModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = _parameter(config, "intra_op_thread_count")
         options.inter_op_num_threads = _parameter(config, "inter_op_thread_count")
+        for name, parameter in config["parameters"].items():
+            if name.startswith("session."):
+                options.add_session_config_entry(name, parameter["string_value"])
         self._session = onnxruntime.InferenceSession(
-            str(graph), options, providers=["CPUExecutionProvider"]
+            str(graph), options, providers=_providers(args)
         )
         self._inputs = [entry["name"] for entry in config["input"]]
         self._outputs = [entry["name"] for entry in config["output"]]
@@ -55,6 +59,18 @@ class TritonPythonModel:
                 )
             )
         return responses
+
+
+def _providers(args: dict[str, str]) -> list[Any]:
+    """Where an instance computes; the session refuses what cannot be placed there, if told so."""
+    if args["model_instance_kind"] != "GPU":
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise pb_utils.TritonModelException(
+            f"{args['model_name']} wants a GPU, and the onnxruntime package here has no CUDA "
+            "provider: install onnxruntime-gpu"
+        )
+    return [("CUDAExecutionProvider", {"device_id": int(args["model_instance_device_id"])})]
 
 
 def _parameter(config: dict[str, Any], name: str) -> int:

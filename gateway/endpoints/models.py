@@ -6,56 +6,76 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.ports import DEFAULT_VARIANT, VARIANTS, Variant
 from gateway.probe import Probe
 from gateway.responses import JSONAnswer
+from gateway.routing import Router
 from gateway.versions import VersionBook
+from preprocess.repository.labels import Labels
+from preprocess.repository.names import DEFAULT_VARIANT, VARIANTS, Variant
 from preprocess.repository.versions import ModelVersion
 
 
 class ModelsEndpoint:
-    """What is published, and what of it answers."""
+    """What is published, who answers what, and what of it works."""
 
-    def __init__(self, versions: VersionBook, probes: Mapping[Variant, Probe]) -> None:
+    def __init__(
+        self, versions: VersionBook, router: Router, probes: Mapping[Variant, Probe]
+    ) -> None:
         self._versions = versions
+        self._router = router
         self._probes = probes
 
     async def models(self, _: Request) -> Response:
-        """Every version of every variant."""
-        serving = {variant: probe.state.model_version for variant, probe in self._probes.items()}
-        stable = serving[DEFAULT_VARIANT]
-        return JSONAnswer(
-            {
-                "versions": [
-                    _version(version, serving=serving[variant], stable=stable)
-                    for variant in VARIANTS
-                    for version in self._versions.published(variant)
-                ],
-                "variants": {variant: self._variant(variant) for variant in VARIANTS},
-                "stable": stable,
-                "candidate": None,
-                "previous": None,
-            }
-        )
+        """Every version, and every variant."""
+        return JSONAnswer(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """What is answered."""
+        labels = self._router.labels
+        serving = self._probes[DEFAULT_VARIANT].state.model_version
+        return {
+            **traffic(labels),
+            "versions": [
+                _version(version, labels, serving=serving) for version in self._versions.published
+            ],
+            "variants": {variant: self._variant(variant) for variant in VARIANTS},
+        }
 
     def _variant(self, variant: Variant) -> dict[str, Any]:
         state = self._probes[variant].state
-        published = self._versions.published(variant)
+        numbers = [
+            version.model_version
+            for version in self._versions.published
+            if variant in version.variants
+        ]
         return {
-            "state": "published" if published else "absent",
-            "versions": [version.model_version for version in published],
+            "state": "published" if numbers else "absent",
+            "versions": numbers,
             "serving": state.model_version,
             "detail": state.finding.value,
         }
 
 
-def _version(version: ModelVersion, *, serving: int | None, stable: int | None) -> dict[str, Any]:
+def traffic(labels: Labels) -> dict[str, Any]:
+    """Who answers what."""
+    return {
+        "stable": labels.stable,
+        "candidate": labels.candidate,
+        "previous": labels.previous,
+        "share": labels.share,
+        "shadow": labels.shadow,
+        "generation": labels.generation,
+        "changed_at": labels.changed_at,
+    }
+
+
+def _version(version: ModelVersion, labels: Labels, *, serving: int | None) -> dict[str, Any]:
     number = version.model_version
+    carried = labels.of(number)
     return {
         "model_version": number,
-        "variant": version.variant,
-        "state": "serving" if number == serving else "available",
-        "labels": ["stable"] if number == stable and number == serving else [],
+        "state": "serving" if number == serving else "loaded" if carried else "available",
+        "labels": carried,
         "model_id": version.model_id,
         "family": version.family,
         "trained_at": version.trained_at,
@@ -64,5 +84,8 @@ def _version(version: ModelVersion, *, serving: int | None, stable: int | None) 
         "metrics": version.metrics,
         "features": version.features,
         "feature_hash": version.feature_hash,
-        "hashes": version.hashes,
+        "variants": {
+            variant: {"sha256": graph.sha256, "size_bytes": graph.size_bytes}
+            for variant, graph in version.variants.items()
+        },
     }

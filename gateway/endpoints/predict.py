@@ -8,8 +8,9 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.call import read_body, require_json, timeout_of
 from gateway.errors import InvalidRequestError
+from gateway.outcome import Code, Outcome, Prediction, Refusal
 from gateway.patience import Patience
-from gateway.predictions import Code, Outcome, Prediction, Predictions, Refusal
+from gateway.predictions import Predictions
 from gateway.problems import refusal_answer
 from gateway.responses import JSONAnswer
 from gateway.schemas import BatchRequest, PredictionRequest

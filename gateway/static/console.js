@@ -134,7 +134,7 @@ function wordsOf(status, body) {
 
 function showAnswer(answer, milliseconds) {
   const percent = (answer.probability * 100).toFixed(answer.probability < 0.1 ? 2 : 1);
-  const threshold = thresholds.get(`${answer.variant} ${answer.model_version}`);
+  const threshold = thresholds.get(answer.model_version);
   const yes = answer.predicted_label === 1;
   element("answer-stock").textContent = `${chosen ? named(chosen) : answer.nse_symbol} (${answer.bse_code})`;
   element("answer-days").textContent = `asked for ${answer.prediction_date}, prices as of ${answer.as_of}`;
@@ -229,7 +229,7 @@ async function refreshHealth() {
 
 async function refreshModels(health) {
   const { body } = await get("/api/v1/models");
-  thresholds = new Map(body.versions.map((v) => [`${v.variant} ${v.model_version}`, v.threshold]));
+  thresholds = new Map(body.versions.map((version) => [version.model_version, version.threshold]));
   const select = element("variant");
   const published = Object.keys(body.variants).filter((name) => body.variants[name].state === "published");
   const wanted = published.length ? published : ["fp32"];

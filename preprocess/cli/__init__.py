@@ -9,6 +9,7 @@ import click
 from preprocess.errors import TeziError
 
 COMMANDS = {
+    "activate": "preprocess.cli.releases:activate_command",
     "bench": "preprocess.cli.bench:bench_command",
     "db": "preprocess.cli.db:db_group",
     "copy-db": "preprocess.cli.copy_db:copy_db_command",
@@ -19,9 +20,12 @@ COMMANDS = {
     "import": "preprocess.cli.imports:import_group",
     "maintain": "preprocess.cli.maintain:maintain_command",
     "migrate": "preprocess.cli.migrate:migrate_command",
+    "models": "preprocess.cli.releases:models_command",
     "predict": "preprocess.cli.predict:predict_command",
     "predict-all": "preprocess.cli.predict_all:predict_all_command",
     "publish": "preprocess.cli.publish:publish_command",
+    "rollback": "preprocess.cli.releases:rollback_command",
+    "traffic": "preprocess.cli.releases:traffic_command",
     "train": "preprocess.cli.training:train_command",
     "up": "preprocess.cli.up:up_command",
 }

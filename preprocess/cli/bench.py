@@ -10,7 +10,7 @@ from rich.console import Console
 from preprocess.errors import TeziError
 from preprocess.settings import PROJECT_ROOT, load_settings
 
-BENCHMARKS = ("serve", "features", "db")
+BENCHMARKS = ("serve", "features", "db", "swaps")
 
 
 @click.command("bench")
@@ -38,6 +38,7 @@ def bench_command(name: str, json_file: Path | None, quick: bool, update_docs: b
     tezi bench serve
     tezi bench features
     tezi bench db --quick
+    tezi bench swaps
     tezi bench serve --quick --json /tmp/serve.json
     """
     if not (PROJECT_ROOT / "tests" / "performance" / f"bench_{name}.py").is_file():

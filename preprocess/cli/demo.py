@@ -49,7 +49,7 @@ def demo_command(ctx: click.Context, if_missing: bool, seed: int, stocks: int, d
     finally:
         store.close()
     show_refreshed(refresh_after_writing(settings))
-    if not version_numbers(settings.repository_dir):
+    if not version_numbers(settings.versions_dir):
         ctx.invoke(train_command)
         ctx.invoke(export_command)
         ctx.invoke(publish_command)

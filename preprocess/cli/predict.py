@@ -12,6 +12,7 @@ from rich.table import Table
 
 from preprocess.calendar import exchange_today
 from preprocess.errors import ServerError
+from preprocess.repository.names import VARIANTS
 from preprocess.settings import load_settings
 
 _TIMEOUT_S = 30.0
@@ -23,9 +24,7 @@ _BATCH = 100
 @click.option(
     "--date", "day", metavar="YYYY-MM-DD", help="Prediction date; default: today in Mumbai."
 )
-@click.option(
-    "--variant", type=click.Choice(["fp32", "int8", "gpu"]), default="fp32", show_default=True
-)
+@click.option("--variant", type=click.Choice(VARIANTS), default="fp32", show_default=True)
 @click.option("--features", is_flag=True, help="Show the features as well.")
 @click.option("--json", "as_json", is_flag=True, help="Print the service's own answer.")
 def predict_command(

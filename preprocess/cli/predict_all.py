@@ -14,7 +14,8 @@ from preprocess.evening.report import Report
 from preprocess.evening.run import Order, run_evening
 from preprocess.evening.selection import Wish
 from preprocess.evening.work import Advance
-from preprocess.repository.loading import server_is_live
+from preprocess.repository.model_server import server_is_live
+from preprocess.repository.names import VARIANTS, Variant
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 
@@ -29,9 +30,7 @@ _File = click.Path(dir_okay=False, path_type=Path)
     metavar="YYYY-MM-DD",
     help="Prediction date; default: the newest day that has prices.",
 )
-@click.option(
-    "--variant", type=click.Choice(["fp32", "int8", "gpu"]), default="fp32", show_default=True
-)
+@click.option("--variant", type=click.Choice(VARIANTS), default="fp32", show_default=True)
 @click.option("--codes", metavar="CODE,CODE...", help="Only these stocks.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many stocks.")
 @click.option("--csv", type=_File, help="Another place for predictions.csv.")
@@ -40,7 +39,7 @@ _File = click.Path(dir_okay=False, path_type=Path)
 def predict_all_command(
     *,
     day: datetime | None,
-    variant: str,
+    variant: Variant,
     codes: str | None,
     limit: int | None,
     csv: Path | None,

@@ -1,47 +1,46 @@
-"""`tezi publish`: a trained model becomes the next version in the model repository."""
+"""`tezi publish`: a trained model becomes the next version."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import click
 
-from preprocess.errors import PublishError, ServerError
+from preprocess.cli.releases import keep_option, releases
 from preprocess.models.folder import find_model, newest_model
-from preprocess.repository.loading import load_version, server_is_live
-from preprocess.repository.publish import Candidate, publish, withdraw
+from preprocess.repository.labels import read_labels
 from preprocess.settings import load_settings
 
 
 @click.command("publish")
 @click.option("--model", "model_id", metavar="ID", help="A trained model; default: the newest.")
-def publish_command(model_id: str | None) -> None:
-    """Write the next version into the model repository, and load it where Triton is running.
+@click.option("--activate", is_flag=True, help="Make it the stable version at once.")
+@keep_option
+def publish_command(model_id: str | None, activate: bool, keep: int | None) -> None:
+    """Make an exported model the next version, and load it where Triton is running.
 
-    A running server swaps without losing a request. A version that it refuses is taken out again
-    and the one before it goes on serving.
+    Every graph is compared with the trained model once more; one that differs is refused. A
+    version that Triton refuses is taken out again. What served before serves on in any case: the
+    new version answers nobody before it is activated, or given a share of the traffic. Only the
+    first version of all becomes stable by itself.
 
     \b
     tezi publish
-    tezi publish --model 20260814T120000-xgboost-3f2a9c
+    tezi publish --activate
+    tezi publish --model 20260814T120000-xgboost-3f2a9c --keep 5
     """
+    from preprocess.repository.candidate import candidate_of  # noqa: PLC0415 - slow to import
+
     settings = load_settings()
     model = (
         find_model(settings.models_dir, model_id) if model_id else newest_model(settings.models_dir)
     )
-    candidate = Candidate(card=model.card, graph=model.path / "model_fp32.onnx")
-    version = publish(settings, candidate, now=datetime.now(UTC))
+    version = asyncio.run(releases(settings, keep).publish(candidate_of(model), activate=activate))
+    number = version.model_version
     click.echo(
-        f"Version {version.model_version} of {version.model_id} is in {settings.repository_dir}."
+        f"Version {number} of {version.model_id} is published: {', '.join(version.variants)}."
     )
-    if not asyncio.run(server_is_live(settings)):
-        click.echo("Triton is not running: `tezi up` will serve it.")
-        return
-    try:
-        asyncio.run(load_version(settings, version))
-    except (ServerError, TimeoutError) as error:
-        folder = withdraw(settings, version)
-        raise PublishError(
-            f"Triton refused version {version.model_version}; the one before it serves on. "
-            f"{error} The refused version is kept in {folder}."
-        ) from None
-    click.echo(f"Triton at {settings.triton_grpc_address} serves it now.")
+    if read_labels(settings.versions_dir).stable == number:
+        click.echo(f"Version {number} is stable.")
+    else:
+        click.echo(
+            f"Next: `tezi activate {number}`, or `tezi traffic --candidate {number} --share 5`."
+        )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preprocess.models.folder import STAGING_FOLDER
+from preprocess.repository.retention import DROPPED
 from preprocess.settings import Settings
 
 # A process may run where this one cannot see it (another container): what was written to lately
@@ -66,7 +67,9 @@ def _suspects(settings: Settings) -> Iterator[Path]:
     for folder in (settings.models_dir / STAGING_FOLDER, settings.home / "staging"):
         if folder.is_dir():
             yield from folder.iterdir()
-    places = [settings.home, settings.snapshot_path.parent]
+    if settings.versions_dir.is_dir():
+        yield from settings.versions_dir.glob(f"{DROPPED}*")
+    places = [settings.home, settings.snapshot_path.parent, settings.versions_dir]
     if settings.repository_dir.is_dir():
         places += [settings.repository_dir, *settings.repository_dir.rglob("*")]
     for place in places:

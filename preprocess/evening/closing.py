@@ -11,7 +11,7 @@ from preprocess.evening.scoring import Traffic
 from preprocess.evening.selection import Selection
 from preprocess.evening.timing import ModelTime, Statistics, between
 from preprocess.evening.work import Work
-from preprocess.repository.versions import classifier_name, ensemble_name
+from preprocess.repository.names import FEATURES, classifier_name, ensemble_name
 
 
 def close_run(
@@ -75,12 +75,16 @@ def _skipped(outcomes: Sequence[Outcome], selection: Selection) -> list[Skipped]
 
 def _timing(work: Work, before: Statistics | None, after: Statistics | None) -> Timing:
     watch = work.watch
-    variant = work.journal.identity.variant
+    identity = work.journal.identity
     wall, seconds = watch.elapsed, watch.seconds
     asked = len(work.selection.codes) - work.resumed + work.rescored
     features, classifier, ensemble = (
         between(before, after, name)
-        for name in ("features", classifier_name(variant), ensemble_name(variant))
+        for name in (
+            FEATURES,
+            classifier_name(identity.variant, identity.model_version),
+            ensemble_name(identity.variant),
+        )
     )
     parts = [("stock list", seconds["stock list"]), ("golden row", seconds["golden row"])]
     measured = ensemble is not None and features is not None and classifier is not None

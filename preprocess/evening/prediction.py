@@ -9,7 +9,7 @@ import msgspec
 from preprocess.confidence import Confidence, confidence
 from preprocess.evening.outcome import Outcome, Scored
 from preprocess.market import UNKNOWN_SYMBOL, DailyPrediction, Stock
-from preprocess.repository.versions import ModelVersion, classifier_name, read_version
+from preprocess.repository.versions import ModelVersion, read_version
 
 
 class Prediction(msgspec.Struct, frozen=True):
@@ -42,9 +42,9 @@ class Prediction(msgspec.Struct, frozen=True):
 class Interpreter:
     """Says what probabilities mean, by the threshold of the version that computed each."""
 
-    def __init__(self, repository: Path, variant: str, day: date, stocks: Mapping[str, Stock]):
-        """`repository` is the live model repository, `stocks` give the symbols."""
-        self._folder = repository / classifier_name(variant)
+    def __init__(self, versions_dir: Path, variant: str, day: date, stocks: Mapping[str, Stock]):
+        """`versions_dir` holds the published versions, `stocks` give the symbols."""
+        self._versions_dir = versions_dir
         self._variant = variant
         self._day = day
         self._stocks = stocks
@@ -59,7 +59,7 @@ class Interpreter:
         """
         version = self._versions.get(number)
         if version is None:
-            version = self._versions[number] = read_version(self._folder / str(number))
+            version = self._versions[number] = read_version(self._versions_dir, number)
         return version.threshold
 
     def predictions(self, outcomes: Iterable[Outcome]) -> list[Prediction]:

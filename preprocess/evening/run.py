@@ -16,7 +16,13 @@ from preprocess.evening.served import served_version
 from preprocess.evening.table import PredictionTable
 from preprocess.evening.timing import Stopwatch, read_statistics
 from preprocess.evening.work import Advance, Work
-from preprocess.repository.versions import classifier_name, ensemble_name
+from preprocess.repository.names import (
+    DEFAULT_VARIANT,
+    FEATURES,
+    Variant,
+    classifier_name,
+    ensemble_name,
+)
 from preprocess.settings import Settings
 from preprocess.store import Store
 
@@ -26,7 +32,7 @@ class Order:
     """A run as it was asked for; `csv` and `json` replace the usual places of these files."""
 
     wish: Wish = field(default_factory=Wish)
-    variant: str = "fp32"
+    variant: Variant = DEFAULT_VARIANT
     csv: Path | None = None
     json: Path | None = None
 
@@ -67,10 +73,14 @@ async def run_evening(
         )
         journal = Journal.open(places.folder, identity, now=now)
         interpreter = Interpreter(
-            settings.repository_dir, order.variant, selection.day, selection.stocks
+            settings.versions_dir, order.variant, selection.day, selection.stocks
         )
         table = PredictionTable(store, interpreter, journal)
-        models = ("features", classifier_name(order.variant), ensemble_name(order.variant))
+        models = (
+            FEATURES,
+            classifier_name(order.variant, version),
+            ensemble_name(order.variant),
+        )
         address = settings.triton_grpc_address
         async with TritonScorer(address, order.variant, patience=patience) as scorer:
             work = Work(

@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from preprocess.errors import EveningError
 from preprocess.evening.outcome import Outcome, Reason, Scored, Skipped
 from preprocess.features.row import Status
-from preprocess.repository.versions import ensemble_name
+from preprocess.repository.names import ensemble_name
 from preprocess.triton.channel import open_channel
 from preprocess.triton.ensemble import ensemble_request, raw_outputs, row_status
 from preprocess.triton.tensors import TensorError, unpack_floats, unpack_ints, unpack_texts
@@ -88,7 +88,9 @@ class TritonScorer:
                 yield outcomes
 
     async def _batch(self, codes: Sequence[str], day: str) -> list[Outcome]:
-        request = ensemble_request(self._variant, codes, [day] * len(codes), outputs=_OUTPUTS)
+        request = ensemble_request(
+            ensemble_name(self._variant), codes, [day] * len(codes), outputs=_OUTPUTS
+        )
         pause = self._patience.first_pause
         for attempt in range(1, self._patience.tries + 1):
             try:

@@ -1,26 +1,27 @@
 """Whether Triton can be asked at all, and which version answers."""
 
 from preprocess.errors import ModelError, ServerError
-from preprocess.repository.loading import server_is_live
-from preprocess.repository.versions import ensemble_name, read_versions
+from preprocess.repository.model_server import server_is_live
+from preprocess.repository.names import Variant, ensemble_name
+from preprocess.repository.stable import stable_version
 from preprocess.runtime.golden_check import GoldenCheck
 from preprocess.settings import Settings
 
 _ANSWER_TIMEOUT_S = 10.0
 
 
-async def served_version(settings: Settings, variant: str) -> int:
+async def served_version(settings: Settings, variant: Variant) -> int:
     """The version that answers the golden row of `variant`, rightly and through every part.
 
     Raises:
-        ModelError: no version of the variant is published.
+        ModelError: no version is published, or the stable one is without the variant.
         ServerError: Triton is not there, or does not serve the variant, or answers wrongly.
     """
-    versions = read_versions(settings.repository_dir, variant)
-    if not versions:
+    stable = stable_version(settings.versions_dir)
+    if variant not in stable.variants:
         raise ModelError(
-            f"No {variant} version is published in {settings.repository_dir}: `tezi publish` "
-            "publishes one, and --variant chooses another."
+            f"Version {stable.model_version}, the stable one, has no {variant} variant: --variant "
+            f"chooses another ({', '.join(stable.variants)})."
         )
     address = settings.triton_grpc_address
     if not await server_is_live(settings):
@@ -28,7 +29,7 @@ async def served_version(settings: Settings, variant: str) -> int:
             f"No Triton answers at {address}. Start it with `tezi up`, or give --start to have it "
             "run for this run alone."
         )
-    check = GoldenCheck(settings, golden=versions[-1].golden, variant=variant)
+    check = GoldenCheck(settings, stable, variant=variant)
     try:
         return await check(_ANSWER_TIMEOUT_S)
     except (ServerError, TimeoutError) as error:

@@ -118,10 +118,16 @@ def sha256(path: Path) -> str:
 
 
 def model_ids(models_dir: Path) -> list[str]:
-    """Ids of the trained models, oldest first."""
+    """Ids of the trained models, oldest first.
+
+    An id begins with the second of the training; within a second the card that was written last
+    is the newer one.
+    """
     if not models_dir.is_dir():
         return []
-    return sorted(entry.name for entry in models_dir.iterdir() if (entry / CARD_FILE).is_file())
+    cards = [entry / CARD_FILE for entry in models_dir.iterdir() if (entry / CARD_FILE).is_file()]
+    cards.sort(key=lambda card: (card.parent.name.partition("-")[0], card.stat().st_mtime_ns))
+    return [card.parent.name for card in cards]
 
 
 def newest_model(models_dir: Path) -> ModelFolder:

@@ -21,7 +21,7 @@ async def triton_alone(settings: Settings, *, lines: Lines, notice: Notice) -> A
     """
     with only_stack(settings):
         require_free_ports(settings, gateway=False)
-        triton = Supervisor(triton_server(settings), lines=lines, notice=notice)
+        triton = Supervisor(triton_server(settings, notice=notice), lines=lines, notice=notice)
         life = asyncio.create_task(triton.run(), name=triton.server.name)
         up = asyncio.create_task(triton.up.wait())
         try:

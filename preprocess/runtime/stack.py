@@ -11,11 +11,11 @@ from functools import partial
 
 import httpx
 
-from preprocess.errors import ModelError, ServerError
-from preprocess.repository.live import refresh_live_repository
-from preprocess.repository.versions import read_versions
-from preprocess.runtime.golden_check import GoldenCheck
+from preprocess.errors import ServerError
+from preprocess.repository.releases import Releases
+from preprocess.runtime.mending import Mender
 from preprocess.runtime.ports import require_free_ports
+from preprocess.runtime.stable_check import StableCheck
 from preprocess.runtime.supervisor import Patience, Server, Supervisor
 from preprocess.runtime.triton import remove_regions, triton_command, triton_environment
 from preprocess.runtime.wheel import assemble_backends, find_wheel
@@ -25,31 +25,35 @@ Lines = Callable[[str, str], None]
 Notice = Callable[[str], None]
 
 
-def triton_server(settings: Settings) -> Server:
-    """Triton with the live model repository; it serves when the golden row comes back right.
+def triton_server(settings: Settings, *, notice: Notice) -> Server:
+    """Triton with the live model repository; it serves when the golden rows come back right.
+
+    It begins with the stable version; the others are loaded when it is up. A model whose process
+    dies is loaded anew; a server that does not answer is replaced.
 
     Raises:
-        ModelError: no version is published, or one has another feature list.
         ServerError: there is no server to run.
     """
-    versions = read_versions(settings.repository_dir)
-    if not versions:
-        raise ModelError(
-            f"No model is published in {settings.repository_dir}. Run `tezi demo` for a made-up "
-            "market with its model, or `tezi train`, `tezi export` and `tezi publish`."
-        )
-    refresh_live_repository(settings.repository_dir)
     wheel = find_wheel()
     backends = assemble_backends(wheel, settings.home / "backends")
+    releases = Releases(settings, notice=notice)
+    mender = Mender(settings, notice)
+
+    async def command() -> tuple[str, ...]:
+        _, models = await releases.prepare_start()
+        return triton_command(settings, wheel, backends, models)
+
     return Server(
         name="triton",
-        command=tuple(triton_command(settings, wheel, backends)),
+        command=command,
         environment=triton_environment(settings, wheel),
-        check=GoldenCheck(settings, golden=versions[-1].golden),
+        check=StableCheck(settings),
         patience=Patience(
             start=settings.triton_start_timeout_s, interval=settings.probe_interval_s, grace=8.0
         ),
         clean_up=partial(remove_regions, settings),
+        on_up=partial(mender.tend, releases),
+        mend=mender.mend,
     )
 
 
@@ -67,9 +71,12 @@ def gateway_server(settings: Settings) -> Server:
         if response.status_code != 200:
             raise ServerError(f"the gateway answers /live with {response.status_code}")
 
+    async def command() -> tuple[str, ...]:
+        return (sys.executable, "-m", "gateway")
+
     return Server(
         name="gateway",
-        command=(sys.executable, "-m", "gateway"),
+        command=command,
         # gRPC's C core would print lines of its own about what the gateway logs anyway.
         environment={"GRPC_VERBOSITY": "ERROR", **os.environ, **settings.environment()},
         check=live,
@@ -97,7 +104,7 @@ async def run_stack(
     """
     with only_stack(settings):
         require_free_ports(settings)
-        triton = Supervisor(triton_server(settings), lines=lines, notice=notice)
+        triton = Supervisor(triton_server(settings, notice=notice), lines=lines, notice=notice)
         gateway = Supervisor(gateway_server(settings), lines=lines, notice=notice)
         stopped = _stop_signal()
         tasks = [

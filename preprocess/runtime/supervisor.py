@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from preprocess.errors import ServerError
+from preprocess.errors import ServerError, TeziError
 from preprocess.runtime.process import Child
 
 
@@ -21,6 +22,7 @@ class Patience:
     errors: int = 2
     second_look: float = 0.25
     timeouts: int = 5
+    mends: int = 3
     grace: float = 10.0
     grace_when_broken: float = 1.0
     first_pause: float = 0.1
@@ -30,14 +32,21 @@ class Patience:
 
 @dataclass(frozen=True)
 class Server:
-    """What to run and how to tell that it serves; `check` raises when it does not."""
+    """What to run and how to tell that it serves; `check` raises when it does not.
+
+    `command` is asked for the command line before each start. `on_up` runs beside the server each
+    time that it has come up, and may fail without harm to it. `mend` is given the error of a check,
+    and says whether it has done something about it.
+    """
 
     name: str
-    command: tuple[str, ...]
+    command: Callable[[], Awaitable[Sequence[str]]]
     environment: Mapping[str, str]
     check: Callable[[float], Awaitable[object]]
     patience: Patience = Patience()
     clean_up: Callable[[], None] = field(default=lambda: None)
+    on_up: Callable[[], Awaitable[object]] | None = None
+    mend: Callable[[Exception], Awaitable[bool]] | None = None
 
 
 class Supervisor:
@@ -63,6 +72,7 @@ class Supervisor:
 
         Raises:
             ServerError: it did not come up the first time. Later it is tried for ever.
+            TeziError: there was nothing to start.
         """
         pause = self.server.patience.first_pause
         first = True
@@ -81,8 +91,15 @@ class Supervisor:
         server, patience = self.server, self.server.patience
         server.clean_up()
         began = time.monotonic()
+        try:
+            command = await server.command()
+        except TeziError as error:
+            if first:
+                raise
+            self._give_up(str(error))
+            return
         child = await Child.start(
-            server.command, server.environment, lambda line: self._lines(server.name, line)
+            command, server.environment, lambda line: self._lines(server.name, line)
         )
         self.child = child
         grace = patience.grace
@@ -98,7 +115,8 @@ class Supervisor:
                 return
             self.up.set()
             self._notice(f"{server.name}: up after {time.monotonic() - began:.1f} s")
-            trouble = await _first_of(ended, self._wait_for_trouble())
+            async with self._follow_up():
+                trouble = await _first_of(ended, self._wait_for_trouble())
             grace = patience.grace_when_broken
             self._give_up(trouble)
         finally:
@@ -106,6 +124,25 @@ class Supervisor:
             await _to_its_end(child.stop(grace))
             await ended
             server.clean_up()
+
+    @asynccontextmanager
+    async def _follow_up(self) -> AsyncIterator[None]:
+        """What is to be done once the server is up, done while the block runs."""
+        if self.server.on_up is None:
+            yield
+            return
+        task = asyncio.ensure_future(self._do(self.server.on_up))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _do(self, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except (TeziError, TimeoutError) as error:
+            self._notice(f"{self.server.name}: {error}")
 
     def _give_up(self, trouble: str | None) -> None:
         self.up.clear()
@@ -126,12 +163,15 @@ class Supervisor:
 
     async def _wait_for_trouble(self) -> str:
         patience = self.server.patience
-        errors = timeouts = 0
+        errors = timeouts = mends = 0
         while True:
             await asyncio.sleep(patience.second_look if errors else patience.interval)
             try:
                 await self.server.check(patience.answer)
             except ServerError as error:
+                if mends < patience.mends and await self._mend(error):
+                    mends += 1
+                    continue
                 errors += 1
                 if errors >= patience.errors:
                     return str(error)
@@ -140,7 +180,10 @@ class Supervisor:
                 if timeouts >= patience.timeouts:
                     return f"{timeouts} checks in a row came late ({error})"
             else:
-                errors = timeouts = 0
+                errors = timeouts = mends = 0
+
+    async def _mend(self, error: ServerError) -> bool:
+        return self.server.mend is not None and await self.server.mend(error)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:

@@ -3,9 +3,9 @@
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from preprocess.repository.live import model_names
 from preprocess.runtime.wheel import TritonWheel
 from preprocess.settings import Settings
 
@@ -21,8 +21,10 @@ def region_prefix(settings: Settings) -> str:
     return f"tezi_{key}_"
 
 
-def triton_command(settings: Settings, wheel: TritonWheel, backends: Path) -> list[str]:
-    """The server's command line; every model of the repository is loaded by name."""
+def triton_command(
+    settings: Settings, wheel: TritonWheel, backends: Path, models: Sequence[str]
+) -> tuple[str, ...]:
+    """The command line of a server that begins with `models`."""
     prefix = region_prefix(settings)
     command = [
         str(wheel.server),
@@ -42,14 +44,14 @@ def triton_command(settings: Settings, wheel: TritonWheel, backends: Path) -> li
         "--reuse-http-port=false",
         "--reuse-grpc-port=false",
     ]
-    command += [f"--load-model={name}" for name in model_names()]
+    command += [f"--load-model={name}" for name in models]
     for backend in ("python", "onnxruntime"):
         command += [
             f"--backend-config={backend},shm-region-prefix-name={prefix}{backend}_",
             f"--backend-config={backend},shm-default-byte-size={_REGION_BYTES}",
             f"--backend-config={backend},shm-growth-byte-size={_REGION_BYTES}",
         ]
-    return command
+    return tuple(command)
 
 
 def triton_environment(settings: Settings, wheel: TritonWheel) -> dict[str, str]:

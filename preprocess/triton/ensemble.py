@@ -6,7 +6,6 @@ from tritonclient.grpc import service_pb2
 
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
-from preprocess.repository.versions import ensemble_name
 from preprocess.triton.tensors import TensorError, pack_texts
 
 OUTPUTS = {
@@ -22,16 +21,19 @@ _Requested = service_pb2.ModelInferRequest.InferRequestedOutputTensor
 
 
 def ensemble_request(
-    variant: str,
+    ensemble: str,
     bse_codes: Sequence[str],
     prediction_dates: Sequence[str],
     *,
     outputs: Collection[str] = (),
 ) -> service_pb2.ModelInferRequest:
-    """A request of one row a code; `outputs` are those that are sent back (default: all)."""
+    """A request of one row a code to the ensemble of that name.
+
+    `outputs` are those that are sent back (default: all).
+    """
     shape = [len(bse_codes), 1]
     return service_pb2.ModelInferRequest(
-        model_name=ensemble_name(variant),
+        model_name=ensemble,
         inputs=[
             _Input(name="bse_code", datatype="BYTES", shape=shape),
             _Input(name="prediction_date", datatype="BYTES", shape=shape),

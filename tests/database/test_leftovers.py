@@ -40,12 +40,15 @@ def test_what_is_left_over_is_found_and_removed(settings: Settings) -> None:
         put(home / f".market.db.laboratory.{os.getpid()}"),
         put(home / f".market.db.laboratory.{NOBODY}", fresh=True),
         put(home / ".hidden" / "file"),
+        put(settings.versions_dir / "3" / "version.json"),
     ]
     gone = [
         put(settings.models_dir / ".staging" / "killed-x2" / "model.ubj").parent,
         put(home / "staging" / "3-x3" / "model.onnx").parent,
         put(settings.repository_dir / "features" / f".config.pbtxt.{NOBODY}"),
         put(settings.repository_dir / f".note.{NOBODY}"),
+        put(settings.versions_dir / ".dropped-2" / "version.json").parent,
+        put(settings.versions_dir / f".labels.json.{NOBODY}"),
         put(settings.snapshot_path.with_name("market.snapshot.staged")),
         put(home / f".market.db.laboratory.{NOBODY + 1}-journal"),
     ]

@@ -44,6 +44,6 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def triton(settings: Settings) -> AsyncIterator[FakeTriton]:
-    fake = FakeTriton(settings.repository_dir)
+    fake = FakeTriton(settings.versions_dir)
     async with serving(fake, settings.triton_grpc_address):
         yield fake

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import onnx
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from preprocess.features.row import Status
 from preprocess.golden import GOLDEN_CODE
-from preprocess.repository.publish import Candidate, publish
-from preprocess.repository.versions import Golden, read_version
+from preprocess.repository.labels import Labels, write_labels
+from preprocess.repository.publish import write_version
+from preprocess.repository.versions import ModelVersion, read_version
 from preprocess.settings import Settings, load_settings
 from preprocess.triton.tensors import pack_texts, unpack_texts
-from tests.graphs import tiny_card, tiny_graph
+from tests.graphs import tiny_candidate
 from tests.integration.stack import free_ports
 
 Tensor = service_pb2.ModelInferResponse.InferOutputTensor
@@ -48,7 +48,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     `before` is called with the number of the request (from 1) before it is answered.
     """
 
-    repository: Path
+    versions_dir: Path
     version: int = 1
     row: Callable[[str], Row] = usual
     failures: list[tuple[grpc.StatusCode, str]] = field(default_factory=list)
@@ -76,8 +76,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         codes = unpack_texts(request.raw_input_contents[0], request.inputs[0].shape[0])
         if codes == [GOLDEN_CODE]:
-            folder = self.repository / "classifier_fp32" / str(self.version)
-            return self._golden(read_version(folder).golden)
+            return self._golden(read_version(self.versions_dir, self.version))
         self.asked.append(codes)
         self.before(len(self.asked))
         if self.failures:
@@ -91,10 +90,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             self.changes.pop(0)(response)
         return response
 
-    def _golden(self, golden: Golden) -> Any:
-        response = answer([Row(golden.probability)], self.version)
+    def _golden(self, version: ModelVersion) -> Any:
+        probability = version.variants["fp32"].golden_probability
+        response = answer([Row(probability)], self.version)
         response.outputs.append(Tensor(name="features", datatype="FP32", shape=[1, 25]))
-        features = [float("nan") if value is None else value for value in golden.features]
+        features = [float("nan") if value is None else value for value in version.golden.features]
         response.raw_output_contents.append(struct.pack("<25f", *features))
         return response
 
@@ -127,11 +127,9 @@ def published(home: Path, *thresholds: float) -> Settings:
         triton_grpc_port=triton_grpc,
         triton_metrics_port=metrics,
     )
-    graph = home / "tiny.onnx"
-    home.mkdir(parents=True, exist_ok=True)
-    onnx.save(tiny_graph(), str(graph))
     for threshold in thresholds:
-        publish(settings, Candidate(tiny_card(threshold=threshold), graph), now=NOW)
+        write_version(settings, tiny_candidate(home / "model", threshold=threshold), now=NOW)
+    write_labels(settings.versions_dir, Labels(), Labels(stable=1, newest=len(thresholds)), now=NOW)
     return settings
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -245,7 +246,7 @@ async def test_a_version_that_is_not_published_is_not_guessed_at(
         triton.version = 9
 
     triton.before = swap
-    with pytest.raises(ModelError, match="classifier_fp32/9"):
+    with pytest.raises(ModelError, match="versions/9/"):
         await evening(settings, market)
     assert market.predictions(DAY, 9) == []
 
@@ -374,20 +375,19 @@ async def test_two_runs_do_not_mix(
 async def test_a_triton_that_is_not_to_be_asked(
     settings: Settings, market: SQLiteStore, triton: FakeTriton
 ) -> None:
-    with pytest.raises(ModelError, match="No int8 version is published"):
+    with pytest.raises(ModelError, match="Version 1, the stable one, has no int8 variant"):
         await evening(settings, market, Order(variant="int8"))
     elsewhere = settings.model_copy(update={"triton_grpc_port": 9})
     with pytest.raises(ServerError, match=r"No Triton answers at .* --start"):
         await evening(elsewhere, market)
-    metadata = settings.repository_dir / "classifier_fp32" / "1" / "metadata.json"
-    document = json.loads(metadata.read_text())
-    right = triton.repository
-    triton.repository = settings.home / "other"
-    other = triton.repository / "classifier_fp32" / "1" / "metadata.json"
-    other.parent.mkdir(parents=True)
-    document["golden"]["probability"] = 0.123
-    other.write_text(json.dumps(document))
+    right = triton.versions_dir
+    triton.versions_dir = settings.home / "other"
+    shutil.copytree(right, triton.versions_dir)
+    path = triton.versions_dir / "1" / "version.json"
+    document = json.loads(path.read_text())
+    document["variants"]["fp32"]["golden_probability"] = 0.123
+    path.write_text(json.dumps(document))
     with pytest.raises(ServerError, match=r"predict_fp32 of Triton at .* came back wrong"):
         await evening(settings, market)
-    triton.repository = right
+    triton.versions_dir = right
     assert triton.asked == []

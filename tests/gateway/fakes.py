@@ -2,11 +2,10 @@
 
 import asyncio
 import hashlib
-import json
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,15 @@ from preprocess.features.manifest import FEATURE_COUNT, FEATURE_NAMES, feature_h
 from preprocess.features.row import Status
 from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE
 from preprocess.market import Bar, Stock
+from preprocess.repository.labels import Labels, read_labels, write_labels
+from preprocess.repository.names import Variant
+from preprocess.repository.versions import (
+    VERSION_FILE,
+    Golden,
+    Graph,
+    ModelVersion,
+    version_folder,
+)
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 
@@ -63,14 +71,17 @@ def without(status: Status, model_version: int = 1) -> Answer:
 
 @dataclass
 class FakePredictor:
-    """Deterministic. What it is to do wrong is set from outside, and every call is kept."""
+    """Deterministic. What it is to do wrong is set from outside, and every call is kept.
+
+    The version that is asked answers, version 1 when none is, unless `model_version` says another.
+    """
 
     statuses: dict[str, Status] = field(default_factory=dict)
     probabilities: dict[str, float] = field(default_factory=dict)
     error: Exception | None = None
-    errors: dict[str, Exception] = field(default_factory=dict)
+    errors: dict[str | int | None, Exception] = field(default_factory=dict)
     delay_s: float = 0.0
-    model_version: int = 1
+    model_version: int | None = None
     golden_shift: float = 0.0
     calls: list[list[Ask]] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
@@ -83,7 +94,7 @@ class FakePredictor:
         if not golden:
             self.calls.append(list(asks))
             self.timeouts.append(timeout_s)
-        error = self.errors.get(asks[0].variant, self.error)
+        error = self.errors.get(asks[0].version, self.errors.get(asks[0].variant, self.error))
         if error is not None:
             raise error
         self.under_way += not golden
@@ -97,22 +108,23 @@ class FakePredictor:
 
     def _answer(self, ask: Ask) -> Answer:
         code, day = ask.bse_code, ask.prediction_date
+        version = self.model_version or ask.version or 1
         if code == GOLDEN_CODE:
             right = fake_probability(code, day)
             return answer(
                 code,
                 day,
                 probability=right + self.golden_shift,
-                model_version=self.model_version,
+                model_version=version,
             )
         status = self.statuses.get(code, Status.OK)
         if status is not Status.OK:
-            return without(status, self.model_version)
+            return without(status, version)
         return answer(
             code,
             day,
             probability=self.probabilities.get(code),
-            model_version=self.model_version,
+            model_version=version,
         )
 
     async def close(self) -> None:
@@ -120,36 +132,53 @@ class FakePredictor:
 
 
 def write_version(
-    settings: Settings, number: int = 1, *, variant: str = "fp32", **changes: Any
+    settings: Settings,
+    number: int = 1,
+    *,
+    variants: Sequence[Variant] = ("fp32",),
+    probability: float | None = None,
+    **changes: Any,
 ) -> Path:
-    """A version folder as `tezi publish` leaves it, with a graph that nobody loads."""
-    folder = settings.repository_dir / f"classifier_{variant}" / str(number)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(b"graph")
+    """A version folder as `tezi publish` leaves it, without graphs, which a gateway never reads.
+
+    `probability` is what it must answer the golden row with.
+    """
     day = GOLDEN_DATE.isoformat()
     golden = answer(GOLDEN_CODE, day)
-    metadata = {
-        "model_version": number,
-        "variant": variant,
-        "model_id": f"20260101T000000-tiny-{number:06d}",
-        "family": "xgboost",
-        "trained_at": "2026-01-01T00:00:00+00:00",
-        "published_at": "2026-01-02T00:00:00+00:00",
-        "threshold": 0.5,
-        "features": list(FEATURE_NAMES),
-        "feature_hash": feature_hash(),
-        "metrics": {"roc_auc": 0.6},
-        "hashes": {"model.onnx": "00"},
-        "golden": {
-            "bse_code": GOLDEN_CODE,
-            "prediction_date": day,
-            "features": [None if math.isnan(value) else value for value in golden.features],
-            "probability": golden.probability,
+    version = ModelVersion(
+        model_version=number,
+        model_id=f"20260101T000000-tiny-{number:06d}",
+        family="xgboost",
+        trained_at="2026-01-01T00:00:00+00:00",
+        published_at="2026-01-02T00:00:00+00:00",
+        threshold=0.5,
+        features=FEATURE_NAMES,
+        feature_hash=feature_hash(),
+        label={"circuit_pct": 5.0},
+        sector_codes={"Steel": 0},
+        metrics={"roc_auc": 0.6},
+        golden=Golden(
+            GOLDEN_CODE,
+            day,
+            tuple(None if math.isnan(value) else value for value in golden.features),
+        ),
+        variants={
+            variant: Graph(
+                "00" * 32, 1000, golden.probability if probability is None else probability
+            )
+            for variant in variants
         },
-        **changes,
-    }
-    (folder / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+    )
+    folder = version_folder(settings.versions_dir, number)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / VERSION_FILE).write_bytes(replace(version, **changes).to_json())
     return folder
+
+
+def put_labels(settings: Settings, **labels: Any) -> Labels:
+    """Put these labels in the place of those that there are."""
+    before = read_labels(settings.versions_dir)
+    return write_labels(settings.versions_dir, before, replace(before, **labels), now=NOW)
 
 
 STOCKS = (
@@ -219,6 +248,7 @@ def build_app(
     *,
     predictor: FakePredictor | None = None,
     publish: bool = True,
+    variants: Sequence[Variant] = ("fp32",),
     market: bool = True,
     **overrides: object,
 ) -> Built:
@@ -229,7 +259,8 @@ def build_app(
     predictor = predictor or FakePredictor()
     traffic = Traffic()
     if publish:
-        write_version(settings)
+        write_version(settings, variants=variants)
+        put_labels(settings, stable=1)
     if market:
         write_market(settings)
     app = create_app(

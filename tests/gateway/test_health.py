@@ -9,11 +9,13 @@ import structlog
 
 from gateway.errors import (
     DeadlineExceededError,
+    GpuAbsentError,
     PredictorOverloadedError,
     PredictorUnavailableError,
 )
 from gateway.ports import Answer
 from gateway.probe import TIMEOUT_S, Finding, Probe
+from gateway.routing import Router
 from gateway.versions import VersionBook
 from preprocess.features.row import Status
 from preprocess.golden import GOLDEN_CODE
@@ -25,6 +27,7 @@ from tests.gateway.fakes import (
     Running,
     answer,
     item,
+    put_labels,
     running_app,
     without,
     write_version,
@@ -54,17 +57,20 @@ def predictor() -> FakePredictor:
 def settings(tmp_path: Path) -> Settings:
     settings = load_settings(data_dir=tmp_path / "data")
     write_version(settings)
+    put_labels(settings, stable=1)
     return settings
 
 
 @pytest.fixture
 async def probe(settings: Settings, predictor: FakePredictor, clock: Clock) -> Probe:
-    book = VersionBook(settings.repository_dir)
-    await book.refresh()
+    book = VersionBook(settings.versions_dir)
+    router = Router(settings.versions_dir, book)
+    await router.refresh()
     return Probe(
         "fp32",
         predictor=predictor,
         versions=book,
+        router=router,
         interval_s=INTERVAL,
         clock=lambda: NOW,
         monotonic=clock,
@@ -138,17 +144,7 @@ async def test_the_answer_is_compared_with_that_of_the_version_that_gave_it(
 ) -> None:
     await probe()
     golden = answer(GOLDEN_CODE, "2024-08-14")
-    features = [None if place == MISSING else v for place, v in enumerate(golden.features)]
-    write_version(
-        settings,
-        2,
-        golden={
-            "bse_code": GOLDEN_CODE,
-            "prediction_date": "2024-08-14",
-            "features": features,
-            "probability": golden.probability + 0.125,
-        },
-    )
+    write_version(settings, 2, probability=golden.probability + 0.125)
     predictor.model_version = 2
     await probe()
     assert probe.state.finding is Finding.WRONG
@@ -311,9 +307,7 @@ async def test_nothing_published_is_unhealthy(tmp_path: Path) -> None:
 
 async def test_another_variant_that_fails_degrades_the_whole(tmp_path: Path) -> None:
     predictor = FakePredictor(errors={"gpu": PredictorUnavailableError("x")})
-    settings = load_settings(data_dir=tmp_path / "data")
-    write_version(settings, 4, variant="gpu")
-    async with running_app(tmp_path, predictor=predictor) as tezi:
+    async with running_app(tmp_path, predictor=predictor, variants=("fp32", "gpu")) as tezi:
         await tezi.until_ready()
         await asyncio.sleep(0.05)
         response = await tezi.client.get("/api/v1/health")
@@ -330,15 +324,33 @@ async def test_a_busy_model_server_degrades_the_whole(tezi: Running) -> None:
     assert found["status"] == found["components"]["triton"]["status"] == "degraded"
 
 
+async def test_without_a_gpu_nothing_is_broken(tmp_path: Path) -> None:
+    predictor = FakePredictor(errors={"gpu": GpuAbsentError("not found")})
+    async with running_app(tmp_path, predictor=predictor, variants=("fp32", "gpu")) as tezi:
+        await tezi.until_ready()
+        await asyncio.sleep(0.05)
+        found = (await tezi.client.get("/api/v1/health")).json()
+        assert found["status"] == "healthy"
+        assert found["components"]["gpu"]["status"] == "absent"
+        assert found["components"]["gpu"]["detail"] == "no GPU"
+        response = await tezi.predict(variant="gpu")
+        assert response.status_code == 503
+        assert "there is none here" in response.json()["detail"]
+        assert (await tezi.predict()).status_code == 200
+
+
 async def test_models_say_what_serves(tezi: Running) -> None:
     await tezi.until_ready()
     write_version(tezi.settings, 2, threshold=0.125)
-    tezi.predictor.model_version = 2
+    put_labels(tezi.settings, stable=2, previous=1)
     async with asyncio.timeout(3):
-        while (found := (await tezi.client.get("/api/v1/models")).json())["stable"] != 2:
+        while True:
+            found = (await tezi.client.get("/api/v1/models")).json()
+            if found["variants"]["fp32"]["serving"] == 2:
+                break
             await asyncio.sleep(0.01)
     first, second = found["versions"]
-    assert (first["model_version"], first["state"], first["labels"]) == (1, "available", [])
+    assert (first["model_version"], first["state"], first["labels"]) == (1, "loaded", ["previous"])
     assert (second["model_version"], second["state"], second["labels"]) == (
         2,
         "serving",
@@ -347,7 +359,8 @@ async def test_models_say_what_serves(tezi: Running) -> None:
     assert second["threshold"] == 0.125
     assert len(second["features"]) == 25
     assert second["metrics"] == {"roc_auc": 0.6}
-    assert (found["candidate"], found["previous"]) == (None, None)
+    assert second["variants"]["fp32"]["size_bytes"] == 1000
+    assert (found["stable"], found["candidate"], found["previous"]) == (2, None, 1)
     assert found["variants"]["fp32"] == {
         "state": "published",
         "versions": [1, 2],

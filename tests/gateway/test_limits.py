@@ -11,7 +11,8 @@ from gateway.errors import (
     PredictorUnavailableError,
 )
 from gateway.limits import MOST_ROWS, LimitedPredictor
-from gateway.ports import Answer, Ask, Variant
+from gateway.ports import Answer, Ask
+from preprocess.repository.names import Variant
 from tests.gateway.fakes import TODAY, answer
 
 State = tuple[int, int]
@@ -38,8 +39,8 @@ class Gate:
         self.closed = True
 
 
-def ask(number: int, variant: Variant = "fp32") -> Ask:
-    return Ask(f"{number:06d}", TODAY, variant)
+def ask(number: int, variant: Variant = "fp32", version: int = 1) -> Ask:
+    return Ask(f"{number:06d}", TODAY, variant, version)
 
 
 def codes(calls: list[list[Ask]]) -> list[list[int]]:
@@ -89,10 +90,13 @@ async def test_places_then_seats_then_the_door(gate: Gate, limited: LimitedPredi
     assert state(limited) == (0, 0)
 
 
-async def test_only_one_variant_travels_together(gate: Gate, limited: LimitedPredictor) -> None:
+@pytest.mark.parametrize("other", [ask(3, "int8"), ask(3, version=2)], ids=["variant", "version"])
+async def test_only_one_model_travels_together(
+    gate: Gate, limited: LimitedPredictor, other: Ask
+) -> None:
     tasks = [start(limited, ask(0)), start(limited, ask(1))]
     await settle()
-    tasks += [start(limited, ask(2)), start(limited, ask(3, "int8")), start(limited, ask(4))]
+    tasks += [start(limited, ask(2)), start(limited, other), start(limited, ask(4))]
     await settle()
     gate.ends[0].set_result(None)
     await settle()

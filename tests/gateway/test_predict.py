@@ -60,7 +60,7 @@ async def test_every_key_is_there(tezi: Running) -> None:
         "features": None,
         "shap_values": None,
     }
-    assert tezi.predictor.calls == [[Ask("500001", TODAY, "fp32")]]
+    assert tezi.predictor.calls == [[Ask("500001", TODAY, "fp32", 1)]]
 
 
 async def test_features_come_by_name_and_missing_ones_are_null(tezi: Running) -> None:
@@ -184,21 +184,11 @@ async def test_what_was_checked_here_and_refused_there_is_a_fault_of_ours(tezi: 
     assert (await tezi.predict()).status_code == 503
 
 
-async def test_a_variant_that_is_published_answers_by_its_own_versions(tezi: Running) -> None:
-    write_version(tezi.settings, 3, variant="int8", threshold=0.0)
-    tezi.predictor.model_version = 3
-    assert (await tezi.predict(variant="int8")).status_code == 422  # not noticed yet
-    tezi.predictor.model_version = 3
-    async with running_app(
-        tezi.settings.home.parent, predictor=tezi.predictor, market=False
-    ) as again:
-        found = (await again.predict(variant="int8")).json()
-        assert (found["variant"], found["model_version"], found["predicted_label"]) == (
-            "int8",
-            3,
-            1,
-        )
-        assert again.predictor.calls[-1] == [Ask("500001", TODAY, "int8")]
+async def test_a_variant_answers_by_the_version_that_is_stable(tmp_path: Path) -> None:
+    async with running_app(tmp_path, variants=("fp32", "int8")) as tezi:
+        found = (await tezi.predict(variant="int8")).json()
+        assert (found["variant"], found["model_version"]) == ("int8", 1)
+        assert tezi.predictor.calls[-1] == [Ask("500001", TODAY, "int8", 1)]
 
 
 async def test_a_variant_that_is_not_published_is_the_callers_mistake(tezi: Running) -> None:

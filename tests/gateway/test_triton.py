@@ -120,11 +120,15 @@ async def test_one_request_carries_all_rows(predictor: TritonPredictor, servicer
     assert answers[1].features == tuple(map(float, range(25, 50)))
 
 
-async def test_the_variant_chooses_the_ensemble(
+async def test_variant_and_version_choose_the_ensemble(
     predictor: TritonPredictor, servicer: Servicer
 ) -> None:
     await predictor.predict([Ask("500325", "2026-08-14", "int8")], 5.0)
-    assert servicer.requests[0].model_name == "predict_int8"
+    await predictor.predict([Ask("500325", "2026-08-14", "int8", 7)], 5.0)
+    assert [request.model_name for request in servicer.requests] == [
+        "predict_int8",
+        "predict_int8_v7",
+    ]
 
 
 async def test_outputs_are_found_by_name(predictor: TritonPredictor, servicer: Servicer) -> None:

@@ -29,28 +29,39 @@ def clock() -> Clock:
 
 @pytest.fixture
 def book(settings: Settings, clock: Clock) -> VersionBook:
-    return VersionBook(settings.repository_dir, monotonic=clock)
+    return VersionBook(settings.versions_dir, monotonic=clock)
 
 
 async def test_there_need_be_no_repository(book: VersionBook) -> None:
     await book.refresh()
-    assert book.empty
-    assert book.published("fp32") == []
+    assert book.published == []
+    assert book.get(None) is None
     assert await book.look_up("fp32", 1) is None
 
 
-async def test_versions_are_listed_by_variant_and_number(
-    settings: Settings, book: VersionBook
-) -> None:
+def numbers(book: VersionBook) -> list[int]:
+    return [version.model_version for version in book.published]
+
+
+async def test_versions_are_listed_by_number(settings: Settings, book: VersionBook) -> None:
     for number in (10, 2, 1):
         write_version(settings, number)
-    write_version(settings, 7, variant="int8")
-    assert book.published("fp32") == []  # nothing is read until somebody asks for it
+    assert numbers(book) == []  # nothing is read until somebody asks for it
     await book.refresh()
-    assert [version.model_version for version in book.published("fp32")] == [1, 2, 10]
-    assert [version.model_version for version in book.published("int8")] == [7]
-    assert book.published("gpu") == []
-    assert not book.empty
+    assert numbers(book) == [1, 2, 10]
+    assert book.get(10) == book.published[-1]
+    assert book.get(3) is None
+
+
+async def test_a_variant_that_a_version_lacks_has_not_answered(
+    settings: Settings, book: VersionBook
+) -> None:
+    write_version(settings, 1, variants=("fp32", "int8"))
+    assert await book.look_up("int8", 1) == book.get(1)
+    assert book.answered("fp32", 1) == book.get(1)
+    assert book.answered("gpu", 1) is None
+    with structlog.testing.capture_logs():
+        assert await book.look_up("gpu", 1) is None
 
 
 async def test_a_new_number_is_looked_up_when_it_answers(
@@ -66,7 +77,7 @@ async def test_a_new_number_is_looked_up_when_it_answers(
     assert book.answered("int8", 1) is None
 
 
-async def test_a_number_that_was_given_out_anew_is_read_anew(
+async def test_a_version_that_is_written_anew_is_read_anew(
     settings: Settings, book: VersionBook
 ) -> None:
     write_version(settings, 1, threshold=0.25)
@@ -88,9 +99,9 @@ async def test_a_version_that_is_gone_from_disk_is_remembered_for_its_last_answe
     folder = write_version(settings, 1)
     write_version(settings, 2)
     await book.look_up("fp32", 1)
-    (folder / "model.onnx").unlink()
+    (folder / "version.json").unlink()
     await book.refresh()
-    assert [version.model_version for version in book.published("fp32")] == [2]
+    assert numbers(book) == [2]
     assert book.answered("fp32", 1) is not None
 
 
@@ -107,20 +118,17 @@ async def test_an_unknown_number_is_not_looked_for_on_every_answer(
     assert [line["event"] for line in lines] == ["an unknown model version answers"]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"model_version": 2}', None])
+@pytest.mark.parametrize("content", ["{", "[]", '{"model_version": 2}', "\udcff"])
 async def test_a_damaged_version_does_not_hide_the_others(
-    settings: Settings, book: VersionBook, content: str | None
+    settings: Settings, book: VersionBook, content: str
 ) -> None:
     write_version(settings, 1)
     folder = write_version(settings, 2)
-    if content is None:
-        (folder / "metadata.json").unlink()
-    else:
-        (folder / "metadata.json").write_text(content, encoding="utf-8")
+    (folder / "version.json").write_text(content, encoding="utf-8", errors="surrogateescape")
     with structlog.testing.capture_logs() as lines:
         for _ in range(3):
             await book.refresh()
-    assert [version.model_version for version in book.published("fp32")] == [1]
+    assert numbers(book) == [1]
     assert len(lines) == 1  # once, not every few seconds
     assert await book.look_up("fp32", 2) is None
 
@@ -128,7 +136,7 @@ async def test_a_damaged_version_does_not_hide_the_others(
 async def test_a_version_of_another_feature_list_is_none(
     settings: Settings, book: VersionBook
 ) -> None:
-    write_version(settings, 1, features=["rsi_14"])
+    write_version(settings, 1, features=("rsi_14",))
     with structlog.testing.capture_logs():
         assert await book.look_up("fp32", 1) is None
 
@@ -142,5 +150,5 @@ async def test_a_repository_that_cannot_be_read_is_an_empty_one(
     monkeypatch.setattr("gateway.versions.version_numbers", refuse)
     with structlog.testing.capture_logs() as lines:
         await book.refresh()
-    assert book.empty
+    assert book.published == []
     assert {line["log_level"] for line in lines} == {"warning"}

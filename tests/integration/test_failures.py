@@ -1,9 +1,10 @@
 """What breaks, and how soon the stack says so and mends it. Each test has a stack of its own."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,15 +14,14 @@ import httpx
 import psutil
 import pytest
 
-from preprocess.repository.versions import classifier_name
+from preprocess.models.folder import sha256
+from preprocess.repository.versions import version_numbers
 from preprocess.runtime.triton import region_prefix
 from preprocess.settings import Settings
 from preprocess.store import open_store
 from tests.integration.stack import (
-    TEZI,
     RunningStack,
     copied,
-    environment,
     fresh_settings,
     running,
     tezi,
@@ -55,25 +55,23 @@ def children(stack: RunningStack, name: str, *, whole: bool = False) -> list[psu
     return found
 
 
-def newest(stack: RunningStack) -> dict[str, str]:
-    """A request for the stock with the newest price, as of its day."""
+def ask(stack: RunningStack, variant: str = "fp32") -> httpx.Response:
     store = open_store(stack.settings)
     listing = max(store.listings(), key=lambda listing: listing.newest_price)
     store.close()
-    return {
+    body = {
         "bse_code": listing.stock.bse_code,
         "prediction_date": listing.newest_price.isoformat(),
+        "variant": variant,
     }
-
-
-def ask(stack: RunningStack) -> httpx.Response:
-    url = f"{stack.url}/api/v1/predict"
-    return httpx.post(url, json=newest(stack), timeout=10.0, trust_env=False)
+    return httpx.post(f"{stack.url}/api/v1/predict", json=body, timeout=10.0, trust_env=False)
 
 
 @pytest.mark.serial
-@pytest.mark.parametrize("model", ["features/1/model.py", "classifier_fp32/1/model.onnx"])
-def test_a_stub_that_dies_is_noticed_and_the_server_replaced(
+@pytest.mark.parametrize(
+    "model", ["features/1/model.py", "classifier_fp32_v1/1/model.onnx"], ids=["features", "fp32"]
+)
+def test_a_stub_that_dies_is_noticed_and_its_model_loaded_anew(
     stack: RunningStack, model: str
 ) -> None:
     before = ask(stack).json()
@@ -85,9 +83,23 @@ def test_a_stub_that_dies_is_noticed_and_the_server_replaced(
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) >= 1
     stack.wait(ready=True, seconds=30.0)
-    assert not server.is_running()
+    assert server.is_running()
+    assert "had died: it is loaded anew" in stack.output()
     after = ask(stack).json()
     assert after["probability"] == before["probability"]
+
+
+@pytest.mark.serial
+def test_a_variant_that_dies_does_not_touch_the_other(stack: RunningStack) -> None:
+    (stub,) = children(stack, "classifier_int8_v1/1/model.onnx")
+    stub.kill()
+    deadline = time.monotonic() + 30.0
+    while "classifier_int8_v1 had died: it is loaded anew" not in stack.output():
+        assert ask(stack).status_code == 200
+        assert time.monotonic() < deadline
+    while ask(stack, "int8").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.serial
@@ -150,57 +162,17 @@ def test_nothing_to_serve_says_what_to_do(tmp_path: Path) -> None:
     assert "tezi import" in refused.stderr
 
 
-def test_a_new_version_is_swapped_in_while_requests_run(stack: RunningStack) -> None:
-    """Every request is answered, by a version that is there, and in the end by the new one."""
-    for arguments in (("train", "--seed", 7), ("export",)):
-        tezi(stack.settings, *arguments, covered=False)
-    body = newest(stack)
-    answers: list[tuple[int, int | None, float | None]] = []
-    stop = threading.Event()
-
-    def load() -> None:
-        with httpx.Client(timeout=10.0, trust_env=False) as client:
-            while not stop.is_set():
-                response = client.post(f"{stack.url}/api/v1/predict", json=body)
-                found = response.json()
-                answers.append(
-                    (response.status_code, found.get("model_version"), found.get("probability"))
-                )
-
-    threads = [threading.Thread(target=load) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        time.sleep(0.5)
-        done = tezi(stack.settings, "publish")
-        time.sleep(0.5)
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(timeout=20)
-    assert "serves it now" in done.stdout
-    assert {status for status, _, _ in answers} == {200}
-    assert answers[0][1] == 1
-    assert answers[-1][1] == 2
-    by_version = {version: {p for _, v, p in answers if v == version} for version in (1, 2)}
-    assert all(len(found) == 1 for found in by_version.values())
-    assert by_version[1] != by_version[2]
-
-
 def test_a_version_that_does_not_load_is_taken_out_again(stack: RunningStack) -> None:
-    """A graph that our check can run and Triton's config does not fit."""
+    """A graph that our check can run and the running server cannot."""
     before = ask(stack).json()
-    config = stack.settings.repository_dir / "classifier_fp32" / "config.pbtxt"
-    good = config.read_text()
     # publishing brings the configs up to date, so it is the running server's backend that fails
     backend = stack.settings.home / "backends" / "onnxruntime" / "model.py"
     backend.write_text("raise RuntimeError('broken on purpose')\n")
     refused = tezi(stack.settings, "publish", check=False)
     assert refused.returncode == 1
     assert "Triton refused version 2" in refused.stderr
-    assert config.read_text() == good
-    folder = stack.settings.repository_dir / classifier_name("fp32")
-    assert [entry.name for entry in folder.iterdir() if entry.is_dir()] == ["1"]
+    assert version_numbers(stack.settings.versions_dir) == [1]
+    assert not list(stack.settings.repository_dir.glob("*_v2"))
     after = ask(stack).json()
     assert (after["model_version"], after["probability"]) == (1, before["probability"])
 
@@ -240,23 +212,28 @@ def test_up_prints_a_request_that_can_be_pasted(stack: RunningStack) -> None:
 
 
 def test_two_stacks_run_side_by_side(stack: RunningStack, tmp_path: Path) -> None:
-    other_settings = copied(stack.settings.home, tmp_path / "b")
-    with running(other_settings, covered=False) as other:
+    with running(copied(stack.settings.home, tmp_path / "b"), covered=False) as other:
         assert ask(other).json()["probability"] == ask(stack).json()["probability"]
 
 
 def test_a_server_that_does_not_start_says_why(settings: Settings) -> None:
-    """The version on disk is damaged: the server's own words reach the user."""
-    broken = settings.repository_dir / "classifier_fp32" / "1" / "model.onnx"
-    broken.write_bytes(broken.read_bytes()[:1000])
-    done = subprocess.run(
-        [str(TEZI), "up"],
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """The graph is the published one and cannot be loaded: the server's own words come through."""
+    folder = settings.versions_dir / "1"
+    graph = folder / "fp32.onnx"
+    graph.write_bytes(graph.read_bytes()[:1000])
+    document = json.loads((folder / "version.json").read_text())
+    document["variants"]["fp32"]["sha256"] = sha256(graph)
+    (folder / "version.json").write_text(json.dumps(document))
+    shutil.rmtree(settings.repository_dir)
+    done = tezi(settings, "up", check=False)
     assert done.returncode == 1
     assert "triton did not start" in done.stderr
-    assert "classifier_fp32" in done.stderr
+    assert "classifier_fp32_v1" in done.stderr
+
+
+def test_without_an_intact_version_nothing_starts(settings: Settings) -> None:
+    (settings.versions_dir / "1" / "fp32.onnx").write_bytes(b"")
+    done = tezi(settings, "up", check=False)
+    assert done.returncode == 1
+    assert "version 1 cannot be served" in done.stdout
+    assert "`tezi publish` again" in done.stderr

@@ -35,7 +35,7 @@ def stack(
 ) -> Iterator[RunningStack]:
     """The demo market and its model, copied to PostgreSQL and served from there."""
     home = tmp_path_factory.mktemp("on-postgres")
-    shutil.copytree(demo_stack.settings.repository_dir, home / "model_repository")
+    shutil.copytree(demo_stack.settings.versions_dir, home / "versions")
     with server.database() as url:
         settings = fresh_settings(home, database_url=written_out(url))
         demo = f"sqlite:///{demo_stack.settings.database_path}"

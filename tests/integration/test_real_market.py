@@ -10,7 +10,7 @@ import pytest
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import MINIMUM_ROWS
 from preprocess.models.folder import find_model
-from preprocess.repository.versions import read_versions
+from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
 from tests.integration.clients import Pairs, rest, triton_grpc, triton_http
 from tests.integration.stack import RunningStack, tezi
@@ -31,7 +31,7 @@ def reference(market_data: Any) -> ReferenceMarket:
 @pytest.fixture(scope="module")
 def pickled_model(real_market: Settings) -> Any:
     """The model as `tezi train` pickled it, without anything of Tezi round it."""
-    version = read_versions(real_market.repository_dir)[-1]
+    version = stable_version(real_market.versions_dir)
     folder = find_model(real_market.models_dir, version.model_id).path
     with (folder / "model.pickle").open("rb") as file:
         return pickle.load(file)  # made by this very test run

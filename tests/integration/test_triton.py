@@ -8,7 +8,7 @@ import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
 from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE
-from preprocess.repository.versions import read_versions
+from preprocess.repository.stable import stable_version
 from preprocess.store import open_store
 from tests.integration.clients import triton_grpc, triton_http
 from tests.integration.stack import RunningStack
@@ -61,10 +61,12 @@ def test_http_and_grpc_agree_on_bad_rows(demo_stack: RunningStack, good: tuple[s
 
 
 def test_the_golden_row_is_answered_as_published(demo_stack: RunningStack) -> None:
-    version = read_versions(demo_stack.settings.repository_dir)[-1]
+    version = stable_version(demo_stack.settings.versions_dir)
     result = triton_grpc(demo_stack.settings, [(GOLDEN_CODE, GOLDEN_DATE.isoformat())])
     assert result["model_version"][0, 0] == version.model_version
-    assert result["probability"][0, 0] == pytest.approx(version.golden.probability, abs=1e-6)
+    assert result["probability"][0, 0] == pytest.approx(
+        version.variants["fp32"].golden_probability, abs=1e-6
+    )
 
 
 def test_the_golden_stock_is_no_stock_on_other_days(demo_stack: RunningStack) -> None:
@@ -85,6 +87,7 @@ def test_both_backends_are_what_the_server_says(demo_stack: RunningStack) -> Non
     address = demo_stack.settings.triton_grpc_address
     with tritonclient.grpc.InferenceServerClient(address) as client:
         metadata = client.get_server_metadata(as_json=True)
-        config = client.get_model_config("classifier_fp32", as_json=True)["config"]
+        name = f"classifier_fp32_v{stable_version(demo_stack.settings.versions_dir).model_version}"
+        config = client.get_model_config(name, as_json=True)["config"]
     assert metadata["version"] == "2.51.0"
     assert config["backend"] == "onnxruntime"

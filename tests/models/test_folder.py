@@ -1,6 +1,7 @@
 """Folders of trained models: found, checked, refused."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -50,6 +51,17 @@ def test_the_newest_is_the_last_trained(model: ModelFolder) -> None:
     ]
     assert newest_model(models).path.name == "20260815T000000-xgboost-ffffff"
     assert find_model(models, model.path.name) == model
+
+
+def test_of_two_in_one_second_the_later_one_is_newer(model: ModelFolder) -> None:
+    second = model.path.name.partition("-")[0]
+    for name, age in (("-aaa", 1), ("-zzz", 2)):
+        folder = model.path.with_name(f"{second}{name}")
+        shutil.copytree(model.path, folder)
+        card = folder / CARD_FILE
+        written = card.stat().st_mtime_ns - age * 1_000_000
+        os.utime(card, ns=(written, written))
+    assert newest_model(model.path.parent).path == model.path
 
 
 def test_none_is_said_with_what_to_do(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from preprocess.calendar import from_day_number
 from preprocess.features.row import MINIMUM_ROWS
 from preprocess.models.folder import find_model
-from preprocess.repository.versions import read_versions
+from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 from tests.integration.stack import free_ports, running
@@ -36,7 +36,7 @@ def run(*, quick: bool, command: str) -> Report:
     """Measure; starts the stack of the configured data folder unless it runs already."""
     settings = load_settings()
     pairs = fresh_pairs(settings, 200_000)
-    model = find_model(settings.models_dir, read_versions(settings.repository_dir)[-1].model_id)
+    model = find_model(settings.models_dir, stable_version(settings.versions_dir).model_id)
     seconds = 2.0 if quick else 10.0
     with _served(settings), _naive(settings, model.path / "model.pickle") as naive_url:
         stream = iter(pairs)

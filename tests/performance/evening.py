@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.models.folder import find_model
-from preprocess.repository.versions import read_versions
+from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
 from tests.integration.stack import TEZI, environment, fresh_settings, running, tezi
 from tests.performance.feature_context import Bench
@@ -72,7 +72,7 @@ def scored_stack(market: BenchMarket, home: Path) -> Settings:
 
 def model_file(settings: Settings) -> Path:
     """The pickled model that the stack serves."""
-    newest = read_versions(settings.repository_dir)[-1]
+    newest = stable_version(settings.versions_dir)
     return find_model(settings.models_dir, newest.model_id).path / "model.pickle"
 
 

@@ -1,7 +1,5 @@
 """Publishing: a version folder is there whole or not at all, and what it answers is known."""
 
-import fcntl
-import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -15,11 +13,16 @@ import pytest
 from preprocess.errors import ModelError, PublishError
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.repository.files import staged_folder, write_atomically
-from preprocess.repository.live import SOURCE, model_names, refresh_live_repository
-from preprocess.repository.publish import Candidate, publish, withdraw
-from preprocess.repository.versions import read_version, read_versions, version_numbers
+from preprocess.repository.labels import read_labels
+from preprocess.repository.publish import Candidate, withdraw, write_version
+from preprocess.repository.versions import (
+    read_version,
+    read_versions,
+    require_intact,
+    version_numbers,
+)
 from preprocess.settings import Settings, load_settings
-from tests.graphs import tiny_card, tiny_graph
+from tests.graphs import tiny_candidate, tiny_card, tiny_graph
 
 NOW = datetime(2026, 8, 14, 12, tzinfo=UTC)
 
@@ -31,37 +34,53 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def candidate(tmp_path: Path) -> Candidate:
-    path = tmp_path / "model_fp32.onnx"
-    onnx.save(tiny_graph(), str(path))
-    return Candidate(tiny_card(), path)
+    return tiny_candidate(tmp_path / "model")
 
 
-def test_versions_are_numbered_and_say_what_they_answer(
-    settings: Settings, candidate: Candidate
-) -> None:
-    first = publish(settings, candidate, now=NOW)
-    second = publish(settings, candidate, now=NOW)
+def test_versions_are_numbered_and_say_what_they_answer(settings: Settings, tmp_path: Path) -> None:
+    candidate = tiny_candidate(tmp_path / "model", "fp32", "int8", "gpu")
+    first = write_version(settings, candidate, now=NOW)
+    second = write_version(settings, candidate, now=NOW)
     assert (first.model_version, second.model_version) == (1, 2)
-    assert read_versions(settings.repository_dir) == [first, second]
+    assert read_versions(settings.versions_dir) == [first, second]
     assert (second.threshold, second.metrics) == (0.25, {"roc_auc": 0.6})
-    graph = settings.repository_dir / "classifier_fp32" / "2" / "model.onnx"
-    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    golden = np.array([second.golden.features], dtype=np.float32)
-    probability, version = session.run(None, {"features": np.repeat(golden, 3, axis=0)})
-    assert probability[:, 0].tolist() == [second.golden.probability] * 3
-    assert version[:, 0].tolist() == [2, 2, 2]
+    assert read_labels(settings.versions_dir).newest == 2
+    for variant in ("fp32", "int8", "gpu"):
+        graph = settings.versions_dir / "2" / f"{variant}.onnx"
+        session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+        golden = np.array([second.golden.features], dtype=np.float32)
+        probability, version = session.run(None, {"features": np.repeat(golden, 3, axis=0)})
+        expected = second.variants[variant].golden_probability
+        assert probability[:, 0].tolist() == [expected] * 3
+        assert version[:, 0].tolist() == [2, 2, 2]
+        assert second.variants[variant].size_bytes == graph.stat().st_size
+    probabilities = {graph.golden_probability for graph in second.variants.values()}
+    assert len(probabilities) == 3
     assert list((settings.home / "staging").iterdir()) == []
+    for version in (first, second):
+        require_intact(settings.versions_dir, version)
 
 
 def test_another_feature_list_is_refused(settings: Settings, candidate: Candidate) -> None:
     swapped = [FEATURE_NAMES[1], FEATURE_NAMES[0], *FEATURE_NAMES[2:]]
-    with pytest.raises(ModelError, match="'macd_line' as feature 1"):
-        publish(settings, Candidate(tiny_card(features=swapped), candidate.graph), now=NOW)
-    with pytest.raises(ModelError, match="24 features"):
-        publish(
-            settings, Candidate(tiny_card(features=FEATURE_NAMES[:24]), candidate.graph), now=NOW
-        )
-    assert version_numbers(settings.repository_dir) == []
+    for features, reason in (
+        (swapped, "'macd_line' as feature 1"),
+        (FEATURE_NAMES[:24], "24 features"),
+    ):
+        card = tiny_card(features=features)
+        with pytest.raises(ModelError, match=reason):
+            write_version(settings, Candidate(card, candidate.graphs, b""), now=NOW)
+    graph = tiny_graph()
+    onnx.helper.set_model_props(graph, {"tezi.feature_hash": "0123456789ab"})
+    onnx.save(graph, str(candidate.graphs["fp32"]))
+    with pytest.raises(PublishError, match="made for other features"):
+        write_version(settings, candidate, now=NOW)
+    assert version_numbers(settings.versions_dir) == []
+
+
+def test_a_version_without_its_reference_is_refused(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match="needs the variant fp32"):
+        write_version(settings, tiny_candidate(tmp_path / "model", "int8"), now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -77,49 +96,40 @@ def test_another_feature_list_is_refused(settings: Settings, candidate: Candidat
 def test_a_damaged_graph_is_refused_and_leaves_nothing(
     settings: Settings, candidate: Candidate, content: bytes | None, reason: str
 ) -> None:
-    publish(settings, candidate, now=NOW)
+    write_version(settings, candidate, now=NOW)
     if content is None:
-        candidate.graph.unlink()
+        candidate.graphs["fp32"].unlink()
     else:
-        candidate.graph.write_bytes(content)
+        candidate.graphs["fp32"].write_bytes(content)
     with pytest.raises(PublishError, match=reason):
-        publish(settings, candidate, now=NOW)
-    assert version_numbers(settings.repository_dir) == [1]
+        write_version(settings, candidate, now=NOW)
+    assert version_numbers(settings.versions_dir) == [1]
 
 
 def test_a_graph_without_a_version_is_refused(settings: Settings, candidate: Candidate) -> None:
     graph = tiny_graph()
     graph.graph.initializer[1].name = "other"
     graph.graph.node[4].input[0] = "other"
-    onnx.save(graph, str(candidate.graph))
+    onnx.save(graph, str(candidate.graphs["fp32"]))
     with pytest.raises(PublishError, match="tezi export"):
-        publish(settings, candidate, now=NOW)
+        write_version(settings, candidate, now=NOW)
 
 
 def test_an_impossible_probability_is_refused(settings: Settings, candidate: Candidate) -> None:
-    onnx.save(tiny_graph(scale=float("nan")), str(candidate.graph))
+    onnx.save(tiny_graph(scale=float("nan")), str(candidate.graphs["fp32"]))
     with pytest.raises(PublishError, match="golden row"):
-        publish(settings, candidate, now=NOW)
+        write_version(settings, candidate, now=NOW)
 
 
-def test_two_publishers_do_not_meet(settings: Settings, candidate: Candidate) -> None:
-    settings.home.mkdir(parents=True)
-    with (settings.home / "publish.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(PublishError, match="Another"):
-            publish(settings, candidate, now=NOW)
-    assert publish(settings, candidate, now=NOW).model_version == 1
-
-
-def test_a_withdrawn_version_is_kept_outside_the_repository(
+def test_a_number_that_was_withdrawn_is_not_given_out_again(
     settings: Settings, candidate: Candidate
 ) -> None:
-    publish(settings, candidate, now=NOW)
-    for _ in range(2):
-        folder = withdraw(settings, publish(settings, candidate, now=NOW))
-        assert (folder / "model.onnx").is_file()
-        assert version_numbers(settings.repository_dir) == [1]
-    assert folder.name == "classifier_fp32-2.1"
+    write_version(settings, candidate, now=NOW)
+    for number in (2, 3):
+        folder = withdraw(settings, write_version(settings, candidate, now=NOW))
+        assert folder == settings.home / "refused" / str(number)
+        assert (folder / "fp32.onnx").is_file()
+        assert version_numbers(settings.versions_dir) == [1]
 
 
 _PUBLISH_AND_DIE = """
@@ -127,9 +137,9 @@ import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from preprocess.repository import files
-from preprocess.repository.publish import Candidate, publish
+from preprocess.repository.publish import write_version
 from preprocess.settings import load_settings
-from tests.graphs import tiny_card
+from tests.graphs import tiny_candidate
 calls = 0
 def dying_sync(path, real=files.sync):
     global calls
@@ -137,52 +147,61 @@ def dying_sync(path, real=files.sync):
     if calls == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
     real(path)
-settings = load_settings(data_dir=Path(sys.argv[1]))
-from preprocess.repository.live import refresh_live_repository
-refresh_live_repository(settings.repository_dir)
 files.sync = dying_sync
-publish(settings, Candidate(tiny_card(), Path(sys.argv[2])), now=datetime(2026, 1, 1, tzinfo=UTC))
+settings = load_settings(data_dir=Path(sys.argv[1]))
+candidate = tiny_candidate(Path(sys.argv[2]))
+write_version(settings, candidate, now=datetime(2026, 1, 1, tzinfo=UTC))
 """
 
 
-@pytest.mark.parametrize("call", [1, 2, 3, 4])
+@pytest.mark.parametrize("call", [1, 3, 4, 5, 6, 7])
 def test_a_publisher_killed_at_any_sync_leaves_whole_versions_only(
-    settings: Settings, candidate: Candidate, call: int
+    settings: Settings, candidate: Candidate, tmp_path: Path, call: int
 ) -> None:
-    publish(settings, candidate, now=NOW)
-    arguments = [str(settings.home), str(candidate.graph), str(call)]
+    first = write_version(settings, candidate, now=NOW)
+    arguments = [str(settings.home), str(tmp_path / "model"), str(call)]
     killed = subprocess.run([sys.executable, "-c", _PUBLISH_AND_DIE, *arguments], check=False)
     assert killed.returncode == -9
-    found = [version.model_version for version in read_versions(settings.repository_dir)]
-    assert found in ([1], [1, 2])
-    assert publish(settings, candidate, now=NOW).model_version == found[-1] + 1
+    found = read_versions(settings.versions_dir)
+    assert found[0] == first
+    for version in found:
+        require_intact(settings.versions_dir, version)
+    third = write_version(settings, candidate, now=NOW)
+    assert third.model_version == found[-1].model_version + 1
+    assert read_labels(settings.versions_dir).newest == third.model_version
 
 
-def test_damaged_metadata_is_refused(settings: Settings, candidate: Candidate) -> None:
-    publish(settings, candidate, now=NOW)
-    folder = settings.repository_dir / "classifier_fp32" / "1"
-    document = json.loads((folder / "metadata.json").read_text())
-    del document["threshold"]
-    (folder / "metadata.json").write_text(json.dumps(document))
-    with pytest.raises(ModelError, match="threshold"):
-        read_version(folder)
-    (folder / "metadata.json").write_text("{")
-    with pytest.raises(ModelError, match="Publish the version again"):
-        read_version(folder)
+def test_damaged_descriptions_are_refused(settings: Settings, candidate: Candidate) -> None:
+    write_version(settings, candidate, now=NOW)
+    path = settings.versions_dir / "1" / "version.json"
+    right = path.read_bytes()
+    for wrong, reason in (
+        (right.replace(b'"threshold"', b'"threshhold"'), "threshold"),
+        (b"{", "Publish the model again"),
+        (b"\xff", "Publish the model again"),
+        (right.replace(b'"model_version": 1', b'"model_version": 2'), "it was moved"),
+    ):
+        path.write_bytes(wrong)
+        with pytest.raises(ModelError, match=reason):
+            read_version(settings.versions_dir, 1)
 
 
-def test_the_live_repository_keeps_versions_and_takes_changes(
-    settings: Settings, candidate: Candidate, tmp_path: Path
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_a_graph_that_is_not_the_published_one_is_noticed(
+    settings: Settings, candidate: Candidate, damage: str
 ) -> None:
-    live = settings.repository_dir
-    assert {path.name for path in refresh_live_repository(live)} == {"config.pbtxt", "model.py"}
-    publish(settings, candidate, now=NOW)
-    assert refresh_live_repository(live) == []
-    (live / "features" / "config.pbtxt").write_text("name: 'old'")
-    assert refresh_live_repository(live) == [live / "features" / "config.pbtxt"]
-    assert version_numbers(live) == [1]
-    assert (live / "predict_fp32" / "1").is_dir()
-    assert model_names(SOURCE) == ["classifier_fp32", "features", "predict_fp32"]
+    version = write_version(settings, candidate, now=NOW)
+    path = settings.versions_dir / "1" / "fp32.onnx"
+    right = path.read_bytes()
+    match damage:
+        case "cut":
+            path.write_bytes(right[:-1])
+        case "changed":
+            path.write_bytes(bytes([right[0] ^ 1]) + right[1:])
+        case _:
+            path.unlink()
+    with pytest.raises(ModelError, match=r"fp32\.onnx"):
+        require_intact(settings.versions_dir, version)
 
 
 def test_atomic_files_and_folders(tmp_path: Path) -> None:
@@ -219,4 +238,4 @@ def test_errors_of_other_kinds_are_not_hidden(
 
     monkeypatch.setattr("preprocess.repository.publish.onnx.load", broken)
     with pytest.raises(RuntimeError):
-        publish(settings, candidate, now=NOW)
+        write_version(settings, candidate, now=NOW)

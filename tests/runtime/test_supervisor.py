@@ -4,15 +4,16 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from preprocess.errors import ServerError
+from preprocess.errors import ModelError, ServerError, TeziError
 from preprocess.runtime.process import Child
 from preprocess.runtime.supervisor import Patience, Server, Supervisor
 
@@ -53,20 +54,46 @@ class Watched:
         self.lines: list[str] = []
         self.notices: list[str] = []
         self.clean_ups = 0
+        self.commands = 0
+        self.nothing_to_start: TeziError | None = None
+        self.follow_ups = 0
+        self.follow_up_error: TeziError | None = None
+        self.mended: list[str] = []
+        self.can_mend = False
         self.health = health
         self.supervisor = Supervisor(
             Server(
                 "sleeper",
-                (sys.executable, "-c", script),
+                self._command(script),
                 os.environ,
                 health,
                 patience,
                 clean_up=self._cleaned,
+                on_up=self._follow_up,
+                mend=self._mend,
             ),
             lines=lambda _, line: self.lines.append(line),
             notice=self.notices.append,
         )
         self.task = asyncio.create_task(self.supervisor.run())
+
+    def _command(self, script: str) -> Callable[[], Awaitable[Sequence[str]]]:
+        async def command() -> Sequence[str]:
+            self.commands += 1
+            if self.nothing_to_start is not None:
+                raise self.nothing_to_start
+            return (sys.executable, "-c", script)
+
+        return command
+
+    async def _follow_up(self) -> None:
+        self.follow_ups += 1
+        if self.follow_up_error is not None:
+            raise self.follow_up_error
+
+    async def _mend(self, error: Exception) -> bool:
+        self.mended.append(str(error))
+        return self.can_mend
 
     def _cleaned(self) -> None:
         self.clean_ups += 1
@@ -112,6 +139,29 @@ async def test_a_child_that_dies_is_started_again() -> None:
     await watched.stop()
 
 
+async def test_each_start_asks_for_its_command_and_is_followed_up() -> None:
+    watched = Watched(SLEEP, Health())
+    watched.follow_up_error = ServerError("not all is loaded")
+    await until(watched.supervisor.up.is_set)
+    await until(lambda: watched.follow_ups == 1)
+    watched.nothing_to_start = ModelError("nothing is intact")
+    os.kill(watched.pid, 9)
+    await until(lambda: watched.commands >= 3)  # tried again and again
+    watched.nothing_to_start = watched.follow_up_error = None
+    await until(lambda: watched.follow_ups == 2)
+    assert watched.supervisor.up.is_set()
+    for words in ("not all is loaded", "nothing is intact"):
+        assert any(words in notice for notice in watched.notices)
+    await watched.stop()
+
+
+async def test_a_first_start_without_anything_to_start_is_an_error() -> None:
+    watched = Watched(SLEEP, Health())
+    watched.nothing_to_start = ModelError("nothing is intact")
+    with pytest.raises(ModelError, match="nothing is intact"):
+        await watched.task
+
+
 async def test_a_child_that_runs_and_answers_wrong_is_replaced() -> None:
     watched = Watched(SLEEP, Health())
     await until(watched.supervisor.up.is_set)
@@ -121,6 +171,28 @@ async def test_a_child_that_runs_and_answers_wrong_is_replaced() -> None:
     assert any("not healthy" in notice for notice in watched.notices)
     watched.health.error = None
     await until(watched.supervisor.up.is_set)
+    assert not psutil.pid_exists(first)
+    await watched.stop()
+
+
+def told(watched: Watched, trouble: str) -> bool:
+    return watched.mended[-1:] == [trouble]
+
+
+async def test_what_can_be_mended_is_not_replaced() -> None:
+    watched = Watched(SLEEP, Health(), replace(QUICK, mends=2))
+    await until(watched.supervisor.up.is_set)
+    first = watched.pid
+    watched.can_mend = True
+    for trouble in ("one", "another"):
+        watched.health.error = ServerError(trouble)
+        await until(partial(told, watched, trouble))
+        watched.health.error = None
+        await asyncio.sleep(0.2)  # answers are right again, and the count begins anew
+    assert watched.pid == first
+    watched.health.error = ServerError("for ever")
+    await until(lambda: not watched.supervisor.up.is_set())
+    assert watched.mended[-2:] == ["for ever"] * 2  # not more often in a row
     assert not psutil.pid_exists(first)
     await watched.stop()
 

@@ -1,0 +1,81 @@
+"""The configs of published versions, made from those in the project's model_repository/.
+
+The project holds one config a variant, as every version of it is served. A version gets a
+classifier and an ensemble of its own, so that loading one touches no other; the plain names,
+which clients call, are ensembles of one more config that lead to the stable version.
+"""
+
+from pathlib import Path
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from preprocess.errors import PublishError
+from preprocess.repository.names import classifier_name, ensemble_name
+
+CONFIG_FILE = "config.pbtxt"
+_HEAD = "# Written by Tezi from model_repository/{name}/config.pbtxt: change that one.\n"
+
+
+def version_classifier(source: Path, variant: str, number: int) -> str:
+    """The config of one version's classifier."""
+    config = _read(source, classifier_name(variant))
+    config.name = classifier_name(variant, number)
+    return _text(config, classifier_name(variant))
+
+
+def version_ensemble(source: Path, variant: str, number: int) -> str:
+    """The config of one version's ensemble."""
+    return _ensemble(source, variant, number, name=ensemble_name(variant, number))
+
+
+def stable_ensemble(source: Path, variant: str, number: int) -> str:
+    """The config of `predict_<variant>`, which leads to version `number`."""
+    return _ensemble(source, variant, number, name=ensemble_name(variant))
+
+
+def stable_classifier(source: Path, variant: str, number: int) -> str:
+    """The config of `classifier_<variant>`: an ensemble of one step, to version `number`."""
+    template = _read(source, classifier_name(variant))
+    step = model_config_pb2.ModelEnsembling.Step(
+        model_name=classifier_name(variant, number),
+        model_version=number,
+        input_map={tensor.name: tensor.name for tensor in template.input},
+        output_map={tensor.name: tensor.name for tensor in template.output},
+    )
+    config = model_config_pb2.ModelConfig(
+        name=classifier_name(variant),
+        platform="ensemble",
+        max_batch_size=template.max_batch_size,
+        input=template.input,
+        output=template.output,
+        ensemble_scheduling=model_config_pb2.ModelEnsembling(step=[step]),
+    )
+    return _text(config, classifier_name(variant))
+
+
+def classifier_behind(config: model_config_pb2.ModelConfig) -> str:
+    """The model that an ensemble's probability comes from."""
+    return str(config.ensemble_scheduling.step[-1].model_name)
+
+
+def _ensemble(source: Path, variant: str, number: int, *, name: str) -> str:
+    config = _read(source, ensemble_name(variant))
+    config.name = name
+    for step in config.ensemble_scheduling.step:
+        if step.model_name == classifier_name(variant):
+            step.model_name = classifier_name(variant, number)
+            step.model_version = number
+    return _text(config, ensemble_name(variant))
+
+
+def _read(source: Path, name: str) -> model_config_pb2.ModelConfig:
+    path = source / name / CONFIG_FILE
+    try:
+        return text_format.Parse(path.read_text("utf-8"), model_config_pb2.ModelConfig())
+    except (OSError, text_format.ParseError) as error:
+        raise PublishError(f"{path} cannot be read: {error}") from error
+
+
+def _text(config: model_config_pb2.ModelConfig, made_from: str) -> str:
+    return _HEAD.format(name=made_from) + text_format.MessageToString(config)

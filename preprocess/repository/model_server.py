@@ -1,0 +1,102 @@
+"""A running Triton as publishing sees it: what is loaded, load this, unload that. By gRPC only.
+
+Over HTTP a load stalls the connections that inferences come in on.
+"""
+
+from types import TracebackType
+from typing import Self
+
+import grpc
+from tritonclient.grpc import model_config_pb2
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from preprocess.errors import ServerError
+from preprocess.settings import Settings
+
+_ASK_TIMEOUT_S = 5.0
+_LIVE_TIMEOUT_S = 2.0
+_LOAD_TIMEOUT_S = 60.0
+
+
+class ModelServer:
+    """One connection, closed at the end of the block."""
+
+    def __init__(self, address: str) -> None:
+        """`address` is host:port of Triton's gRPC service."""
+        self.address = address
+        self._client = InferenceServerClient(address)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._client.close()
+
+    async def is_live(self) -> bool:
+        """Whether a Triton answers there."""
+        try:
+            return bool(await self._client.is_server_live(client_timeout=_LIVE_TIMEOUT_S))
+        except (InferenceServerException, grpc.RpcError):
+            return False
+
+    async def loaded(self) -> frozenset[str]:
+        """Names of the models that are ready.
+
+        Raises:
+            ServerError: it does not say.
+        """
+        try:
+            index = await self._client.get_model_repository_index(client_timeout=_ASK_TIMEOUT_S)
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise ServerError(f"Triton does not say what it has loaded: {_words(error)}") from None
+        return frozenset(model.name for model in index.models if model.state == "READY")
+
+    async def config(self, name: str) -> model_config_pb2.ModelConfig:
+        """The config of a loaded model.
+
+        Raises:
+            ServerError: it is not loaded.
+        """
+        try:
+            answer = await self._client.get_model_config(name, client_timeout=_ASK_TIMEOUT_S)
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise ServerError(f"Triton does not serve {name}: {_words(error)}") from None
+        return answer.config
+
+    async def load(self, name: str) -> None:
+        """Load a model, or load it anew when its files have changed.
+
+        Raises:
+            ServerError: it refuses, or takes more than a minute.
+        """
+        try:
+            await self._client.load_model(name, client_timeout=_LOAD_TIMEOUT_S)
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise ServerError(f"Triton does not load {name}: {_words(error)}") from None
+
+    async def unload(self, name: str) -> None:
+        """Have a model leave; requests that are under way in it are answered.
+
+        Raises:
+            ServerError: it refuses. A model that is not there is no error.
+        """
+        try:
+            await self._client.unload_model(name, client_timeout=_ASK_TIMEOUT_S)
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise ServerError(f"Triton does not unload {name}: {_words(error)}") from None
+
+
+def _words(error: Exception) -> str:
+    return error.message() if isinstance(error, InferenceServerException) else str(error)
+
+
+async def server_is_live(settings: Settings) -> bool:
+    """Whether a Triton answers on the configured gRPC address."""
+    async with ModelServer(settings.triton_grpc_address) as server:
+        return await server.is_live()

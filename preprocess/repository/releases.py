@@ -1,0 +1,259 @@
+"""Publish, activate, roll back, share traffic: what may be done to versions, one at a time.
+
+The labels are the truth, and are written in one step. What Triton holds and what the live
+repository looks like follow from them, so whatever a crash leaves half done, the next change or
+the next start finishes.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from preprocess.errors import ModelError, ServerError
+from preprocess.repository.labels import Labels, read_labels, write_labels
+from preprocess.repository.live import refresh_live_repository
+from preprocess.repository.lock import only_change
+from preprocess.repository.model_server import ModelServer
+from preprocess.repository.names import FEATURES
+from preprocess.repository.retention import delete, out_of_use, surplus
+from preprocess.repository.serving import (
+    models_of,
+    serve_stable,
+    serve_version,
+    stable_models,
+    to_be_loaded,
+    unload,
+)
+from preprocess.repository.versions import ModelVersion, read_versions, require_intact
+from preprocess.settings import Settings
+
+if TYPE_CHECKING:
+    from preprocess.repository.publish import Candidate
+
+
+class Releases:
+    """The versions of one data folder. Each change is made under a lock, and is whole."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        keep: int | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`keep` versions stay on the disk, besides those in use; default: as the settings say.
+
+        `notice(text)` is told of what a user may want to know besides.
+        """
+        self._settings = settings
+        self._keep = settings.keep_versions if keep is None else keep
+        self._clock = clock
+        self._notice = notice
+
+    async def publish(self, candidate: "Candidate", *, activate: bool = False) -> ModelVersion:
+        """Make the next version, have a running Triton load it, and see that it answers.
+
+        The first version of all becomes stable; another does so if `activate` says so.
+
+        Raises:
+            ModelError, PublishError: it is not fit to be served; nothing has changed.
+            ServerError: Triton refuses it. It is taken out again, and what served serves on.
+        """
+        # It brings ONNX and its runtime along, which gateways and other commands do without.
+        from preprocess.repository.publish import (  # noqa: PLC0415 - see above
+            withdraw,
+            write_version,
+        )
+
+        settings = self._settings
+        async with only_change(settings):
+            version = write_version(settings, candidate, now=self._clock())
+            labels = read_labels(settings.versions_dir)
+            self._refresh(labels)
+            try:
+                async with ModelServer(settings.triton_grpc_address) as server:
+                    if await server.is_live():
+                        loaded = await server.loaded()
+                        await serve_version(settings, server, version, loaded=loaded)
+            except (ServerError, TimeoutError) as error:
+                folder = withdraw(settings, version)
+                self._refresh(labels)
+                raise ServerError(
+                    f"Triton refused version {version.model_version}; what served before serves "
+                    f"on. {error} The refused version is kept in {folder}."
+                ) from None
+            becomes_stable = activate or labels.stable is None
+            after = labels.activated(version.model_version) if becomes_stable else labels
+            await self._change(labels, after)
+        return version
+
+    async def activate(self, number: int) -> Labels:
+        """Make a published version stable.
+
+        Raises:
+            ModelError: there is no such version, or its files are damaged.
+            ServerError: Triton refuses it; the one before it serves on.
+        """
+        async with only_change(self._settings):
+            labels = read_labels(self._settings.versions_dir)
+            return await self._change(labels, labels.activated(number))
+
+    async def roll_back(self) -> Labels:
+        """Make the version stable that was so before. It is still loaded: nothing is waited for.
+
+        Raises:
+            ModelError: there was none, or its files are damaged.
+            ServerError: Triton refuses it.
+        """
+        async with only_change(self._settings):
+            labels = read_labels(self._settings.versions_dir)
+            return await self._change(labels, labels.rolled_back())
+
+    async def share_traffic(self, number: int, share: float, *, shadow: bool) -> Labels:
+        """Have a candidate answer, or shadow, `share` per cent of the stocks.
+
+        Raises:
+            ModelError: see Labels.with_candidate; or its files are damaged.
+            ServerError: Triton refuses it.
+        """
+        async with only_change(self._settings):
+            labels = read_labels(self._settings.versions_dir)
+            return await self._change(labels, labels.with_candidate(number, share, shadow=shadow))
+
+    async def end_traffic(self) -> Labels:
+        """Give all traffic to the stable version."""
+        async with only_change(self._settings):
+            labels = read_labels(self._settings.versions_dir)
+            return await self._change(labels, labels.without_candidate())
+
+    async def prepare_start(self) -> tuple[ModelVersion, list[str]]:
+        """Get the live repository ready for a Triton that starts now: the stable version, and the
+        models that it begins with. The others follow by `reconcile`.
+
+        Where the stable version's files are damaged, the newest intact one takes its place.
+
+        Raises:
+            ModelError: no version is published, or none is intact.
+        """
+        settings = self._settings
+        async with only_change(settings):
+            labels = read_labels(settings.versions_dir)
+            versions = {v.model_version: v for v in self._refresh(labels)}
+            first = [number for number in (labels.stable, labels.previous) if number in versions]
+            for number in dict.fromkeys([*first, *sorted(versions, reverse=True)]):
+                try:
+                    require_intact(settings.versions_dir, versions[number])
+                except ModelError as error:
+                    self._notice(f"version {number} cannot be served: {error}")
+                    continue
+                if number != labels.stable:
+                    self._notice(f"version {number} is stable now")
+                    after = labels.activated(number)
+                    labels = write_labels(settings.versions_dir, labels, after, now=self._clock())
+                    self._refresh(labels)
+                stable = versions[number]
+                names = [*models_of(settings, stable), *stable_models(settings, stable)]
+                return stable, [FEATURES, *names]
+        if versions:
+            raise ModelError("None of the published versions is intact: `tezi publish` again.")
+        raise ModelError(
+            f"No model is published in {settings.versions_dir}. Run `tezi demo` for a made-up "
+            "market with its model, or `tezi train`, `tezi export` and `tezi publish`."
+        )
+
+    async def reconcile(self) -> Labels:
+        """Bring the live repository and a running Triton to what the labels say.
+
+        A version besides the stable one that does not load is reported and left out.
+
+        Raises:
+            ModelError: the stable version's files are damaged.
+            ServerError: Triton refuses the stable version.
+        """
+        async with only_change(self._settings):
+            labels = read_labels(self._settings.versions_dir)
+            await self._follow(labels, self._refresh(labels))
+            return labels
+
+    async def _change(self, before: Labels, after: Labels) -> Labels:
+        """Put new labels in force. The versions that they name are seen to answer first."""
+        settings = self._settings
+        versions = read_versions(settings.versions_dir)
+        by_number = {version.model_version: version for version in versions}
+        async with ModelServer(settings.triton_grpc_address) as server:
+            live = await server.is_live()
+            loaded = await server.loaded() if live else frozenset()
+            changed = after.in_use - before.in_use
+            if after.stable is not None and after.stable != before.stable:
+                changed |= {after.stable}
+            for number in sorted(changed):
+                if number not in by_number:
+                    raise ModelError(
+                        f"There is no version {number}; there are: "
+                        f"{', '.join(map(str, by_number)) or 'none'}."
+                    )
+                require_intact(settings.versions_dir, by_number[number])
+                if live:
+                    await serve_version(settings, server, by_number[number], loaded=loaded)
+            written = write_labels(settings.versions_dir, before, after, now=self._clock())
+            self._refresh(written)
+            if live and after.stable is not None and after.stable != before.stable:
+                try:
+                    await serve_stable(settings, server, by_number[after.stable])
+                except (ServerError, TimeoutError):
+                    self._refresh(
+                        write_labels(settings.versions_dir, written, before, now=self._clock())
+                    )
+                    if before.stable in by_number:
+                        await serve_stable(settings, server, by_number[before.stable])
+                    raise
+            await self._tidy(server if live else None, before, written, versions)
+        return written
+
+    async def _tidy(
+        self,
+        server: ModelServer | None,
+        before: Labels,
+        after: Labels,
+        versions: Sequence[ModelVersion],
+    ) -> None:
+        """Let go of versions that nobody is sent to."""
+        idle = out_of_use(versions, before, after, now=self._clock())
+        if server is not None:
+            loaded = await server.loaded()
+            for version in idle:
+                names = [name for name in models_of(self._settings, version) if name in loaded]
+                await unload(server, reversed(names))
+        numbers = surplus(versions, idle, self._keep)
+        for number in numbers:
+            delete(self._settings.versions_dir, number)
+            self._notice(f"version {number} is dropped: {self._keep} are kept")
+        if numbers:
+            self._refresh(after)
+
+    async def _follow(self, labels: Labels, versions: Sequence[ModelVersion]) -> None:
+        settings = self._settings
+        async with ModelServer(settings.triton_grpc_address) as server:
+            if not await server.is_live():
+                return
+            loaded = await server.loaded()
+            for version in to_be_loaded(versions, labels):
+                serves = version.model_version == labels.stable
+                if serves and loaded.issuperset(models_of(settings, version)):
+                    continue  # whether it answers is for those to judge who watch the server
+                try:
+                    require_intact(settings.versions_dir, version)
+                    await serve_version(settings, server, version, loaded=loaded)
+                except (ModelError, ServerError, TimeoutError) as error:
+                    if serves:
+                        raise
+                    self._notice(f"version {version.model_version} is left out: {error}")
+            stable = next((v for v in versions if v.model_version == labels.stable), None)
+            if stable is not None:
+                await serve_stable(settings, server, stable)
+
+    def _refresh(self, labels: Labels) -> list[ModelVersion]:
+        versions = read_versions(self._settings.versions_dir)
+        refresh_live_repository(self._settings, versions, labels)
+        return versions

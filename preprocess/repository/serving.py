@@ -1,0 +1,126 @@
+"""Has a running Triton serve what the version folders and the labels say."""
+
+from collections.abc import Iterable, Sequence
+
+from preprocess.errors import ServerError
+from preprocess.repository.configs import classifier_behind
+from preprocess.repository.labels import Labels
+from preprocess.repository.model_server import ModelServer
+from preprocess.repository.names import (
+    GPU_VARIANT,
+    VARIANTS,
+    Variant,
+    classifier_name,
+    ensemble_name,
+)
+from preprocess.repository.versions import ModelVersion
+from preprocess.runtime.golden_check import GoldenCheck
+from preprocess.runtime.gpu import has_gpu
+from preprocess.settings import Settings
+
+_ANSWER_TIMEOUT_S = 5.0
+
+
+def served_variants(settings: Settings, version: ModelVersion) -> list[Variant]:
+    """The variants of a version that this machine can serve: `gpu` only with a GPU."""
+    return [
+        variant
+        for variant in VARIANTS
+        if variant in version.variants and (variant != GPU_VARIANT or has_gpu(settings))
+    ]
+
+
+def models_of(settings: Settings, version: ModelVersion) -> list[str]:
+    """The models of one version in the order in which they are loaded."""
+    variants = served_variants(settings, version)
+    number = version.model_version
+    return [
+        *(classifier_name(variant, number) for variant in variants),
+        *(ensemble_name(variant, number) for variant in variants),
+    ]
+
+
+def stable_models(settings: Settings, version: ModelVersion) -> list[str]:
+    """The plain names, which lead to the stable version."""
+    variants = served_variants(settings, version)
+    return [name(variant) for variant in variants for name in (classifier_name, ensemble_name)]
+
+
+async def serve_version(
+    settings: Settings, server: ModelServer, version: ModelVersion, *, loaded: frozenset[str]
+) -> None:
+    """Load what of a version is not loaded, and see that each variant answers its golden row.
+
+    Triton runs the warm-up of each config before a model is ready. One that is loaded and fails,
+    as when its process has died, is loaded anew. A version that fails in the end is unloaded; the
+    others are not touched. Not for the version that serves.
+
+    Raises:
+        ServerError: a model does not load, or answers wrongly.
+        TimeoutError: the golden row does not come back in time.
+    """
+    names = models_of(settings, version)
+    missing = [name for name in names if name not in loaded]
+    try:
+        if not missing:
+            try:
+                await _check(settings, version)
+            except ServerError:
+                missing = names
+                await unload(server, reversed(names))
+            else:
+                return
+        for name in missing:
+            await server.load(name)
+        await _check(settings, version)
+    except (ServerError, TimeoutError):
+        await unload(server, reversed(missing))
+        raise
+
+
+async def _check(settings: Settings, version: ModelVersion) -> None:
+    number = version.model_version
+    for variant in served_variants(settings, version):
+        await GoldenCheck(settings, version, variant=variant, version=number)(_ANSWER_TIMEOUT_S)
+
+
+async def serve_stable(settings: Settings, server: ModelServer, stable: ModelVersion) -> None:
+    """Have the plain names lead to `stable`, and see that they do.
+
+    Raises:
+        ServerError: a name does not load, or leads elsewhere.
+        TimeoutError: the golden row does not come back in time.
+    """
+    loaded = await server.loaded()
+    for variant in served_variants(settings, stable):
+        behind = classifier_name(variant, stable.model_version)
+        for name in (classifier_name(variant), ensemble_name(variant)):
+            if name in loaded and classifier_behind(await server.config(name)) == behind:
+                continue
+            await server.load(name)
+        answered = await GoldenCheck(settings, stable, variant=variant)(_ANSWER_TIMEOUT_S)
+        if answered != stable.model_version:
+            raise ServerError(f"{ensemble_name(variant)} still answers with version {answered}.")
+    gone = [
+        name(variant)
+        for variant in VARIANTS
+        for name in (ensemble_name, classifier_name)
+        if name(variant) not in stable_models(settings, stable)
+    ]
+    await unload(server, [name for name in gone if name in loaded])
+
+
+async def unload(server: ModelServer, names: Iterable[str]) -> None:
+    """Unload each of `names` that Triton lets go of; one that it does not stays for next time."""
+    for name in names:
+        try:
+            await server.unload(name)
+        except ServerError:
+            continue
+
+
+def to_be_loaded(versions: Sequence[ModelVersion], labels: Labels) -> list[ModelVersion]:
+    """The versions that Triton holds: those with a label, and the newest, ready to get one."""
+    newest = versions[-1].model_version if versions else None
+    wanted = labels.in_use | ({newest} - {None})
+    return [version for version in versions if version.model_version in wanted]
