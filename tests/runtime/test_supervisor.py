@@ -193,7 +193,7 @@ async def test_what_can_be_mended_is_not_replaced() -> None:
     watched.health.error = ServerError("for ever")
     await until(lambda: not watched.supervisor.up.is_set())
     assert watched.mended[-2:] == ["for ever"] * 2  # not more often in a row
-    assert not psutil.pid_exists(first)
+    await until(lambda: not psutil.pid_exists(first))
     await watched.stop()
 
 
