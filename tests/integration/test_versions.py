@@ -27,7 +27,7 @@ from tests.integration.stack import (
     tezi,
 )
 
-pytestmark = [pytest.mark.triton, pytest.mark.serial]
+pytestmark = pytest.mark.triton
 
 FOLLOWS_WITHIN_S = 1.0
 
