@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 
 from preprocess.forest.errors import ForestError
-from preprocess.forest.trees import LEAF, Floats, Forest
+from preprocess.forest.trees import LEAF, Forest, below_or_at
 
 TREE_OPERATORS = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 
@@ -37,7 +37,7 @@ def forest_of_node(node: onnx.NodeProto, *, n_features: int) -> Forest:
     size = len(modes)
     threshold = np.array(found["nodes_values"], dtype=np.float32)
     at_most = modes == _LESS_OR_EQUAL
-    threshold[at_most] = next_float(threshold[at_most])
+    threshold[at_most] = below_or_at(threshold[at_most])
     value = np.zeros(size, dtype=np.float32)
     weighted = places.of(found[f"{kind}_treeids"], found[f"{kind}_nodeids"])
     np.add.at(value, weighted, np.array(found[f"{kind}_weights"], dtype=np.float32))
@@ -60,13 +60,6 @@ def forest_of_node(node: onnx.NodeProto, *, n_features: int) -> Forest:
         nan_left=np.array(missing_left, dtype=np.bool_) & ~leaf,
         value=np.where(leaf, value, np.float32(0)),
     )
-
-
-def next_float(threshold: Floats) -> Floats:
-    """The thresholds t' for which x < t' is x <= t, for every float32 x but +inf <= +inf."""
-    # Zero's successor is a subnormal, which is what x <= 0 asks for: only zero and less go left.
-    above: Floats = np.nextafter(threshold, np.float32(np.inf))
-    return above
 
 
 class _Places:

@@ -20,7 +20,8 @@ class Forest:
 
     A row is float32 [n_features]. At an inner node it goes left where x[feature] < threshold,
     compared in float32, and otherwise right; where x[feature] is NaN it goes left if `nan_left`
-    says so. A leaf has `left` and `right` equal to LEAF, and its `value` counts.
+    says so. A threshold of NaN is none: every number goes left, +inf too (see `below_or_at`). A
+    leaf has `left` and `right` equal to LEAF, and its `value` counts.
 
     `roots` int32 [T]; `feature`, `left`, `right` int32 [n] (children are places in these arrays),
     `threshold`, `value` float32 [n], `nan_left` bool [n].
@@ -47,7 +48,6 @@ class Forest:
         for children in (self.left, self.right):
             _refuse(inner & ((children < 0) | (children >= self.size)), "has a child outside")
         _refuse(inner & ((self.feature < 0) | (self.feature >= self.n_features)), "has no feature")
-        _refuse(inner & (np.isnan(self.threshold) | np.isneginf(self.threshold)), "has no threshold")
         _refuse(leaf & ~np.isfinite(self.value), "is a leaf without a number")
         if not np.isfinite(self.base):
             raise ForestError(f"The base margin of a forest is a number, and not {self.base}.")
@@ -116,6 +116,16 @@ class Forest:
                 return depth
             depth += 1
             level = np.concatenate([self.left[level], self.right[level]])
+
+
+def below_or_at(threshold: Floats) -> Floats:
+    """The thresholds of a Forest, x < t', for those of trees that ask x <= t.
+
+    That is the next float32 above t. Above +inf there is none: x <= inf holds for every number.
+    """
+    # What follows zero is a subnormal: x <= 0 asks for zero and less, and for nothing above.
+    above: Floats = np.nextafter(threshold, np.float32(np.inf))
+    return np.where(np.isposinf(threshold), np.float32(np.nan), above)
 
 
 def _refuse(bad: Bools, what: str) -> None:
