@@ -44,32 +44,52 @@ def answer_table(predicates: Predicates, n_features: int) -> AnswerTable:
     return AnswerTable(lines, thresholds, column.astype(np.int32), n_features)
 
 
-def answer(writer: GraphWriter, features: str, table: AnswerTable) -> str:
-    """The answers uint8 [N, V * K]: 1 where the row goes right.
+def answers_by_row(writer: GraphWriter, features: str, table: AnswerTable) -> str:
+    """The answers uint8 [N, V * K] for features [N, F]: 1 where the row goes right."""
+    values = writer.add(
+        "Unsqueeze", [_compared(writer, features, table, axis=1), writer.integers(2)]
+    )
+    right = writer.add("GreaterOrEqual", [values, _thresholds(writer, table)])
+    right = writer.add("Cast", [right], to=TensorProto.UINT8)
+    return writer.add("Reshape", [right, writer.integers(-1, table.size)])
+
+
+def answers_by_column(writer: GraphWriter, features: str, table: AnswerTable) -> str:
+    """The same with the rows last: bool [V * K, N]."""
+    columns = writer.add("Transpose", [features], perm=[1, 0])
+    values = writer.add(
+        "Unsqueeze", [_compared(writer, columns, table, axis=0), writer.integers(1)]
+    )
+    thresholds = writer.add("Unsqueeze", [_thresholds(writer, table), writer.integers(2)])
+    right = writer.add("GreaterOrEqual", [values, thresholds])
+    return writer.add("Reshape", [right, writer.integers(table.size, -1)])
+
+
+def _compared(writer: GraphWriter, features: str, table: AnswerTable, *, axis: int) -> str:
+    """What the table's lines compare: V features along `axis`.
 
     A comparison with NaN is false, which is left. Where NaN goes right it is made infinite first,
     and where NaN alone does, every number is made zero besides.
     """
-    blocks, columns = [], np.zeros(0, dtype=np.int64)
+    blocks: list[str] = []
+    lines = np.zeros(0, dtype=np.int32)
     missing = ""
     for way in (NAN_RIGHT, NAN_LEFT, NAN_ALONE):
         chosen = table.source[table.source // table.n_features == way] % table.n_features
         if not len(chosen):
             continue
-        block = features
-        if way == NAN_ALONE:
-            block = writer.constant("zero", np.array(0.0, dtype=np.float32))
+        block = writer.number(0.0, np.float32) if way == NAN_ALONE else features
         if way != NAN_LEFT:
             missing = missing or writer.add("IsNaN", [features])
-            infinity = writer.constant("infinity", np.array(np.inf, dtype=np.float32))
-            block = writer.add("Where", [missing, infinity, block])
-        columns = np.concatenate([columns, chosen + len(blocks) * table.n_features])
+            block = writer.add("Where", [missing, writer.number(np.inf, np.float32), block])
+        lines = np.concatenate([lines, chosen + len(blocks) * table.n_features])
         blocks.append(block)
-    values = writer.add("Concat", blocks, axis=1) if len(blocks) > 1 else blocks[0]
-    if not np.array_equal(columns, np.arange(len(blocks) * table.n_features)):
-        columns_name = writer.constant("columns", columns.astype(np.int32))
-        values = writer.add("Gather", [values, columns_name], axis=1)
-    values = writer.add("Unsqueeze", [values, writer.integers(2)])
-    right = writer.add("GreaterOrEqual", [values, writer.constant("thresholds", table.thresholds)])
-    right = writer.add("Cast", [right], to=TensorProto.UINT8)
-    return writer.add("Reshape", [right, writer.integers(-1, table.size)])
+    values = writer.add("Concat", blocks, axis=axis) if len(blocks) > 1 else blocks[0]
+    if np.array_equal(lines, np.arange(len(blocks) * table.n_features)):
+        return values
+    held = writer.constant("lines", lines.astype(np.int32))
+    return writer.add("Gather", [values, held], axis=axis)
+
+
+def _thresholds(writer: GraphWriter, table: AnswerTable) -> str:
+    return writer.constant("thresholds", table.thresholds)

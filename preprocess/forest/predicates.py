@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from preprocess.forest.trees import Floats, Forest, Ints
 
-# What sends a row right: a number that is not below the threshold, and then NaN or not; or NaN only.
+# What sends a row right: a number not below the threshold, with NaN or without; or NaN alone.
 NAN_RIGHT, NAN_LEFT, NAN_ALONE = 0, 1, 2
 
 

@@ -72,7 +72,7 @@ class _Places:
     def of(self, trees: Any, nodes: Any) -> NDArray[np.int32]:
         keys = _keys(trees, nodes)
         nearest = np.searchsorted(self._keys, keys, sorter=self._order)
-        place = self._order[np.minimum(nearest, len(self._order) - 1)]
+        place: NDArray[np.int64] = self._order[np.minimum(nearest, len(self._order) - 1)]
         if not np.array_equal(self._keys[place], keys):
             raise ForestError("A tree names a node that it does not have.")
         return place.astype(np.int32)

@@ -104,18 +104,24 @@ class Forest:
     @property
     def is_leaf(self) -> Bools:
         """Which nodes are leaves, bool [n]."""
-        return self.left == LEAF
+        leaf: Bools = self.left == LEAF
+        return leaf
+
+    @property
+    def widths(self) -> list[int]:
+        """How many inner nodes there are on each level, from the roots down."""
+        leaf = self.is_leaf
+        level, widths = self.roots[~leaf[self.roots]], []
+        while len(level):
+            widths.append(len(level))
+            children = np.concatenate([self.left[level], self.right[level]])
+            level = children[~leaf[children]]
+        return widths
 
     @property
     def depth(self) -> int:
         """Comparisons on the longest way from a root to a leaf."""
-        depth, level = 0, self.roots
-        while True:
-            level = level[~self.is_leaf[level]]
-            if not len(level):
-                return depth
-            depth += 1
-            level = np.concatenate([self.left[level], self.right[level]])
+        return len(self.widths)
 
 
 def below_or_at(threshold: Floats) -> Floats:
