@@ -6,6 +6,7 @@ from onnx import helper
 from preprocess.errors import ModelError
 from preprocess.forest.compiler import Compiled, compile_forest
 from preprocess.forest.errors import ForestError
+from preprocess.forest.leaves import int8_leaves_of
 from preprocess.forest.plan import plan
 from preprocess.forest.trees import Forest
 from preprocess.models.card import ModelCard
@@ -34,6 +35,11 @@ def int8_forest(forest: Forest) -> Compiled:
         )
     except ForestError as error:
         raise ModelError(f"No INT8 graph: {error} Train with --depth 8 or less.") from error
+
+
+def int8_error(forest: Forest) -> float:
+    """How far the rounding of the leaves takes the margin of a row; see Int8Leaves.error."""
+    return int8_leaves_of(forest).error
 
 
 def gpu_graph(forest: Forest, about: ModelCard) -> onnx.ModelProto:
