@@ -8,6 +8,8 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 # uv reads the machine's certificates, as pip and apt do
 export UV_SYSTEM_CERTS := 1
+# Workers for the tests that are not marked serial; who is done takes over what others have left
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist worksteal
 LINTED := preprocess gateway backends model_repository tests
 
 .PHONY: help setup setup-dev run demo test lint format typecheck unit integration coverage bench docs lock clean
@@ -27,7 +29,8 @@ demo: setup ## make the demo market and its model, if there is none
 	@$(BIN)/tezi demo --if-missing
 
 test: setup-dev ## lint, types, every test, coverage: what CI runs
-	@$(MAKE) --no-print-directory lint typecheck coverage
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory --jobs=2 typecheck coverage
 
 lint: setup-dev ## ruff: rules and format
 	@$(BIN)/ruff check $(LINTED)
@@ -41,14 +44,15 @@ typecheck: setup-dev ## mypy --strict
 	@$(BIN)/mypy
 
 unit: setup-dev ## the tests that start no server
-	@$(BIN)/pytest --ignore tests/integration
+	@$(BIN)/pytest --ignore tests/integration -m "not serial" $(SIDE_BY_SIDE)
 
 integration: setup-dev ## the tests with a real Triton and a real gateway
 	@$(BIN)/pytest tests/integration
 
 coverage: setup-dev ## every test, with branch coverage of preprocess/ and gateway/
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage run -m pytest -m "not serial" $(SIDE_BY_SIDE)
+	@$(BIN)/coverage run -m pytest -m serial
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=90
 

@@ -14,10 +14,16 @@ from preprocess.market import StockHistory
 from preprocess.settings import PROJECT_ROOT, Settings
 from preprocess.store.sqlite import SQLiteStore
 from tests.integration.stack import fresh_settings, tezi
+from tests.once import made_once
 from tests.postgres import PostgresServer, running_server
 from tests.walk import commands_before
 
 MARKET_DATA = PROJECT_ROOT.parent / "shared" / "market-data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with servers first: they wait a lot, and others have the processor meanwhile."""
+    items.sort(key=lambda item: "integration" not in item.path.parts)
 
 
 @pytest.fixture(scope="session")
@@ -31,10 +37,12 @@ def market_data() -> Path:
 @pytest.fixture(scope="session")
 def real_market(market_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A data folder made by the documented commands up to `tezi publish`, on real data."""
-    settings = fresh_settings(tmp_path_factory.mktemp("real"))
-    for command in commands_before("up"):
-        tezi(settings, *command[1:])
-    return settings
+
+    def walk(home: Path) -> None:
+        for command in commands_before("up"):
+            tezi(fresh_settings(home), *command[1:], covered=False)
+
+    return fresh_settings(made_once(tmp_path_factory, "real", walk))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ class ReferenceMarket:
     actions: dict[str, pd.DataFrame]
     industries: dict[str, str]
     _tiers: dict[str, dict[str, int]] = field(default_factory=dict)
+    _columns: dict[str, list[Any]] = field(default_factory=dict)  # a frame is slow to take apart
 
     @classmethod
     def load(cls, folder: Path) -> "ReferenceMarket":
@@ -83,9 +85,13 @@ class ReferenceMarket:
     def _cap(self, code: str, eve: pd.Timestamp) -> float:
         if code not in self.results:
             return math.nan
-        days, closes = (self.prices[code][name].to_numpy() for name in ("date", "close"))
-        results = self.results[code]
-        known, pat, eps = (results[name].to_numpy() for name in ("known", "pat_cr", "eps_rs"))
+        if code not in self._columns:
+            prices, results = self.prices[code], self.results[code]
+            self._columns[code] = [
+                *(prices[name].to_numpy() for name in ("date", "close")),
+                *(results[name].to_numpy() for name in ("known", "pat_cr", "eps_rs")),
+            ]
+        days, closes, known, pat, eps = self._columns[code]
         row, newest = days <= eve, known <= eve
         if not row.any() or not newest.any() or eps[newest][-1] == 0:
             return math.nan

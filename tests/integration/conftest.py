@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from preprocess.settings import Settings
-from tests.integration.stack import RunningStack, fresh_settings, running, tezi
+from tests.integration.stack import RunningStack, copied, fresh_settings, running, tezi
+from tests.once import made_once
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,9 +25,8 @@ def _no_folders_of_killed_servers() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def demo_market(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A data folder with the demo market and a published model."""
-    settings = fresh_settings(tmp_path_factory.mktemp("demo"))
-    tezi(settings, "demo")
-    return settings
+    made = made_once(tmp_path_factory, "demo", lambda home: tezi(fresh_settings(home), "demo"))
+    return copied(made, tmp_path_factory.mktemp("demo-stack"))
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,10 @@ def demo_stack(demo_market: Settings) -> Iterator[RunningStack]:
 
 
 @pytest.fixture(scope="session")
-def real_stack(real_market: Settings) -> Iterator[RunningStack]:
+def real_stack(
+    real_market: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningStack]:
     """A running stack on the real market."""
-    with running(real_market) as stack:
+    own = copied(real_market.home, tmp_path_factory.mktemp("real-stack"))
+    with running(own, covered=False) as stack:
         yield stack

@@ -1,6 +1,7 @@
 """A whole stack in a folder of its own, on free ports, run by `tezi` as users run it."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,21 +43,33 @@ def fresh_settings(home: Path, **overrides: object) -> Settings:
     )
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """The environment in which `tezi` runs on these settings."""
+def copied(home: Path, target: Path, **overrides: object) -> Settings:
+    """Settings of a stack of its own in `target`, on a copy of the data folder `home`."""
+    left_out = shutil.ignore_patterns("logs", "*.lock")
+    shutil.copytree(home, target, ignore=left_out, dirs_exist_ok=True)
+    return fresh_settings(target, **overrides)
+
+
+def environment(settings: Settings, *, covered: bool = True) -> dict[str, str]:
+    """The environment in which `tezi` runs on these settings.
+
+    Where the same lines run in other tests, `covered=False` spares the process the counting of
+    its branches, if they are being counted.
+    """
+    left_out = ("TEZI_",) if covered else ("TEZI_", "COVERAGE_PROCESS_")
     inherited: Mapping[str, str] = {
-        name: value for name, value in os.environ.items() if not name.startswith("TEZI_")
+        name: value for name, value in os.environ.items() if not name.startswith(left_out)
     }
     return {**inherited, **settings.environment()}
 
 
 def tezi(
-    settings: Settings, *arguments: object, check: bool = True
+    settings: Settings, *arguments: object, check: bool = True, covered: bool = True
 ) -> "subprocess.CompletedProcess[str]":
     """Run one `tezi` command to its end."""
     done = subprocess.run(
         [str(TEZI), *map(str, arguments)],
-        env=environment(settings),
+        env=environment(settings, covered=covered),
         capture_output=True,
         text=True,
         timeout=300,
@@ -121,11 +134,11 @@ class RunningStack:
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[RunningStack]:
+def running(settings: Settings, *, covered: bool = True) -> Iterator[RunningStack]:
     """`tezi up` on these settings, ready, and stopped at the end."""
     process = subprocess.Popen(
         [str(TEZI), "up", "--verbose"],
-        env=environment(settings),
+        env=environment(settings, covered=covered),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

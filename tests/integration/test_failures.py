@@ -21,6 +21,7 @@ from preprocess.settings import Settings
 from preprocess.store import open_store
 from tests.integration.stack import (
     RunningStack,
+    copied,
     fresh_settings,
     running,
     tezi,
@@ -34,14 +35,12 @@ NOTICED_WITHIN_S = 5.0
 @pytest.fixture
 def settings(demo_market: Settings, tmp_path: Path) -> Settings:
     """A copy of the demo market's folder, on other ports."""
-    home = tmp_path / "home"
-    shutil.copytree(demo_market.home, home, ignore=shutil.ignore_patterns("logs", "*.lock"))
-    return fresh_settings(home)
+    return copied(demo_market.home, tmp_path / "home")
 
 
 @pytest.fixture
 def stack(settings: Settings) -> Iterator[RunningStack]:
-    with running(settings) as found:
+    with running(settings, covered=False) as found:
         yield found
 
 
@@ -68,6 +67,7 @@ def ask(stack: RunningStack, variant: str = "fp32") -> httpx.Response:
     return httpx.post(f"{stack.url}/api/v1/predict", json=body, timeout=10.0, trust_env=False)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "model", ["features/1/model.py", "classifier_fp32_v1/1/model.onnx"], ids=["features", "fp32"]
 )
@@ -89,6 +89,7 @@ def test_a_stub_that_dies_is_noticed_and_its_model_loaded_anew(
     assert after["probability"] == before["probability"]
 
 
+@pytest.mark.serial
 def test_a_variant_that_dies_does_not_touch_the_other(stack: RunningStack) -> None:
     (stub,) = children(stack, "classifier_int8_v1/1/model.onnx")
     stub.kill()
@@ -101,6 +102,7 @@ def test_a_variant_that_dies_does_not_touch_the_other(stack: RunningStack) -> No
         time.sleep(0.05)
 
 
+@pytest.mark.serial
 def test_a_frozen_server_is_noticed_and_replaced(stack: RunningStack) -> None:
     (server,) = children(stack, "bin/tritonserver")
     server.suspend()
@@ -119,7 +121,7 @@ def test_a_gateway_that_dies_is_started_again(stack: RunningStack) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_nothing(settings: Settings, number: signal.Signals) -> None:
-    with running(settings) as stack:
+    with running(settings, covered=False) as stack:
         family = psutil.Process(stack.process.pid).children(recursive=True)
         assert len(family) >= 4  # the server, two stubs, the gateway
         stack.process.send_signal(number)
@@ -130,7 +132,7 @@ def test_stopping_leaves_nothing(settings: Settings, number: signal.Signals) -> 
 
 
 def test_nothing_outlives_a_killed_tezi_up(settings: Settings) -> None:
-    with running(settings) as stack:
+    with running(settings, covered=False) as stack:
         family = psutil.Process(stack.process.pid).children(recursive=True)
         stack.process.kill()
         stack.process.wait(10)
@@ -146,8 +148,7 @@ def test_a_second_stack_on_the_folder_or_the_port_is_refused(
     same_folder = tezi(stack.settings, "up", check=False)
     assert same_folder.returncode == 1
     assert "Another stack runs on" in same_folder.stderr
-    shutil.copytree(stack.settings.home, tmp_path / "b", ignore=shutil.ignore_patterns("*.lock"))
-    same_port = fresh_settings(tmp_path / "b", http_port=stack.settings.http_port)
+    same_port = copied(stack.settings.home, tmp_path / "b", http_port=stack.settings.http_port)
     refused = tezi(same_port, "up", check=False)
     assert refused.returncode == 1
     assert f"Port {stack.settings.http_port} on 127.0.0.1 is in use" in refused.stderr
@@ -211,8 +212,7 @@ def test_up_prints_a_request_that_can_be_pasted(stack: RunningStack) -> None:
 
 
 def test_two_stacks_run_side_by_side(stack: RunningStack, tmp_path: Path) -> None:
-    shutil.copytree(stack.settings.home, tmp_path / "b", ignore=shutil.ignore_patterns("*.lock"))
-    with running(fresh_settings(tmp_path / "b")) as other:
+    with running(copied(stack.settings.home, tmp_path / "b"), covered=False) as other:
         assert ask(other).json()["probability"] == ask(stack).json()["probability"]
 
 

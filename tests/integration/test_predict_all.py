@@ -22,7 +22,7 @@ from preprocess.runtime.triton import region_prefix
 from preprocess.settings import Settings
 from preprocess.store import open_store
 from tests.integration.clients import rest
-from tests.integration.stack import RunningStack, environment, fresh_settings, tezi
+from tests.integration.stack import RunningStack, copied, environment, tezi
 
 pytestmark = pytest.mark.triton
 
@@ -200,9 +200,7 @@ def _stocks(settings: Settings) -> list[Any]:
 def test_triton_is_started_for_the_run_and_stopped_after(
     demo_market: Settings, tmp_path: Path
 ) -> None:
-    home = tmp_path / "home"
-    shutil.copytree(demo_market.home, home, ignore=shutil.ignore_patterns("logs", "*.lock"))
-    settings = fresh_settings(home)
+    settings = copied(demo_market.home, tmp_path / "home")
     refused = tezi(settings, "predict-all", check=False)
     assert refused.returncode == 1
     assert "tezi up" in refused.stderr

@@ -8,7 +8,7 @@ from preprocess.repository.labels import read_labels
 from preprocess.settings import Settings
 from tests.performance.quick import assert_shape, run_quick
 
-pytestmark = pytest.mark.triton
+pytestmark = [pytest.mark.triton, pytest.mark.serial]
 
 
 def test_every_answer_is_that_of_the_version_that_it_names(demo_market: Settings) -> None:

@@ -20,14 +20,14 @@ from preprocess.store import open_store
 from tests.integration.clients import Pairs, triton_grpc
 from tests.integration.stack import (
     RunningStack,
+    copied,
     environment,
     free_ports,
-    fresh_settings,
     running,
     tezi,
 )
 
-pytestmark = pytest.mark.triton
+pytestmark = [pytest.mark.triton, pytest.mark.serial]
 
 FOLLOWS_WITHIN_S = 1.0
 
@@ -35,8 +35,7 @@ FOLLOWS_WITHIN_S = 1.0
 @pytest.fixture(scope="module")
 def settings(demo_market: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     home = tmp_path_factory.mktemp("versions") / "home"
-    shutil.copytree(demo_market.home, home, ignore=shutil.ignore_patterns("logs", "*.lock"))
-    settings = fresh_settings(home, admin_token="open sesame")
+    settings = copied(demo_market.home, home, admin_token="open sesame")
     tezi(settings, "train", "--trees", 20, "--seed", 7)
     tezi(settings, "export")
     return settings

@@ -28,7 +28,7 @@ class Quick:
 def run_quick(settings: Settings, name: str) -> Quick:
     """`tezi bench NAME --quick`."""
     file = settings.home / f"{name}.json"
-    output = tezi(settings, "bench", name, "--quick", "--json", file).stdout
+    output = tezi(settings, "bench", name, "--quick", "--json", file, covered=False).stdout
     return Quick(output, json.loads(file.read_text(encoding="utf-8")), file)
 
 

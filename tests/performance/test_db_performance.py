@@ -5,6 +5,8 @@ import pytest
 from preprocess.settings import Settings
 from tests.performance.quick import Quick, assert_shape, run_quick
 
+pytestmark = pytest.mark.serial
+
 METRICS = {
     "price_one_stock",
     "price_one_stock_packed",

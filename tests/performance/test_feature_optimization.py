@@ -7,6 +7,8 @@ import pytest
 from preprocess.settings import Settings
 from tests.performance.quick import Quick, assert_shape, run_quick
 
+pytestmark = pytest.mark.serial
+
 METRICS = {
     "rsi_one_stock",
     "macd_one_stock",
