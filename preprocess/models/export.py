@@ -8,8 +8,9 @@ from preprocess.errors import ModelError
 from preprocess.models.folder import ModelFolder
 from preprocess.models.gate import examine, require_passed
 from preprocess.models.proof import Proof
-from preprocess.models.variants import VARIANTS, build, graph_file
+from preprocess.models.variants import build, graph_file
 from preprocess.repository.files import write_atomically
+from preprocess.repository.names import VARIANTS
 
 PROOF_FILE = "proof.json"
 
