@@ -10,7 +10,7 @@ from rich.console import Console
 from preprocess.errors import TeziError
 from preprocess.settings import PROJECT_ROOT, load_settings
 
-BENCHMARKS = ("serve", "features", "db")
+BENCHMARKS = ("serve", "features", "db", "inference")
 
 
 @click.command("bench")

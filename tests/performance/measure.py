@@ -84,8 +84,15 @@ class Measured:
         return first.read_mb / len(first.seconds)
 
 
-def in_turns(ways: Sequence[Way], repetitions: int) -> Mapping[str, Measured]:
+def in_turns(
+    ways: Sequence[Way],
+    repetitions: int,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Mapping[str, Measured]:
     """Run every way `repetitions` times, one after the other, round and round.
+
+    `progress` is told of repetitions done, and of how many there are.
 
     Raises:
         RuntimeError: a way failed, or took more than ten minutes.
@@ -97,6 +104,7 @@ def in_turns(ways: Sequence[Way], repetitions: int) -> Mapping[str, Measured]:
         for number in range(repetitions):
             for child in children:
                 child.repeat(number)
+            progress(number + 1, repetitions)
         return {child.name: child.finish() for child in children}
 
 
