@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 
 from preprocess.cli.progress import progress_bar
-from preprocess.models.folder import Holdout
 from preprocess.models.native import Doubles, Float32s
 from preprocess.models.verification import graph_probabilities
 from preprocess.settings import load_settings
@@ -24,7 +23,7 @@ from tests.performance import inference_ways as ways
 from tests.performance.contender import Contender
 from tests.performance.forests import Forest, trained, trees_of_big_pickle
 from tests.performance.held_out import Plan, fresh_rows, samples
-from tests.performance.inference_rows import Findings, Goals, Judged, variants_grid
+from tests.performance.inference_rows import Both, Findings, Goals, Judged, variants_grid
 from tests.performance.lleaves_tool import LLeaves
 from tests.performance.market import QUICK, SEED, WHOLE, generated_market
 from tests.performance.measure import Way, in_turns
@@ -167,18 +166,15 @@ def _require_right(case: Case, pair: Pair, found: Mapping[str, Contender], rows:
 
 
 def _judged(forest: Forest, found: Mapping[str, Contender]) -> Judged:
-    holdout = _test_part(forest.model.holdout())
-    int8: Doubles = graph_probabilities(onnx.load(forest.graphs["int8"]), holdout.x)
+    holdout = forest.model.holdout()
+    x, y = holdout.x[holdout.is_test], holdout.y[holdout.is_test]
     return Judged.of(
-        (holdout, forest.model.native().probabilities(holdout.x), int8),
-        (found[names.PICKLE].answers, found[names.INT8].answers),
+        y,
+        Both(forest.model.native().probabilities(x), _int8_probabilities(forest, x)),
+        Both(found[names.PICKLE].answers, found[names.INT8].answers),
         forest.model.about.threshold,
     )
 
 
-def _test_part(holdout: Holdout) -> Holdout:
-    chosen = holdout.is_test
-    return Holdout(
-        *(part[chosen] for part in (holdout.x, holdout.y, holdout.codes, holdout.days)),
-        is_test=chosen[chosen],
-    )
+def _int8_probabilities(forest: Forest, x: Float32s) -> Doubles:
+    return graph_probabilities(onnx.load(forest.graphs["int8"]), x)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from preprocess.models.folder import Holdout
 from preprocess.models.native import Doubles
 from tests.performance.contender import Contender
 from tests.performance.report_grid import Grid
@@ -34,6 +34,14 @@ class Goals:
 
 
 @dataclass(frozen=True)
+class Both:
+    """Probabilities of the same rows: the trained model's and INT8's."""
+
+    native: Doubles
+    int8: Doubles
+
+
+@dataclass(frozen=True)
 class Judged:
     """INT8 against the trained model: F1 on labelled rows, and the share of equal labels."""
 
@@ -45,21 +53,18 @@ class Judged:
     @classmethod
     def of(
         cls,
-        labelled: tuple[Holdout, Doubles, Doubles],
-        measured: tuple[Doubles, Doubles],
+        y: NDArray[np.int8],
+        labelled: Both,
+        measured: Both,
         threshold: float,
     ) -> "Judged":
-        """From the hold-out and its probabilities, and those of the measured rows.
-
-        Probabilities are the trained model's first, then INT8's.
-        """
-        holdout, native, int8 = labelled
-        expected, found = (part >= threshold for part in measured)
+        """From labels `y` [n] and probabilities of their rows, and those of the measured rows."""
+        equal = (measured.native >= threshold) == (measured.int8 >= threshold)
         return cls(
-            f1=float(f1_score(holdout.y, native >= threshold)),
-            int8_f1=float(f1_score(holdout.y, int8 >= threshold)),
-            labels_equal=float(np.mean(expected == found)),
-            rows=len(expected),
+            f1=float(f1_score(y, labelled.native >= threshold)),
+            int8_f1=float(f1_score(y, labelled.int8 >= threshold)),
+            labels_equal=float(np.mean(equal)),
+            rows=len(equal),
         )
 
 

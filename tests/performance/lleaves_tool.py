@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from preprocess.errors import TeziError
 from preprocess.models.folder import MODEL_FILES
@@ -90,7 +90,8 @@ class LLeaves:
         return {**os.environ, "PYTHONPATH": f"{self.folder}{os.pathsep}{PROJECT_ROOT}"}
 
 
-def _exchange(stdin: IO[bytes], stdout: IO[bytes], parts: Sequence[slice]) -> Any:
+def _exchange(stdin: IO[bytes], stdout: IO[bytes], parts: Sequence[slice]) -> Times:
     stdin.write(pickle.dumps(parts))
     stdin.flush()
-    return pickle.load(stdout)  # from our own worker
+    times: Times = pickle.load(stdout)  # from our own worker
+    return times

@@ -121,10 +121,11 @@ class PerfAnalyzer:
         """
         with TemporaryDirectory() as folder:
             table = Path(folder) / "table.csv"
-            command = [self.command, "-m", model, "-u", address, "-i", "grpc", *load.options()]
-            command += ["--input-data", rows, "--measurement-interval", str(window_ms)]
+            command = [str(self.command), "-m", model, "-u", address, "-i", "grpc"]
+            command += [*load.options(), "--input-data", str(rows)]
             # It would go on, or give up, until windows are alike: noise is to be seen instead.
-            command += ["--max-trials", "3", "--stability-percentage", "1000", "-f", table]
+            command += ["--measurement-interval", str(window_ms), "--max-trials", "3"]
+            command += ["--stability-percentage", "1000", "-f", str(table)]
             try:
                 done = subprocess.run(
                     command, capture_output=True, text=True, timeout=_LIMIT_S, check=False
