@@ -1,17 +1,20 @@
 """LightGBM: a row goes left where x <= threshold, compared in double."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import lightgbm
 import numpy as np
 import onnx
 import onnxmltools
+from numpy.typing import NDArray
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT
+from preprocess.forest.trees import LEAF, Forest
 from preprocess.models.native import Doubles, Float32s
 
 # LightGBM takes every value of at most this size for zero before it compares.
@@ -86,6 +89,10 @@ class LightGBMModel:
         )
         return node
 
+    def forest(self) -> Forest:
+        """See NativeModel."""
+        return forest_of_text(float32_exact(self._booster.model_to_string()))
+
     def to_bytes(self) -> bytes:
         """See NativeModel."""
         return self._booster.model_to_string().encode()
@@ -118,6 +125,78 @@ def float32_exact(text: str) -> str:
             )
         lines.append(rewritten)
     return "\n".join(lines) + "\n"
+
+
+def forest_of_text(text: str) -> Forest:
+    """The forest of a model's text that `float32_exact` wrote.
+
+    x <= t is x < the next float32 above t.
+    """
+    head, *trees = text.split("\nTree=")
+    if "\naverage_output\n" in head or "binary sigmoid:1\n" not in head:
+        raise ModelError(
+            "The LightGBM model is no boosted binary classifier: train it with `tezi train`."
+        )
+    parts = [_tree_arrays(dict(_fields(tree))) for tree in trees]
+    begins = np.cumsum([0, *(len(part["left"]) for part in parts)])[:-1]
+    for part, begin in zip(parts, begins, strict=True):
+        for side in ("left", "right"):
+            part[side] = np.where(part[side] == LEAF, LEAF, part[side] + begin)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Forest(
+        n_features=FEATURE_COUNT,
+        base=np.float32(0),
+        roots=begins.astype(np.int32),
+        feature=joined["feature"].astype(np.int32),
+        threshold=np.nextafter(joined["threshold"].astype(np.float32), np.float32(np.inf)),
+        left=joined["left"].astype(np.int32),
+        right=joined["right"].astype(np.int32),
+        nan_left=(joined["decision"] & _DEFAULT_LEFT) != 0,
+        value=joined["value"].astype(np.float32),
+    )
+
+
+def _fields(tree: str) -> Iterator[tuple[str, list[str]]]:
+    for line in tree.splitlines():
+        if not line:
+            return  # what follows the last tree is no tree's
+        key, separator, value = line.partition("=")
+        if separator:
+            yield key, value.split()
+
+
+def _tree_arrays(fields: dict[str, list[str]]) -> dict[str, NDArray[Any]]:
+    """The nodes of a tree, its leaves after them; LightGBM writes leaf i as the child -1 - i."""
+    if fields.get("is_linear", ["0"]) != ["0"]:
+        raise ModelError(
+            "The LightGBM model has linear leaves, which Tezi's graphs do not: train it with "
+            "`tezi train`."
+        )
+    leaves = len(fields["leaf_value"])
+    inner = leaves - 1
+    none = np.zeros(leaves)
+    children = {
+        side: np.array([int(word) for word in fields.get(f"{side}_child", [])], dtype=np.int64)
+        for side in ("left", "right")
+    }
+    columns = {
+        "feature": "split_feature",
+        "threshold": "threshold",
+        "decision": "decision_type",
+    }
+    arrays: dict[str, NDArray[Any]] = {
+        name: np.concatenate([[float(word) for word in fields.get(key, [])], none])
+        for name, key in columns.items()
+    }
+    arrays["decision"] = arrays["decision"].astype(np.int64)
+    for side, child in children.items():
+        arrays[side] = np.concatenate(
+            [np.where(child < 0, inner - 1 - child, child), np.full(leaves, LEAF)]
+        )
+    arrays["value"] = np.concatenate(
+        [np.zeros(inner), [float(word) for word in fields["leaf_value"]]]
+    )
+    return arrays
 
 
 def float32_threshold(threshold: float) -> float:

@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from preprocess.forest.trees import Forest
+
 Float32s = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
@@ -32,6 +34,14 @@ class NativeModel(Protocol):
 
     def tree_node(self) -> onnx.NodeProto:
         """A TreeEnsembleClassifier node that computes the same from float32 features."""
+        ...
+
+    def forest(self) -> Forest:
+        """The trees that the model consists of, its margin's base included.
+
+        Raises:
+            ModelError: the model does more than compare float32 numbers and add up leaves.
+        """
         ...
 
     def to_bytes(self) -> bytes:

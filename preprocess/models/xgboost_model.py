@@ -1,21 +1,27 @@
 """XGBoost: a row goes left where x < threshold, compared in float32; NaN goes its node's way."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import onnx
 import onnxmltools
 import xgboost
+from numpy.typing import NDArray
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT
+from preprocess.forest.trees import LEAF, Forest
 from preprocess.models.native import Doubles, Float32s
 
 # The newest that onnxmltools knows; only its tree node is taken, which has not changed since.
 _CONVERTER_OPSET = 15
+
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 class XGBoostModel:
@@ -82,6 +88,41 @@ class XGBoostModel:
         )
         return _starting_from(node, self._base_margin())
 
+    def forest(self) -> Forest:
+        """See NativeModel."""
+        learner = json.loads(bytes(self._booster.save_raw("json")))["learner"]
+        trees = learner["gradient_booster"]["model"]["trees"]
+        if any(sum(tree["split_type"]) for tree in trees):
+            raise ModelError(
+                "The XGBoost model splits by category, which Tezi's graphs do not: train it with "
+                "`tezi train`."
+            )
+        begins = np.cumsum([0, *(len(tree["left_children"]) for tree in trees)])[:-1]
+        left, right = (
+            _joined(
+                [
+                    np.where(np.array(tree[side]) == LEAF, LEAF, np.array(tree[side]) + begin)
+                    for tree, begin in zip(trees, begins, strict=True)
+                ],
+                np.int32,
+            )
+            for side in ("left_children", "right_children")
+        )
+        leaf = left == LEAF
+        # One array holds the threshold of an inner node and the value of a leaf.
+        number = _joined([tree["split_conditions"] for tree in trees], np.float32)
+        return Forest(
+            n_features=FEATURE_COUNT,
+            base=self._base_margin(),
+            roots=begins.astype(np.int32),
+            feature=_joined([tree["split_indices"] for tree in trees], np.int32),
+            threshold=np.where(leaf, np.float32(0), number),
+            left=left,
+            right=right,
+            nan_left=_joined([tree["default_left"] for tree in trees], np.bool_),
+            value=np.where(leaf, number, np.float32(0)),
+        )
+
     def _base_margin(self) -> np.float32:
         # A forest without trees answers what XGBoost starts from, to the last bit.
         config = json.loads(self._booster.save_config())
@@ -95,6 +136,10 @@ class XGBoostModel:
     def to_bytes(self) -> bytes:
         """See NativeModel."""
         return bytes(self._booster.save_raw("ubj"))
+
+
+def _joined(parts: Sequence[Any], kind: type[Number]) -> NDArray[Number]:
+    return np.concatenate([np.asarray(part, dtype=kind) for part in parts])
 
 
 def _starting_from(node: onnx.NodeProto, margin: np.float32) -> onnx.NodeProto:

@@ -1,0 +1,42 @@
+"""Writing ONNX nodes one after the other, with a name for each result."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+
+@dataclass(slots=True)
+class GraphWriter:
+    """Nodes and constants of a graph in the making; their names begin with `prefix`.
+
+    Two writers of one model share `constants`, so that a subgraph may use what lies outside it.
+    """
+
+    prefix: str
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
+
+    def add(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Append a node with one output; the output's name."""
+        output = f"{self.prefix}{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
+        return output
+
+    def constant(self, name: str, value: NDArray[Any]) -> str:
+        """Hold an array under a name that is used for it alone; the full name."""
+        full = f"{self.prefix}{name}"
+        tensor = numpy_helper.from_array(np.ascontiguousarray(value), full)
+        held = self.constants.setdefault(full, tensor)
+        if held != tensor:
+            raise KeyError(f"{full} is the name of another constant already")
+        return full
+
+    def integers(self, *values: int) -> str:
+        """A constant int64 vector; the same values share one."""
+        text = "_".join(str(value).replace("-", "minus") for value in values)
+        return self.constant(f"int_{text}", np.array(values, dtype=np.int64))

@@ -1,0 +1,58 @@
+"""The INT8 and GPU graphs: the forest as a walk over tables, in operators that every runtime has."""
+
+import onnx
+from onnx import helper
+
+from preprocess.errors import ModelError
+from preprocess.features.manifest import FEATURE_COUNT
+from preprocess.forest.chunks import rows_in_cache
+from preprocess.forest.compiler import Compiled, compile_forest
+from preprocess.forest.errors import ForestError
+from preprocess.forest.trees import Forest
+from preprocess.models.card import ModelCard
+from preprocess.models.frame import framed
+
+
+def int8_graph(forest: Forest, about: ModelCard) -> onnx.ModelProto:
+    """The INT8 graph: int8 leaves, rows in chunks that stay in the cache.
+
+    Raises:
+        ModelError: the forest is too deep for it.
+    """
+    return _graph(int8_forest(forest), about, "int8")
+
+
+def int8_forest(forest: Forest) -> Compiled:
+    """The forest with int8 leaves, as it is served.
+
+    Raises:
+        ModelError: the forest is too deep for it.
+    """
+    try:
+        return compile_forest(forest, leaves="int8", chunk_rows=rows_in_cache(forest))
+    except ForestError as error:
+        raise ModelError(f"No INT8 graph: {error} Train with --depth 8 or less.") from error
+
+
+def gpu_graph(forest: Forest, about: ModelCard) -> onnx.ModelProto:
+    """The GPU graph: the forest's own leaves, all rows at once, no tree operator.
+
+    Raises:
+        ModelError: the forest is too deep for it.
+    """
+    try:
+        compiled = compile_forest(forest, leaves="float32", chunk_rows=None)
+    except ForestError as error:
+        raise ModelError(f"No GPU graph: {error} Train with --depth 8 or less.") from error
+    return _graph(compiled, about, "gpu")
+
+
+def _graph(compiled: Compiled, about: ModelCard, variant: str) -> onnx.ModelProto:
+    sigmoid = helper.make_node("Sigmoid", [compiled.output], ["positive"])
+    return framed(
+        [*compiled.nodes, sigmoid],
+        compiled.constants,
+        positive="positive",
+        about=about,
+        variant=variant,
+    )
