@@ -1,20 +1,19 @@
-"""The INT8 and GPU graphs: the forest as a walk over tables, in operators that every runtime has."""
+"""The INT8 and GPU graphs: the forest as look-ups in tables, in operators of every runtime."""
 
 import onnx
 from onnx import helper
 
 from preprocess.errors import ModelError
-from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.forest.chunks import rows_in_cache
 from preprocess.forest.compiler import Compiled, compile_forest
 from preprocess.forest.errors import ForestError
+from preprocess.forest.plan import plan
 from preprocess.forest.trees import Forest
 from preprocess.models.card import ModelCard
 from preprocess.models.frame import framed
 
 
 def int8_graph(forest: Forest, about: ModelCard) -> onnx.ModelProto:
-    """The INT8 graph: int8 leaves, rows in chunks that stay in the cache.
+    """The INT8 graph: leaves of two bytes, rows in chunks that stay in the cache.
 
     Raises:
         ModelError: the forest is too deep for it.
@@ -29,7 +28,10 @@ def int8_forest(forest: Forest) -> Compiled:
         ModelError: the forest is too deep for it.
     """
     try:
-        return compile_forest(forest, leaves="int8", chunk_rows=rows_in_cache(forest))
+        way = plan(forest)
+        return compile_forest(
+            forest, leaves="int8", chunk_rows=way.chunk_rows, sweep_from=way.sweep_from
+        )
     except ForestError as error:
         raise ModelError(f"No INT8 graph: {error} Train with --depth 8 or less.") from error
 
