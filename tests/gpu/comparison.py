@@ -71,13 +71,11 @@ def _timed(ask: Ask, batches: Sequence[Float32s]) -> tuple[list[float], list[NDA
     return ms, answers
 
 
-def _require(
-    name: str, found: Sequence[Any], expected: Sequence[Any], tolerance: float
-) -> None:
+def _require(name: str, found: Sequence[Any], expected: Sequence[Any], tolerance: float) -> None:
     apart = np.abs(np.concatenate(found).astype(float) - np.concatenate(expected).astype(float))
     wrong = ~(apart <= tolerance)  # NaN is wrong too
     if wrong.any():
         raise WrongAnswerError(
-            f"{name} is up to {np.nanmax(apart):.2g} from the trained model in {int(wrong.sum()):,} "
-            f"of {len(apart):,} rows, more than {tolerance:.1e}: it does not compute the model."
+            f"{name} does not compute the model: {int(wrong.sum()):,} of {len(apart):,} rows are "
+            f"further from it than {tolerance:.1e}, by up to {np.nanmax(apart):.2g}."
         )

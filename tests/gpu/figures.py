@@ -19,7 +19,15 @@ FP32 = "FP32, ONNX Runtime on all cores"
 LIBRARY = "training library on all cores"
 
 GOAL_RATIO = 10.0
-_PACKAGES = ("numpy", "onnx", "onnxruntime-gpu", "onnxruntime", "xgboost", "xgboost-cpu", "lightgbm")
+_PACKAGES = (
+    "numpy",
+    "onnx",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "xgboost",
+    "xgboost-cpu",
+    "lightgbm",
+)
 
 
 @dataclass

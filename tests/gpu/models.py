@@ -1,4 +1,4 @@
-"""The forest that is measured, with fresh rows: trained on made-up rows, or out of a model folder."""
+"""The forest that is measured, and fresh rows: made up, or out of a model's folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ def _xgboost_subject(
         name=name,
         suffix=suffix,
         native=XGBoostModel(booster),
-        on_all_cores=lambda x: booster.inplace_predict(x),
+        on_all_cores=booster.inplace_predict,
         rows=rows,
         content=bytes(booster.save_raw("ubj")),
         file_name="model.ubj",
@@ -102,16 +102,16 @@ def _xgboost_subject(
 def _lightgbm_subject(
     name: str, file: Path, rows: Callable[[int], Float32s], threads: int
 ) -> Subject:
-    from preprocess.models.lightgbm_model import LightGBMModel  # noqa: PLC0415 - may be absent
-
     import lightgbm  # noqa: PLC0415 - may be absent
+
+    from preprocess.models.lightgbm_model import LightGBMModel  # noqa: PLC0415 - may be absent
 
     booster = lightgbm.Booster(model_file=str(file))
     return Subject(
         name=name,
         suffix="model",
         native=LightGBMModel(booster),
-        on_all_cores=lambda x: booster.predict(x, num_threads=threads),
+        on_all_cores=lambda x: np.asarray(booster.predict(x, num_threads=threads)),
         rows=rows,
         content=file.read_bytes(),
         file_name="model.txt",
@@ -130,4 +130,5 @@ def _labels(x: Float32s, random: np.random.Generator) -> NDArray[np.int8]:
     known = np.nan_to_num(x)
     signal = known[:, 0] / 3 + known[:, 6] * known[:, 7] + np.abs(known[:, 8]) - known[:, 9]
     noisy = signal + random.normal(0.0, 2.0, len(x))
-    return (noisy > np.quantile(noisy, 0.88)).astype(np.int8)
+    label: NDArray[np.int8] = (noisy > np.quantile(noisy, 0.88)).astype(np.int8)
+    return label

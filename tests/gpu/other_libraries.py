@@ -1,4 +1,4 @@
-"""RAPIDS' forest inference on the GPU, where it is installed: nvForest, or FIL of cuML before it."""
+"""RAPIDS' forest inference on the GPU, if it is installed: nvForest, or FIL of cuML before it."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -15,9 +15,7 @@ def rapids(model_file: Path) -> Iterator[tuple[str, Ask]]:
         loaded = import_module("nvforest").load_model(model_file, device="gpu")
         yield "nvForest", _asking(loaded)
     elif find_spec("cuml"):
-        loaded = import_module("cuml.fil").ForestInference.load(
-            str(model_file), is_classifier=True
-        )
+        loaded = import_module("cuml.fil").ForestInference.load(str(model_file), is_classifier=True)
         yield "FIL (cuML)", _asking(loaded)
 
 

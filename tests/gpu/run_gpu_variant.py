@@ -26,17 +26,17 @@ from typing import TYPE_CHECKING, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np  # noqa: E402 - the repository's packages are found by then
-from onnx import TensorProto, helper  # noqa: E402
+import numpy as np
+from onnx import TensorProto, helper
 
-from preprocess.features.manifest import FEATURE_NAMES, feature_hash  # noqa: E402
-from preprocess.models.walk import gpu_graph  # noqa: E402
-from tests.gpu.comparison import Ask, WrongAnswerError, compare  # noqa: E402
-from tests.gpu.figures import FP32, GPU, LIBRARY, Figures, cores  # noqa: E402
-from tests.gpu.models import Subject, from_folder, made_up  # noqa: E402
-from tests.gpu.other_libraries import rapids  # noqa: E402
-from tests.gpu.placement import CPU, CUDA, PlacementError, placement, session  # noqa: E402
-from tests.gpu.tree_ensemble import tree_ensemble  # noqa: E402
+from preprocess.features.manifest import FEATURE_NAMES, feature_hash
+from preprocess.models.walk import gpu_graph
+from tests.gpu.comparison import Ask, WrongAnswerError, compare
+from tests.gpu.figures import FP32, GPU, LIBRARY, Figures, cores
+from tests.gpu.models import Subject, from_folder, made_up
+from tests.gpu.other_libraries import rapids
+from tests.gpu.placement import CPU, CUDA, PlacementError, placement, session
+from tests.gpu.tree_ensemble import tree_ensemble
 
 if TYPE_CHECKING:
     from preprocess.models.card import ModelCard
@@ -116,9 +116,7 @@ def _measure(subject: Subject, provider: str, rounds: int, figures: Figures) -> 
         contenders |= dict(rapids(file)) if provider == CUDA else {}
         # Sums of so many float32 leaves differ in their last bits with the order of adding.
         tolerance = 1e-6 * max(1.0, math.sqrt(forest.trees / 100))
-        times = compare(
-            contenders, LIBRARY, subject.rows, tolerance=tolerance, rounds=rounds
-        )
+        times = compare(contenders, LIBRARY, subject.rows, tolerance=tolerance, rounds=rounds)
     figures.add(subject.name, subject.suffix, times)
 
 

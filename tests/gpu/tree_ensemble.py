@@ -17,7 +17,7 @@ _IR_VERSION = 8
 
 
 def tree_ensemble(forest: Forest) -> onnx.ModelProto:
-    """In `features` FP32 [N, F], out `probability` FP32 [N, 2]: of a negative, and of a positive."""
+    """In `features` FP32 [N, F], out `probability` FP32 [N, 2], the second of a positive label."""
     tree, place = _trees_and_places(forest)
     leaf = forest.is_leaf
     inner = ~leaf

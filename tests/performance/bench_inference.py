@@ -23,10 +23,10 @@ from tests.performance import inference_ways as ways
 from tests.performance.contender import Contender
 from tests.performance.forests import Forest, trained, trees_of_big_pickle
 from tests.performance.held_out import Plan, fresh_rows, samples
-from tests.performance.inference_rows import Both, Findings, Goals, Judged, variants_grid
+from tests.performance.inference_rows import Both, Findings, Goals, Judged, variants_grids
 from tests.performance.lleaves_tool import LLeaves
 from tests.performance.market import QUICK, SEED, WHOLE, generated_market
-from tests.performance.measure import Way, in_turns
+from tests.performance.measure import Way, apart, in_turns
 from tests.performance.report import Report
 from tests.performance.threads import one_thread
 
@@ -80,7 +80,7 @@ def run(*, quick: bool, command: str) -> Report:
     dataset = samples(market)
     cases = QUICK_CASES if quick else CASES
     lleaves = LLeaves.installed(home)
-    pairs = _forests(home, dataset, cases, lleaves)
+    pairs = apart(_forests, home, dataset, cases, lleaves)
     all_findings, grids = [], []
     with TemporaryDirectory(dir=home / "bench") as folder:
         rows_file = Path(folder) / "rows.npy"
@@ -88,11 +88,11 @@ def run(*, quick: bool, command: str) -> Report:
         rows = fresh_rows(market, dataset, most, rows_file)
         for case, pair in zip(cases, pairs, strict=True):
             found = _measured(case, pair, rows_file, lleaves)
-            _require_right(case, pair, found, rows)
+            apart(_require_right, pair, found, _measured_rows(case.plan, rows, _LLEAVES_ROWS))
             findings = Findings(case.suffix, found)
-            findings.add(_judged(pair.xgboost, found), case.goals)
+            findings.add(apart(_judged, pair.xgboost, found), case.goals)
             all_findings.append(findings)
-            grids.append(variants_grid(f"{pair.xgboost.trees:,} trees", list(found.values())))
+            grids += variants_grids(pair.xgboost.trees, found)
     return Report(
         name="inference",
         command=command,
@@ -115,7 +115,7 @@ def _forests(home: Path, dataset: Dataset, cases: Sequence[Case], lleaves: LLeav
                 trained(home, dataset, Parameters(family="xgboost", trees=trees)),
                 trained(home, dataset, Parameters(family="lightgbm", trees=trees)),
             )
-            lleaves.compiled(pair.lightgbm.native_file)
+            lleaves.compiled(pair.lightgbm.native_file, trees)
             pairs.append(pair)
         advance(len(cases), len(cases))
     return pairs
@@ -129,7 +129,7 @@ def _measured(case: Case, pair: Pair, rows: Path, lleaves: LLeaves) -> Mapping[s
         names.INT8: mine.graphs["int8"],
         names.LIGHTGBM_FP32: other.graphs["fp32"],
         names.LIGHTGBM_INT8: other.graphs["int8"],
-        names.LLEAVES: lleaves.compiled(other.native_file),
+        names.LLEAVES: lleaves.compiled(other.native_file, other.trees),
     }
     setups = {
         names.PICKLE: ways.pickled,
@@ -150,15 +150,19 @@ def _measured(case: Case, pair: Pair, rows: Path, lleaves: LLeaves) -> Mapping[s
     }
 
 
-def _require_right(case: Case, pair: Pair, found: Mapping[str, Contender], rows: Float32s) -> None:
+def _measured_rows(plan: Plan, rows: Float32s, count: int) -> Float32s:
+    """The first of those whose answers a contender has."""
+    parts = [rows[part] for number in range(plan.repetitions) for part in plan.slices(number)[1:]]
+    first: Float32s = np.concatenate(parts)[:count]
+    return first
+
+
+def _require_right(pair: Pair, found: Mapping[str, Contender], first: Float32s) -> None:
     """See that each contender computes the model that it stands for."""
     expected = found[names.PICKLE].answers
     found[names.FP32].require(expected, pair.xgboost.model.native().tolerance)
     found[names.INT8].require(expected, INT8_TOLERANCE)
     native = pair.lightgbm.model.native()
-    first = np.concatenate(
-        [rows[part] for n in range(case.plan.repetitions) for part in case.plan.slices(n)[1:]]
-    )[:_LLEAVES_ROWS]
     found[names.LLEAVES].require(native.probabilities(first), _LLEAVES_TOLERANCE)
     compiled = found[names.LLEAVES].answers
     found[names.LIGHTGBM_FP32].require(compiled, native.tolerance)

@@ -6,7 +6,7 @@ when the product's converters do.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +16,10 @@ import onnx
 import xgboost
 
 from preprocess.errors import ModelError
-from preprocess.models import card
 from preprocess.models.folder import MODEL_FILES, PICKLE_FILE, ModelFolder, newest_model
-from preprocess.models.fp32 import fp32_graph
-from preprocess.models.native import NativeModel
+from preprocess.models.variants import Variant, build
 from preprocess.repository.files import write_atomically
+from preprocess.settings import PROJECT_ROOT
 from preprocess.training.card import Origin
 from preprocess.training.dataset import Dataset
 from preprocess.training.learner import Parameters
@@ -30,8 +29,8 @@ from tests.performance.market import CIRCUIT_PCT
 # The pickle that was asked for at the start has so many bytes.
 BIG_PICKLE = 45e6
 
-Build = Callable[[NativeModel, card.ModelCard], onnx.ModelProto]
-BUILDS: Mapping[str, Build] = {"fp32": fp32_graph}
+# What is measured here; the GPU's graph is measured by tests/gpu.
+MEASURED: tuple[Variant, ...] = ("fp32", "int8")
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Forest:
 
     model: ModelFolder
     trees: int
-    graphs: Mapping[str, Path]
+    graphs: Mapping[Variant, Path]
 
     @property
     def pickle(self) -> Path:
@@ -71,23 +70,29 @@ def trained(home: Path, dataset: Dataset, parameters: Parameters) -> Forest:
     return Forest(model, parameters.trees, _graphs(model))
 
 
-def _graphs(model: ModelFolder) -> dict[str, Path]:
-    paths = {variant: model.path / f"bench_{variant}.onnx" for variant in BUILDS}
+def _graphs(model: ModelFolder) -> dict[Variant, Path]:
+    paths: dict[Variant, Path] = {
+        variant: model.path / f"bench_{variant}.onnx" for variant in MEASURED
+    }
     record = model.path / "bench_graphs.json"
     wanted = _converters()
     made = json.loads(record.read_bytes()) if record.is_file() else None
     if made != wanted:
         native = model.native()
         for variant, path in paths.items():
-            graph = BUILDS[variant](native, model.about)
+            graph = build(variant, native, model.about)
             write_atomically(path, graph.SerializeToString(deterministic=True))
         write_atomically(record, json.dumps(wanted).encode())
     return paths
 
 
 def _converters() -> dict[str, str]:
-    """What graphs are made by: the sources of preprocess/models, and onnx."""
+    """What graphs are made by: the converters' sources, and onnx."""
     sources = hashlib.sha256()
-    for source in sorted(Path(card.__file__).parent.rglob("*.py")):
+    folders = (PROJECT_ROOT / "preprocess" / name for name in ("models", "forest"))
+    for source in sorted(path for folder in folders for path in folder.glob("*.py")):
         sources.update(source.read_bytes())
-    return {"sources": sources.hexdigest(), "onnx": onnx.__version__, "variants": ",".join(BUILDS)}
+    return {
+        "sources": sources.hexdigest(),
+        "onnx": onnx.__version__,
+    }

@@ -1,6 +1,6 @@
 """Rows and the table of `tezi bench inference`, from what the contenders took and answered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,8 @@ from tests.performance.row import Row
 
 # Who takes part, as the table names them.
 PICKLE, FP32, INT8 = "pickle", "fp32", "int8"
-LLEAVES, LIGHTGBM_FP32, LIGHTGBM_INT8 = "lleaves (LightGBM)", "fp32 (LightGBM)", "int8 (LightGBM)"
+LLEAVES, LIGHTGBM_FP32, LIGHTGBM_INT8 = "lleaves", "fp32 of LightGBM", "int8 of LightGBM"
+XGBOOST, LIGHTGBM = (PICKLE, FP32, INT8), (LLEAVES, LIGHTGBM_FP32, LIGHTGBM_INT8)
 
 LARGEST = 11_000
 
@@ -134,19 +135,27 @@ class Findings:
         self.rows.append(Row(metric, None, "ms", note=note, goal_ratio=10.0))
 
 
-def variants_grid(title: str, contenders: Sequence[Contender]) -> Grid:
+def variants_grids(trees: int, found: Mapping[str, Contender]) -> list[Grid]:
     """Size, latency of one row, and rows a second by rows of a call, one contender a line."""
-    sizes = list(contenders[0].plan.calls)
-    heads = ["variant", "size, MB", "one row: p50 / p95 / p99, ms"]
-    heads += [f"rows/s by {size:,}" for size in sizes if size > 1]
+    return [
+        _grid(f"{trees:,} trees, {family}, one thread", {label: found[label] for label in labels})
+        for family, labels in (("XGBoost", XGBOOST), ("LightGBM", LIGHTGBM))
+    ]
+
+
+def _grid(title: str, contenders: Mapping[str, Contender]) -> Grid:
+    sizes = [size for size in next(iter(contenders.values())).plan.calls if size > 1]
+    heads = ["variant", "MB", "1 row, p50", "p95", "p99, ms"]
+    heads += [f"rows/s by {size:,}" for size in sizes]
     lines = [
         [
-            contender.name,
+            label.partition(" ")[0],
             figure(contender.size_mb),
-            " / ".join(figure(float(q)) for q in np.percentile(contender.ms(1), (50, 95, 99))),
-            *(f"{n * 1e3 / contender.median_ms(n):,.0f}" for n in sizes if n > 1),
+            *(figure(float(q)) for q in np.percentile(contender.ms(1), (50, 95, 99))),
+            *(f"{size * 1e3 / contender.median_ms(size):,.0f}" for size in sizes),
         ]
-        for contender in contenders
+        for label, contender in contenders.items()
     ]
-    lines.append(["gpu", *["not measured"] * (len(heads) - 1)])
+    if "pickle" in contenders:
+        lines.append(["gpu", "not measured", *[""] * (len(heads) - 2)])
     return Grid(title, heads, lines)

@@ -15,7 +15,7 @@ def pickled(file: Path, rows: Path, plan: Plan) -> Repetition:
     """The estimator as people use it: unpickled once, `predict_proba` on numpy rows."""
     with file.open("rb") as stream:
         estimator = pickle.load(stream)  # our own file, written by the benchmark
-    estimator.set_params(n_jobs=1)
+    estimator.get_booster().set_param({"nthread": 1})
     return _repetition(lambda x: estimator.predict_proba(x)[:, 1], rows, plan)
 
 

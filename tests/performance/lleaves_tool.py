@@ -17,8 +17,9 @@ from tests.performance.held_out import Plan
 from tests.performance.measure import Repetition, Times
 from tests.performance.tool_folder import tool_folder
 
-# LLVM takes about 30 ms a tree of 60 leaves.
 _COMPILE_LIMIT_S = 3_600
+# With more trees LLVM would take more than an hour to put them all into one function.
+MOST_INLINED = 5_000
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,20 @@ class LLeaves:
         """Its version and that of its llvmlite."""
         return {found.name: found.version for found in distributions(path=[str(self.folder)])}
 
-    def compiled(self, model: Path) -> Path:
+    def compiled(self, model: Path, trees: int) -> Path:
         """The object file of a LightGBM model's text, compiled with lleaves's own defaults.
+
+        Above MOST_INLINED trees each stays a function of its own.
 
         Raises:
             TeziError: it does not compile.
         """
-        target = model.with_name("lleaves.o")
+        inlined = trees <= MOST_INLINED
+        target = model.with_name("lleaves.o" if inlined else "lleaves-not-inlined.o")
         if not target.is_file():
             staged = target.with_name(f".{target.name}.{os.getpid()}")
             done = subprocess.run(
-                self._command(model, staged),
+                self._command("inlined" if inlined else "not-inlined", model, staged),
                 env=self._environment(),
                 cwd=PROJECT_ROOT,
                 capture_output=True,
@@ -68,7 +72,7 @@ class LLeaves:
         """A Way's setup: a worker that predicts the plan's rows on one thread."""
         model = compiled.with_name(MODEL_FILES["lightgbm"])
         worker = subprocess.Popen(
-            self._command(model, compiled, rows),
+            self._command("inlined", model, compiled, rows),
             env=self._environment(),
             cwd=PROJECT_ROOT,
             stdin=subprocess.PIPE,
@@ -82,7 +86,7 @@ class LLeaves:
 
         return repetition
 
-    def _command(self, *arguments: Path) -> list[str]:
+    def _command(self, *arguments: str | Path) -> list[str]:
         module = "tests.performance.lleaves_worker"
         return [sys.executable, "-m", module, *map(str, arguments)]
 

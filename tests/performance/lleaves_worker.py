@@ -1,8 +1,9 @@
 """lleaves in a process of its own: it needs an older llvmlite than numba, which is in the parent.
 
-`python -m tests.performance.lleaves_worker MODEL.txt COMPILED [ROWS.npy]`, with lleaves's folder
-first on PYTHONPATH. Without rows it compiles the model and ends. With rows it reads a pickled list
-of slices from standard input again and again, and writes the pickled Times of predicting each.
+`python -m tests.performance.lleaves_worker inlined|not-inlined MODEL.txt COMPILED [ROWS.npy]`, with
+lleaves's folder first on PYTHONPATH. Without rows it compiles the model and ends. With rows it reads
+a pickled list of slices from standard input again and again, and writes the pickled Times of
+predicting each.
 """
 
 import os
@@ -17,12 +18,12 @@ from tests.performance.sliced import asked
 
 def main() -> None:
     """See the module."""
-    model_file, compiled, *rows_file = sys.argv[1:]
+    form, model_file, compiled, *rows_file = sys.argv[1:]
     # What the compiler prints must not get between the pickles.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     model = import_module("lleaves").Model(model_file=model_file)
-    model.compile(cache=compiled)
+    model.compile(cache=compiled, finline=form == "inlined")
     if not rows_file:
         return
     # lleaves takes float64: the conversion is left out, in its favour.
