@@ -138,15 +138,14 @@ class Findings:
 def variants_grids(trees: int, found: Mapping[str, Contender]) -> list[Grid]:
     """Size, latency of one row, and rows a second by rows of a call, one contender a line."""
     return [
-        _grid(f"{trees:,} trees, {family}, one thread", {label: found[label] for label in labels})
+        _grid(f"{trees:,} trees, {family}", {label: found[label] for label in labels})
         for family, labels in (("XGBoost", XGBOOST), ("LightGBM", LIGHTGBM))
     ]
 
 
 def _grid(title: str, contenders: Mapping[str, Contender]) -> Grid:
     sizes = [size for size in next(iter(contenders.values())).plan.calls if size > 1]
-    heads = ["variant", "MB", "1 row, p50", "p95", "p99, ms"]
-    heads += [f"rows/s by {size:,}" for size in sizes]
+    heads = ["variant", "MB", "p50", "p95", "p99", *(f"{size:,}" for size in sizes)]
     lines = [
         [
             label.partition(" ")[0],
@@ -156,6 +155,6 @@ def _grid(title: str, contenders: Mapping[str, Contender]) -> Grid:
         ]
         for label, contender in contenders.items()
     ]
-    if "pickle" in contenders:
-        lines.append(["gpu", "not measured", *[""] * (len(heads) - 2)])
-    return Grid(title, heads, lines)
+    if PICKLE in contenders:
+        lines.append(["gpu: not measured", *[""] * (len(heads) - 1)])
+    return Grid(f"{title}: MB, ms of one row, rows/s by rows a call", heads, lines)

@@ -1,8 +1,8 @@
 """lleaves in a process of its own: it needs an older llvmlite than numba, which is in the parent.
 
-`python -m tests.performance.lleaves_worker inlined|not-inlined MODEL.txt COMPILED [ROWS.npy]`, with
-lleaves's folder first on PYTHONPATH. Without rows it compiles the model and ends. With rows it reads
-a pickled list of slices from standard input again and again, and writes the pickled Times of
+`python -m tests.performance.lleaves_worker inlined|not-inlined MODEL.txt COMPILED [ROWS.npy]`,
+with lleaves's folder first on PYTHONPATH. Without rows it compiles the model and ends. With rows it
+reads a pickled list of slices from standard input again and again, and writes the pickled Times of
 predicting each.
 """
 
