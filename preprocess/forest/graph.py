@@ -27,11 +27,14 @@ class GraphWriter:
         """A writer for a subgraph, which may use the constants and results of this one."""
         return GraphWriter(self.prefix, mark, [], self.constants)
 
-    def add(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """Append a node with one output; the output's name."""
-        output = f"{self.prefix}{self.mark}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
-        return output
+    def add(
+        self, operator: str, inputs: Sequence[str], *, output: int = 0, **attributes: Any
+    ) -> str:
+        """Append a node; the name of its output number `output`, which is its last."""
+        name = f"{self.prefix}{self.mark}{len(self.nodes)}"
+        names = [*(f"{name}.{place}" for place in range(output)), name]
+        self.nodes.append(helper.make_node(operator, list(inputs), names, **attributes))
+        return name
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         """Hold an array under a name that is used for it alone; the full name."""

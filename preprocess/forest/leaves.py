@@ -1,11 +1,12 @@
 """Leaves as two bytes each: whole multiples of one step, the same for all trees."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.forest.trees import Floats, Ints
+from preprocess.forest.trees import Floats, Forest, Ints
 
 # Two bytes hold distances of up to 2**15 - 1; rounding both ends can add one.
 _STEPS = 2**15 - 2
@@ -37,9 +38,15 @@ class Int8Leaves:
         return (self.codes + self.zero[self.tree]) * np.float64(self.step)
 
     @property
-    def largest_error(self) -> float:
-        """How far rounding can take the margin of a row: half a step in each tree."""
-        return len(self.zero) * float(self.step) / 2.0
+    def error(self) -> float:
+        """How far rounding takes the margin of a row.
+
+        Half a step in each of the T trees at the worst. As the roundings of many trees have
+        nothing to do with one another, their sum stays within six standard deviations of a sum of
+        T numbers spread evenly over one step: six times step * sqrt(T / 12).
+        """
+        trees, step = len(self.zero), float(self.step)
+        return step * min(trees / 2.0, 6.0 * math.sqrt(trees / 12.0))
 
 
 def int8_leaves(values: Floats, tree: Ints) -> Int8Leaves:
@@ -60,3 +67,11 @@ def int8_leaves(values: Floats, tree: Ints) -> Int8Leaves:
     high = codes >> 8
     low = codes - 256 * high
     return Int8Leaves(high.astype(np.int8), low.astype(np.uint8), tree, zero, step)
+
+
+def int8_leaves_of(forest: Forest) -> Int8Leaves:
+    """The rounded leaves of a whole forest, those of a tree in the order of its nodes."""
+    leaf = np.flatnonzero(forest.is_leaf)
+    tree = forest.tree_of_node[leaf]
+    order = np.argsort(tree, kind="stable")
+    return int8_leaves(forest.value[leaf][order], tree[order])

@@ -59,9 +59,10 @@ class PackedTrees:
 class Unfolded:
     """Names of what the graph rebuilds. S is the number of places of a tree, 2**D.
 
-    `leaf_of_place` int32 [T * S]: which leaf covers a place. `inner[d]` int32 [T * 2**d]: 1 where
-    a node of level d is an inner one. `rank[d]`: how many inner ones came before it, at such a
-    node. `tables[d]` int32 [2**d, T]: what the nodes of level d ask, anything where none is.
+    `leaf_of_place` int32 [T * S]: which leaf covers a place. `inner[d]` int64 [n]: where among
+    T * 2**d the inner nodes of level d stand; "" where there are none. `rank[d]` int32 [T * 2**d]:
+    how many inner ones came before an inner one. `asks[d]` int32 [n]: what they ask. `tables[d]`
+    int32 [2**d, T]: the same by place, and anything where no inner node is.
     """
 
     leaf_of_place: str
@@ -103,8 +104,12 @@ def unfold(writer: GraphWriter, packed: PackedTrees) -> Unfolded:
         spans = writer.add("Reshape", [begins, writer.integers(trees, nodes, places // nodes)])
         inside = writer.add("Slice", [spans, *map(writer.integers, (1, places, 2))])
         mark = writer.add("ReduceMax", [inside, writer.integers(2)], keepdims=0)
-        inner.append(writer.add("Reshape", [mark, writer.integers(-1)]))
-        rank.append(_places_before(writer, inner[-1]))
+        mark = writer.add("Reshape", [mark, writer.integers(-1)])
+        # Of equal values TopK takes the first ones first. (NonZero and Compress would say the same,
+        # but a runtime does not work them out while it loads the graph.)
+        count = writer.integers(len(level))
+        inner.append(writer.add("TopK", [mark, count], axis=0, output=1) if len(level) else "")
+        rank.append(_places_before(writer, mark))
         # A level without an inner node still has a table, of which all entries are one.
         held = writer.constant(f"asks_{depth}", (level if len(level) else _ANYTHING).astype(kind))
         asks.append(writer.add("Cast", [held], to=TensorProto.INT32))

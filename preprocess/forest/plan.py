@@ -6,9 +6,9 @@ from preprocess.forest.trees import Forest
 
 # Nanoseconds of one core on ONNX Runtime's CPU provider, fitted to forests of 500 to 10,000 trees
 # with 10 to 50 leaves; only their ratios matter. The walk: a level of a tree for a row, and its
-# leaf. The sweep: an inner node, whatever the rows, and an inner node for a row.
+# leaf. The sweep: its operators, an inner node, whatever the rows, and an inner node for a row.
 _WALK_LEVEL, _WALK_LEAF = 2.9, 3.0
-_SWEEP_NODE, _SWEEP_NODE_ROW = 16.0, 0.25
+_SWEEP, _SWEEP_NODE, _SWEEP_NODE_ROW = 60_000.0, 16.0, 0.25
 
 # Above this the two ways differ too little for the sweep's larger arrays to pay.
 _LATEST_SWEEP = 64
@@ -39,7 +39,8 @@ def plan(forest: Forest) -> Plan:
     inner = forest.size - int(forest.is_leaf.sum())
     walked = max(_FEWEST_WALKED, min(_MOST, _NEAR_CACHE // (_WALK_BYTES * trees)))
     gain = trees * (_WALK_LEVEL * depth + _WALK_LEAF) - inner * _SWEEP_NODE_ROW
-    if not inner or gain * _LATEST_SWEEP < inner * _SWEEP_NODE:
+    start = _SWEEP + inner * _SWEEP_NODE
+    if not inner or gain * _LATEST_SWEEP < start:
         return Plan(walked)
     swept = max(_FEWEST_SWEPT, min(_MOST, _FAR_CACHE // max(forest.widths)))
-    return Plan(swept, sweep_from=max(2, round(inner * _SWEEP_NODE / gain)))
+    return Plan(swept, sweep_from=max(2, round(start / gain)))

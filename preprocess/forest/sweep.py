@@ -43,11 +43,11 @@ def sweep_weights(
             "Add", [writer.add("Sub", [child, node]), writer.number(_OFFSET, np.int32)]
         )
         change = writer.add("Reshape", [change, writer.integers(-1)])
-        change = writer.add("Compress", [change, _as_bool(writer, unfolded.inner[depth])])
+        change = writer.add("Gather", [change, unfolded.inner[depth]])
         base = writer.number(256, np.int32)
         high = writer.add("Div", [change, base])
         low = writer.add("Mod", [change, base])
-        one = _as_bool(writer, change)  # no w is -2**15
+        one = writer.add("Cast", [change], to=TensorProto.BOOL)  # no w is -2**15
         weights.append((_byte_row(writer, high), _byte_row(writer, low), _byte_row(writer, one)))
     return weights
 
@@ -92,18 +92,13 @@ def parents_of(writer: GraphWriter, packed: PackedTrees, unfolded: Unfolded) -> 
     for depth in range(1, packed.depth):
         if not len(packed.asks[depth]):
             break
-        place = writer.add("NonZero", [unfolded.inner[depth]])
-        place = writer.add("Reshape", [place, writer.integers(-1)])
+        place = unfolded.inner[depth]
         two = writer.number(2, np.int64)
         parent = writer.add("Gather", [unfolded.rank[depth - 1], writer.add("Div", [place, two])])
         side = writer.add("Cast", [writer.add("Mod", [place, two])], to=TensorProto.INT32)
         above = writer.number(len(packed.asks[depth - 1]), np.int32)
         parents.append(writer.add("Add", [parent, writer.add("Mul", [side, above])]))
     return parents
-
-
-def _as_bool(writer: GraphWriter, marks: str) -> str:
-    return writer.add("Cast", [marks], to=TensorProto.BOOL)
 
 
 def _byte_row(writer: GraphWriter, values: str) -> str:

@@ -108,6 +108,19 @@ class Forest:
         return leaf
 
     @property
+    def tree_of_node(self) -> Ints:
+        """Which tree each node belongs to, int32 [n]."""
+        found = np.zeros(self.size, dtype=np.int32)
+        leaf = self.is_leaf
+        nodes, trees = self.roots, np.arange(self.trees, dtype=np.int32)
+        while len(nodes):
+            found[nodes] = trees
+            nodes, trees = nodes[~leaf[nodes]], trees[~leaf[nodes]]
+            nodes = np.concatenate([self.left[nodes], self.right[nodes]])
+            trees = np.concatenate([trees, trees])
+        return found
+
+    @property
     def widths(self) -> list[int]:
         """How many inner nodes there are on each level, from the roots down."""
         leaf = self.is_leaf
