@@ -31,13 +31,15 @@ BENCHMARKS = ("serve", "features", "db", "inference")
 def bench_command(name: str, json_file: Path | None, quick: bool, update_docs: bool) -> None:
     """Measure, and print a table of values, baselines, ratios and goals.
 
-    `features` and `db` make a market of 11,000 stocks the first time, in bench/ of the data
-    folder, and start a PostgreSQL of their own.
+    `features`, `db` and `inference` make a market of 11,000 stocks the first time, in bench/ of
+    the data folder. The first two start a PostgreSQL of their own; `inference` trains forests the
+    first time, for half an hour.
 
     \b
     tezi bench serve
     tezi bench features
     tezi bench db --quick
+    tezi bench inference --update-docs
     tezi bench serve --quick --json /tmp/serve.json
     """
     if not (PROJECT_ROOT / "tests" / "performance" / f"bench_{name}.py").is_file():

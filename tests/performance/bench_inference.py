@@ -23,12 +23,13 @@ from tests.performance import inference_ways as ways
 from tests.performance.contender import Contender
 from tests.performance.forests import Forest, trained, trees_of_big_pickle
 from tests.performance.held_out import Plan, fresh_rows, samples
-from tests.performance.inference_rows import Both, Findings, Goals, Judged, variants_grids
+from tests.performance.inference_rows import Both, Goals, Judged, SizeRows, variants_grids
 from tests.performance.lleaves_tool import LLeaves
 from tests.performance.market import QUICK, SEED, WHOLE, generated_market
 from tests.performance.measure import Way, apart, in_turns
 from tests.performance.report import Report
 from tests.performance.threads import one_thread
+from tests.performance.triton_grids import triton_grids
 
 # An INT8 probability that is further from the trained model's than this is no rounding.
 INT8_TOLERANCE = 0.01
@@ -81,7 +82,7 @@ def run(*, quick: bool, command: str) -> Report:
     cases = QUICK_CASES if quick else CASES
     lleaves = LLeaves.installed(home)
     pairs = apart(_forests, home, dataset, cases, lleaves)
-    all_findings, grids = [], []
+    measured, grids = [], []
     with TemporaryDirectory(dir=home / "bench") as folder:
         rows_file = Path(folder) / "rows.npy"
         most = max(case.plan.rows for case in cases)
@@ -89,17 +90,23 @@ def run(*, quick: bool, command: str) -> Report:
         for case, pair in zip(cases, pairs, strict=True):
             found = _measured(case, pair, rows_file, lleaves)
             apart(_require_right, pair, found, _measured_rows(case.plan, rows, _LLEAVES_ROWS))
-            findings = Findings(case.suffix, found)
-            findings.add(apart(_judged, pair.xgboost, found), case.goals)
-            all_findings.append(findings)
+            of_size = SizeRows(case.suffix, found)
+            of_size.add(apart(_judged, pair.xgboost, found), case.goals)
+            measured.append(of_size)
             grids += variants_grids(pair.xgboost.trees, found)
+    if quick:
+        findings = ["--quick leaves out large forests and Triton."]
+    else:
+        findings = []
+        grids += triton_grids(home, market)
     return Report(
         name="inference",
         command=command,
         seed=SEED,
-        rows=[row for findings in all_findings for row in findings.rows],
-        samples={name: ms for findings in all_findings for name, ms in findings.samples.items()},
+        rows=[row for case in measured for row in case.rows],
+        samples={name: ms for case in measured for name, ms in case.samples.items()},
         plot="pairs",
+        findings=findings,
         grids=grids,
         settings={"samples": len(dataset), "depth": 6, "threads": 1, **lleaves.versions},
     )

@@ -70,7 +70,7 @@ class Judged:
 
 
 @dataclass
-class Findings:
+class SizeRows:
     """The rows of one size of forest, whose metrics end in `_suffix`, and the times behind them."""
 
     suffix: str
