@@ -2,9 +2,9 @@
 
 Why the result is the forest's. Each inner node asks one comparison of the row; equal comparisons
 are one entry of a table (predicates.py), answered once for a row with the float32 comparison that
-the forest itself makes, NaN included (answers.py). The trees are held without padding and padded
-when the graph is loaded: below a leaf every place is that leaf (packed.py). From there a batch goes
-one of two ways, by its size.
+the forest itself makes, NaN included (answers.py). The trees are padded to perfect ones: below a
+leaf every place is that leaf (padded.py; for CPUs they are held without the padding and padded when
+the graph is loaded, packed.py). From there a batch goes one of two ways, by its size.
 
 The walk (walk.py) goes from place i of a level to 2i + answer of the next, which is the left child
 for 0 and the right for 1. After as many levels as the deepest tree has, the place is one that the
@@ -35,10 +35,18 @@ from preprocess.forest.errors import ForestError
 from preprocess.forest.graph import GraphWriter
 from preprocess.forest.leaves import Int8Leaves, int8_leaves
 from preprocess.forest.packed import PackedTrees, packed_trees, unfold
+from preprocess.forest.padded import padded_trees
 from preprocess.forest.predicates import predicates
 from preprocess.forest.sweep import parents_of, sweep, sweep_weights
-from preprocess.forest.trees import Forest
-from preprocess.forest.walk import leaf_codes, leaf_table, sum_of_leaves, walk
+from preprocess.forest.trees import Forest, Ints
+from preprocess.forest.walk import (
+    first_answers,
+    first_answers_without_shapes,
+    leaf_codes,
+    leaf_table,
+    sum_of_leaves,
+    walk,
+)
 
 Leaves = Literal["int8", "float32"]
 
@@ -48,12 +56,10 @@ MAX_DEPTH = 8
 # Sums of two-byte leaves stay within 32 bits.
 MAX_TREES = 2**15
 
-FEATURES = "features"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
-    """Nodes and constants that compute `output`, float32 [N, 1], from "features", float32 [N, F].
+    """Nodes and constants that compute `output`, float32 [N, 1], from features float32 [N, F].
 
     The output is the margin: the base and one leaf of each tree. `leaves` are those of the int8
     form, which say how far their rounding can take it; None where leaves are float32.
@@ -71,13 +77,15 @@ def compile_forest(
     leaves: Leaves,
     chunk_rows: int | None,
     sweep_from: int | None = None,
+    features: str = "features",
     prefix: str = "forest_",
 ) -> Compiled:
-    """Compile a forest; every name in it but that of the input begins with `prefix`.
+    """Compile a forest; every name in it but that of the input, `features`, begins with `prefix`.
 
     int8 leaves are two bytes each, multiples of one step; float32 leaves are the forest's own.
-    At most `chunk_rows` rows are taken at once, all if it is None, which suits a GPU. Batches of
-    `sweep_from` rows or more are swept, smaller ones walked; see plan.plan for both.
+    At most `chunk_rows` rows are taken at once. Batches of `sweep_from` rows or more are swept,
+    smaller ones walked; see plan.plan for both. Without `chunk_rows` the graph is one for a GPU:
+    all rows at once, float32 leaves, nothing left for the runtime to unfold.
 
     Raises:
         ForestError: the forest is too deep or too large for this form, or the way to take its
@@ -86,27 +94,40 @@ def compile_forest(
     _require(forest, leaves, chunk_rows, sweep_from)
     asked = predicates(forest)
     table = answer_table(asked, forest.n_features)
-    packed = packed_trees(forest, table.column[asked.of_node])
-    rounded = int8_leaves(packed.values, packed.tree_of_value) if leaves == "int8" else None
     writer = GraphWriter(prefix)
-    ways = _Ways(writer, table, packed, rounded, base=float(forest.base))
+    of_node = table.column[asked.of_node]
     if chunk_rows is None:
-        margin = ways.walk(writer, FEATURES)
-    else:
-        few, chunk = writer.inside("few_"), writer.inside("row_")
-        way = ways.walk if sweep_from is None else ways.sweep
-        rows = f"{prefix}rows"
-        body = body_of(chunk, [rows], way(chunk, rows))
-        many = writer.inside("many_")
-        joined = in_chunks(many, FEATURES, forest.n_features, chunk_rows, body)
-        margin = below(
-            writer,
-            FEATURES,
-            chunk_rows + 1 if sweep_from is None else sweep_from,
-            body_of(few, [], ways.walk(few, FEATURES)),
-            body_of(many, [], joined),
-        )
+        margin = _at_once(writer, features, forest, table, of_node)
+        return Compiled(margin, tuple(writer.nodes), tuple(writer.constants.values()), None)
+    packed = packed_trees(forest, of_node)
+    rounded = int8_leaves(packed.values, packed.tree_of_value) if leaves == "int8" else None
+    ways = _Ways(writer, table, packed, rounded, base=float(forest.base))
+    few, chunk, many = (writer.inside(mark) for mark in ("few_", "row_", "many_"))
+    way = ways.walk if sweep_from is None else ways.sweep
+    rows = f"{prefix}rows"
+    body = body_of(chunk, [rows], way(chunk, rows))
+    joined = in_chunks(many, features, forest.n_features, chunk_rows, body)
+    margin = below(
+        writer,
+        features,
+        chunk_rows + 1 if sweep_from is None else sweep_from,
+        body_of(few, [], ways.walk(few, features)),
+        body_of(many, [], joined),
+    )
     return Compiled(margin, tuple(writer.nodes), tuple(writer.constants.values()), rounded)
+
+
+def _at_once(
+    writer: GraphWriter, features: str, forest: Forest, table: AnswerTable, asked: Ints
+) -> str:
+    """The margin of all rows at once, from tables that stand in the file as they are used."""
+    trees = padded_trees(forest, asked)
+    tables = trees.written(writer)
+    answers = answers_by_row(writer, features, table)
+    first = first_answers_without_shapes(writer, answers, tables[0])
+    place = walk(writer, answers, tables, first)
+    total = sum_of_leaves(writer, place, writer.constant("leaves", trees.leaves))
+    return writer.add("Add", [total, writer.number(float(forest.base), np.float32)])
 
 
 class _Ways:
@@ -136,8 +157,9 @@ class _Ways:
 
     def walk(self, writer: GraphWriter, features: str) -> str:
         """The margins float32 [N, 1] of features [N, F] by the walk."""
+        tables = self._unfolded.tables
         answers = answers_by_row(writer, features, self._table)
-        place = walk(writer, answers, self._unfolded.tables)
+        place = walk(writer, answers, tables, first_answers(writer, answers, tables[0]))
         return self._margin(writer, sum_of_leaves(writer, place, self._leaves))
 
     def sweep(self, writer: GraphWriter, features: str) -> str:
@@ -171,9 +193,11 @@ def _require(
         raise ForestError(f"{forest.trees} trees are too many: at most {MAX_TREES} add up safely.")
     if chunk_rows is not None and chunk_rows < 1:
         raise ForestError(f"A chunk has at least one row, not {chunk_rows}.")
+    if leaves == "int8" and chunk_rows is None:
+        raise ForestError("int8 leaves are for CPUs, which take rows in chunks: say how many.")
     if sweep_from is None:
         return
-    if leaves != "int8" or chunk_rows is None:
-        raise ForestError("Only int8 leaves are swept, and only in chunks of rows.")
+    if leaves != "int8":
+        raise ForestError("Only int8 leaves are swept.")
     if not forest.depth:
         raise ForestError("There is nothing to sweep in a forest of bare leaves.")

@@ -12,24 +12,33 @@ from onnx import TensorProto
 from preprocess.forest.graph import GraphWriter
 
 
-def walk(writer: GraphWriter, answers: str, tables: tuple[str, ...]) -> str:
+def walk(writer: GraphWriter, answers: str, tables: tuple[str, ...], first: str) -> str:
     """Each row's place among the leaves of each tree, int32 [N, T].
 
-    `answers` uint8 [N, M] are the row's comparisons, `tables` the names of int32 [2**d, T].
+    `answers` uint8 [N, M] are the row's comparisons, `tables` the names of int32 [2**d, T], `first`
+    uint8 [N, T] the answers to what the roots ask.
     """
-    rows = writer.add("Shape", [answers], start=0, end=1)
-    trees = writer.add("Shape", [tables[0]], start=1, end=2)
-    asked = writer.add("Expand", [tables[0], writer.add("Concat", [rows, trees], axis=0)])
-    place = ""
-    for depth, table in enumerate(tables):
-        if depth:
-            asked = writer.add("GatherElements", [table, place], axis=0)
+    place = writer.add("Cast", [first], to=TensorProto.INT32)
+    for table in tables[1:]:
+        asked = writer.add("GatherElements", [table, place], axis=0)
         answer = writer.add("GatherElements", [answers, asked], axis=1)
         answer = writer.add("Cast", [answer], to=TensorProto.INT32)
-        if depth:
-            answer = writer.add("Add", [writer.add("Add", [place, place]), answer])
-        place = answer
+        place = writer.add("Add", [writer.add("Add", [place, place]), answer])
     return place
+
+
+def first_answers(writer: GraphWriter, answers: str, table: str) -> str:
+    """The answers uint8 [N, T] to what the roots ask, `table` int32 [1, T]; quick on a CPU."""
+    rows = writer.add("Shape", [answers], start=0, end=1)
+    trees = writer.add("Shape", [table], start=1, end=2)
+    asked = writer.add("Expand", [table, writer.add("Concat", [rows, trees], axis=0)])
+    return writer.add("GatherElements", [answers, asked], axis=1)
+
+
+def first_answers_without_shapes(writer: GraphWriter, answers: str, table: str) -> str:
+    """The same. Runtimes put what computes with shapes on the CPU, which a GPU's graph must not."""
+    asked = writer.add("Squeeze", [table, writer.integers(0)])
+    return writer.add("Gather", [answers, asked], axis=1)
 
 
 def sum_of_leaves(writer: GraphWriter, place: str, leaves: str) -> str:

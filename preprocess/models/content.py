@@ -1,4 +1,4 @@
-"""What a graph consists of: its operators and its constants, so far as an answer depends on them."""
+"""What a graph consists of: its operators, and the constants that its answers depend on."""
 
 from collections import Counter
 from collections.abc import Iterator

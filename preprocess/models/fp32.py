@@ -4,14 +4,14 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from preprocess.models.card import ModelCard
+from preprocess.models.description import Described
 from preprocess.models.frame import framed
 from preprocess.models.native import NativeModel
 
 VARIANT = "fp32"
 
 
-def fp32_graph(native: NativeModel, about: ModelCard) -> onnx.ModelProto:
+def fp32_graph(native: NativeModel, about: Described) -> onnx.ModelProto:
     """The graph of a model; what it takes and gives: see frame.framed."""
     forest = native.tree_node()
     del forest.input[:], forest.output[:]

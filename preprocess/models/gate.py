@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -21,15 +22,18 @@ from preprocess.models.proof import Proof, VariantProof
 from preprocess.models.verification import (
     HOLDOUT,
     Known,
-    graph_probabilities,
+    answers,
+    compare,
     known_answers,
-    verify,
 )
 from preprocess.models.walk import int8_error
 
 # Of 10,000 held-out rows at most 5 may have another label, and F1 may lose a thousandth of itself.
 LEAST_EQUAL = 0.9995
 MOST_F1_LOSS = {"fp32": 0.0, "int8": 0.001, "gpu": 0.0}
+
+# Whatever computes with shapes, and what branches on a value.
+_NOT_ON_A_GPU = {"Shape", "Size", "If", "Loop", "Scan", "NonZero", "Compress"}
 
 # The steepest slope of the logistic function: what a margin is off by, a probability is by this.
 _SLOPE = 0.25
@@ -49,16 +53,13 @@ def examine(
         ModelError: the model's files are damaged.
     """
     native, holdout = folder.native(), folder.holdout()
-    forest = native.forest()
     known = known_answers(native, holdout.x)
+    wanted = _Wanted(folder.about, native, native.forest(), known, holdout.y)
     return Proof(
         model_id=folder.about.model_id,
         threshold=folder.about.threshold,
         real_rows=len(holdout.y),
-        variants=tuple(
-            _examined(variant, graph, folder.about, native, forest, known, holdout.y)
-            for variant, graph in graphs.items()
-        ),
+        variants=tuple(_examined(variant, graph, wanted) for variant, graph in graphs.items()),
         left_out=dict(left_out),
     )
 
@@ -91,27 +92,29 @@ def tolerance(variant: str, native: NativeModel, forest: Forest) -> float:
     return reordered + _SLOPE * int8_error(forest)
 
 
-def _examined(
-    variant: str,
-    graph: onnx.ModelProto,
-    about: ModelCard,
-    native: NativeModel,
-    forest: Forest,
-    known: tuple[Known, ...],
-    y: NDArray[np.int8],
-) -> VariantProof:
-    verification = verify(
-        graph,
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    about: ModelCard
+    native: NativeModel
+    forest: Forest
+    known: tuple[Known, ...]
+    y: NDArray[np.int8]
+
+
+def _examined(variant: str, graph: onnx.ModelProto, wanted: _Wanted) -> VariantProof:
+    about, known, forest = wanted.about, wanted.known, wanted.forest
+    found = answers(graph, known)
+    verification = compare(
         known,
+        found,
         threshold=about.threshold,
-        tolerance=tolerance(variant, native, forest),
+        tolerance=tolerance(variant, wanted.native, forest),
         least_equal=LEAST_EQUAL,
     )
     content = content_of(graph)
-    held_out = next(item for item in known if item.rows == HOLDOUT)
-    found = graph_probabilities(graph, held_out.x)
-    model_f1 = f1(y, held_out.expected >= about.threshold)
-    graph_f1 = f1(y, found >= about.threshold)
+    held_out = [item.rows for item in known].index(HOLDOUT)
+    model_f1 = f1(wanted.y, known[held_out].expected >= about.threshold)
+    graph_f1 = f1(wanted.y, found[held_out] >= about.threshold)
     failures = [
         f"on rows of the kind {item.rows!r}: {item.largest_difference:.2e} apart where "
         f"{item.tolerance:.1e} is allowed, {item.labels_differ} other labels, "
@@ -181,6 +184,10 @@ def _content_failures(variant: str, content: Content, forest: Forest) -> Iterato
     has_tree = any(name.startswith("TreeEnsemble") for name in content.operators)
     if has_tree != (variant == "fp32"):
         yield "a tree operator" if has_tree else "no tree operator, which the reference has"
+    if variant == "gpu":
+        on_cpu = sorted(_NOT_ON_A_GPU & content.operators.keys())
+        if on_cpu:
+            yield f"operators that runtimes put on the CPU: {', '.join(on_cpu)}"
     if variant != "int8":
         return
     leaves = int(forest.is_leaf.sum())

@@ -8,9 +8,7 @@ from typing import Any, Self
 import lightgbm
 import numpy as np
 import onnx
-import onnxmltools
 from numpy.typing import NDArray
-from onnxmltools.convert.common.data_types import FloatTensorType
 
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT
@@ -77,6 +75,12 @@ class LightGBMModel:
 
     def tree_node(self) -> onnx.NodeProto:
         """See NativeModel."""
+        # Only this needs the converter: a machine that computes the other graphs goes without.
+        import onnxmltools  # noqa: PLC0415 - see above
+        from onnxmltools.convert.common.data_types import (  # noqa: PLC0415 - see above
+            FloatTensorType,
+        )
+
         exact = lightgbm.Booster(model_str=float32_exact(self._booster.model_to_string()))
         graph = onnxmltools.convert_lightgbm(
             exact,

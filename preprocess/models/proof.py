@@ -70,12 +70,12 @@ class Proof:
         return msgspec.json.format(msgspec.json.encode(self.document()), indent=2) + b"\n"
 
     def _lines(self) -> Iterator[str]:
-        largest = max((variant.size for variant in self.variants), default=0)
+        reference = {variant.variant: variant.size for variant in self.variants}.get("fp32")
         for variant in self.variants:
+            smaller = f" ({reference / variant.size:.1f}x smaller than fp32)" if reference else ""
             yield (
-                f"{variant.variant}: {variant.size:,} bytes ({largest / variant.size:.1f}x smaller "
-                f"than the largest), F1 on {self.real_rows:,} held-out rows {variant.f1:.4f} "
-                f"(model {variant.model_f1:.4f})"
+                f"{variant.variant}: {variant.size:,} bytes{smaller}, F1 on {self.real_rows:,} "
+                f"held-out rows {variant.f1:.4f} (model {variant.model_f1:.4f})"
             )
             yield from (f"  {line}" for line in variant.verification.table().splitlines())
             yield f"  operators: {_counts(variant.content.operators)}"

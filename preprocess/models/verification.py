@@ -124,9 +124,15 @@ def known_answers(native: NativeModel, holdout: Float32s) -> tuple[Known, ...]:
     return tuple(found)
 
 
-def verify(
-    graph: onnx.ModelProto,
+def answers(graph: onnx.ModelProto, known: Sequence[Known]) -> tuple[Doubles, ...]:
+    """What a graph says of each kind of rows, in batches of many sizes."""
+    session = _session(graph)
+    return tuple(_answers(session, item.x) for item in known)
+
+
+def compare(
     known: Sequence[Known],
+    found: Sequence[Doubles],
     *,
     threshold: float,
     tolerance: float,
@@ -136,17 +142,16 @@ def verify(
 
     At least the share `least_equal` of the labels of hold-out rows must be equal.
     """
-    session = _session(graph)
     return Verification(
         tuple(
-            _compare(
+            _compared(
                 item,
-                _answers(session, item.x),
+                answer,
                 threshold=threshold,
                 tolerance=tolerance,
                 least_equal=least_equal if item.rows.startswith(HOLDOUT) else 0.0,
             )
-            for item in known
+            for item, answer in zip(known, found, strict=True)
         )
     )
 
@@ -156,7 +161,7 @@ def graph_probabilities(graph: onnx.ModelProto, x: Float32s) -> Doubles:
     return _answers(_session(graph), x)
 
 
-def _compare(
+def _compared(
     known: Known, found: Doubles, *, threshold: float, tolerance: float, least_equal: float
 ) -> Comparison:
     expected = known.expected
@@ -195,6 +200,19 @@ def _answers(session: onnxruntime.InferenceSession, x: Float32s) -> Doubles:
         parts.append(part[:, 0])
         start += size
     return np.concatenate([np.empty(0), *parts], dtype=np.float64)
+
+
+def rows_of_split_points(points: list[Doubles], count: int = 1_000) -> Float32s:
+    """Rows for a model whose hold-out rows are not at hand: each feature one of its split points.
+
+    A tenth of the features are missing; a feature that no node asks for is zero.
+    """
+    random = np.random.default_rng(_SEED)
+    with np.errstate(over="ignore"):
+        pools = [np.append(of_feature, 0.0).astype(np.float32) for of_feature in points]
+    x: Float32s = np.stack([random.choice(pool, count) for pool in pools], axis=1)
+    x[random.random(x.shape) < 0.1] = np.nan
+    return x
 
 
 def probes(points: list[Doubles], holdout: Float32s) -> Iterator[tuple[str, Float32s]]:
