@@ -17,8 +17,9 @@ import xgboost
 
 from preprocess.errors import ModelError
 from preprocess.models.folder import MODEL_FILES, PICKLE_FILE, ModelFolder, newest_model
-from preprocess.models.variants import Variant, build
+from preprocess.models.variants import build
 from preprocess.repository.files import write_atomically
+from preprocess.repository.names import Variant
 from preprocess.settings import PROJECT_ROOT
 from preprocess.training.card import Origin
 from preprocess.training.dataset import Dataset
