@@ -12,7 +12,7 @@ export UV_SYSTEM_CERTS := 1
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist worksteal
 LINTED := preprocess gateway backends model_repository tests
 
-.PHONY: help setup setup-dev run demo test lint format typecheck unit integration coverage bench docs lock clean
+.PHONY: help setup setup-dev run demo test lint format typecheck unit integration coverage bench perf-analyzer docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ coverage: setup-dev ## every test, with branch coverage of preprocess/ and gatew
 
 bench: setup-dev ## the serving benchmark, beside a naive service in the same run
 	@$(BIN)/tezi bench serve
+
+perf-analyzer: setup ## install NVIDIA's perf_analyzer into the data folder, and print where it is
+	@$(BIN)/python -m tests.performance.perf_analyzer
 
 docs: setup ## write docs/openapi.json anew
 	@$(BIN)/python -m gateway.openapi > docs/openapi.json

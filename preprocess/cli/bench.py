@@ -10,7 +10,7 @@ from rich.console import Console
 from preprocess.errors import TeziError
 from preprocess.settings import PROJECT_ROOT, load_settings
 
-BENCHMARKS = ("serve", "features", "db", "swaps")
+BENCHMARKS = ("serve", "features", "db", "inference", "swaps")
 
 
 @click.command("bench")
@@ -31,13 +31,15 @@ BENCHMARKS = ("serve", "features", "db", "swaps")
 def bench_command(name: str, json_file: Path | None, quick: bool, update_docs: bool) -> None:
     """Measure, and print a table of values, baselines, ratios and goals.
 
-    `features` and `db` make a market of 11,000 stocks the first time, in bench/ of the data
-    folder, and start a PostgreSQL of their own.
+    `features`, `db` and `inference` make a market of 11,000 stocks the first time, in bench/ of
+    the data folder. The first two start a PostgreSQL of their own; `inference` trains forests the
+    first time, for half an hour.
 
     \b
     tezi bench serve
     tezi bench features
     tezi bench db --quick
+    tezi bench inference --update-docs
     tezi bench swaps
     tezi bench serve --quick --json /tmp/serve.json
     """

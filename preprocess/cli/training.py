@@ -72,21 +72,24 @@ def train_command(
 @click.command("export")
 @click.option("--model", "model_id", metavar="ID", help="A trained model; default: the newest.")
 def export_command(model_id: str | None) -> None:
-    """Write a trained model as an ONNX graph that Triton serves.
+    """Write a trained model as the ONNX graphs that Triton serves: fp32, int8 and gpu.
 
-    Nothing is written unless the graph gives the model's own answers: on its hold-out rows, on
+    Nothing is written unless each graph gives the model's own answers: on its hold-out rows, on
     rows that lie exactly on a split point or next to it, on extremes and with features missing.
+    What was compared is printed, and written as proof.json beside the graphs.
 
     \b
     tezi export
     tezi export --model 20260814T120000-xgboost-3f2a9c
     """
-    from preprocess.models.fp32 import export_fp32  # noqa: PLC0415 - slow to import
+    from preprocess.models.export import export  # noqa: PLC0415 - slow to import
 
     models_dir = load_settings().models_dir
     model = find_model(models_dir, model_id) if model_id else newest_model(models_dir)
-    path = export_fp32(model)
-    click.echo(f"{path} ({path.stat().st_size / 1e6:.2f} MB) computes what the model computes.")
+    with progress_bar("Graphs") as progress:
+        proof = export(model, progress=progress)
+    click.echo(proof.table())
+    click.echo(f"The graphs lie in {model.path} and compute what the model computes.")
     click.echo("Next: `tezi publish`.")
 
 

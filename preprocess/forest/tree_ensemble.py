@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 
 from preprocess.forest.errors import ForestError
-from preprocess.forest.trees import LEAF, Floats, Forest
+from preprocess.forest.trees import LEAF, Forest, below_or_at
 
 TREE_OPERATORS = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 
@@ -37,7 +37,7 @@ def forest_of_node(node: onnx.NodeProto, *, n_features: int) -> Forest:
     size = len(modes)
     threshold = np.array(found["nodes_values"], dtype=np.float32)
     at_most = modes == _LESS_OR_EQUAL
-    threshold[at_most] = next_float(threshold[at_most])
+    threshold[at_most] = below_or_at(threshold[at_most])
     value = np.zeros(size, dtype=np.float32)
     weighted = places.of(found[f"{kind}_treeids"], found[f"{kind}_nodeids"])
     np.add.at(value, weighted, np.array(found[f"{kind}_weights"], dtype=np.float32))
@@ -62,13 +62,6 @@ def forest_of_node(node: onnx.NodeProto, *, n_features: int) -> Forest:
     )
 
 
-def next_float(threshold: Floats) -> Floats:
-    """The thresholds t' for which x < t' is x <= t, for every float32 x but +inf <= +inf."""
-    # Zero's successor is a subnormal, which is what x <= 0 asks for: only zero and less go left.
-    above: Floats = np.nextafter(threshold, np.float32(np.inf))
-    return above
-
-
 class _Places:
     """Where a (tree, node) pair stands among the nodes."""
 
@@ -79,7 +72,7 @@ class _Places:
     def of(self, trees: Any, nodes: Any) -> NDArray[np.int32]:
         keys = _keys(trees, nodes)
         nearest = np.searchsorted(self._keys, keys, sorter=self._order)
-        place = self._order[np.minimum(nearest, len(self._order) - 1)]
+        place: NDArray[np.int64] = self._order[np.minimum(nearest, len(self._order) - 1)]
         if not np.array_equal(self._keys[place], keys):
             raise ForestError("A tree names a node that it does not have.")
         return place.astype(np.int32)

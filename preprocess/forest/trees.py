@@ -20,7 +20,8 @@ class Forest:
 
     A row is float32 [n_features]. At an inner node it goes left where x[feature] < threshold,
     compared in float32, and otherwise right; where x[feature] is NaN it goes left if `nan_left`
-    says so. A leaf has `left` and `right` equal to LEAF, and its `value` counts.
+    says so. A threshold of NaN is none: every number goes left, +inf too (see `below_or_at`). A
+    leaf has `left` and `right` equal to LEAF, and its `value` counts.
 
     `roots` int32 [T]; `feature`, `left`, `right` int32 [n] (children are places in these arrays),
     `threshold`, `value` float32 [n], `nan_left` bool [n].
@@ -47,9 +48,6 @@ class Forest:
         for children in (self.left, self.right):
             _refuse(inner & ((children < 0) | (children >= self.size)), "has a child outside")
         _refuse(inner & ((self.feature < 0) | (self.feature >= self.n_features)), "has no feature")
-        _refuse(
-            inner & (np.isnan(self.threshold) | np.isneginf(self.threshold)), "has no threshold"
-        )
         _refuse(leaf & ~np.isfinite(self.value), "is a leaf without a number")
         if not np.isfinite(self.base):
             raise ForestError(f"The base margin of a forest is a number, and not {self.base}.")
@@ -106,18 +104,47 @@ class Forest:
     @property
     def is_leaf(self) -> Bools:
         """Which nodes are leaves, bool [n]."""
-        return self.left == LEAF
+        leaf: Bools = self.left == LEAF
+        return leaf
+
+    @property
+    def tree_of_node(self) -> Ints:
+        """Which tree each node belongs to, int32 [n]."""
+        found = np.zeros(self.size, dtype=np.int32)
+        leaf = self.is_leaf
+        nodes, trees = self.roots, np.arange(self.trees, dtype=np.int32)
+        while len(nodes):
+            found[nodes] = trees
+            nodes, trees = nodes[~leaf[nodes]], trees[~leaf[nodes]]
+            nodes = np.concatenate([self.left[nodes], self.right[nodes]])
+            trees = np.concatenate([trees, trees])
+        return found
+
+    @property
+    def widths(self) -> list[int]:
+        """How many inner nodes there are on each level, from the roots down."""
+        leaf = self.is_leaf
+        level, widths = self.roots[~leaf[self.roots]], []
+        while len(level):
+            widths.append(len(level))
+            children = np.concatenate([self.left[level], self.right[level]])
+            level = children[~leaf[children]]
+        return widths
 
     @property
     def depth(self) -> int:
         """Comparisons on the longest way from a root to a leaf."""
-        depth, level = 0, self.roots
-        while True:
-            level = level[~self.is_leaf[level]]
-            if not len(level):
-                return depth
-            depth += 1
-            level = np.concatenate([self.left[level], self.right[level]])
+        return len(self.widths)
+
+
+def below_or_at(threshold: Floats) -> Floats:
+    """The thresholds of a Forest, x < t', for those of trees that ask x <= t.
+
+    That is the next float32 above t. Above +inf there is none: x <= inf holds for every number.
+    """
+    # What follows zero is a subnormal: x <= 0 asks for zero and less, and for nothing above.
+    above: Floats = np.nextafter(threshold, np.float32(np.inf))
+    return np.where(np.isposinf(threshold), np.float32(np.nan), above)
 
 
 def _refuse(bad: Bools, what: str) -> None:

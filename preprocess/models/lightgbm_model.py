@@ -8,13 +8,11 @@ from typing import Any, Self
 import lightgbm
 import numpy as np
 import onnx
-import onnxmltools
 from numpy.typing import NDArray
-from onnxmltools.convert.common.data_types import FloatTensorType
 
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.forest.trees import LEAF, Forest
+from preprocess.forest.trees import LEAF, Forest, below_or_at
 from preprocess.models.native import Doubles, Float32s
 
 # LightGBM takes every value of at most this size for zero before it compares.
@@ -77,6 +75,12 @@ class LightGBMModel:
 
     def tree_node(self) -> onnx.NodeProto:
         """See NativeModel."""
+        # Only this needs the converter: a machine that computes the other graphs goes without.
+        import onnxmltools  # noqa: PLC0415 - see above
+        from onnxmltools.convert.common.data_types import (  # noqa: PLC0415 - see above
+            FloatTensorType,
+        )
+
         exact = lightgbm.Booster(model_str=float32_exact(self._booster.model_to_string()))
         graph = onnxmltools.convert_lightgbm(
             exact,
@@ -128,10 +132,7 @@ def float32_exact(text: str) -> str:
 
 
 def forest_of_text(text: str) -> Forest:
-    """The forest of a model's text that `float32_exact` wrote.
-
-    x <= t is x < the next float32 above t.
-    """
+    """The forest of a model's text that `float32_exact` wrote."""
     head, *trees = text.split("\nTree=")
     if "\naverage_output\n" in head or "binary sigmoid:1\n" not in head:
         raise ModelError(
@@ -148,7 +149,7 @@ def forest_of_text(text: str) -> Forest:
         base=np.float32(0),
         roots=begins.astype(np.int32),
         feature=joined["feature"].astype(np.int32),
-        threshold=np.nextafter(joined["threshold"].astype(np.float32), np.float32(np.inf)),
+        threshold=below_or_at(joined["threshold"].astype(np.float32)),
         left=joined["left"].astype(np.int32),
         right=joined["right"].astype(np.int32),
         nan_left=(joined["decision"] & _DEFAULT_LEFT) != 0,

@@ -1,17 +1,12 @@
 """The forms in which a model is served: FP32, INT8 and GPU."""
 
-from typing import Literal
-
 import onnx
 
-from preprocess.models.card import ModelCard
+from preprocess.models.description import Described
 from preprocess.models.fp32 import fp32_graph
 from preprocess.models.native import NativeModel
 from preprocess.models.walk import gpu_graph, int8_graph
-
-Variant = Literal["fp32", "int8", "gpu"]
-
-VARIANTS: tuple[Variant, ...] = ("fp32", "int8", "gpu")
+from preprocess.repository.names import Variant
 
 
 def graph_file(variant: Variant) -> str:
@@ -19,7 +14,7 @@ def graph_file(variant: Variant) -> str:
     return f"model_{variant}.onnx"
 
 
-def build(variant: Variant, native: NativeModel, about: ModelCard) -> onnx.ModelProto:
+def build(variant: Variant, native: NativeModel, about: Described) -> onnx.ModelProto:
     """The graph of one variant, stamped with version 0; what it takes and gives: see frame.framed.
 
     Raises:

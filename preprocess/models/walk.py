@@ -1,19 +1,20 @@
-"""The INT8 and GPU graphs: the forest as a walk over tables, in operators that every runtime has."""
+"""The INT8 and GPU graphs: the forest as look-ups in tables, in operators of every runtime."""
 
 import onnx
 from onnx import helper
 
 from preprocess.errors import ModelError
-from preprocess.forest.chunks import rows_in_cache
 from preprocess.forest.compiler import Compiled, compile_forest
 from preprocess.forest.errors import ForestError
+from preprocess.forest.leaves import int8_leaves_of
+from preprocess.forest.plan import plan
 from preprocess.forest.trees import Forest
-from preprocess.models.card import ModelCard
+from preprocess.models.description import Described
 from preprocess.models.frame import framed
 
 
-def int8_graph(forest: Forest, about: ModelCard) -> onnx.ModelProto:
-    """The INT8 graph: int8 leaves, rows in chunks that stay in the cache.
+def int8_graph(forest: Forest, about: Described) -> onnx.ModelProto:
+    """The INT8 graph: leaves of two bytes, rows in chunks that stay in the cache.
 
     Raises:
         ModelError: the forest is too deep for it.
@@ -28,12 +29,20 @@ def int8_forest(forest: Forest) -> Compiled:
         ModelError: the forest is too deep for it.
     """
     try:
-        return compile_forest(forest, leaves="int8", chunk_rows=rows_in_cache(forest))
+        way = plan(forest)
+        return compile_forest(
+            forest, leaves="int8", chunk_rows=way.chunk_rows, sweep_from=way.sweep_from
+        )
     except ForestError as error:
         raise ModelError(f"No INT8 graph: {error} Train with --depth 8 or less.") from error
 
 
-def gpu_graph(forest: Forest, about: ModelCard) -> onnx.ModelProto:
+def int8_error(forest: Forest) -> float:
+    """How far the rounding of the leaves takes the margin of a row; see Int8Leaves.error."""
+    return int8_leaves_of(forest).error
+
+
+def gpu_graph(forest: Forest, about: Described) -> onnx.ModelProto:
     """The GPU graph: the forest's own leaves, all rows at once, no tree operator.
 
     Raises:
@@ -46,7 +55,7 @@ def gpu_graph(forest: Forest, about: ModelCard) -> onnx.ModelProto:
     return _graph(compiled, about, "gpu")
 
 
-def _graph(compiled: Compiled, about: ModelCard, variant: str) -> onnx.ModelProto:
+def _graph(compiled: Compiled, about: Described, variant: str) -> onnx.ModelProto:
     sigmoid = helper.make_node("Sigmoid", [compiled.output], ["positive"])
     return framed(
         [*compiled.nodes, sigmoid],

@@ -7,10 +7,8 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 import onnx
-import onnxmltools
 import xgboost
 from numpy.typing import NDArray
-from onnxmltools.convert.common.data_types import FloatTensorType
 
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT
@@ -76,6 +74,12 @@ class XGBoostModel:
 
     def tree_node(self) -> onnx.NodeProto:
         """See NativeModel."""
+        # Only this needs the converter: a machine that computes the other graphs goes without.
+        import onnxmltools  # noqa: PLC0415 - see above
+        from onnxmltools.convert.common.data_types import (  # noqa: PLC0415 - see above
+            FloatTensorType,
+        )
+
         classifier = xgboost.XGBClassifier(n_jobs=1)
         classifier.load_model(self._booster.save_raw("ubj"))
         graph = onnxmltools.convert_xgboost(

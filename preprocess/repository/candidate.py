@@ -1,20 +1,37 @@
 """A trained and exported model on its way to a version."""
 
+from pathlib import Path
+
+import onnx
+
 from preprocess.errors import PublishError
 from preprocess.models.folder import ModelFolder
+from preprocess.models.gate import examine, require_passed
+from preprocess.models.variants import graph_file
 from preprocess.repository.names import VARIANTS
 from preprocess.repository.publish import Candidate
 
 
 def candidate_of(model: ModelFolder) -> Candidate:
-    """The model's graphs, once each is shown again to compute what the model computes.
+    """The model's graphs as they lie there, once each is shown again to compute what it does.
 
     Raises:
-        PublishError: nothing is exported.
+        PublishError: nothing is exported, or a file is no graph.
         ModelError: the gate refuses a graph, or the model's files are damaged.
     """
-    paths = {variant: model.path / f"model_{variant}.onnx" for variant in VARIANTS}
+    paths = {variant: model.path / graph_file(variant) for variant in VARIANTS}
     graphs = {variant: path for variant, path in paths.items() if path.is_file()}
     if not graphs:
         raise PublishError(f"{model.path} holds no graph: run `tezi export` first.")
-    return Candidate(card=model.card, graphs=graphs, proof=b"{}\n")
+    proof = examine(model, {variant: _read(path) for variant, path in graphs.items()})
+    return Candidate(card=model.card, graphs=graphs, proof=require_passed(proof).to_json())
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(str(path))
+    except Exception as error:
+        # protobuf's DecodeError has no stable public home
+        if type(error).__name__ != "DecodeError":
+            raise
+        raise PublishError(f"{path} is damaged: run `tezi export` again. ({error})") from error

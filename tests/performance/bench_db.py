@@ -267,7 +267,7 @@ def on_postgres(bench: Bench, postgres: PostgresMarket) -> list[Row]:
 
 def _cache_finding(rows: Sequence[Row]) -> str:
     found = {row.metric: row for row in rows}
-    pooled = found["price_one_stock"].value * _BATCH
+    pooled = (found["price_one_stock"].value or 0.0) * _BATCH
     cached, dear = found["batch_from_cache"].value, found["aggregate_from_cache"]
     return (
         f"The query cache is for dear queries ({dear.ratio:,.0f}x for an aggregate over all bars). "

@@ -14,6 +14,8 @@ _PACKAGES = (
     "pandas",
     "onnxruntime",
     "xgboost-cpu",
+    "lightgbm",
+    "onnxmltools",
     "starlette",
     "uvicorn",
     "tritonclient",

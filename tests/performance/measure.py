@@ -9,6 +9,7 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -84,8 +85,15 @@ class Measured:
         return first.read_mb / len(first.seconds)
 
 
-def in_turns(ways: Sequence[Way], repetitions: int) -> Mapping[str, Measured]:
+def in_turns(
+    ways: Sequence[Way],
+    repetitions: int,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Mapping[str, Measured]:
     """Run every way `repetitions` times, one after the other, round and round.
+
+    `progress` is told of repetitions done, and of how many there are.
 
     Raises:
         RuntimeError: a way failed, or took more than ten minutes.
@@ -97,7 +105,19 @@ def in_turns(ways: Sequence[Way], repetitions: int) -> Mapping[str, Measured]:
         for number in range(repetitions):
             for child in children:
                 child.repeat(number)
+            progress(number + 1, repetitions)
         return {child.name: child.finish() for child in children}
+
+
+def apart(operation: Callable[..., Any], *arguments: Any) -> Any:
+    """What `operation` returns, computed in a process of its own, so that this one can still fork.
+
+    A library's threads do not come along into a forked process, which may then wait for them for
+    ever: whoever forks must not have used XGBoost, LightGBM or ONNX Runtime.
+    """
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+        return pool.submit(operation, *arguments).result()
 
 
 def timed(operation: Callable[[], Any]) -> Times:

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from tests.performance.machine import machine, versions
+from tests.performance.report_grid import Grid
 from tests.performance.report_plot import Pair, plot_latencies, plot_pairs
 from tests.performance.report_text import Cells, console_table, markdown_table
 from tests.performance.row import Row
@@ -24,7 +25,8 @@ class Report:
     """A benchmark's outcome.
 
     `samples` are times in ms, by metric or by way; `plot` is what is drawn: how they are spread,
-    or each metric's time beside its baseline. `findings` are sentences printed below the table.
+    or each metric's time beside its baseline. `findings` are sentences printed below the table,
+    `grids` further tables.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Report:
     samples: Mapping[str, Sequence[float]]
     plot: Literal["latencies", "pairs"] = "latencies"
     findings: Sequence[str] = ()
+    grids: Sequence[Grid] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
@@ -51,6 +54,7 @@ class Report:
                 for name, values in self.samples.items()
             },
             "findings": list(self.findings),
+            "grids": [asdict(grid) for grid in self.grids],
         }
 
     def write(self, path: Path) -> None:
@@ -75,6 +79,8 @@ class Report:
         for row in self.rows:
             if row.note:
                 console.print(f"{row.metric}: {row.note}", soft_wrap=True, highlight=False)
+        for grid in self.grids:
+            console.print(grid.console_table())
         for finding in self.findings:
             console.print(finding, soft_wrap=True)
         unlisted = self.samples.keys() - {row.metric for row in self.rows}
@@ -92,6 +98,7 @@ class Report:
             if document[part]
         ]
         parts = [f"`{self.command}`, seed {self.seed}.", *facts, markdown_table(self._cells())]
+        parts += [grid.markdown() for grid in self.grids]
         if self.findings:
             parts.append("\n".join(f"- {finding}" for finding in self.findings))
         return "\n\n".join(parts) + "\n"
@@ -100,16 +107,17 @@ class Report:
         return [Cells.of(row, self.samples.get(row.metric)) for row in self.rows]
 
     def _pairs(self) -> list[Pair]:
-        return [_pair(row) for row in self.rows if row.baseline and row.unit in _IN_MS]
+        timed = [row for row in self.rows if row.baseline and row.unit in _IN_MS]
+        return [_pair(row, row.value) for row in timed if row.value is not None]
 
 
-def _pair(row: Row) -> Pair:
+def _pair(row: Row, value: float) -> Pair:
     size, baseline = _IN_MS[row.unit], row.baseline or 0.0
     goals = [row.goal] if row.goal else []
     goals += [baseline / row.goal_ratio] if row.goal_ratio else []
     return Pair(
         row.metric,
         before_ms=baseline * size,
-        after_ms=row.value * size,
+        after_ms=value * size,
         goal_ms=min(goals) * size if goals else None,
     )

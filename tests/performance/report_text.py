@@ -55,7 +55,7 @@ class Cells:
         goals += [f"{row.goal_ratio:,g}x"] if row.goal_ratio is not None else []
         return cls(
             metric=row.metric,
-            value=f"{figure(row.value)} {row.unit}".strip(),
+            value=_value(row),
             baseline=figure(row.baseline),
             ratio="" if row.ratio is None else f"{figure(row.ratio)}x",
             goal=" and ".join(goals),
@@ -116,6 +116,10 @@ def replace_between_markers(page: Path, name: str, text: str) -> None:
     if not found or not closed:
         raise TeziError(f"{page} has no lines {begin.strip()} and {end} to write between.")
     page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def _value(row: Row) -> str:
+    return "not measured" if row.value is None else f"{figure(row.value)} {row.unit}".strip()
 
 
 def _filled(rows: Sequence[Cells]) -> list[str]:

@@ -10,13 +10,15 @@ _SMALLER_IS_BETTER = ("ms", "s", "MB", "relative", "failures")
 class Row:
     """One metric: its value, the baseline of the same run, and the goal if there is one.
 
+    A value of None was not measured; the note says why.
+
     `goal` is one for the value, `goal_ratio` one for the ratio; a metric may have both. What it
     took, where that was measured: `cpu_s` seconds of CPU, `read_mb` read or mapped from files,
     `peak_mb` the most memory its process held.
     """
 
     metric: str
-    value: float
+    value: float | None
     unit: str
     baseline: float | None = None
     goal: float | None = None
@@ -37,7 +39,9 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether every goal is met; None where there is none."""
+        """Whether every goal is met; None where there is none, or nothing was measured."""
+        if self.value is None:
+            return None
         reached = []
         if self.goal is not None:
             smaller = self.unit in _SMALLER_IS_BETTER

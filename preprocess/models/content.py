@@ -1,0 +1,91 @@
+"""What a graph consists of: its operators, and the constants that its answers depend on."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from preprocess.models.stamp import VERSION_INITIALIZER
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """One constant that the probability depends on; `kind` is "int8", "float32" and so on."""
+
+    name: str
+    kind: str
+    elements: int
+    bytes: int
+    read_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Operators with their counts, subgraphs included, and the constants that are really used."""
+
+    operators: dict[str, int]
+    constants: tuple[Constant, ...]
+    opsets: dict[str, int]
+    ir_version: int
+
+    @property
+    def tensor_types(self) -> dict[str, int]:
+        """Elements by type."""
+        found: Counter[str] = Counter()
+        for constant in self.constants:
+            found[constant.kind] += constant.elements
+        return dict(sorted(found.items()))
+
+
+def content_of(graph: onnx.ModelProto) -> Content:
+    """Read a graph. A constant counts if `probability` depends on it, through any road."""
+    nodes = list(_all_nodes(graph.graph))
+    readers: dict[str, list[str]] = {}
+    makes = {output: node for node in nodes for output in node.output}
+    needed: set[str] = set()
+    waiting = ["probability"]
+    while waiting:
+        name = waiting.pop()
+        if name in needed:
+            continue
+        needed.add(name)
+        node = makes.get(name)
+        if node is None:
+            continue
+        for source in node.input:
+            readers.setdefault(source, []).append(node.op_type)
+            waiting.append(source)
+        for subgraph in _subgraphs(node):
+            waiting.extend(output.name for output in subgraph.output)
+    constants = tuple(
+        _constant(tensor, tuple(sorted(set(readers.get(tensor.name, [])))))
+        for tensor in graph.graph.initializer
+        if tensor.name in needed and tensor.name != VERSION_INITIALIZER
+    )
+    return Content(
+        operators=dict(sorted(Counter(node.op_type for node in nodes).items())),
+        constants=constants,
+        opsets={opset.domain or "ai.onnx": opset.version for opset in graph.opset_import},
+        ir_version=graph.ir_version,
+    )
+
+
+def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for subgraph in _subgraphs(node):
+            yield from _all_nodes(subgraph)
+
+
+def _subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [item.g for item in node.attribute if item.type == onnx.AttributeProto.GRAPH]
+
+
+def _constant(tensor: onnx.TensorProto, read_by: tuple[str, ...]) -> Constant:
+    kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    elements = int(np.prod(tensor.dims, dtype=np.int64))
+    size = numpy_helper.to_array(tensor).nbytes
+    return Constant(tensor.name, kind.name, elements, size, read_by)

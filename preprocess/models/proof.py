@@ -1,0 +1,89 @@
+"""The proof that a model's graphs may be served: what was compared, what was found."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from preprocess.models.content import Content
+from preprocess.models.verification import Verification
+
+
+@dataclass(frozen=True, slots=True)
+class VariantProof:
+    """One graph: its answers beside the model's, what it consists of, its size in bytes.
+
+    `f1` is that of its labels on the hold-out rows, `model_f1` that of the model's. `failures` are
+    in words, and empty where nothing speaks against serving the graph.
+    """
+
+    variant: str
+    verification: Verification
+    f1: float
+    model_f1: float
+    content: Content
+    size: int
+    failures: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the graph may be served."""
+        return not self.failures
+
+    @property
+    def f1_loss(self) -> float:
+        """What of the model's F1 the graph loses, a fraction of it; negative if it gains."""
+        return (self.model_f1 - self.f1) / self.model_f1 if self.model_f1 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """All graphs of a model, and the variants that there are none of, with the reason."""
+
+    model_id: str
+    threshold: float
+    real_rows: int
+    variants: tuple[VariantProof, ...]
+    left_out: dict[str, str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every graph may be served."""
+        return all(variant.passed for variant in self.variants)
+
+    def table(self) -> str:
+        """The proof as lines of text."""
+        return "\n".join(self._lines())
+
+    def document(self) -> dict[str, Any]:
+        """The proof as the plain values that its JSON consists of."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        for variant, entry in zip(self.variants, plain["variants"], strict=True):
+            entry["passed"] = variant.passed
+            entry["f1_loss"] = variant.f1_loss
+            entry["content"]["tensor_types"] = variant.content.tensor_types
+        return {"passed": self.passed} | plain
+
+    def to_json(self) -> bytes:
+        """The proof as an indented JSON document."""
+        return msgspec.json.format(msgspec.json.encode(self.document()), indent=2) + b"\n"
+
+    def _lines(self) -> Iterator[str]:
+        reference = {variant.variant: variant.size for variant in self.variants}.get("fp32")
+        for variant in self.variants:
+            smaller = f" ({reference / variant.size:.1f}x smaller than fp32)" if reference else ""
+            yield (
+                f"{variant.variant}: {variant.size:,} bytes{smaller}, F1 on {self.real_rows:,} "
+                f"held-out rows {variant.f1:.4f} (model {variant.model_f1:.4f})"
+            )
+            yield from (f"  {line}" for line in variant.verification.table().splitlines())
+            yield f"  operators: {_counts(variant.content.operators)}"
+            yield f"  constants: {_counts(variant.content.tensor_types)}"
+            yield from (f"  REFUSED: {failure}" for failure in variant.failures)
+        for variant_name, reason in self.left_out.items():
+            yield f"{variant_name}: left out. {reason}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
