@@ -15,6 +15,8 @@ from tests.performance.market import QUICK, generated_market
 from tests.performance.measure import Measured, Repetition, Times
 from tests.performance.quick import Quick, assert_shape, run_quick
 
+pytestmark = pytest.mark.serial
+
 METRICS = {
     "size_int8",
     "fp32_b1_vs_pickle",
