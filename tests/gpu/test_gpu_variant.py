@@ -53,7 +53,9 @@ def test_a_dry_run_goes_through_every_part_and_claims_nothing(
     shown = capsys.readouterr()
     assert shown.out.startswith("DRY RUN ON THE CPU")
     assert "nodes by provider:\n  CPUExecutionProvider: " in shown.err
+    # What computes with shapes would be put on the CPU, as trees would.
     assert "TreeEnsemble" not in shown.err
+    assert "Shape" not in shown.err
     document = json.loads(file.read_text())
     assert document["settings"] == {"dry_run": True}
     rows = {row["metric"]: row for row in document["rows"]}
