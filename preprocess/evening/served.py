@@ -3,6 +3,7 @@
 from preprocess.errors import ModelError, ServerError
 from preprocess.repository.model_server import server_is_live
 from preprocess.repository.names import Variant, ensemble_name
+from preprocess.repository.serving import served_variants
 from preprocess.repository.stable import stable_version
 from preprocess.runtime.golden_check import GoldenCheck
 from preprocess.settings import Settings
@@ -22,6 +23,11 @@ async def served_version(settings: Settings, variant: Variant) -> int:
         raise ModelError(
             f"Version {stable.model_version}, the stable one, has no {variant} variant: --variant "
             f"chooses another ({', '.join(stable.variants)})."
+        )
+    if variant not in served_variants(settings, stable):
+        raise ServerError(
+            f"The variant {variant} needs a GPU, and this machine has none: --variant chooses "
+            "another. TEZI_GPU=on says that Triton has one elsewhere."
         )
     address = settings.triton_grpc_address
     if not await server_is_live(settings):

@@ -35,8 +35,8 @@ class Server:
     """What to run and how to tell that it serves; `check` raises when it does not.
 
     `command` is asked for the command line before each start. `on_up` runs beside the server each
-    time that it has come up, and may fail without harm to it. `mend` is given the error of a check,
-    and says whether it has done something about it.
+    time that it has come up, and may fail without harm to it. `mend` is called when a check
+    fails, and says whether it has done something about it.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Server:
     patience: Patience = Patience()
     clean_up: Callable[[], None] = field(default=lambda: None)
     on_up: Callable[[], Awaitable[object]] | None = None
-    mend: Callable[[Exception], Awaitable[bool]] | None = None
+    mend: Callable[[], Awaitable[bool]] | None = None
 
 
 class Supervisor:
@@ -169,21 +169,24 @@ class Supervisor:
             try:
                 await self.server.check(patience.answer)
             except ServerError as error:
-                if mends < patience.mends and await self._mend(error):
+                if mends < patience.mends and await self._mend():
                     mends += 1
                     continue
                 errors += 1
                 if errors >= patience.errors:
                     return str(error)
             except TimeoutError as error:
+                if mends < patience.mends and await self._mend():
+                    mends += 1
+                    continue
                 timeouts += 1
                 if timeouts >= patience.timeouts:
                     return f"{timeouts} checks in a row came late ({error})"
             else:
                 errors = timeouts = mends = 0
 
-    async def _mend(self, error: ServerError) -> bool:
-        return self.server.mend is not None and await self.server.mend(error)
+    async def _mend(self) -> bool:
+        return self.server.mend is not None and await self.server.mend()
 
 
 async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:

@@ -178,7 +178,7 @@ def test_a_few_stocks_and_what_is_refused(settings: Settings) -> None:
     assert "1 of 1 stocks" in few.stdout
     assert len(stored(settings)) == 1
     for arguments, message in (
-        (("--variant", "gpu"), "has no gpu variant"),
+        (("--variant", "gpu"), "needs a GPU, and this machine has none"),
         (("--date", "2999-01-01"), "in the future"),
         (("--date", "1999-01-01"), "before all data"),
         (("--codes", "999999"), "No stock of the database has the code"),

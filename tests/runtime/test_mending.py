@@ -1,26 +1,46 @@
-"""Which errors are about a model's dead process, and what is done about it."""
+"""A model whose process has died: it is noticed by its process, and loaded anew."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from preprocess.errors import ServerError
 from preprocess.repository.releases import Releases
-from preprocess.runtime import mending
-from preprocess.runtime.mending import Mender, dead_model
+from preprocess.runtime.mending import Mender
+from preprocess.runtime.stubs import models_with_stub
 from preprocess.settings import Settings, load_settings
 from tests.graphs import tiny_candidate
 from tests.integration.stack import free_ports
 from tests.repository.fake_triton import FakeTriton, serving
 
-# As Triton 2.51 says it.
-DEAD = ServerError(
-    "Triton refused the golden row: in ensemble 'predict_int8', Stub process "
-    "'classifier_int8_v13_0_0' is not healthy."
-)
+DIED = "the process of classifier_fp32_v1 had died: it is loaded anew"
+
+
+class Stubs:
+    """Processes with the command lines of Triton's."""
+
+    def __init__(self, repository: Path) -> None:
+        self._repository = repository
+        self._processes: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    def start(self, model: str) -> None:
+        words = ["/triton_python_backend_stub", f"{self._repository}/{model}/1/model.onnx"]
+        command = [sys.executable, "-c", "import time; time.sleep(60)", *words]
+        self._processes.append((model, subprocess.Popen(command)))
+
+    def kill(self, model: str) -> None:
+        for of, process in self._processes:
+            if of == model:
+                process.kill()  # and not waited for: it stays as a zombie, as under Triton
+
+    def stop(self) -> None:
+        for _, process in self._processes:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture
@@ -30,77 +50,112 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
+def stubs(settings: Settings) -> Iterator[Stubs]:
+    found = Stubs(settings.repository_dir)
+    for model in ("features", "classifier_fp32_v1"):
+        found.start(model)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
 def notices() -> list[str]:
     return []
 
 
 @pytest.fixture
 async def triton(settings: Settings, tmp_path: Path) -> AsyncIterator[FakeTriton]:
-    """Versions 1 (previous) and 2 (stable), loaded."""
+    """Version 1 is stable and loaded."""
     async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address) as fake:
-        candidate = tiny_candidate(tmp_path / "model")
-        for _ in range(2):
-            await Releases(settings).publish(candidate, activate=True)
+        await Releases(settings).publish(tiny_candidate(tmp_path / "model"))
         fake.calls.clear()
         yield fake
 
 
-def test_the_model_is_read_from_the_error() -> None:
-    assert dead_model(DEAD) == "classifier_int8_v13"
-    assert dead_model(ServerError("Stub process 'features_0_1' is not healthy.")) == "features"
-    assert dead_model(ServerError("The golden row came back wrong.")) is None
+async def gone(settings: Settings, model: str) -> None:
+    async with asyncio.timeout(5):
+        while model in models_with_stub(settings.repository_dir):
+            await asyncio.sleep(0.01)
 
 
-async def test_it_is_loaded_anew(
-    settings: Settings, triton: FakeTriton, notices: list[str]
+def test_processes_are_found_by_the_repository_that_they_serve(
+    settings: Settings, stubs: Stubs, tmp_path: Path
+) -> None:
+    found = {"features", "classifier_fp32_v1"}
+    assert models_with_stub(settings.repository_dir) == found
+    assert models_with_stub(tmp_path / "other") == frozenset()
+
+
+async def test_a_dead_one_is_loaded_anew(
+    settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
     mender = Mender(settings, notices.append)
-    error = ServerError("Stub process 'classifier_fp32_v1_0_0' is not healthy.")
-    assert await mender.mend(error)
+    assert not await mender.mend()
+    stubs.kill("classifier_fp32_v1")
+    await gone(settings, "classifier_fp32_v1")
+    assert await mender.mend()
     assert triton.calls == [("unload", "classifier_fp32_v1"), ("load", "classifier_fp32_v1")]
-    assert notices == ["the process of classifier_fp32_v1 had died: it is loaded anew"]
+    assert notices == [DIED]
+    stubs.start("classifier_fp32_v1")
+    async with asyncio.timeout(5):
+        while "classifier_fp32_v1" not in models_with_stub(settings.repository_dir):
+            await asyncio.sleep(0.01)
+    assert not await mender.mend()
 
 
-async def test_anything_else_is_left_to_others(
-    settings: Settings, triton: FakeTriton, notices: list[str]
+async def test_who_asks_meanwhile_waits_for_it(
+    settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
-    assert not await Mender(settings, notices.append).mend(ServerError("wrong"))
+    """The new process is there before the model answers: that is no reason to replace the server."""
+    mender = Mender(settings, notices.append)
+    await mender.mend()
+    stubs.kill("classifier_fp32_v1")
+    await gone(settings, "classifier_fp32_v1")
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(mender.mend(), mender.mend()) == [True, True]
+    assert triton.loads() == ["classifier_fp32_v1"]
+
+
+async def test_one_that_was_let_go_of_is_left_alone(
+    settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
+) -> None:
+    mender = Mender(settings, notices.append)
+    await mender.mend()
+    del triton.loaded["classifier_fp32_v1"]
+    stubs.kill("classifier_fp32_v1")
+    await gone(settings, "classifier_fp32_v1")
+    await mender.mend()
     assert (triton.calls, notices) == ([], [])
+    assert not await mender.mend()  # and not asked about again
 
 
 async def test_what_cannot_be_loaded_is_said(
-    settings: Settings, triton: FakeTriton, notices: list[str]
+    settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
-    triton.refuse.add("classifier_int8_v13")
-    assert not await Mender(settings, notices.append).mend(DEAD)
+    mender = Mender(settings, notices.append)
+    await mender.mend()
+    triton.refuse.add("classifier_fp32_v1")
+    stubs.kill("classifier_fp32_v1")
+    await gone(settings, "classifier_fp32_v1")
+    assert not await mender.mend()
     assert len(notices) == 1
     assert "cannot be loaded" in notices[0]
 
 
-async def test_versions_that_do_not_serve_are_looked_after(
-    settings: Settings,
-    triton: FakeTriton,
-    notices: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_running_server_is_looked_after(
+    settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
-    monkeypatch.setattr(mending, "_LOOK_S", 0.02)
     tending = asyncio.create_task(Mender(settings, notices.append).tend(Releases(settings)))
     try:
         async with asyncio.timeout(5):
-            while ("infer", "predict_fp32_v1") not in triton.calls:
+            while ("infer", "predict_fp32") not in triton.calls:  # the end of reconciling
                 await asyncio.sleep(0.01)
-        triton.dead.add("classifier_fp32_v1")
-        async with asyncio.timeout(5):
+            await asyncio.sleep(0.1)
+            stubs.kill("classifier_fp32_v1")
             while not notices:
-                await asyncio.sleep(0.01)
-        assert triton.dead == set()
-        (settings.versions_dir / "labels.json").write_text("{")
-        async with asyncio.timeout(5):
-            while len(notices) < 2:
                 await asyncio.sleep(0.01)
     finally:
         tending.cancel()
         with suppress(asyncio.CancelledError):
             await tending
-    assert notices[0] == "the process of classifier_fp32_v1 had died: it is loaded anew"
-    assert "cannot be looked after" in notices[1]
+    assert notices == [DIED]
