@@ -113,8 +113,12 @@ def test_only_nan_goes_right_without_a_threshold() -> None:
 def test_bare_leaves() -> None:
     forest = forest_of([(0.5,), (-0.125,)], base=1.0)
     x = random_rows(5)
-    for leaves, rows in (("int8", 2), ("float32", 2), ("float32", None)):
-        found = margins(compile_forest(forest, leaves=leaves, chunk_rows=rows), x)
+    for compiled in (
+        walked(forest),
+        compile_forest(forest, leaves="float32", chunk_rows=2),
+        compile_forest(forest, leaves="float32", chunk_rows=None),
+    ):
+        found = margins(compiled, x)
         np.testing.assert_allclose(found, np.full(5, 1.375), rtol=0, atol=1e-6)
 
 

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from hypothesis import given, settings
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from preprocess.forest.compiler import compile_forest
@@ -18,7 +20,7 @@ from preprocess.forest.trees import Forest
 from tests.forest.forests import forests, model_of, random_forest, random_rows
 
 
-def unfolded_tables(forest: Forest) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+def unfolded_tables(forest: Forest) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any]]:
     """What ONNX Runtime makes of the packed trees: tables, leaf of each place, packed leaves."""
     asked = np.arange(forest.size, dtype=np.int32)
     packed = packed_trees(forest, asked)
