@@ -44,8 +44,8 @@ def test_trees_of_one_number_each() -> None:
 
 
 def test_the_error_bounds_what_rows_lose() -> None:
-    for trees in (1, 3, 200):
-        forest, x = random_forest(trees, 5), random_rows(400)
+    for trees in (1, 3, 60):
+        forest, x = random_forest(trees, 5), random_rows(150)
         leaves = int8_leaves_of(forest)
         value = np.zeros(forest.size)
         order = np.argsort(forest.tree_of_node[forest.is_leaf], kind="stable")
