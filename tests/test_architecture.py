@@ -1,6 +1,7 @@
 """Who may import whom, read off the source."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,16 @@ def offenders(files: Iterator[Path], *roots: str) -> list[str]:
 
 def test_preprocess_knows_nothing_of_the_gateway_or_the_tests() -> None:
     assert offenders(sources("preprocess"), "gateway", "tests") == []
+
+
+def test_the_forest_compiler_can_be_lifted_out() -> None:
+    found = {
+        name.partition(".")[0]
+        for path in sources("preprocess/forest")
+        for name in imported(path)
+        if not name.startswith("preprocess.forest")
+    }
+    assert found - sys.stdlib_module_names == {"numpy", "onnx"}
 
 
 def test_no_sql_dialect_outside_the_store() -> None:

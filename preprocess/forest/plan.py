@@ -8,10 +8,10 @@ from preprocess.forest.trees import Forest
 # with 10 to 50 leaves; only their ratios matter. The walk: a level of a tree for a row, and its
 # leaf. The sweep: its operators, an inner node, whatever the rows, and an inner node for a row.
 _WALK_LEVEL, _WALK_LEAF = 2.9, 3.0
-_SWEEP, _SWEEP_NODE, _SWEEP_NODE_ROW = 60_000.0, 16.0, 0.25
+_SWEEP, _SWEEP_NODE, _SWEEP_NODE_ROW = 60_000.0, 24.0, 0.25
 
 # Above this the two ways differ too little for the sweep's larger arrays to pay.
-_LATEST_SWEEP = 64
+_LATEST_SWEEP = 80
 
 # What is written by one operator and read by the next should still be in the cache. A walk keeps 13
 # bytes of a row for each tree in turn (place, question, answer, answer widened) in a core's own

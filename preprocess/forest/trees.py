@@ -143,7 +143,8 @@ def below_or_at(threshold: Floats) -> Floats:
     That is the next float32 above t. Above +inf there is none: x <= inf holds for every number.
     """
     # What follows zero is a subnormal: x <= 0 asks for zero and less, and for nothing above.
-    above: Floats = np.nextafter(threshold, np.float32(np.inf))
+    with np.errstate(over="ignore"):
+        above: Floats = np.nextafter(threshold, np.float32(np.inf))
     return np.where(np.isposinf(threshold), np.float32(np.nan), above)
 
 

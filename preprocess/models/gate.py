@@ -22,6 +22,7 @@ from preprocess.models.proof import Proof, VariantProof
 from preprocess.models.verification import (
     HOLDOUT,
     Known,
+    Verification,
     answers,
     compare,
     known_answers,
@@ -103,19 +104,24 @@ class _Wanted:
 
 def _examined(variant: str, graph: onnx.ModelProto, wanted: _Wanted) -> VariantProof:
     about, known, forest = wanted.about, wanted.known, wanted.forest
-    found = answers(graph, known)
-    verification = compare(
-        known,
-        found,
-        threshold=about.threshold,
-        tolerance=tolerance(variant, wanted.native, forest),
-        least_equal=LEAST_EQUAL,
-    )
-    content = content_of(graph)
+    failures: list[str] = []
     held_out = [item.rows for item in known].index(HOLDOUT)
-    model_f1 = f1(wanted.y, known[held_out].expected >= about.threshold)
-    graph_f1 = f1(wanted.y, found[held_out] >= about.threshold)
-    failures = [
+    model_f1 = graph_f1 = f1(wanted.y, known[held_out].expected >= about.threshold)
+    verification = Verification(())
+    try:
+        found = answers(graph, known)
+    except ModelError as error:
+        failures.append(str(error))
+    else:
+        verification = compare(
+            known,
+            found,
+            threshold=about.threshold,
+            tolerance=tolerance(variant, wanted.native, forest),
+            least_equal=LEAST_EQUAL,
+        )
+        graph_f1 = f1(wanted.y, found[held_out] >= about.threshold)
+    failures += [
         f"on rows of the kind {item.rows!r}: {item.largest_difference:.2e} apart where "
         f"{item.tolerance:.1e} is allowed, {item.labels_differ} other labels, "
         f"{item.labels_equal:.3%} of the labels equal"
@@ -127,6 +133,7 @@ def _examined(variant: str, graph: onnx.ModelProto, wanted: _Wanted) -> VariantP
             f"F1 {graph_f1:.4f} where the model has {model_f1:.4f}; it may lose "
             f"{MOST_F1_LOSS[variant]:.1%}"
         )
+    content = content_of(graph)
     failures += _description_failures(variant, graph, about)
     failures += _content_failures(variant, content, forest)
     return VariantProof(

@@ -9,9 +9,11 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.models.lightgbm_model import ZERO_THRESHOLD
 from preprocess.models.native import Doubles, Float32s, NativeModel
+from preprocess.models.session import open_session
 
 # Rows of one kind. The split points of a depth-6 forest with 255 bins stay below it.
 _MOST_ROWS = 20_000
@@ -125,9 +127,20 @@ def known_answers(native: NativeModel, holdout: Float32s) -> tuple[Known, ...]:
 
 
 def answers(graph: onnx.ModelProto, known: Sequence[Known]) -> tuple[Doubles, ...]:
-    """What a graph says of each kind of rows, in batches of many sizes."""
-    session = _session(graph)
-    return tuple(_answers(session, item.x) for item in known)
+    """What a graph says of each kind of rows, in batches of many sizes.
+
+    Raises:
+        ModelError: the graph cannot be loaded, or fails on a row.
+    """
+    try:
+        session = open_session(graph.SerializeToString())
+        return tuple(_answers(session, item.x) for item in known)
+    except Exception as error:
+        # ONNX Runtime's own errors have no common base
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        first_line = str(error).partition("\n")[0]
+        raise ModelError(f"The graph cannot be run: {first_line}") from error
 
 
 def compare(
@@ -158,7 +171,7 @@ def compare(
 
 def graph_probabilities(graph: onnx.ModelProto, x: Float32s) -> Doubles:
     """What ONNX Runtime computes on one thread: probabilities [n] for features [n, 25]."""
-    return _answers(_session(graph), x)
+    return _answers(open_session(graph.SerializeToString()), x)
 
 
 def _compared(
@@ -178,15 +191,6 @@ def _compared(
         tolerance=tolerance,
         labels_equal=1.0 - float(differs.mean()) if len(differs) else 1.0,
         least_equal=least_equal,
-    )
-
-
-def _session(graph: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
 
 

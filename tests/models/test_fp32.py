@@ -12,20 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_NAMES, feature_hash
 from preprocess.models.card import Family
-from preprocess.models.folder import CARD_FILE, MODEL_FILES, ModelFolder
-from preprocess.models.fp32 import (
-    GRAPH_FILE,
-    REPORT_FILE,
-    export_fp32,
-    fp32_graph,
-    verified_graph,
-)
+from preprocess.models.folder import ModelFolder
+from preprocess.models.fp32 import fp32_graph
 from preprocess.models.native import NativeModel
 from preprocess.models.verification import graph_probabilities
-from preprocess.models.xgboost_model import XGBoostModel
 from preprocess.training.dataset import Dataset
 from preprocess.training.learner import Parameters, fit
 from tests.models.graphs import forest_graph
@@ -153,62 +145,3 @@ def test_a_batch_answers_as_single_rows_do(family: Family) -> None:
     (batch,) = session.run(["probability"], {"features": x})
     single = [session.run(["probability"], {"features": row[None]})[0][0, 0] for row in x]
     np.testing.assert_allclose(batch[:, 0], single, rtol=0, atol=1e-6)
-
-
-def test_export_writes_the_graph_and_the_comparison(model: ModelFolder) -> None:
-    path = export_fp32(model)
-    assert path == model.path / GRAPH_FILE
-    onnx.checker.check_model(onnx.load(path))
-    report = json.loads((model.path / REPORT_FILE).read_bytes())
-    assert report["passed"] is True
-    assert sum(item["count"] for item in report["comparisons"]) > 5_000
-    before = path.read_bytes()
-    export_fp32(model)
-    assert path.read_bytes() == before
-    x = model.holdout().x
-    found = graph_probabilities(onnx.load(path), x)
-    expected = model.native().probabilities(x)
-    assert np.abs(found - expected).max() <= 1e-6
-    assert ((found >= model.about.threshold) == (expected >= model.about.threshold)).all()
-
-
-class Liar(XGBoostModel):
-    """A forest whose graph leaves one tree's leaves out."""
-
-    def tree_node(self) -> onnx.NodeProto:
-        node = super().tree_node()
-        weights = next(item for item in node.attribute if item.name == "class_weights")
-        weights.floats[-1] += 0.5
-        return node
-
-
-@pytest.mark.parametrize("trained", ["xgboost"], indirect=True)
-def test_a_graph_that_answers_otherwise_is_refused_with_a_table(trained: ModelFolder) -> None:
-    native = Liar.load(trained.path / MODEL_FILES["xgboost"])
-    with pytest.raises(ModelError, match="does not compute what the model computes") as refused:
-        verified_graph(native, trained.about, trained.holdout().x)
-    assert "hold-out" in str(refused.value)
-    assert "<-- refused" in str(refused.value)
-
-
-def test_a_damaged_model_or_another_manifest_is_not_exported(model: ModelFolder) -> None:
-    card = json.loads((model.path / CARD_FILE).read_bytes())
-    card["features"][3] = "close"
-    (model.path / CARD_FILE).write_text(json.dumps(card))
-    with pytest.raises(ModelError, match="'close' as feature 4"):
-        ModelFolder.open(model.path)
-    file = model.path / MODEL_FILES[model.about.family]
-    file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(ModelError, match="not the file that was trained"):
-        export_fp32(model)
-    assert not (model.path / GRAPH_FILE).exists()
-    assert not (model.path / REPORT_FILE).exists()
-
-
-def test_the_written_graph_survives_a_failed_export(model: ModelFolder) -> None:
-    path = export_fp32(model)
-    before = path.read_bytes()
-    (model.path / MODEL_FILES[model.about.family]).write_bytes(b"")
-    with pytest.raises(ModelError):
-        export_fp32(model)
-    assert path.read_bytes() == before

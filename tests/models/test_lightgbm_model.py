@@ -171,3 +171,11 @@ def test_bare_leaves() -> None:
 def test_many_trees_may_round_further_than_few() -> None:
     assert fitted(n_estimators=5).tolerance == 1e-6
     assert fitted(n_estimators=400, max_depth=2).tolerance == pytest.approx(2e-6)
+
+
+def test_what_is_more_than_adding_up_leaves_is_refused() -> None:
+    with pytest.raises(ModelError, match="linear leaves"):
+        fitted(linear_tree=True, n_estimators=3).forest()
+    forest = {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.5}
+    with pytest.raises(ModelError, match="no boosted binary classifier"):
+        fitted(**forest, n_estimators=3).forest()

@@ -106,7 +106,7 @@ async def test_a_dead_one_is_loaded_anew(
 async def test_who_asks_meanwhile_waits_for_it(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
-    """The new process is there before the model answers: that is no reason to replace the server."""
+    """The new process is there before its model answers: no reason to replace the server."""
     mender = Mender(settings, notices.append)
     await mender.mend()
     stubs.kill("classifier_fp32_v1")

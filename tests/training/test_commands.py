@@ -6,8 +6,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from preprocess.cli import main
+from preprocess.models.export import PROOF_FILE
 from preprocess.models.folder import newest_model
-from preprocess.models.fp32 import GRAPH_FILE
+from preprocess.models.variants import VARIANTS, graph_file
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 from tests.training.samples import fill
@@ -45,11 +46,13 @@ def test_train_then_export(settings: Settings) -> None:
 
     exported = tezi("export", "--model", about.model_id)
     assert exported.exit_code == 0, exported.output
-    assert str(model.path / GRAPH_FILE) in exported.output
-    assert (model.path / GRAPH_FILE).is_file()
+    assert str(model.path) in exported.output
+    assert "features exchanged" in exported.output
+    for name in [*map(graph_file, VARIANTS), PROOF_FILE]:
+        assert (model.path / name).is_file()
     newest = tezi("export")
     assert newest.exit_code == 0, newest.output
-    assert (newest_model(settings.models_dir).path / GRAPH_FILE).is_file()
+    assert (newest_model(settings.models_dir).path / graph_file("int8")).is_file()
 
 
 @pytest.mark.parametrize(
