@@ -28,9 +28,12 @@ class Mender:
         self._seen: frozenset[str] = frozenset()
         self._at_work = asyncio.Lock()
 
+    def forget(self) -> None:
+        """Begin anew, with a server that starts now."""
+        self._seen = frozenset()
+
     async def tend(self, releases: Releases) -> None:
         """Have everything loaded that should be, then look after it for ever."""
-        self._seen = frozenset()
         await releases.reconcile()
         while True:
             await self.mend()

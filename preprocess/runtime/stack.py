@@ -40,6 +40,7 @@ def triton_server(settings: Settings, *, notice: Notice) -> Server:
     mender = Mender(settings, notice)
 
     async def command() -> tuple[str, ...]:
+        mender.forget()
         _, models = await releases.prepare_start()
         return triton_command(settings, wheel, backends, models)
 

@@ -157,6 +157,7 @@ class Supervisor:
             except (ServerError, TimeoutError) as error:
                 if time.monotonic() > deadline:
                     return f"not serving after {patience.start:g} s ({error})"
+                await self._mend()
                 await asyncio.sleep(0.2)
             else:
                 return None

@@ -146,6 +146,8 @@ def running(settings: Settings, *, covered: bool = True) -> Iterator[RunningStac
     stack = RunningStack(settings, process)
     try:
         stack.wait()
+        while "triton: up after" not in stack.output():  # now it is watched as well
+            time.sleep(0.02)
         yield stack
     finally:
         stack.stop()

@@ -12,8 +12,9 @@ from preprocess.models import export as export_module
 from preprocess.models.export import PROOF_FILE, export
 from preprocess.models.folder import CARD_FILE, MODEL_FILES, ModelFolder
 from preprocess.models.native import NativeModel
-from preprocess.models.variants import VARIANTS, Variant, build, graph_file
+from preprocess.models.variants import build, graph_file
 from preprocess.models.verification import graph_probabilities
+from preprocess.repository.names import VARIANTS, Variant
 
 
 def test_it_writes_every_graph_and_the_proof(model: ModelFolder) -> None:

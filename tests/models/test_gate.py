@@ -15,7 +15,8 @@ from preprocess.errors import ModelError
 from preprocess.models.folder import ModelFolder
 from preprocess.models.gate import examine, f1, require_passed
 from preprocess.models.proof import Proof
-from preprocess.models.variants import VARIANTS, build
+from preprocess.models.variants import build
+from preprocess.repository.names import VARIANTS
 from tests.models.graphs import tampered
 
 

@@ -18,8 +18,9 @@ from preprocess.models.content import content_of
 from preprocess.models.gate import tolerance
 from preprocess.models.native import NativeModel
 from preprocess.models.stamp import stamp_version
-from preprocess.models.variants import VARIANTS, Variant, build, graph_file
+from preprocess.models.variants import build, graph_file
 from preprocess.models.walk import gpu_graph, int8_graph
+from preprocess.repository.names import VARIANTS, Variant
 from preprocess.training.learner import Parameters, fit
 from tests.forest.forests import Node, forest_of
 from tests.models.graphs import ABOUT

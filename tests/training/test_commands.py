@@ -8,7 +8,8 @@ from click.testing import CliRunner, Result
 from preprocess.cli import main
 from preprocess.models.export import PROOF_FILE
 from preprocess.models.folder import newest_model
-from preprocess.models.variants import VARIANTS, graph_file
+from preprocess.models.variants import graph_file
+from preprocess.repository.names import VARIANTS
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 from tests.training.samples import fill
