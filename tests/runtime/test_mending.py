@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -54,6 +55,10 @@ def stubs(settings: Settings) -> Iterator[Stubs]:
     found = Stubs(settings.repository_dir)
     for model in ("features", "classifier_fp32_v1"):
         found.start(model)
+    deadline = time.monotonic() + 5
+    while len(models_with_stub(settings.repository_dir)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     yield found
     found.stop()
 
