@@ -26,7 +26,7 @@ def test_it_measures_what_triton_has_loaded(
     settings = demo_stack.settings
     models = loaded_models(settings)
     assert models[0].startswith("predict_")
-    assert {"predict_fp32", "classifier_fp32"} <= set(models)
+    assert models == ["predict_fp32", "predict_int8", "classifier_fp32", "classifier_int8"]
     store = open_store(settings)
     try:
         write_pairs(load_market(store, settings.snapshot_path).columns, tmp_path / "p.json", 1_000)

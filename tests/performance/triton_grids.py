@@ -1,5 +1,6 @@
 """What Triton makes of the models that it has loaded, by perf_analyzer over gRPC."""
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +16,8 @@ from tests.performance.perf_analyzer import Load, PerfAnalyzer
 from tests.performance.perf_input import write_features, write_pairs
 from tests.performance.report_grid import Grid
 from tests.performance.report_text import figure
+
+_OF_A_VERSION = re.compile(r".+_v[0-9]+")
 
 LOADS = (
     *(Load(in_flight=count) for count in (1, 2, 4, 8, 16)),
@@ -43,10 +46,17 @@ def triton_grids(home: Path, market: BenchMarket) -> list[Grid]:
 
 
 def loaded_models(settings: Settings) -> list[str]:
-    """The ensembles and classifiers that Triton is ready to answer with, ensembles first."""
+    """The ensembles and classifiers that Triton is ready to answer with, ensembles first.
+
+    By their plain names, which lead to the stable version.
+    """
     with InferenceServerClient(settings.triton_grpc_address) as client:
         index = client.get_model_repository_index(client_timeout=10.0).models
-    ready = {model.name for model in index if model.state == "READY"}
+    ready = {
+        model.name
+        for model in index
+        if model.state == "READY" and not _OF_A_VERSION.fullmatch(model.name)
+    }
     return [name for kind in ("predict_", "classifier_") for name in sorted(ready) if kind in name]
 
 
