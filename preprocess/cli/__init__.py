@@ -23,6 +23,7 @@ COMMANDS = {
     "models": "preprocess.cli.releases:models_command",
     "predict": "preprocess.cli.predict:predict_command",
     "predict-all": "preprocess.cli.predict_all:predict_all_command",
+    "profile": "preprocess.cli.profile:profile_command",
     "publish": "preprocess.cli.publish:publish_command",
     "rollback": "preprocess.cli.releases:rollback_command",
     "traffic": "preprocess.cli.releases:traffic_command",

@@ -1,20 +1,19 @@
 """`tezi predict-all`: the evening run over every active stock."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from preprocess.cli.evening_report import show
+from preprocess.cli.own_triton import running_triton
 from preprocess.cli.progress import progress_bar
 from preprocess.evening.report import Report
 from preprocess.evening.run import Order, run_evening
 from preprocess.evening.selection import Wish
 from preprocess.evening.work import Advance
-from preprocess.repository.model_server import server_is_live
 from preprocess.repository.names import VARIANTS, Variant
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
@@ -75,26 +74,10 @@ def predict_all_command(
 async def _run(settings: Settings, order: Order, advance: Advance, *, start: bool) -> Report:
     store = open_store(settings, write=True)  # brings an older schema up to date
     try:
-        async with _triton(settings, start=start):
+        async with running_triton(settings) if start else nullcontext():
             return await run_evening(settings, store, order, now=datetime.now(UTC), advance=advance)
     finally:
         store.close()
-
-
-@asynccontextmanager
-async def _triton(settings: Settings, *, start: bool) -> AsyncIterator[None]:
-    """A Triton of our own for the block, if that is wanted and none is there."""
-    if not start or await server_is_live(settings):
-        yield
-        return
-    from preprocess.runtime.alone import triton_alone  # noqa: PLC0415 - takes 0.3 s
-
-    async with triton_alone(
-        settings,
-        lines=lambda _, __: None,  # a server that does not start says its last lines itself
-        notice=lambda text: click.echo(text, err=True),
-    ):
-        yield
 
 
 def _listed(codes: str | None) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ Every request asks for another stock and day, so that no cache and no branch pre
 baseline is the naive service on the same database and model, in the same run.
 """
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import uvloop
 
 from preprocess.calendar import from_day_number
 from preprocess.features.row import MINIMUM_ROWS
@@ -50,8 +50,8 @@ def run(*, quick: bool, command: str) -> Report:
         }
         loads: dict[str, Load] = {}
         for name, (way, address, in_flight) in ways.items():
-            asyncio.run(way(address, stream, in_flight, seconds / 5))  # warm-up
-            loads[name] = asyncio.run(way(address, stream, in_flight, seconds))
+            uvloop.run(way(address, stream, in_flight, seconds / 5))  # warm-up
+            loads[name] = uvloop.run(way(address, stream, in_flight, seconds))
     return Report(
         name="serve",
         command=command,

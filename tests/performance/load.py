@@ -5,9 +5,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-import aiohttp
+import msgspec
 import numpy as np
 from tritonclient.grpc.aio import InferenceServerClient, InferInput
+
+from tests.performance.rest_connection import RestConnection
 
 Ask = Callable[[str, str], Awaitable[None]]
 Pair = tuple[str, str]
@@ -38,20 +40,23 @@ async def closed_loop(ask: Ask, pairs: Iterator[Pair], in_flight: int, seconds: 
 
 async def rest_load(url: str, pairs: Iterator[Pair], in_flight: int, seconds: float) -> Load:
     """Single predictions over keep-alive connections."""
-    connector = aiohttp.TCPConnector(limit=in_flight)
-    timeout = aiohttp.ClientTimeout(total=30)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+    idle = [await RestConnection.open(url) for _ in range(in_flight)]
+    connections = list(idle)
 
-        async def ask(code: str, day: str) -> None:
-            body = f'{{"bse_code":"{code}","prediction_date":"{day}"}}'.encode()
-            async with session.post(
-                f"{url}/api/v1/predict", data=body, headers={"content-type": "application/json"}
-            ) as response:
-                answer = await response.json()
-                if response.status != 200 or not 0.0 <= answer["probability"] <= 1.0:
-                    raise AssertionError(f"{code} {day}: {response.status} {answer}")
+    async def ask(code: str, day: str) -> None:
+        body = f'{{"bse_code":"{code}","prediction_date":"{day}"}}'.encode()
+        connection = idle.pop()
+        status, content = await connection.post("/api/v1/predict", body)
+        idle.append(connection)
+        answer = msgspec.json.decode(content)
+        if status != 200 or not 0.0 <= answer["probability"] <= 1.0:
+            raise AssertionError(f"{code} {day}: {status} {answer}")
 
+    try:
         return await closed_loop(ask, pairs, in_flight, seconds)
+    finally:
+        for connection in connections:
+            connection.close()
 
 
 async def grpc_load(address: str, pairs: Iterator[Pair], in_flight: int, seconds: float) -> Load:
