@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from preprocess.cache.codec import encode
-from preprocess.cache.remote import PREFIX, RemoteTier
+from preprocess.cache.codec import Stamp, encode, seal, unseal
+from preprocess.cache.reading import VALUES
 from preprocess.cache_manager import MISS, CacheManager
+from tests.cache.conftest import quick
 from tests.redis import RedisServer, running_redis
 
 
@@ -27,13 +28,12 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_killed_and_back(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    remote = RemoteTier(own_redis.url, retry_s=0.2)
-    cache = CacheManager(remote, local_ttl_s=0.05)
+    cache = CacheManager(quick(own_redis.url, retry_s=0.2, local_ttl_s=0.05))
     cache.set("k", 1, 100)
     own_redis.kill()
     for number in range(50):
         assert cache.get_or_compute(f"q{number}", lambda: number, 100) == number  # noqa: B023
-    assert remote.is_down
+    assert not cache.core.availability.is_up
     assert len(warnings_of(caplog)) == 1
     assert "does not answer" in warnings_of(caplog)[0]
     assert "redis" in warnings_of(caplog)[0].lower()
@@ -41,20 +41,19 @@ def test_killed_and_back(own_redis: RedisServer, caplog: pytest.LogCaptureFixtur
     time.sleep(0.25)
     assert cache.get("k") is MISS  # a Redis that began anew holds nothing
     cache.set("k", 2, 100)
-    assert not remote.is_down
+    assert cache.core.availability.is_up
     assert [line.split(" (")[0] for line in warnings_of(caplog)] == [
         "Redis does not answer",
         "Redis answers again: caching in Redis too",
     ]
-    other = CacheManager(RemoteTier(own_redis.url))
+    other = CacheManager(quick(own_redis.url))
     assert other.get("k") == 2
     cache.close()
     other.close()
 
 
 def test_frozen(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    remote = RemoteTier(own_redis.url, retry_s=60)
-    cache = CacheManager(remote)
+    cache = CacheManager(quick(own_redis.url, retry_s=60, timeout_s=0.05))
     cache.set("k", 1, 100)
     own_redis.freeze()
     try:
@@ -70,8 +69,7 @@ def test_frozen(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_reply_that_comes_late_is_nobodys(own_redis: RedisServer) -> None:
-    remote = RemoteTier(own_redis.url, retry_s=0.0)
-    cache = CacheManager(remote, local_ttl_s=0.001)
+    cache = CacheManager(quick(own_redis.url, local_ttl_s=0.001, timeout_s=0.05))
     cache.set("a", "A", 100)
     cache.set("b", "B", 100)
     time.sleep(0.01)
@@ -86,15 +84,19 @@ def test_a_reply_that_comes_late_is_nobodys(own_redis: RedisServer) -> None:
 def test_garbage_and_another_keys_value_are_misses(
     shared_redis: RedisServer, raw: "redis.Redis", caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache = CacheManager(RemoteTier(shared_redis.url))
-    raw.set(f"{PREFIX}text", b"garbage", px=100_000)
-    raw.set(f"{PREFIX}foreign", encode("other", 666), px=100_000)
-    raw.lpush(f"{PREFIX}list", "a")
-    raw.pexpire(f"{PREFIX}list", 100_000)
+    cache = CacheManager(quick(shared_redis.url))
+    raw.set(f"{VALUES}text", b"garbage", px=100_000)
+    raw.set(
+        f"{VALUES}foreign", seal("other", encode("other", 666), Stamp(b"", 0), 10**15), px=100_000
+    )
+    raw.lpush(f"{VALUES}list", "a")
+    raw.pexpire(f"{VALUES}list", 100_000)
     for key in ("text", "foreign", "list"):
         assert cache.get_or_compute(key, lambda: "right", 100) == "right"
         assert cache.get(key) == "right"
-    assert raw.get(f"{PREFIX}text") == encode("text", "right")
+    envelope = raw.get(f"{VALUES}text")
+    assert isinstance(envelope, bytes)
+    assert unseal("text", envelope).body == encode("text", "right")
     assert warnings_of(caplog) == []  # a bad value is no bad Redis
     cache.close()
 
@@ -130,7 +132,7 @@ def test_a_server_that_talks_nonsense(says: bytes) -> None:
         server.says = says  # type: ignore[attr-defined]  # for the handler above
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        cache = CacheManager(RemoteTier(f"redis://127.0.0.1:{server.server_address[1]}"))
+        cache = CacheManager(quick(f"redis://127.0.0.1:{server.server_address[1]}"))
         try:
             for number in range(5):
                 assert cache.get_or_compute(f"q{number}", lambda: number, 10) == number  # noqa: B023
@@ -144,8 +146,7 @@ def test_a_server_that_talks_nonsense(says: bytes) -> None:
 
 
 def test_a_clear_that_redis_missed_is_made_up_for(own_redis: RedisServer) -> None:
-    remote = RemoteTier(own_redis.url, retry_s=0.2)
-    cache = CacheManager(remote, local_ttl_s=0.01)
+    cache = CacheManager(quick(own_redis.url, retry_s=0.2, local_ttl_s=0.01))
     cache.set("query:1", "old", 100)
     cache.set("other", "kept", 100)
     own_redis.freeze()
@@ -159,8 +160,7 @@ def test_a_clear_that_redis_missed_is_made_up_for(own_redis: RedisServer) -> Non
 
 
 def test_too_many_missed_clears_become_one_of_everything(own_redis: RedisServer) -> None:
-    remote = RemoteTier(own_redis.url, retry_s=0.3)
-    cache = CacheManager(remote, local_ttl_s=0.01)
+    cache = CacheManager(quick(own_redis.url, retry_s=0.3, local_ttl_s=0.01))
     cache.set("other", "old", 100)
     own_redis.freeze()
     for number in range(150):
