@@ -56,6 +56,8 @@ class Invalidation:
         stale = tuple(name for name in products if name in named)
         if self.everything:
             return type(self)(fences=("predictions",))
+        if self.pattern is not None and not self.pattern.startswith(_NO_PREDICTIONS):
+            return self
         return type(self)(fences=stale) if stale else None
 
     @property
@@ -84,6 +86,7 @@ class Invalidation:
 
 
 _MANY = 20
+_NO_PREDICTIONS = ("features:", "query:", "call:")
 _BEGINNING: dict[str, str] = {kind: beginning for beginning, kind in BEGINNINGS.items()}
 _WHOLE: dict[str, Kind] = {f"{beginning}:*": kind for beginning, kind in BEGINNINGS.items()}
 

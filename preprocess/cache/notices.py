@@ -17,7 +17,7 @@ from preprocess.cache.invalidation import Invalidation, Notice
 from preprocess.errors import CacheError
 
 NOTICES_FILE = "invalidations.jsonl"
-LARGEST = 256 * 1024
+LARGEST = 2 * 1024 * 1024
 # Nothing lives longer in Redis than an hour: what it missed before that is gone by itself.
 OWED_S = 7200.0
 
