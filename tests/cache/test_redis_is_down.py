@@ -1,5 +1,6 @@
 """Redis gone, slow, wrong: answers stay right, one warning, and back when it is back."""
 
+import asyncio
 import logging
 import socketserver
 import threading
@@ -9,10 +10,13 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from preprocess.async_cache_manager import AsyncCacheManager
 from preprocess.cache.codec import Stamp, encode, seal, unseal
 from preprocess.cache.reading import VALUES
+from preprocess.cache.watch import THREAD_NAME
 from preprocess.cache_manager import MISS, CacheManager
 from tests.cache.conftest import quick
+from tests.cache.proxy import slow_proxy
 from tests.redis import RedisServer, running_redis
 
 
@@ -168,4 +172,130 @@ def test_too_many_missed_clears_become_one_of_everything(own_redis: RedisServer)
     own_redis.thaw()
     time.sleep(0.4)
     assert cache.get("other") is MISS
+    cache.close()
+
+
+async def answers(cache: AsyncCacheManager, count: int) -> float:
+    """Ask for `count` keys, ten at a time, all right; the longest that one took, in seconds."""
+
+    async def ask(number: int) -> float:
+        async def compute() -> object:
+            return number
+
+        began = time.monotonic()
+        assert await cache.get_or_compute(f"query:{number}", compute, 100) == number
+        return time.monotonic() - began
+
+    longest = 0.0
+    for first in range(0, count, 10):
+        spent = await asyncio.gather(*(ask(number) for number in range(first, first + 10)))
+        longest = max(longest, *spent)
+    return longest
+
+
+@pytest.mark.parametrize("spoilt", ["killed", "frozen", "late", "restarted"])
+async def test_under_load(
+    own_redis: RedisServer, caplog: pytest.LogCaptureFixture, spoilt: str
+) -> None:
+    with slow_proxy(own_redis.port) as proxy:
+        cache = AsyncCacheManager(
+            quick(proxy.url, timeout_s=0.05, retry_s=0.2, local_entries=1), clock=time.monotonic
+        )
+        await answers(cache, 20)
+        if spoilt == "killed":
+            own_redis.kill()
+        elif spoilt == "frozen":
+            own_redis.freeze()
+        elif spoilt == "late":
+            proxy.delay_s = 2.0
+        else:
+            own_redis.kill()
+            own_redis.start()
+        assert await answers(cache, 200) < 1.5  # three time-outs, and a machine that is busy
+        assert len(warnings_of(caplog)) <= (2 if spoilt == "restarted" else 1)
+        if spoilt == "killed":
+            own_redis.start()
+        elif spoilt == "frozen":
+            own_redis.thaw()
+        proxy.delay_s = 0.0
+        before, end = cache.stats.remote_hits, time.monotonic() + 10
+        while cache.stats.remote_hits == before:  # until it is used again
+            assert time.monotonic() < end
+            await asyncio.sleep(0.02)
+            await answers(cache, 20)
+        await cache.close()
+
+
+async def test_replies_stay_with_their_questions_when_callers_leave(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    with slow_proxy(shared_redis.port) as proxy:
+        cache = AsyncCacheManager(quick(proxy.url, local_entries=1))
+        for number in range(20):
+            await cache.set(f"query:{number}", number, 100)
+        proxy.delay_s = 0.003
+        for _ in range(5):
+            asked = [asyncio.create_task(cache.get(f"query:{number}")) for number in range(20)]
+            await asyncio.sleep(0.002)
+            for task in asked[::2]:
+                task.cancel()
+            found = await asyncio.gather(*asked, return_exceptions=True)
+            assert all(value in (number, MISS) for number, value in enumerate(found) if number % 2)
+        proxy.delay_s = 0.0
+        assert [await cache.get(f"query:{number}") for number in range(20)] == list(range(20))
+        await cache.close()
+
+
+async def test_an_asynchronous_cache_and_a_server_that_talks_nonsense() -> None:
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Babbler) as server:
+        server.says = b"*2\r\n$3\r\nfoo\r\n:1\r\n"  # type: ignore[attr-defined]  # for the handler
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        cache = AsyncCacheManager(quick(f"redis://127.0.0.1:{server.server_address[1]}"))
+        await answers(cache, 20)
+        assert await cache.get("query:3") == 3
+        await cache.invalidate_pattern("*")
+        assert await cache.get("query:3") is MISS
+        await cache.close()
+        server.shutdown()
+        thread.join()
+
+
+def test_the_thread_ends_with_the_cache(shared_redis: RedisServer) -> None:
+    cache = CacheManager(quick(shared_redis.url))
+    cache.set("k", 1, 100)
+    names = [thread.name for thread in threading.enumerate()]
+    assert THREAD_NAME in names
+    began = time.monotonic()
+    cache.close()
+    assert time.monotonic() - began < 1.0
+    assert THREAD_NAME not in [thread.name for thread in threading.enumerate()]
+    cache.set("k", 2, 100)
+    assert cache.get("k") == 2  # in the process
+
+
+def test_the_shipped_configuration_keeps_nothing_and_refuses_what_stalls(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    assert raw.config_get("save") == {"save": ""}
+    assert raw.config_get("maxmemory-policy") == {"maxmemory-policy": "allkeys-lfu"}
+    for command in ("KEYS *", "FLUSHDB", "FLUSHALL"):
+        with pytest.raises(redis.ResponseError, match="unknown command"):
+            raw.execute_command(*command.split())  # type: ignore[no-untyped-call]
+
+
+def test_a_full_redis(own_redis: RedisServer) -> None:
+    cache = CacheManager(quick(own_redis.url, local_entries=1))
+    with redis.Redis.from_url(own_redis.url, socket_timeout=5) as client:
+        client.config_set("maxmemory", "3mb")
+    block = b"x" * 100_000
+    for number in range(60):
+        assert cache.get_or_compute(f"query:{number}", lambda: block, 100) == block
+    assert cache.core.availability.is_up
+    cache.invalidate(kind="queries")
+    assert cache.get("query:59") is MISS
     cache.close()
