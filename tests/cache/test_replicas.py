@@ -137,8 +137,8 @@ def test_predictions_made_of_features_that_were_on_their_way_out(
     shared_redis: RedisServer, raw: "redis.Redis"
 ) -> None:
     """Another replica may give out old features until it has heard: who used them is forgotten."""
-    replicas = CacheManager(quick(shared_redis.url)), CacheManager(quick(shared_redis.url))
-    writer, reader = replicas
+    plan = quick(shared_redis.url, lease_s=1.0)
+    writer, reader = replicas = CacheManager(plan), CacheManager(plan)
     fill(writer, reader)
     watch = reader.core.watch
     assert watch is not None
@@ -146,8 +146,9 @@ def test_predictions_made_of_features_that_were_on_their_way_out(
         forgetting = threading.Thread(target=writer.invalidate, kwargs={"stocks": ["500001"]})
         forgetting.start()
         end = time.monotonic() + 5
-        while writer.get(PREDICTION) is not MISS:
+        while raw.hget(FENCES, "predictions:500001") is None:
             assert time.monotonic() < end
+        time.sleep(0.05)  # the writer itself has forgotten too, and waits
         made = writer.get_or_compute(PREDICTION, lambda: reader.get(FEATURES), 100)
         assert made == "old"
     forgetting.join()
