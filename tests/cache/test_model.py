@@ -176,7 +176,7 @@ def test_nobody_answers_older_data(shared_redis: RedisServer) -> None:
 
     test = Machine.TestCase
     test.settings = settings(
-        max_examples=25,
+        max_examples=15,
         stateful_step_count=25,
         deadline=None,
         suppress_health_check=list(HealthCheck),
