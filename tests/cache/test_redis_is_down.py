@@ -136,7 +136,7 @@ def test_a_server_that_talks_nonsense(says: bytes) -> None:
         server.says = says  # type: ignore[attr-defined]  # for the handler above
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        cache = CacheManager(quick(f"redis://127.0.0.1:{server.server_address[1]}"))
+        cache = CacheManager(quick(f"redis://127.0.0.1:{server.server_address[1]}", timeout_s=0.05))
         try:
             for number in range(5):
                 assert cache.get_or_compute(f"q{number}", lambda: number, 10) == number  # noqa: B023
@@ -255,7 +255,9 @@ async def test_an_asynchronous_cache_and_a_server_that_talks_nonsense() -> None:
         server.says = b"*2\r\n$3\r\nfoo\r\n:1\r\n"  # type: ignore[attr-defined]  # for the handler
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        cache = AsyncCacheManager(quick(f"redis://127.0.0.1:{server.server_address[1]}"))
+        cache = AsyncCacheManager(
+            quick(f"redis://127.0.0.1:{server.server_address[1]}", timeout_s=0.05)
+        )
         await answers(cache, 20)
         assert await cache.get("query:3") == 3
         await cache.invalidate_pattern("*")
