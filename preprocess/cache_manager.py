@@ -1,203 +1,229 @@
-"""The cache of computed values: a small tier in the process in front of Redis, if there is one."""
+"""CacheManager: the cache of computed values, a small tier in the process in front of Redis."""
 
-import random
-import threading
+import functools
+import inspect
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
-from preprocess.cache.codec import decode, encode
-from preprocess.cache.flight import SingleFlight
-from preprocess.cache.local import Clock, LocalTier
-from preprocess.cache.pattern import glob
+from preprocess.async_cache_manager import AsyncCacheManager
+from preprocess.cache.calls import CallKeys
+from preprocess.cache.codec import decode
+from preprocess.cache.core import Core, Lookup
+from preprocess.cache.flight import Flight, Flights
+from preprocess.cache.invalidation import Invalidation
+from preprocess.cache.keys import Kind
+from preprocess.cache.local import Clock
+from preprocess.cache.miss import MISS
+from preprocess.cache.outcome import Landed, Uncached
+from preprocess.cache.plan import Plan
 from preprocess.cache.remote import RemoteTier
-from preprocess.errors import CacheError
+from preprocess.cache.statistics import CacheStats
 from preprocess.settings import Settings
 
-LOCAL_ENTRIES = 1_000
-LOCAL_TTL_S = 60.0
-JITTER = 0.1
-WAIT_S = 30.0
-# A value above this is computed each time: it would push everything else out.
-LARGEST_VALUE = 4 * 1024 * 1024
+__all__ = ["MISS", "CacheManager", "CacheStats", "Lookup", "Plan", "Uncached"]
 
-# What `get` gives for a key that is not held: None, False and 0 are values like any other.
-MISS = object()
+Compute = Callable[[], object]
+ComputeMany = Callable[[Sequence[str]], Mapping[str, object]]
 
-
-@dataclass(slots=True)
-class CacheStats:
-    """How often was asked, and what answered."""
-
-    local_hits: int = 0
-    remote_hits: int = 0
-    misses: int = 0
-
-    @property
-    def hit_rate(self) -> float:
-        """Share of the questions that a tier answered; 0 before the first."""
-        hits = self.local_hits + self.remote_hits
-        return hits / (hits + self.misses) if hits + self.misses else 0.0
+_Arguments = ParamSpec("_Arguments")
+_Given = TypeVar("_Given")
 
 
 class CacheManager:
-    """Values by key, for a time. Safe to share between threads.
+    """Values by key, for a time, until they are invalidated. Safe to share between threads.
 
-    Values are what `preprocess.cache.codec` can encode, and come back as copies. Times to live are
-    shortened by up to a tenth, so that what was computed together does not end together; a value
-    never lives longer in the process than in Redis. Without Redis, or while it does not answer,
-    the tier in the process serves alone.
+    Values are what `preprocess.cache.codec` can encode, and come back as copies. After an
+    invalidation has returned no replica answers with what was computed, or begun, before it.
+    Without Redis, or while it does not answer, the tier in the process serves alone.
     """
 
     def __init__(
         self,
-        remote: RemoteTier | None = None,
+        plan: Plan | None = None,
         *,
-        local_entries: int = LOCAL_ENTRIES,
-        local_ttl_s: float = LOCAL_TTL_S,
-        wait_s: float = WAIT_S,
+        core: Core | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`wait_s`: how long a caller waits for another's computation of the same key."""
-        self._remote = remote
-        self._local = LocalTier(local_entries, clock=clock)
-        self._local_ttl_s = local_ttl_s
-        self._flights = SingleFlight(wait_s=wait_s)
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._stats = CacheStats()
-        self._clears = 0
+        """`core`: that of another front, which then closes it.
+
+        Raises:
+            SettingsError: the address of Redis is malformed.
+            CacheError: the folder of the plan cannot be written to.
+        """
+        self.core = core or Core(plan or Plan(), clock=clock)
+        self._owns_core = core is None
+        self._remote = (
+            None if self.core.watch is None else RemoteTier(self.core.plan, self.core.availability)
+        )
+        self._flights = Flights(self.core.may_join)
+        self._asynchronous: AsyncCacheManager | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """The cache that the settings name; an empty TEZI_REDIS_URL means no Redis."""
-        return cls(RemoteTier(settings.redis_url) if settings.redis_url else None)
+        return cls(Plan.from_settings(settings))
 
     def get(self, key: str) -> object:
         """The value, or MISS."""
-        envelope = self._local.get(key)
-        if envelope is not None:
-            self._count("local_hits")
-            return decode(key, envelope)
-        found = self._from_remote(key)
-        self._count("misses" if found is MISS else "remote_hits")
+        return self.get_many([key]).values.get(key, MISS)
+
+    def get_many(self, keys: Sequence[str]) -> Lookup:
+        """What is held of the keys, with one question to Redis, and the moment it was looked at."""
+        self._start()
+        return self._fetched(self.core.look(keys))
+
+    def set(self, key: str, value: object, ttl: float, *, since: Lookup | None = None) -> None:
+        """Hold a value for at most `ttl` seconds; see `set_many`."""
+        self.set_many({key: value}, ttl, since=since)
+
+    def set_many(
+        self, values: Mapping[str, object], ttl: float, *, since: Lookup | None = None
+    ) -> None:
+        """Hold values, with one write to Redis; `since`: the lookup before they were computed.
+
+        Without it they count as computed now. What is too large is not held.
+
+        Raises:
+            CacheError: a value is of a type that the cache does not keep.
+        """
+        self._start()
+        moment = self.core.look(()).moment if since is None else since.moment
+        _, envelopes = self.core.keep(values, ttl, moment)
+        if envelopes and self._remote is not None:
+            self._remote.write(envelopes)
+
+    def get_or_compute(self, key: str, compute: Compute, ttl: float) -> object:
+        """The value, computed once for all who ask meanwhile if it is not held.
+
+        They get the same answer, or the same error. What was begun before an invalidation is not
+        kept after it. `compute` may give `Uncached(value)`.
+
+        Raises:
+            CacheError: the value is of a type that the cache does not keep.
+        """
+        return self.get_or_compute_many([key], lambda _keys: {key: compute()}, ttl)[key]
+
+    def get_or_compute_many(
+        self, keys: Sequence[str], compute: ComputeMany, ttl: float
+    ) -> dict[str, object]:
+        """The values; those that are neither held nor being computed, by one call of `compute`.
+
+        `compute` is given these keys; a key that it leaves out is left out of the answer, and a
+        value given as `Uncached` is answered and not kept.
+
+        Raises:
+            CacheError: a value is of a type that the cache does not keep.
+        """
+        self._start()
+        looked = self.core.look(keys)
+        found = looked.values
+        if not looked.missing:
+            return found
+        mine, others = self._flights.board(looked.missing, looked.moment)
+        landed = self._lead(mine, compute, ttl) if mine else {}
+        for key, flight in others.items():
+            result = flight.wait(self.core.plan.wait_s)
+            # The one that led is stuck or was stopped: nobody else must be.
+            landed |= {key: result} if result is not None else self._computed((key,), compute, ttl)
+        for key, result in landed.items():
+            if result.loose is not None:
+                found[key] = result.loose.value
+            elif result.body is not None:
+                found[key] = decode(key, result.body)
         return found
 
-    def set(self, key: str, value: object, ttl: float) -> None:
-        """Hold a value for at most `ttl` seconds; one that is too large is not held.
+    def invalidate(self, *, kind: Kind | None = None, stocks: Sequence[str] | None = None) -> int:
+        """Forget all of a kind, all of some stocks, both, or everything, in every replica.
+
+        How many values there were, as far as Redis says. Returns when no replica answers from
+        them any more: in milliseconds, or when the lease of one that does not say so is over.
+        While Redis does not answer it is told when it does again, before it is asked anything.
 
         Raises:
-            CacheError: the value is of a type that the cache does not keep.
+            CacheError: keys of this kind name no stock.
         """
-        with self._lock:
-            clears = self._clears
-        self._set(key, value, ttl, clears)
-
-    def get_or_compute(self, key: str, compute: Callable[[], object], ttl: float) -> object:
-        """The value, computed by one caller at a time if it is not held.
-
-        Callers that ask meanwhile get the same answer, or the same error. What was begun before a
-        clear is not kept after it.
-
-        Raises:
-            CacheError: the value is of a type that the cache does not keep.
-        """
-        found = self.get(key)
-        if found is not MISS:
-            return found
-        return decode(key, self._computed(key, compute, ttl))
+        return self.core.clear(Invalidation.of(kind=kind, stocks=stocks))
 
     def invalidate_pattern(self, pattern: str) -> int:
-        """Forget every key that matches a glob pattern, in both tiers; how many there were.
+        """Forget every key that matches a glob pattern of Redis, as `invalidate` does."""
+        return self.core.clear(Invalidation.matching(pattern))
 
-        While Redis does not answer, it is told when it does again, before it is asked anything.
+    def cached(
+        self, ttl: float
+    ) -> Callable[[Callable[_Arguments, _Given]], Callable[_Arguments, _Given]]:
+        """A decorator: the answers of a function, or of a coroutine, are cached by its arguments.
+
+        A call with an argument that has no canonical form raises CacheError.
         """
-        with self._lock:
-            self._clears += 1
-        self._flights.forget()
-        dropped = len(self._local.drop(lambda key: glob(pattern).fullmatch(key) is not None))
-        if self._remote is None:
-            return dropped
-        shared = self._remote.clear(pattern)
-        # A value that was fetched from Redis meanwhile is older than the clear.
-        self._local.drop(lambda key: glob(pattern).fullmatch(key) is not None)
-        return dropped if shared is None else max(shared, dropped)
+
+        def decorate(function: Callable[_Arguments, _Given]) -> Callable[_Arguments, _Given]:
+            if inspect.iscoroutinefunction(function):
+                if self._asynchronous is None:
+                    self._asynchronous = AsyncCacheManager(core=self.core)
+                return cast(
+                    "Callable[_Arguments, _Given]", self._asynchronous.cached(ttl)(function)
+                )
+            keys = CallKeys(function)
+
+            @functools.wraps(function)
+            def cached(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Given:
+                key = keys.key(args, kwargs)
+                given: Any = self.get_or_compute(key, lambda: function(*args, **kwargs), ttl)
+                return given  # type: ignore[no-any-return]  # what the function gave, or a copy
+
+            return cached
+
+        return decorate
 
     @property
     def stats(self) -> CacheStats:
-        """The counts so far."""
-        with self._lock:
-            counts = self._stats
-            return CacheStats(counts.local_hits, counts.remote_hits, counts.misses)
+        """The counts so far, of all kinds; `core.statistics` has them by kind and lately."""
+        return self.core.statistics.of()
 
-    def get_hit_rate(self) -> float:
-        """Share of all questions so far that the cache answered, 0 to 1."""
-        return self.stats.hit_rate
+    def get_hit_rate(self, kind: Kind | None = None, *, recent: bool = False) -> float:
+        """Share of the keys asked for that the cache held, 0 to 1; `recent`: in five minutes."""
+        return self.core.statistics.of(kind, recent=recent).hit_rate
 
     def close(self) -> None:
         """Let go of Redis; the cache goes on in the process."""
-        if self._remote is not None:
-            self._remote.close()
+        remote, self._remote = self._remote, None
+        if remote is not None:
+            remote.close()
+        if self._owns_core:
+            self.core.close()
 
-    def _computed(self, key: str, compute: Callable[[], object], ttl: float) -> bytes:
-        def fly() -> bytes:
-            with self._lock:
-                clears = self._clears
-            # Another caller's computation may have ended between this one's look and now.
-            held = self._local.get(key)
-            return self._set(key, compute(), ttl, clears) if held is None else held
-
-        envelope = self._flights.run(key, fly)
-        assert isinstance(envelope, bytes)  # noqa: S101 - what `fly` returns
-        return envelope
-
-    def _set(self, key: str, value: object, ttl: float, clears: int) -> bytes:
-        envelope = encode(key, value)
-        if len(envelope) > LARGEST_VALUE or ttl <= 0:
-            return envelope
-        # Read before Redis is told: the local time must not begin later than Redis's.
-        now = self._clock()
-        shared = ttl * _jitter()
-        if self._cleared_since(clears):
-            return envelope
-        if self._remote is not None:
-            self._remote.put(key, envelope, shared)
-        self._local.put(key, envelope, now + min(shared, self._local_ttl_s * _jitter()))
-        if self._cleared_since(clears):
-            self._local.drop(lambda held: held == key)
-            if self._remote is not None:
-                self._remote.drop(key)
-        return envelope
-
-    def _from_remote(self, key: str) -> object:
-        if self._remote is None:
-            return MISS
-        with self._lock:
-            clears = self._clears
-        now = self._clock()
-        found = self._remote.get(key)
-        if found is None:
-            return MISS
-        envelope, left = found
+    def _lead(self, mine: dict[str, Flight], compute: ComputeMany, ttl: float) -> dict[str, Landed]:
         try:
-            value = decode(key, envelope)
-        except CacheError:
-            self._remote.drop(key)
-            return MISS
-        if self._cleared_since(clears):
-            return MISS
-        self._local.put(key, envelope, now + min(left, self._local_ttl_s * _jitter()))
-        return value
+            landed = self._computed(tuple(mine), compute, ttl)
+        except Exception as error:
+            for flight in mine.values():
+                flight.land(error=error)
+            raise
+        else:
+            for key, flight in mine.items():
+                flight.land(landed[key])
+            return landed
+        finally:
+            self._flights.leave(mine)
 
-    def _cleared_since(self, clears: int) -> bool:
-        with self._lock:
-            return self._clears != clears
+    def _computed(
+        self, keys: tuple[str, ...], compute: ComputeMany, ttl: float
+    ) -> dict[str, Landed]:
+        # Another's computation may have ended between the look and now.
+        lookup = self._fetched(self.core.look_again(keys))
+        given = compute(lookup.missing) if lookup.missing else {}
+        landed, envelopes = self.core.landing(lookup, given, ttl)
+        if envelopes and self._remote is not None:
+            self._remote.write(envelopes)
+        return landed
 
-    def _count(self, result: str) -> None:
-        with self._lock:
-            setattr(self._stats, result, getattr(self._stats, result) + 1)
+    def _fetched(self, looked: Lookup) -> Lookup:
+        """With what Redis holds of what is missing."""
+        if self._remote is None or not any(map(self.core.is_kept, looked.missing)):
+            return looked
+        return self.core.accept(looked, self._remote.read(looked.missing))
 
-
-def _jitter() -> float:
-    return 1.0 - JITTER * random.random()  # noqa: S311 - spreads load, guards nothing
+    def _start(self) -> None:
+        if self.core.watch is not None:
+            self.core.watch.start()

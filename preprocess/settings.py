@@ -53,6 +53,25 @@ class Settings(BaseSettings):
         description="redis://HOST:PORT/DB of a cache that processes share; empty: none.",
         repr=False,
     )
+    redis_timeout_ms: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        50, description="How long Redis may take to connect, or to answer, before one goes on."
+    )
+    redis_retry_s: Seconds = Field(
+        30, description="Pause between two attempts to reach a Redis that does not answer."
+    )
+    cache_queries: bool = Field(True, description="Whether results of queries are cached.")
+    cache_queries_ttl_s: Seconds = Field(300, description="How long results of queries are.")
+    cache_local_ttl_s: Seconds = Field(
+        60,
+        description="How long a process keeps a cached value in its own memory; not above the "
+        "time before it.",
+    )
+    cache_local_entries: Annotated[int, Field(ge=1)] = Field(
+        1_000, description="Cached values that a process keeps in its own memory."
+    )
+    cache_local_mb: Annotated[int, Field(ge=1)] = Field(
+        64, description="Megabytes that these may take."
+    )
     http_host: str = Field("127.0.0.1", description="Address that the REST API listens on.")
     http_port: Port = Field(8080, description="Port of the REST API.")
     triton_host: str = Field(
@@ -123,6 +142,11 @@ class Settings(BaseSettings):
             raise ValueError(f"every server needs a port of its own, got {ports}")
         if self.keep_alive_s <= 60:
             raise ValueError("keep_alive_s must be above 60, nginx's own keep-alive")
+        if self.cache_queries_ttl_s < self.cache_local_ttl_s:
+            raise ValueError(
+                f"cache_local_ttl_s ({self.cache_local_ttl_s:g}) must not be above the time to "
+                f"live in Redis, cache_queries_ttl_s ({self.cache_queries_ttl_s:g})"
+            )
         return self
 
     @field_validator("database_url")
@@ -178,6 +202,11 @@ class Settings(BaseSettings):
     def slow_query_log(self) -> Path:
         """JSON lines of the statements that took long; see preprocess.store.slow_log."""
         return self.home / "slow_queries.jsonl"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where processes tell one another what is no longer to be answered out of caches."""
+        return self.home / "cache"
 
     @property
     def repository_dir(self) -> Path:

@@ -1,4 +1,4 @@
-"""A real Redis of a test's own, on a free port, with a fixed configuration."""
+"""A real Redis of a test's own, on a free port, with the configuration that Tezi ships."""
 
 import os
 import shutil
@@ -12,19 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from preprocess.settings import PROJECT_ROOT
 from tests.integration.stack import free_ports
 
-_CONFIG = """
-bind 127.0.0.1
-port {port}
-dir {folder}
-save ""
-appendonly no
-daemonize no
-loglevel warning
-maxmemory 64mb
-maxmemory-policy allkeys-lru
-"""
+_CONFIG = PROJECT_ROOT / "config" / "redis.conf"
 
 
 class RedisServer:
@@ -42,10 +33,10 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        config = self._folder / "redis.conf"
-        config.write_text(_CONFIG.format(port=self.port, folder=self._folder))
         self._process = subprocess.Popen(
-            ["redis-server", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["redis-server", _CONFIG, "--port", str(self.port), "--dir", self._folder],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         end = time.monotonic() + 10
         while self._ping() != b"+PONG\r\n":

@@ -79,3 +79,8 @@ def test_nothing_is_unpickled_by_the_product() -> None:
         if line.split()[0] not in allowed
     ]
     assert found == []
+
+
+def test_the_cache_knows_no_server_but_redis() -> None:
+    others = ("prometheus_client", "starlette", "grpc", "tritonclient", "sqlite3", "psycopg2")
+    assert offenders(sources("preprocess/cache"), *others) == []

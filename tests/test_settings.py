@@ -78,3 +78,9 @@ def test_an_address_for_everyone_is_reached_on_loopback() -> None:
 
 def test_the_documented_table_is_the_one_in_force() -> None:
     assert settings_table() in (PROJECT_ROOT / "docs" / "settings.md").read_text("utf-8")
+
+
+def test_memory_never_outlives_redis() -> None:
+    with pytest.raises(SettingsError, match=r"cache_local_ttl_s \(60\).*cache_queries_ttl_s"):
+        load_settings(cache_queries_ttl_s=59)
+    assert load_settings(cache_queries_ttl_s=59, cache_local_ttl_s=59).cache_local_ttl_s == 59

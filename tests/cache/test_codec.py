@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess.cache.codec import decode, encode
+from preprocess.cache.codec import Stamp, decode, encode, seal, unseal
 from preprocess.errors import CacheError
 
 plain = st.one_of(
@@ -49,25 +49,39 @@ def test_what_cannot_be_kept_is_refused(value: object) -> None:
         encode("k", value)
 
 
+STAMP = Stamp(b"epoch", 7)
+
+
+@given(st.text(), st.binary(), st.integers(0, 2**62), st.integers(0, 2**62))
+def test_an_envelope_says_whose_value_it_is_and_how_old(
+    key: str, epoch: bytes, number: int, ends_ms: int
+) -> None:
+    body = encode(key, [1])
+    sealed = unseal(key, seal(key, body, Stamp(epoch, number), ends_ms))
+    assert (sealed.body, sealed.stamp, sealed.ends_ms) == (body, Stamp(epoch, number), ends_ms)
+
+
 @pytest.mark.parametrize(
     "envelope",
     [
         b"",
         b"hello",
         b"\x92\xa1k",
-        encode("k", 1)[:-1],
-        encode("k", 1) + b"\x00",
-        msgspec.msgpack.encode(("k", msgspec.msgpack.Ext(1, b"no date"))),
-        msgspec.msgpack.encode(("k", msgspec.msgpack.Ext(3, b"no number"))),
-        msgspec.msgpack.encode(("k", msgspec.msgpack.Ext(9, b""))),
+        seal("k", encode("k", 1), STAMP, 1)[:-1],
+        seal("k", encode("k", 1), STAMP, 1) + b"\x00",
+        seal("k", b"", STAMP, 1),
+        seal("k", msgspec.msgpack.encode(msgspec.msgpack.Ext(1, b"no date")), STAMP, 1),
+        seal("k", msgspec.msgpack.encode(msgspec.msgpack.Ext(3, b"no number")), STAMP, 1),
+        seal("k", msgspec.msgpack.encode(msgspec.msgpack.Ext(9, b"")), STAMP, 1),
+        msgspec.msgpack.encode(("k", 1)),
         b"\x80\x04K\x01.",  # a pickle
     ],
 )
 def test_garbage_is_no_value(envelope: bytes) -> None:
     with pytest.raises(CacheError, match="cannot be read"):
-        decode("k", envelope)
+        unseal("k", envelope)
 
 
 def test_the_value_of_another_key_is_no_value() -> None:
     with pytest.raises(CacheError, match="the value of 'other'"):
-        decode("k", encode("other", 1))
+        unseal("k", seal("other", encode("other", 1), STAMP, 1))

@@ -3,18 +3,20 @@
 import fnmatch
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess.cache.codec import encode
 from preprocess.cache.pattern import glob
-from preprocess.cache.remote import PREFIX, RemoteTier
-from preprocess.cache_manager import LARGEST_VALUE, MISS, CacheManager
+from preprocess.cache.plan import Plan
+from preprocess.cache.reading import VALUES
+from preprocess.cache_manager import MISS, CacheManager
 from preprocess.errors import CacheError, SettingsError
 from preprocess.settings import load_settings
+from tests.cache.conftest import quick
 from tests.redis import RedisServer
 
 
@@ -36,7 +38,7 @@ def never() -> object:
 def test_an_empty_value_is_a_hit(
     value: object, shared_redis: RedisServer, raw: "redis.Redis"
 ) -> None:
-    first, second = (CacheManager(RemoteTier(shared_redis.url)) for _ in range(2))
+    first, second = (CacheManager(quick(shared_redis.url)) for _ in range(2))
     first.set("k", value, 100)
     assert first.get("k") == value
     assert second.get("k") == value  # by way of Redis
@@ -70,7 +72,7 @@ def test_values_come_back_as_copies() -> None:
 
 def test_times_end_in_the_process() -> None:
     clock = Clock()
-    cache = CacheManager(clock=clock, local_ttl_s=60)
+    cache = CacheManager(quick(local_ttl_s=60), clock=clock)
     cache.set("short", 1, 10)
     cache.set("long", 1, 1000)
     clock.now += 8.9
@@ -84,7 +86,7 @@ def test_times_end_in_the_process() -> None:
 
 
 def test_the_least_recently_used_leave_first() -> None:
-    cache = CacheManager(local_entries=3)
+    cache = CacheManager(quick(local_entries=3))
     for name in "abc":
         cache.set(name, name, 10)
     assert cache.get("a") == "a"
@@ -95,24 +97,28 @@ def test_the_least_recently_used_leave_first() -> None:
 def test_the_local_time_never_outlives_that_of_redis(
     shared_redis: RedisServer, raw: "redis.Redis"
 ) -> None:
-    writer, reader = (CacheManager(RemoteTier(shared_redis.url)) for _ in range(2))
+    writer, reader = (CacheManager(quick(shared_redis.url)) for _ in range(2))
     writer.set("k", 1, 0.4)
-    assert 0 < int(raw.pttl(f"{PREFIX}k")) <= 400
+    assert 0 < int(raw.pttl(f"{VALUES}k")) <= 400
     time.sleep(0.2)
     assert reader.get("k") == 1  # held in the process from now on, for what is left
     time.sleep(0.21)
-    assert raw.get(f"{PREFIX}k") is None
+    assert raw.get(f"{VALUES}k") is None
     assert reader.get("k") is MISS
     assert writer.get("k") is MISS
     writer.close()
     reader.close()
 
 
-def test_a_value_without_an_end_is_not_ours(shared_redis: RedisServer, raw: "redis.Redis") -> None:
-    cache = CacheManager(RemoteTier(shared_redis.url))
-    cache.set("k", 1, 100)
-    raw.persist(f"{PREFIX}k")
-    other = CacheManager(RemoteTier(shared_redis.url))
+def test_a_value_ends_even_if_redis_would_keep_it(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    cache, other = (CacheManager(quick(shared_redis.url)) for _ in range(2))
+    cache.set("k", 1, 0.3)
+    raw.persist(f"{VALUES}k")
+    assert other.get("k") == 1
+    time.sleep(0.31)
+    assert raw.exists(f"{VALUES}k") == 1
     assert other.get("k") is MISS
     cache.close()
     other.close()
@@ -120,7 +126,7 @@ def test_a_value_without_an_end_is_not_ours(shared_redis: RedisServer, raw: "red
 
 @pytest.mark.parametrize("remote", [False, True])
 def test_one_computation_a_key(remote: bool, shared_redis: RedisServer, raw: "redis.Redis") -> None:
-    cache = CacheManager(RemoteTier(shared_redis.url) if remote else None)
+    cache = CacheManager(quick(shared_redis.url if remote else ""))
     runs: list[int] = []
 
     def compute() -> object:
@@ -174,7 +180,7 @@ def test_all_who_wait_get_the_error_and_the_next_one_tries_again() -> None:
 
 
 def test_a_stuck_computation_does_not_hold_the_others_for_ever() -> None:
-    cache = CacheManager(wait_s=0.05)
+    cache = CacheManager(quick(wait_s=0.05))
     release = threading.Event()
     entered = threading.Event()
 
@@ -194,7 +200,7 @@ def test_a_stuck_computation_does_not_hold_the_others_for_ever() -> None:
 def test_what_was_begun_before_a_clear_is_not_kept_after_it(
     shared_redis: RedisServer, raw: "redis.Redis"
 ) -> None:
-    cache = CacheManager(RemoteTier(shared_redis.url))
+    cache = CacheManager(quick(shared_redis.url))
     entered, release = threading.Event(), threading.Event()
 
     def old() -> object:
@@ -216,7 +222,7 @@ def test_what_was_begun_before_a_clear_is_not_kept_after_it(
 def test_a_clear_takes_what_matches_in_both_tiers_and_nothing_else(
     shared_redis: RedisServer, raw: "redis.Redis"
 ) -> None:
-    writer, reader = (CacheManager(RemoteTier(shared_redis.url)) for _ in range(2))
+    writer, reader = (CacheManager(quick(shared_redis.url)) for _ in range(2))
     raw.set("query:foreign", "stays")
     for number in range(2_500):
         writer.set(f"query:{number}", number, 100)
@@ -242,7 +248,7 @@ def test_patterns_are_those_of_redis(text: str, parts: list[str]) -> None:
 
 def test_a_large_value_is_computed_each_time() -> None:
     cache = CacheManager()
-    large = b"x" * (LARGEST_VALUE + 1)
+    large = b"x" * (Plan().largest + 1)
     cache.set("k", large, 10)
     assert cache.get("k") is MISS
     assert cache.get_or_compute("k", lambda: large, 10) == large
@@ -253,53 +259,15 @@ def test_a_value_of_a_foreign_type_is_refused() -> None:
         CacheManager().get_or_compute("k", object, 10)
 
 
-def test_the_cache_of_the_settings(shared_redis: RedisServer, raw: "redis.Redis") -> None:
-    cache = CacheManager.from_settings(load_settings(redis_url=shared_redis.url))
+def test_the_cache_of_the_settings(
+    shared_redis: RedisServer, raw: "redis.Redis", tmp_path: Path
+) -> None:
+    cache = CacheManager.from_settings(load_settings(redis_url=shared_redis.url, data_dir=tmp_path))
     cache.set("k", 1, 10)
-    assert raw.exists("tezi:1:k") == 1
+    assert raw.exists("tezi:2:value:k") == 1
     cache.close()
-    assert CacheManager.from_settings(load_settings(redis_url="")).get("k") is MISS
+    assert (
+        CacheManager.from_settings(load_settings(redis_url="", data_dir=tmp_path)).get("k") is MISS
+    )
     with pytest.raises(SettingsError, match="TEZI_REDIS_URL"):
-        CacheManager.from_settings(load_settings(redis_url="http://nowhere"))
-
-
-def test_a_value_that_redis_gave_before_a_clear_is_not_kept_after_it() -> None:
-    class Slow(RemoteTier):
-        """A clear comes while Redis answers."""
-
-        def get(self, key: str) -> tuple[bytes, float] | None:
-            cache.invalidate_pattern("*")
-            return encode(key, "old"), 100.0
-
-        def clear(self, pattern: str) -> int | None:
-            return 0
-
-    cache = CacheManager(Slow("redis://127.0.0.1:1"))
-    assert cache.get("k") is MISS
-    cache.close()
-
-
-def test_a_clear_while_a_value_is_being_written_takes_it_out() -> None:
-    dropped: list[str] = []
-
-    class Slow(RemoteTier):
-        """A clear comes while Redis is told."""
-
-        def put(self, key: str, envelope: bytes, seconds: float) -> bool:
-            cache.invalidate_pattern("*")
-            return True
-
-        def get(self, key: str) -> tuple[bytes, float] | None:
-            return None
-
-        def drop(self, key: str) -> None:
-            dropped.append(key)
-
-        def clear(self, pattern: str) -> int | None:
-            return 0
-
-    cache = CacheManager(Slow("redis://127.0.0.1:1"))
-    cache.set("k", "old", 100)
-    assert cache.get("k") is MISS
-    assert dropped == ["k"]
-    cache.close()
+        CacheManager.from_settings(load_settings(redis_url="http://nowhere", data_dir=tmp_path))

@@ -1,5 +1,6 @@
 """Redis gone, slow, wrong: answers stay right, one warning, and back when it is back."""
 
+import asyncio
 import logging
 import socketserver
 import threading
@@ -9,9 +10,13 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from preprocess.cache.codec import encode
-from preprocess.cache.remote import PREFIX, RemoteTier
+from preprocess.async_cache_manager import AsyncCacheManager
+from preprocess.cache.codec import Stamp, encode, seal, unseal
+from preprocess.cache.reading import VALUES
+from preprocess.cache.watch import THREAD_NAME
 from preprocess.cache_manager import MISS, CacheManager
+from tests.cache.conftest import quick
+from tests.cache.proxy import slow_proxy
 from tests.redis import RedisServer, running_redis
 
 
@@ -27,13 +32,12 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_killed_and_back(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    remote = RemoteTier(own_redis.url, retry_s=0.2)
-    cache = CacheManager(remote, local_ttl_s=0.05)
+    cache = CacheManager(quick(own_redis.url, retry_s=0.2, local_ttl_s=0.05))
     cache.set("k", 1, 100)
     own_redis.kill()
     for number in range(50):
         assert cache.get_or_compute(f"q{number}", lambda: number, 100) == number  # noqa: B023
-    assert remote.is_down
+    assert not cache.core.availability.is_up
     assert len(warnings_of(caplog)) == 1
     assert "does not answer" in warnings_of(caplog)[0]
     assert "redis" in warnings_of(caplog)[0].lower()
@@ -41,20 +45,19 @@ def test_killed_and_back(own_redis: RedisServer, caplog: pytest.LogCaptureFixtur
     time.sleep(0.25)
     assert cache.get("k") is MISS  # a Redis that began anew holds nothing
     cache.set("k", 2, 100)
-    assert not remote.is_down
+    assert cache.core.availability.is_up
     assert [line.split(" (")[0] for line in warnings_of(caplog)] == [
         "Redis does not answer",
         "Redis answers again: caching in Redis too",
     ]
-    other = CacheManager(RemoteTier(own_redis.url))
+    other = CacheManager(quick(own_redis.url))
     assert other.get("k") == 2
     cache.close()
     other.close()
 
 
 def test_frozen(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    remote = RemoteTier(own_redis.url, retry_s=60)
-    cache = CacheManager(remote)
+    cache = CacheManager(quick(own_redis.url, retry_s=60, timeout_s=0.05))
     cache.set("k", 1, 100)
     own_redis.freeze()
     try:
@@ -70,8 +73,7 @@ def test_frozen(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_reply_that_comes_late_is_nobodys(own_redis: RedisServer) -> None:
-    remote = RemoteTier(own_redis.url, retry_s=0.0)
-    cache = CacheManager(remote, local_ttl_s=0.001)
+    cache = CacheManager(quick(own_redis.url, local_ttl_s=0.001, timeout_s=0.05))
     cache.set("a", "A", 100)
     cache.set("b", "B", 100)
     time.sleep(0.01)
@@ -86,15 +88,19 @@ def test_a_reply_that_comes_late_is_nobodys(own_redis: RedisServer) -> None:
 def test_garbage_and_another_keys_value_are_misses(
     shared_redis: RedisServer, raw: "redis.Redis", caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache = CacheManager(RemoteTier(shared_redis.url))
-    raw.set(f"{PREFIX}text", b"garbage", px=100_000)
-    raw.set(f"{PREFIX}foreign", encode("other", 666), px=100_000)
-    raw.lpush(f"{PREFIX}list", "a")
-    raw.pexpire(f"{PREFIX}list", 100_000)
+    cache = CacheManager(quick(shared_redis.url))
+    raw.set(f"{VALUES}text", b"garbage", px=100_000)
+    raw.set(
+        f"{VALUES}foreign", seal("other", encode("other", 666), Stamp(b"", 0), 10**15), px=100_000
+    )
+    raw.lpush(f"{VALUES}list", "a")
+    raw.pexpire(f"{VALUES}list", 100_000)
     for key in ("text", "foreign", "list"):
         assert cache.get_or_compute(key, lambda: "right", 100) == "right"
         assert cache.get(key) == "right"
-    assert raw.get(f"{PREFIX}text") == encode("text", "right")
+    envelope = raw.get(f"{VALUES}text")
+    assert isinstance(envelope, bytes)
+    assert unseal("text", envelope).body == encode("text", "right")
     assert warnings_of(caplog) == []  # a bad value is no bad Redis
     cache.close()
 
@@ -130,7 +136,7 @@ def test_a_server_that_talks_nonsense(says: bytes) -> None:
         server.says = says  # type: ignore[attr-defined]  # for the handler above
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        cache = CacheManager(RemoteTier(f"redis://127.0.0.1:{server.server_address[1]}"))
+        cache = CacheManager(quick(f"redis://127.0.0.1:{server.server_address[1]}", timeout_s=0.05))
         try:
             for number in range(5):
                 assert cache.get_or_compute(f"q{number}", lambda: number, 10) == number  # noqa: B023
@@ -144,8 +150,7 @@ def test_a_server_that_talks_nonsense(says: bytes) -> None:
 
 
 def test_a_clear_that_redis_missed_is_made_up_for(own_redis: RedisServer) -> None:
-    remote = RemoteTier(own_redis.url, retry_s=0.2)
-    cache = CacheManager(remote, local_ttl_s=0.01)
+    cache = CacheManager(quick(own_redis.url, retry_s=0.2, local_ttl_s=0.01))
     cache.set("query:1", "old", 100)
     cache.set("other", "kept", 100)
     own_redis.freeze()
@@ -159,8 +164,7 @@ def test_a_clear_that_redis_missed_is_made_up_for(own_redis: RedisServer) -> Non
 
 
 def test_too_many_missed_clears_become_one_of_everything(own_redis: RedisServer) -> None:
-    remote = RemoteTier(own_redis.url, retry_s=0.3)
-    cache = CacheManager(remote, local_ttl_s=0.01)
+    cache = CacheManager(quick(own_redis.url, retry_s=0.3, local_ttl_s=0.01))
     cache.set("other", "old", 100)
     own_redis.freeze()
     for number in range(150):
@@ -168,4 +172,132 @@ def test_too_many_missed_clears_become_one_of_everything(own_redis: RedisServer)
     own_redis.thaw()
     time.sleep(0.4)
     assert cache.get("other") is MISS
+    cache.close()
+
+
+async def answers(cache: AsyncCacheManager, count: int) -> float:
+    """Ask for `count` keys, ten at a time, all right; the longest that one took, in seconds."""
+
+    async def ask(number: int) -> float:
+        async def compute() -> object:
+            return number
+
+        began = time.monotonic()
+        assert await cache.get_or_compute(f"query:{number}", compute, 100) == number
+        return time.monotonic() - began
+
+    longest = 0.0
+    for first in range(0, count, 10):
+        spent = await asyncio.gather(*(ask(number) for number in range(first, first + 10)))
+        longest = max(longest, *spent)
+    return longest
+
+
+@pytest.mark.parametrize("spoilt", ["killed", "frozen", "late", "restarted"])
+async def test_under_load(
+    own_redis: RedisServer, caplog: pytest.LogCaptureFixture, spoilt: str
+) -> None:
+    with slow_proxy(own_redis.port) as proxy:
+        cache = AsyncCacheManager(
+            quick(proxy.url, timeout_s=0.05, retry_s=0.2, local_entries=1), clock=time.monotonic
+        )
+        await answers(cache, 20)
+        if spoilt == "killed":
+            own_redis.kill()
+        elif spoilt == "frozen":
+            own_redis.freeze()
+        elif spoilt == "late":
+            proxy.delay_s = 2.0
+        else:
+            own_redis.kill()
+            own_redis.start()
+        assert await answers(cache, 200) < 1.5  # three time-outs, and a machine that is busy
+        assert len(warnings_of(caplog)) <= (2 if spoilt == "restarted" else 1)
+        if spoilt == "killed":
+            own_redis.start()
+        elif spoilt == "frozen":
+            own_redis.thaw()
+        proxy.delay_s = 0.0
+        before, end = cache.stats.remote_hits, time.monotonic() + 10
+        while cache.stats.remote_hits == before:  # until it is used again
+            assert time.monotonic() < end
+            await asyncio.sleep(0.02)
+            await answers(cache, 20)
+        await cache.close()
+
+
+async def test_replies_stay_with_their_questions_when_callers_leave(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    with slow_proxy(shared_redis.port) as proxy:
+        cache = AsyncCacheManager(quick(proxy.url, local_entries=1))
+        for number in range(20):
+            await cache.set(f"query:{number}", number, 100)
+        proxy.delay_s = 0.003
+        for _ in range(5):
+            asked = [asyncio.create_task(cache.get(f"query:{number}")) for number in range(20)]
+            await asyncio.sleep(0.002)
+            for task in asked[::2]:
+                task.cancel()
+            found = await asyncio.gather(*asked, return_exceptions=True)
+            assert all(value in (number, MISS) for number, value in enumerate(found) if number % 2)
+        proxy.delay_s = 0.0
+        assert [await cache.get(f"query:{number}") for number in range(20)] == list(range(20))
+        await cache.close()
+
+
+async def test_an_asynchronous_cache_and_a_server_that_talks_nonsense() -> None:
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Babbler) as server:
+        server.says = b"*2\r\n$3\r\nfoo\r\n:1\r\n"  # type: ignore[attr-defined]  # for the handler
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        cache = AsyncCacheManager(
+            quick(f"redis://127.0.0.1:{server.server_address[1]}", timeout_s=0.05)
+        )
+        await answers(cache, 20)
+        assert await cache.get("query:3") == 3
+        await cache.invalidate_pattern("*")
+        assert await cache.get("query:3") is MISS
+        await cache.close()
+        server.shutdown()
+        thread.join()
+
+
+def test_the_thread_ends_with_the_cache(shared_redis: RedisServer) -> None:
+    cache = CacheManager(quick(shared_redis.url))
+    cache.set("k", 1, 100)
+    names = [thread.name for thread in threading.enumerate()]
+    assert THREAD_NAME in names
+    began = time.monotonic()
+    cache.close()
+    assert time.monotonic() - began < 1.0
+    assert THREAD_NAME not in [thread.name for thread in threading.enumerate()]
+    cache.set("k", 2, 100)
+    assert cache.get("k") == 2  # in the process
+
+
+def test_the_shipped_configuration_keeps_nothing_and_refuses_what_stalls(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    assert raw.config_get("save") == {"save": ""}
+    assert raw.config_get("maxmemory-policy") == {"maxmemory-policy": "allkeys-lfu"}
+    for command in ("KEYS *", "FLUSHDB", "FLUSHALL"):
+        with pytest.raises(redis.ResponseError, match="unknown command"):
+            raw.execute_command(*command.split())  # type: ignore[no-untyped-call]
+
+
+def test_a_full_redis(own_redis: RedisServer) -> None:
+    cache = CacheManager(quick(own_redis.url, local_entries=1))
+    with redis.Redis.from_url(own_redis.url, socket_timeout=5) as client:
+        client.config_set("maxmemory", "3mb")
+    block = b"x" * 100_000
+    for number in range(60):
+        assert cache.get_or_compute(f"query:{number}", lambda: block, 100) == block
+    assert cache.core.availability.is_up
+    cache.invalidate(kind="queries")
+    assert cache.get("query:59") is MISS
     cache.close()

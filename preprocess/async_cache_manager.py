@@ -1,0 +1,222 @@
+"""AsyncCacheManager: the cache of computed values for coroutines."""
+
+import asyncio
+import functools
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, ParamSpec, Self, TypeVar
+
+from preprocess.cache.async_flight import AsyncFlights
+from preprocess.cache.async_remote import AsyncRemoteTier
+from preprocess.cache.calls import CallKeys
+from preprocess.cache.codec import decode
+from preprocess.cache.core import Core, Envelopes, Lookup
+from preprocess.cache.invalidation import Invalidation
+from preprocess.cache.keys import Kind
+from preprocess.cache.local import Clock
+from preprocess.cache.miss import MISS
+from preprocess.cache.outcome import Landed
+from preprocess.cache.plan import Plan
+from preprocess.cache.statistics import CacheStats
+from preprocess.errors import CacheError
+from preprocess.settings import Settings
+
+Compute = Callable[[], Awaitable[object]]
+ComputeMany = Callable[[Sequence[str]], Awaitable[Mapping[str, object]]]
+
+_Arguments = ParamSpec("_Arguments")
+_Given = TypeVar("_Given")
+
+
+class AsyncCacheManager:
+    """As `CacheManager`, for one event loop. A caller that leaves cancels nobody's computation."""
+
+    def __init__(
+        self,
+        plan: Plan | None = None,
+        *,
+        core: Core | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """`core`: that of another front, which then closes it.
+
+        Raises:
+            SettingsError: the address of Redis is malformed.
+            CacheError: the folder of the plan cannot be written to.
+        """
+        self.core = core or Core(plan or Plan(), clock=clock)
+        self._owns_core = core is None
+        self._remote: AsyncRemoteTier | None = None
+        self._flights = AsyncFlights(self.core.may_join)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The cache that the settings name; an empty TEZI_REDIS_URL means no Redis."""
+        return cls(Plan.from_settings(settings))
+
+    async def get(self, key: str) -> object:
+        """The value, or MISS."""
+        return (await self.get_many([key])).values.get(key, MISS)
+
+    async def get_many(self, keys: Sequence[str]) -> Lookup:
+        """What is held of the keys, with one question to Redis, and the moment it was looked at."""
+        await self._opened()
+        return await self._fetched(self.core.look(keys))
+
+    async def set(
+        self, key: str, value: object, ttl: float, *, since: Lookup | None = None
+    ) -> None:
+        """Hold a value for at most `ttl` seconds; see `set_many`."""
+        await self.set_many({key: value}, ttl, since=since)
+
+    async def set_many(
+        self, values: Mapping[str, object], ttl: float, *, since: Lookup | None = None
+    ) -> None:
+        """Hold values, with one write to Redis; `since`: the lookup before they were computed.
+
+        Without it they count as computed now. What is too large is not held.
+
+        Raises:
+            CacheError: a value is of a type that the cache does not keep.
+        """
+        await self._opened()
+        moment = self.core.look(()).moment if since is None else since.moment
+        _, envelopes = self.core.keep(values, ttl, moment)
+        await self._write(envelopes)
+
+    async def get_or_compute(self, key: str, compute: Compute, ttl: float) -> object:
+        """The value, computed once for all who ask meanwhile if it is not held.
+
+        They get the same answer, or the same error. `compute` may give `Uncached(value)`.
+
+        Raises:
+            CacheError: the value is of a type that the cache does not keep.
+        """
+
+        async def one(_keys: Sequence[str]) -> Mapping[str, object]:
+            return {key: await compute()}
+
+        return (await self.get_or_compute_many([key], one, ttl))[key]
+
+    async def get_or_compute_many(
+        self, keys: Sequence[str], compute: ComputeMany, ttl: float
+    ) -> dict[str, object]:
+        """The values; those that are neither held nor being computed, by one call of `compute`.
+
+        `compute` is given these keys; a key that it leaves out is left out of the answer, and a
+        value given as `Uncached` is answered and not kept.
+
+        Raises:
+            CacheError: a value is of a type that the cache does not keep.
+        """
+        await self._opened()
+        looked = self.core.look(keys)
+        found = looked.values
+        if not looked.missing:
+            return found
+        mine, others = self._flights.board(looked.missing, looked.moment)
+        if mine:
+            self._flights.lead(mine, self._computed(tuple(mine), compute, ttl))
+        for key, future in (mine | others).items():
+            landed = await asyncio.shield(future)
+            if landed.loose is not None:
+                found[key] = landed.loose.value
+            elif landed.body is not None:
+                found[key] = decode(key, landed.body)
+        return found
+
+    async def invalidate(
+        self, *, kind: Kind | None = None, stocks: Sequence[str] | None = None
+    ) -> int:
+        """As `CacheManager.invalidate`."""
+        return await self._forget(Invalidation.of(kind=kind, stocks=stocks))
+
+    async def invalidate_pattern(self, pattern: str) -> int:
+        """As `CacheManager.invalidate_pattern`."""
+        return await self._forget(Invalidation.matching(pattern))
+
+    def cached(
+        self, ttl: float
+    ) -> Callable[
+        [Callable[_Arguments, Awaitable[_Given]]],
+        Callable[_Arguments, Coroutine[Any, Any, _Given]],
+    ]:
+        """A decorator: the function's answers are cached for `ttl` seconds, by its arguments.
+
+        Raises:
+            CacheError: the function is none of a coroutine; at a call, see `CallKeys.key`.
+        """
+
+        def decorate(
+            function: Callable[_Arguments, Awaitable[_Given]],
+        ) -> Callable[_Arguments, Coroutine[Any, Any, _Given]]:
+            if not inspect.iscoroutinefunction(function):
+                raise CacheError(f"{function!r} is not async: decorate it with CacheManager.cached")
+            keys = CallKeys(function)
+
+            @functools.wraps(function)
+            async def cached(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Given:
+                key = keys.key(args, kwargs)
+                given: Any = await self.get_or_compute(key, lambda: function(*args, **kwargs), ttl)
+                return given  # type: ignore[no-any-return]  # what the function gave, or a copy
+
+            return cached
+
+        return decorate
+
+    @property
+    def stats(self) -> CacheStats:
+        """The counts so far, of all kinds; `core.statistics` has them by kind and lately."""
+        return self.core.statistics.of()
+
+    def get_hit_rate(self, kind: Kind | None = None, *, recent: bool = False) -> float:
+        """Share of the keys asked for that the cache held, 0 to 1; `recent`: in five minutes."""
+        return self.core.statistics.of(kind, recent=recent).hit_rate
+
+    async def close(self) -> None:
+        """Give up what is being computed, and let go of Redis."""
+        await self._flights.close()
+        if self._remote is not None:
+            await self._remote.close()
+            self._remote = None
+        if self._owns_core:
+            await asyncio.to_thread(self.core.close)
+
+    async def _computed(
+        self, keys: tuple[str, ...], compute: ComputeMany, ttl: float
+    ) -> dict[str, Landed]:
+        # Another's computation may have ended between the look and now.
+        lookup = await self._fetched(self.core.look_again(keys))
+        given = await compute(lookup.missing) if lookup.missing else {}
+        landed, envelopes = self.core.landing(lookup, given, ttl)
+        await self._write(envelopes)
+        return landed
+
+    async def _fetched(self, looked: Lookup) -> Lookup:
+        """With what Redis holds of what is missing."""
+        if not any(map(self.core.is_kept, looked.missing)):
+            return looked
+        remote = await self._opened()
+        if remote is None:
+            return looked
+        return self.core.accept(looked, await remote.read(looked.missing))
+
+    async def _forget(self, invalidation: Invalidation) -> int:
+        # In a thread, and to its end even if the caller leaves: half told is not told.
+        work = asyncio.create_task(asyncio.to_thread(self.core.clear, invalidation))
+        return await asyncio.shield(work)
+
+    async def _write(self, envelopes: Envelopes) -> None:
+        if envelopes and (remote := await self._opened()) is not None:
+            await remote.write(envelopes)
+
+    async def _opened(self) -> AsyncRemoteTier | None:
+        watch = self.core.watch
+        if watch is None:
+            return None
+        if not watch.is_started:
+            await asyncio.to_thread(watch.start)
+        if self._remote is None:
+            self._remote = AsyncRemoteTier(self.core.plan, self.core.availability)
+        return self._remote

@@ -1,0 +1,50 @@
+"""Keys: what kind of answer lies under one, and of which stock."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Literal, get_args
+
+Kind = Literal["features", "predictions", "queries", "others"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+# The kinds whose keys name a stock. Predictions are made of features, and so come after them.
+STOCK_KINDS: Final[tuple[Kind, ...]] = ("features", "predictions")
+
+BEGINNINGS: dict[str, Kind] = {
+    "features": "features",
+    "prediction": "predictions",
+    "query": "queries",
+}
+_CODE = re.compile(r"[0-9]{6}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What an invalidation may name of a key. `stock` is a BSE code; None for keys of none."""
+
+    kind: Kind
+    stock: str | None = None
+
+    @property
+    def fences(self) -> tuple[str, ...]:
+        """The names of the fences that a value in this scope stands behind."""
+        return (self.kind,) if self.stock is None else (self.kind, f"{self.kind}:{self.stock}")
+
+
+def scope_of(key: str) -> Scope:
+    """The scope of any key; keys of none of the known forms are of the kind `others`."""
+    parts = key.split(":", 2)
+    kind = BEGINNINGS.get(parts[0], "others") if len(parts) > 1 else "others"
+    if kind in STOCK_KINDS and _CODE.fullmatch(parts[1]):
+        return Scope(kind, parts[1])
+    return Scope(kind)
+
+
+def features_key(bse_code: str, day: date, names_hash: str) -> str:
+    """The key of a stock's features on a day; `names_hash` tells the list of features."""
+    return f"features:{bse_code}:{day.isoformat()}:{names_hash}"
+
+
+def prediction_key(bse_code: str, day: date, model_version: int, variant: str) -> str:
+    """The key of what one version of a model says of a stock on a day."""
+    return f"prediction:{bse_code}:{day.isoformat()}:{model_version}:{variant}"

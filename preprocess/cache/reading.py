@@ -1,0 +1,107 @@
+"""How values and the fences that they stand behind are asked for, and what the answers mean.
+
+Values and fences come in one round trip, the fences after the values: a value that passes was
+current when Redis answered.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from preprocess.cache.codec import Sealed, Stamp, unseal
+from preprocess.cache.keys import scope_of
+from preprocess.cache.pattern import glob
+from preprocess.errors import CacheError
+
+# Every key of Tezi in Redis begins with this; the number is that of the envelope's form.
+PREFIX = "tezi:2:"
+VALUES = f"{PREFIX}value:"
+FENCES = f"{PREFIX}fences"
+LOG = f"{PREFIX}log"
+LEASES = f"{PREFIX}leases"
+SEEN = f"{PREFIX}seen"
+CHANNEL = f"{PREFIX}news"
+SCRIPT_KEYS = (FENCES, LOG, LEASES, SEEN)
+
+_STATE = ("epoch", "number", "patterns")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The values that are held and current, and the state of the fences at that moment."""
+
+    values: Mapping[str, Sealed]
+    stamp: Stamp | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The keys of a reading, and what has to be asked of Redis for them."""
+
+    keys: Sequence[str]
+
+    @property
+    def places(self) -> list[str]:
+        """The keys in Redis, for MGET."""
+        return [VALUES + key for key in self.keys]
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields of the fences, for HMGET."""
+        return [*_STATE, *self._fences()]
+
+    def read(self, answers: object) -> Reading:
+        """What the answers to MGET and HMGET say.
+
+        Raises:
+            ValueError: these are no answers to this question.
+        """
+        if not isinstance(answers, list) or len(answers) != 2:
+            raise ValueError("Redis gave something else than two answers")
+        envelopes, state = answers
+        for part, length in ((envelopes, len(self.keys)), (state, len(self.fields))):
+            if isinstance(part, Exception):
+                raise part
+            if not isinstance(part, list) or len(part) != length:
+                raise ValueError("Redis gave a list of another length")
+        epoch, number, patterns, *raised = state
+        if not isinstance(epoch, bytes):
+            return Reading({}, None)
+        fences = {name: int(found or 0) for name, found in zip(self._fences(), raised, strict=True)}
+        values: dict[str, Sealed] = {}
+        for key, envelope in zip(self.keys, envelopes, strict=True):
+            sealed = _opened(key, envelope)
+            if sealed is not None and _is_current(key, sealed.stamp, epoch, fences, patterns):
+                values[key] = sealed
+        return Reading(values, Stamp(epoch, int(number)))
+
+    def _fences(self) -> list[str]:
+        return list(dict.fromkeys(name for key in self.keys for name in scope_of(key).fences))
+
+
+def _opened(key: str, envelope: object) -> Sealed | None:
+    if not isinstance(envelope, bytes):
+        return None
+    try:
+        return unseal(key, envelope)
+    except CacheError:
+        return None
+
+
+def _is_current(
+    key: str, stamp: Stamp, epoch: bytes, fences: Mapping[str, int], patterns: bytes | None
+) -> bool:
+    if stamp.epoch != epoch:
+        return False
+    if any(fences[name] > stamp.number for name in scope_of(key).fences):
+        return False
+    return not patterns or not any(
+        number > stamp.number and pattern.fullmatch(key) for number, pattern in _lines(patterns)
+    )
+
+
+@lru_cache(maxsize=4)
+def _lines(patterns: bytes) -> list[tuple[int, re.Pattern[str]]]:
+    lines = [line.partition(" ") for line in patterns.decode().split("\n") if line]
+    return [(int(number), glob(pattern)) for number, _, pattern in lines]
