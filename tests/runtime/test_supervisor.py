@@ -195,7 +195,7 @@ async def test_what_can_be_mended_is_not_replaced(trouble: Exception) -> None:
     watched.health.error = trouble
     await until(lambda: not watched.supervisor.up.is_set())
     assert watched.mends >= 2  # in vain: the server is replaced all the same
-    assert not psutil.pid_exists(first)
+    await until(lambda: not psutil.pid_exists(first))
     await watched.stop()
 
 
