@@ -5,6 +5,7 @@ repository looks like follow from them, so whatever a crash leaves half done, th
 the next start finishes.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -70,7 +71,7 @@ class Releases:
         async with only_change(settings):
             version = write_version(settings, candidate, now=self._clock())
             labels = read_labels(settings.versions_dir)
-            self._refresh(labels)
+            await self._refresh(labels)
             try:
                 async with ModelServer(settings.triton_grpc_address) as server:
                     if await server.is_live():
@@ -78,7 +79,7 @@ class Releases:
                         await serve_version(settings, server, version, loaded=loaded)
             except (ServerError, TimeoutError) as error:
                 folder = withdraw(settings, version)
-                self._refresh(labels)
+                await self._refresh(labels)
                 raise ServerError(
                     f"Triton refused version {version.model_version}; what served before serves "
                     f"on. {error} The refused version is kept in {folder}."
@@ -139,19 +140,19 @@ class Releases:
         settings = self._settings
         async with only_change(settings):
             labels = read_labels(settings.versions_dir)
-            versions = {v.model_version: v for v in self._refresh(labels)}
+            versions = {v.model_version: v for v in await self._refresh(labels)}
             first = [number for number in (labels.stable, labels.previous) if number in versions]
             for number in dict.fromkeys([*first, *sorted(versions, reverse=True)]):
                 try:
-                    require_intact(settings.versions_dir, versions[number])
+                    await self._require_intact(versions[number])
                 except ModelError as error:
                     self._notice(f"version {number} cannot be served: {error}")
                     continue
                 if number != labels.stable:
                     self._notice(f"version {number} is stable now")
                     after = labels.activated(number)
-                    labels = write_labels(settings.versions_dir, labels, after, now=self._clock())
-                    self._refresh(labels)
+                    labels = await self._write(labels, after)
+                    await self._refresh(labels)
                 stable = versions[number]
                 names = [*models_of(settings, stable), *stable_models(settings, stable)]
                 return stable, [FEATURES, *names]
@@ -173,13 +174,13 @@ class Releases:
         """
         async with only_change(self._settings):
             labels = read_labels(self._settings.versions_dir)
-            await self._follow(labels, self._refresh(labels))
+            await self._follow(labels, await self._refresh(labels))
             return labels
 
     async def _change(self, before: Labels, after: Labels) -> Labels:
         """Put new labels in force. The versions that they name are seen to answer first."""
         settings = self._settings
-        versions = read_versions(settings.versions_dir)
+        versions = await asyncio.to_thread(read_versions, settings.versions_dir)
         by_number = {version.model_version: version for version in versions}
         async with ModelServer(settings.triton_grpc_address) as server:
             live = await server.is_live()
@@ -193,18 +194,16 @@ class Releases:
                         f"There is no version {number}; there are: "
                         f"{', '.join(map(str, by_number)) or 'none'}."
                     )
-                require_intact(settings.versions_dir, by_number[number])
+                await self._require_intact(by_number[number])
                 if live:
                     await serve_version(settings, server, by_number[number], loaded=loaded)
-            written = write_labels(settings.versions_dir, before, after, now=self._clock())
-            self._refresh(written)
+            written = await self._write(before, after)
+            await self._refresh(written)
             if live and after.stable is not None and after.stable != before.stable:
                 try:
                     await serve_stable(settings, server, by_number[after.stable])
                 except (ServerError, TimeoutError):
-                    self._refresh(
-                        write_labels(settings.versions_dir, written, before, now=self._clock())
-                    )
+                    await self._refresh(await self._write(written, before))
                     if before.stable in by_number:
                         await serve_stable(settings, server, by_number[before.stable])
                     raise
@@ -227,10 +226,10 @@ class Releases:
                 await unload(server, reversed(names))
         numbers = surplus(versions, idle, self._keep)
         for number in numbers:
-            delete(self._settings.versions_dir, number)
+            await asyncio.to_thread(delete, self._settings.versions_dir, number)
             self._notice(f"version {number} is dropped: {self._keep} are kept")
         if numbers:
-            self._refresh(after)
+            await self._refresh(after)
 
     async def _follow(self, labels: Labels, versions: Sequence[ModelVersion]) -> None:
         settings = self._settings
@@ -243,7 +242,7 @@ class Releases:
                 if serves and loaded.issuperset(models_of(settings, version)):
                     continue  # whether it answers is for those to judge who watch the server
                 try:
-                    require_intact(settings.versions_dir, version)
+                    await self._require_intact(version)
                     await serve_version(settings, server, version, loaded=loaded)
                 except (ModelError, ServerError, TimeoutError) as error:
                     if serves:
@@ -253,7 +252,19 @@ class Releases:
             if stable is not None:
                 await serve_stable(settings, server, stable)
 
-    def _refresh(self, labels: Labels) -> list[ModelVersion]:
+    async def _write(self, before: Labels, after: Labels) -> Labels:
+        return await asyncio.to_thread(
+            write_labels, self._settings.versions_dir, before, after, now=self._clock()
+        )
+
+    async def _require_intact(self, version: ModelVersion) -> None:
+        await asyncio.to_thread(require_intact, self._settings.versions_dir, version)
+
+    async def _refresh(self, labels: Labels) -> list[ModelVersion]:
+        # In a thread, as everything here that waits for the disk: a gateway answers meanwhile.
+        return await asyncio.to_thread(self._refresh_now, labels)
+
+    def _refresh_now(self, labels: Labels) -> list[ModelVersion]:
         versions = read_versions(self._settings.versions_dir)
         refresh_live_repository(self._settings, versions, labels)
         return versions
