@@ -1,4 +1,4 @@
-"""A server in front of Redis that makes its answers late."""
+"""A server in front of Redis that makes its answers late, or puts others in their place."""
 
 import socket
 import threading
@@ -8,10 +8,14 @@ from contextlib import contextmanager, suppress
 
 
 class SlowProxy:
-    """Passes bytes on; those that come back, `delay_s` late. One thread a direction."""
+    """Passes bytes on; those that come back, `delay_s` late, or `says` in their place.
+
+    One thread a direction.
+    """
 
     def __init__(self, port: int) -> None:
         self.delay_s = 0.0
+        self.says: bytes | None = None
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets = [self._listener]
@@ -38,6 +42,7 @@ class SlowProxy:
             while data := source.recv(65536):
                 if late:
                     time.sleep(self.delay_s)
+                    data = self.says or data
                 sink.sendall(data)
         for end in (source, sink):
             with suppress(OSError):
