@@ -23,7 +23,7 @@ def certificate(folder: Path) -> None:
     """A certificate for localhost that signs itself, where tls.conf looks for it."""
     place = folder / INCLUDES / "tls"
     place.mkdir()
-    files = ["-keyout", place / "key.pem", "-out", place / "certificate.pem"]
+    files: list[str | Path] = ["-keyout", place / "key.pem", "-out", place / "certificate.pem"]
     kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-x509"]
     name = ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     subprocess.run(

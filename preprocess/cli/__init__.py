@@ -25,6 +25,7 @@ COMMANDS = {
     "predict-all": "preprocess.cli.predict_all:predict_all_command",
     "profile": "preprocess.cli.profile:profile_command",
     "publish": "preprocess.cli.publish:publish_command",
+    "restart": "preprocess.cli.restart:restart_command",
     "rollback": "preprocess.cli.releases:rollback_command",
     "traffic": "preprocess.cli.releases:traffic_command",
     "train": "preprocess.cli.training:train_command",
