@@ -55,7 +55,8 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
         source / INCLUDES, includes, ignore=shutil.ignore_patterns("available"), dirs_exist_ok=True
     )
     shutil.copyfile(source / MAIN_FILE, folder / MAIN_FILE)
-    _write(includes / "upstream.conf", _upstream(settings.gateway_ports))
+    sticky = (includes / "sticky.conf").exists()
+    _write(includes / "upstream.conf", upstream(settings.gateway_ports, backups=not sticky))
     _write(includes / "listen.conf", _listen(settings))
     status = (source / INCLUDES / "available" / "status.conf").read_text("utf-8")
     _write(
@@ -65,6 +66,17 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
     if os.getuid() == 0 and not (includes / "main.conf").exists():
         _write(includes / "main.conf", _workers_of(folder))
     return folder / MAIN_FILE
+
+
+def upstream(ports: Sequence[int], *, backups: bool) -> str:
+    """The lines of nginx's configuration that name the gateways on these ports.
+
+    With `backups` each is named once more, for when failures would leave nobody to be asked.
+    """
+    lines = [f"{port} max_fails={MAX_FAILS} fail_timeout={FAIL_TIMEOUT_S}s" for port in ports]
+    if backups:
+        lines += [f"{port} max_fails=0 backup" for port in ports]
+    return "".join(f"server {LOOPBACK}:{line};\n" for line in lines)
 
 
 def nginx_command(settings: Settings, *more: str) -> tuple[str, ...]:
@@ -131,13 +143,6 @@ async def check_config(settings: Settings) -> None:
         raise ServerError(f"nginx did not read its configuration in {_CHECK_S:g} s") from None
     if process.returncode != 0:
         raise ServerError(f"nginx refuses its configuration:\n  {output.decode().strip()}")
-
-
-def _upstream(ports: Sequence[int]) -> str:
-    return "".join(
-        f"server {LOOPBACK}:{port} max_fails={MAX_FAILS} fail_timeout={FAIL_TIMEOUT_S}s;\n"
-        for port in ports
-    )
 
 
 def _listen(settings: Settings) -> str:
