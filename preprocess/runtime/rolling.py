@@ -10,7 +10,7 @@ from signal import SIGHUP
 from preprocess.errors import ServerError
 from preprocess.repository.releases import Releases
 from preprocess.runtime.gateways import gateway_environment, replicas, wait_until_ready
-from preprocess.runtime.nginx import FAIL_TIMEOUT_S, check_config, write_config
+from preprocess.runtime.nginx import check_config, write_config
 from preprocess.runtime.ports import free_ports
 from preprocess.runtime.servers import Lines, Notice, Stack, triton_server
 from preprocess.runtime.supervisor import Supervisor
@@ -18,8 +18,6 @@ from preprocess.settings import Settings
 
 PARTS = ("gateways", "nginx", "triton", "all")
 
-# nginx leaves a gateway alone for a while after it was away: only then is it counted upon.
-_SETTLE_S = FAIL_TIMEOUT_S + 1.0
 _READY_S = 60.0
 
 
@@ -59,8 +57,6 @@ class Rolling:
             supervisor.server = replace(supervisor.server, environment=gateway_environment(own))
             await supervisor.restart()
             await wait_until_ready([own.http_url], timeout_s=_READY_S)
-            if len(anew) > 1:
-                await asyncio.sleep(_SETTLE_S)
 
     async def _nginx(self) -> None:
         """New workers on the configuration as it is now; the old ones finish what they have."""

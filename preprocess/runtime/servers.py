@@ -82,7 +82,7 @@ def make_stack(settings: Settings, *, lines: Lines, notice: Notice) -> Stack:
     return Stack(
         triton=watched(triton_server(settings, notice=notice)),
         gateways={
-            name: watched(gateway_server(name, own, readiness))
+            name: watched(gateway_server(name, own, readiness, several=settings.gateways > 1))
             for name, own in replicas(settings).items()
         },
         nginx=watched(nginx_server(settings)) if settings.gateways > 1 else None,
