@@ -18,6 +18,8 @@ from preprocess.settings import PROJECT_ROOT, Settings
 CONFIG = PROJECT_ROOT / "config"
 MAIN_FILE = "nginx_load_balancer.conf"
 INCLUDES = "nginx"
+# A file of this name in nginx's folder leads callers to new connections.
+LEAVING = "leaving"
 
 # What nginx counts as failures before it leaves a gateway alone for a while, in seconds.
 MAX_FAILS = 3
@@ -50,6 +52,7 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
     """
     folder = settings.nginx_dir
     includes = folder / INCLUDES
+    (folder / LEAVING).unlink(missing_ok=True)
     shutil.rmtree(includes, ignore_errors=True)
     shutil.copytree(
         source / INCLUDES, includes, ignore=shutil.ignore_patterns("available"), dirs_exist_ok=True

@@ -9,12 +9,16 @@ JSON = "content-type: application/json\r\n"
 
 
 class Replica:
-    """Counts requests by path. `delay_s` is waited, `body` answered; `drops` hangs up instead."""
+    """Counts requests by path. `delay_s` is waited, `body` answered; `drops` hangs up instead.
+
+    `statuses` are those of paths that are not answered 200.
+    """
 
     def __init__(self) -> None:
         self.port = 0
         self.asked: Counter[str] = Counter()
         self.heads: list[str] = []
+        self.statuses: dict[str, int] = {}
         self.delay_s = 0.0
         self.drops = False
         self.body = b'{"status":"ready"}'
@@ -39,7 +43,7 @@ class Replica:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                length = next(
+                stated = next(
                     (
                         int(line.split(":")[1])
                         for line in head.lower().splitlines()
@@ -47,15 +51,16 @@ class Replica:
                     ),
                     0,
                 )
-                await reader.readexactly(length)
+                await reader.readexactly(stated)
                 self.heads.append(head)
-                self.asked[head.split()[1].partition("?")[0]] += 1
+                path = head.split()[1].partition("?")[0]
+                self.asked[path] += 1
                 await asyncio.sleep(self.delay_s)
                 if self.drops:
                     return
-                answer = (
-                    f"HTTP/1.1 200 OK\r\n{self.headers}content-length: {len(self.body)}\r\n\r\n"
-                )
+                status = self.statuses.get(path, 200)
+                length = f"content-length: {len(self.body)}\r\n"
+                answer = f"HTTP/1.1 {status} \r\n{self.headers}{length}\r\n"
                 writer.write(answer.encode() + self.body)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

@@ -103,6 +103,6 @@ def test_only_predictions_are_asked_of_another_gateway_after_they_were_sent() ->
         r"\n        location ([^{]+) \{(.*?)\n        \}", main_text(), re.DOTALL
     )
     repeated = {name for name, body in locations if "non_idempotent" in body}
-    assert repeated == {"= /api/v1/predict", "= /api/v1/batch_predict", "@patient"}
+    assert repeated == {"= /api/v1/predict", "= /api/v1/batch_predict", "@patient", "@leaving"}
     (traffic,) = [body for name, body in locations if name == "= /api/v1/models/traffic"]
     assert "proxy_next_upstream off;" in traffic

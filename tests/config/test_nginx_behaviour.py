@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from preprocess.runtime.nginx import INCLUDES
+from preprocess.runtime.nginx import INCLUDES, LEAVING
 from tests.config.replica import Replica, replicas
 from tests.integration.stack import free_ports
 from tests.nginx import certificate, serving, shipped
@@ -122,6 +122,18 @@ async def test_a_patient_caller_waits_for_one_answer(front: Front) -> None:
     assert waited.status_code == 200
     assert_refusal(given_up, 504)
     assert front.asked(BATCH) == 3
+
+
+async def test_callers_are_led_to_new_connections_before_a_reload(
+    front: Front, folder: Path
+) -> None:
+    assert "close" not in (await front.client.post(PREDICT)).headers["connection"]
+    (folder / LEAVING).touch()
+    for path in (PREDICT, BATCH):
+        answer = await front.client.post(path, json={})
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    (folder / LEAVING).unlink()
+    assert "close" not in (await front.client.post(PREDICT)).headers["connection"]
 
 
 async def test_nobody_there_is_a_refusal_that_says_when_to_ask_again(front: Front) -> None:
