@@ -5,7 +5,7 @@ import os
 import pwd
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,8 @@ MAX_FAILS = 3
 FAIL_TIMEOUT_S = 2
 
 _CHECK_S = 10.0
+# In so long whoever asks often has left the connections of before, and nginx has its new workers.
+_LEAVE_S, _RELOAD_S = 2.0, 1.0
 _OK = 200
 
 
@@ -124,6 +126,22 @@ def nginx_server(settings: Settings) -> Server:
         ),
         end_signal=signal.SIGQUIT,
     )
+
+
+async def reload_gently(folder: Path, tell: Callable[[], None]) -> None:
+    """Have nginx, whose prefix is `folder`, begin anew with its configuration; `tell()` tells it.
+
+    Its old workers close connections that are idle, and a request may be on its way on one. So
+    before that callers are led to new connections, one for each request.
+    """
+    leaving = folder / LEAVING
+    leaving.touch()
+    try:
+        await asyncio.sleep(_LEAVE_S)
+        tell()
+        await asyncio.sleep(_RELOAD_S)
+    finally:
+        leaving.unlink(missing_ok=True)
 
 
 async def check_config(settings: Settings) -> None:

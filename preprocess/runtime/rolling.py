@@ -10,7 +10,7 @@ from signal import SIGHUP
 from preprocess.errors import ServerError
 from preprocess.repository.releases import Releases
 from preprocess.runtime.gateways import gateway_environment, replicas, wait_until_ready
-from preprocess.runtime.nginx import LEAVING, check_config, write_config
+from preprocess.runtime.nginx import check_config, reload_gently, write_config
 from preprocess.runtime.ports import free_ports
 from preprocess.runtime.servers import Lines, Notice, Stack, triton_server
 from preprocess.runtime.supervisor import Supervisor
@@ -19,8 +19,6 @@ from preprocess.settings import Settings
 PARTS = ("gateways", "nginx", "triton", "all")
 
 _READY_S = 60.0
-# In so long whoever asks often has left the connections of before, and nginx has its new workers.
-_LEAVE_S, _RELOAD_S = 2.0, 1.0
 
 
 class Rolling:
@@ -61,24 +59,13 @@ class Rolling:
             await wait_until_ready([own.http_url], timeout_s=_READY_S)
 
     async def _nginx(self) -> None:
-        """New workers on the configuration as it is now; the old ones finish what they have.
-
-        These close connections that are idle, and a request may be on its way on one. So before
-        that callers are led to new connections, one for each request.
-        """
+        """New workers on the configuration as it is now; the old ones finish what they have."""
         nginx = self._stack.nginx
         if nginx is None or nginx.child is None:
             raise ServerError("There is no nginx here: it runs before two gateways or more.")
         await asyncio.to_thread(partial(write_config, self._settings))
         await check_config(self._settings)
-        leaving = self._settings.nginx_dir / LEAVING
-        leaving.touch()
-        try:
-            await asyncio.sleep(_LEAVE_S)
-            nginx.child.tell(SIGHUP)
-            await asyncio.sleep(_RELOAD_S)
-        finally:
-            leaving.unlink(missing_ok=True)
+        await reload_gently(self._settings.nginx_dir, partial(nginx.child.tell, SIGHUP))
         self._notice("nginx: runs on its configuration as it is now")
 
     async def _triton(self) -> None:
