@@ -75,7 +75,7 @@ def served(demo_market: Settings, tmp_path_factory: pytest.TempPathFactory) -> I
     pairs = islice(fresh_pairs(settings, 500), 500)
     stable = stable_version(settings.versions_dir)
     requests = [Request(code, day) for code, day in pairs]
-    with running(settings) as stack:
+    with running(settings, covered=False) as stack:
         yield Served(stack, VersionAnswers(settings, requests, [stable.model_id]), stable.model_id)
 
 
@@ -121,7 +121,7 @@ async def test_everything_is_started_anew_and_no_request_fails(served: Served) -
     gateways, workers = set(served.gateways()), set(nginx(served.stack).children())
 
     async def restart() -> None:
-        done = await asyncio.to_thread(tezi, served.settings, "restart", "all")
+        done = await asyncio.to_thread(tezi, served.settings, "restart", "all", covered=False)
         assert done.stdout.endswith("Restarted: all.\n")
         assert "triton: up after" in done.stdout
 
