@@ -31,6 +31,12 @@ class RedisServer:
         """Address as TEZI_REDIS_URL takes it."""
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def pid(self) -> int:
+        """Its process id, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._process = subprocess.Popen(

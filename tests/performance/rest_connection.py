@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 _TIMEOUT_S = 30.0
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length:"
+_LAST = b"\r\nconnection: close"
 
 
 class RestConnection(asyncio.Protocol):
@@ -32,6 +33,11 @@ class RestConnection(asyncio.Protocol):
         )
         return connection
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a request can be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
     async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         """The status and the body of the answer to a JSON document.
 
@@ -39,7 +45,17 @@ class RestConnection(asyncio.Protocol):
             ConnectionError: the service hung up, or does not say how long its answer is.
             TimeoutError: no answer within half a minute.
         """
-        if self._transport is None or self._transport.is_closing():
+        answer = self.send(path, body)
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await answer
+
+    def send(self, path: str, body: bytes) -> "asyncio.Future[tuple[int, bytes]]":
+        """The same at once, without a task: the answer to come, or the ConnectionError.
+
+        Raises:
+            ConnectionError: the service has hung up before.
+        """
+        if self._transport is None or not self.is_open:
             raise ConnectionError(f"{self._host} has hung up")
         self._received = b""
         self._answer = asyncio.get_running_loop().create_future()
@@ -48,8 +64,7 @@ class RestConnection(asyncio.Protocol):
             f"content-length: {len(body)}\r\n\r\n"
         )
         self._transport.write(head.encode() + body)
-        async with asyncio.timeout(_TIMEOUT_S):
-            return await self._answer
+        return self._answer
 
     def close(self) -> None:
         """Hang up."""
@@ -70,6 +85,8 @@ class RestConnection(asyncio.Protocol):
         if length is None:
             self._answer.set_exception(ConnectionError(f"an answer without a length: {head!r}"))
         elif len(body) >= length:
+            if _LAST in head.lower() and self._transport is not None:
+                self._transport.close()
             self._answer.set_result((int(head[9:12]), body))
 
     def connection_lost(self, exc: Exception | None) -> None:

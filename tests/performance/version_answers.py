@@ -47,7 +47,8 @@ class VersionAnswers:
                 kept.append(request)
                 for model_id, probabilities in found.items():
                     self._expected[model_id, request] = float(probabilities[row])
-        self.requests = [request for request in requests if request in set(kept)]
+        known = set(kept)
+        self.requests = [request for request in requests if request in known]
 
     def is_right(self, answer: Answer, model_id: str) -> bool:
         """Whether the answer is what the model says."""

@@ -1,0 +1,1 @@
+"""What `tezi bench load` and the locustfile are made of."""

@@ -1,0 +1,152 @@
+"""All scenarios against one stack, with everything that is sampled meanwhile."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from preprocess.cli.progress import progress_bar
+from preprocess.snapshot.file import read_snapshot
+from tests.performance.load_test.caches import CacheCounts, following
+from tests.performance.load_test.generator import Outcome
+from tests.performance.load_test.mix import Mix, Once, Pair, newest_pairs, past_pairs
+from tests.performance.load_test.processes import Samples, sampling
+from tests.performance.load_test.scenario import Scenario, scenarios
+from tests.performance.load_test.schedule import constant
+from tests.performance.load_test.search import Found, Step, greatest_rate
+from tests.performance.load_test.truth import wrong_answers
+from tests.performance.load_test.whole_stack import WholeStack, whole_stack
+from tests.performance.load_test.worker import Source, load_source
+from tests.performance.market import BenchMarket
+
+_WARM_UP_S = 5.0
+_WARM_UP_RATE = 100.0
+_FIRST_RATE = 500.0
+# A request asks for 3.7 stocks on average; so many pairs let a cold search run to 2,000/s.
+_COLD_STEPS_S = 250.0
+_COLD_PAIRS_S = 3.7 * 1_000
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A scenario that was run, and when by time.monotonic."""
+
+    scenario: Scenario
+    outcome: Outcome
+
+    @property
+    def begin(self) -> float:
+        """When it began."""
+        return self.outcome.began
+
+    @property
+    def end(self) -> float:
+        """When its last request was due."""
+        return self.outcome.began + float(self.outcome.due_s[-1])
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What a whole run found; `wrong` are answers that the model does not give."""
+
+    ran: Sequence[Ran]
+    warm: Found
+    cold: Found
+    samples: Samples
+    caches: CacheCounts
+    restarts: Sequence[str]
+    wrong: int
+    checked: int
+    stocks: int
+
+    def of(self, name: str) -> Ran:
+        """The scenario of this name."""
+        return next(ran for ran in self.ran if ran.scenario.name == name)
+
+    def cpu_ms_per_request(self, name: str) -> Mapping[str, float]:
+        """Milliseconds of CPU that a request of a scenario took of each component."""
+        ran = self.of(name)
+        requests = len(ran.outcome.due_s)
+        return {
+            component: self.samples.cpu_s(component, ran.begin, ran.end) * 1e3 / requests
+            for component in self.samples.components
+        }
+
+
+def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) -> Campaign:
+    """Start the stack, run everything, stop it."""
+    columns = read_snapshot(market.snapshot)
+    newest = newest_pairs(columns)
+    cold = past_pairs(columns, int(max(_COLD_STEPS_S * scale, 10.0) * _COLD_PAIRS_S), seed)
+    del columns
+    with (
+        whole_stack(market, home) as whole,
+        load_source(whole.stack.url, whole.thresholds()) as source,
+        sampling({**whole.roots(), "generator": source.pid}) as samples,
+        following(whole.gateway_urls) as caches,
+    ):
+        source.send(Mix(newest, seed), constant(_WARM_UP_RATE, _WARM_UP_S))
+        ran = [
+            _run(source, scenario, Mix(newest, seed + number))
+            for number, scenario in enumerate(scenarios(scale), start=1)
+        ]
+        warm_rate = _search(source, "Greatest rate", _Warm(newest, seed), scale)
+        cold_rate = _search(source, "Greatest rate, cold", _Cold(cold, seed), scale)
+        restarts = whole.restarts()
+        settings = whole.settings
+    outcomes = [one.outcome for one in ran]
+    checked, wrong = wrong_answers(settings, outcomes)
+    return Campaign(
+        ran, warm_rate, cold_rate, samples, caches, restarts, wrong, checked, len(newest)
+    )
+
+
+def _run(source: Source, scenario: Scenario, mix: Mix) -> Ran:
+    with progress_bar(f"{scenario.name}: {scenario.text}") as advance:
+        outcome = source.send(mix, scenario.due_s())
+        advance(1, 1)
+    return Ran(scenario, outcome)
+
+
+@dataclass
+class _Warm:
+    """Stocks that are popular, and so mostly cached."""
+
+    pairs: Sequence[Pair]
+    seed: int
+
+    def next(self, _requests: int) -> Mix:
+        self.seed += 1
+        return Mix(self.pairs, self.seed)
+
+
+@dataclass
+class _Cold:
+    """Pairs that were never asked for, so that nothing is cached; what is used up is gone."""
+
+    pairs: list[Pair]
+    seed: int
+    used: int = 0
+
+    def next(self, requests: int) -> Once:
+        self.seed += 1
+        begin, self.used = self.used, self.used + int(requests * 4) + 100
+        if self.used > len(self.pairs):
+            begin, self.used = 0, int(requests * 4) + 100
+        return Once(self.pairs[begin : self.used], self.seed)
+
+
+def _search(source: Source, title: str, mixes: _Warm | _Cold, scale: float) -> Found:
+    with progress_bar(title) as advance:
+        tried: list[Step] = []
+
+        def attempt(rate: float, seconds: float) -> Step:
+            due_s = constant(rate, seconds)
+            outcome = source.send(mixes.next(len(due_s)), due_s)
+            tried.append(Step.of(rate, seconds, outcome, float(np.percentile(outcome.late_ms, 99))))
+            advance(len(tried), len(tried) + 1)
+            return tried[-1]
+
+        step_s, proof_s = max(1.0, 10 * scale), max(2.0, 30 * scale)
+        return greatest_rate(attempt, first=_FIRST_RATE, step_s=step_s, proof_s=proof_s)

@@ -1,0 +1,89 @@
+"""Whether an answer is one to the question, and not only whether its status is 200."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from preprocess.golden import PROBABILITY_TOLERANCE
+from tests.performance.load_test.mix import Call, Pair
+
+_OK = 200
+# So many pairs are remembered; the whole market as of one day is less than that.
+_REMEMBERED = 20_000
+
+
+class _Prediction(msgspec.Struct):
+    bse_code: str
+    prediction_date: str
+    predicted_label: int | None
+    probability: float | None
+    model_version: int | None
+
+
+_one = msgspec.json.Decoder(_Prediction)
+_many = msgspec.json.Decoder(list[_Prediction])
+
+
+@dataclass(frozen=True)
+class Range:
+    """The least and the greatest probability that was answered to one question."""
+
+    least: float
+    greatest: float
+
+    def with_answer(self, probability: float) -> "Range":
+        """The range that holds this one too."""
+        return Range(min(self.least, probability), max(self.greatest, probability))
+
+    def is_right(self, expected: float) -> bool:
+        """Whether all of it is what is expected, but for rounding."""
+        return (
+            abs(self.least - expected) <= PROBABILITY_TOLERANCE
+            and abs(self.greatest - expected) <= PROBABILITY_TOLERANCE
+        )
+
+
+@dataclass
+class Checks:
+    """Checks answers and remembers probabilities; `thresholds` are those of the model versions."""
+
+    thresholds: Mapping[int, float]
+    seen: dict[Pair, Range] = field(default_factory=dict)
+
+    def finding(self, call: Call, status: int, body: bytes) -> str:
+        """What is wrong with an answer; empty if nothing is."""
+        if status != _OK:
+            return f"status {status}"
+        try:
+            answers = _many.decode(body) if call.is_batch else [_one.decode(body)]
+        except msgspec.DecodeError as error:
+            return f"no prediction: {error}"
+        if len(answers) != len(call.pairs):
+            return f"{len(call.pairs)} stocks were asked for, and {len(answers)} answered"
+        for pair, answer in zip(call.pairs, answers, strict=True):
+            finding = self._of_one(pair, answer)
+            if finding:
+                return finding
+        return ""
+
+    def _of_one(self, pair: Pair, answer: _Prediction) -> str:
+        if (answer.bse_code, answer.prediction_date) != pair:
+            return "another stock or day was answered than asked for"
+        probability, version = answer.probability, answer.model_version
+        if probability is None or version is None:
+            return "no probability"
+        if not 0.0 <= probability <= 1.0:
+            return "a probability beyond 0 and 1"
+        threshold = self.thresholds.get(version)
+        if threshold is None:
+            return f"model version {version} was not published"
+        if answer.predicted_label != int(probability >= threshold):
+            return "a label that does not fit probability and threshold"
+        known = self.seen.get(pair)
+        if known is not None:
+            if not known.least <= probability <= known.greatest:
+                self.seen[pair] = known.with_answer(probability)
+        elif len(self.seen) < _REMEMBERED:
+            self.seen[pair] = Range(probability, probability)
+        return ""

@@ -1,0 +1,63 @@
+"""What is asked of the stack: how fast, for how long, and how long that is at another scale."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from preprocess.market import Floats
+from tests.performance.load_test.schedule import Stretch, due_times
+
+STEADY_RATE, PEAK_RATE = 100.0, 500.0
+# Of these a scenario is never less, however small the scale.
+_SHORTEST_S = 2.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A load of a given shape. `top_s` is when it has reached its greatest rate."""
+
+    name: str
+    text: str
+    stretches: Sequence[Stretch]
+    top_s: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return sum(stretch.seconds for stretch in self.stretches)
+
+    def due_s(self) -> Floats:
+        """When its requests are due."""
+        return due_times(self.stretches)
+
+
+def scenarios(scale: float) -> list[Scenario]:
+    """Steady, spike and sustained; `scale` shortens or lengthens all of their parts."""
+
+    def scaled(seconds: float) -> float:
+        return max(_SHORTEST_S, seconds * scale)
+
+    ramp, hold, after = scaled(30), scaled(30), scaled(30)
+    steady, sustained = scaled(600), scaled(300)
+    return [
+        Scenario(
+            "steady",
+            f"{STEADY_RATE:g}/s for {steady:g} s",
+            [Stretch(steady, STEADY_RATE, STEADY_RATE)],
+        ),
+        Scenario(
+            "spike",
+            f"0 to {PEAK_RATE:g}/s in {ramp:g} s, {hold:g} s of it, "
+            f"{after:g} s of {STEADY_RATE:g}/s",
+            [
+                Stretch(ramp, 0.0, PEAK_RATE),
+                Stretch(hold, PEAK_RATE, PEAK_RATE),
+                Stretch(after, STEADY_RATE, STEADY_RATE),
+            ],
+            top_s=ramp,
+        ),
+        Scenario(
+            "sustained",
+            f"{PEAK_RATE:g}/s for {sustained:g} s",
+            [Stretch(sustained, PEAK_RATE, PEAK_RATE)],
+        ),
+    ]

@@ -1,0 +1,47 @@
+"""The process that the load comes from, apart from the one that samples and reports."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+from preprocess.market import Floats
+from tests.performance.load_test.generator import Outcome, generate
+from tests.performance.load_test.mix import Mix, Once
+
+_START_S = 60.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Sends loads to one address from a process of its own."""
+
+    pool: ProcessPoolExecutor
+    pid: int
+    url: str
+    thresholds: Mapping[int, float]
+
+    def send(self, mix: Mix | Once, due_s: Floats) -> Outcome:
+        """One call of the mix a moment; returns when all is answered."""
+        patience_s = 3 * float(due_s[-1]) + _START_S
+        job = self.pool.submit(_send, self.url, mix, due_s, self.thresholds)
+        return job.result(timeout=patience_s)
+
+
+@contextmanager
+def load_source(url: str, thresholds: Mapping[int, float]) -> Iterator[Source]:
+    """A process that sends, until the block ends."""
+    # Spawned: a fork would take along the threads' locks, and the memory of what reports.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+        pid = pool.submit(os.getpid).result(timeout=_START_S)
+        yield Source(pool, pid, url, thresholds)
+
+
+def _send(url: str, mix: Mix | Once, due_s: Floats, thresholds: Mapping[int, float]) -> Outcome:
+    # Drawn before, so that drawing takes no processor time from the servers.
+    calls = list(islice(mix.calls(), len(due_s)))
+    return generate(url, iter(calls), due_s[: len(calls)], thresholds)
