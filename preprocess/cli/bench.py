@@ -3,6 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.console import Console
 from preprocess.errors import TeziError
 from preprocess.settings import PROJECT_ROOT, load_settings
 
-BENCHMARKS = ("serve", "features", "db", "inference", "swaps")
+BENCHMARKS = ("serve", "features", "db", "inference", "swaps", "load")
 
 
 @click.command("bench")
@@ -28,12 +29,20 @@ BENCHMARKS = ("serve", "features", "db", "inference", "swaps")
     is_flag=True,
     help="Also put the table into docs/benchmarks.md, where it has a place.",
 )
-def bench_command(name: str, json_file: Path | None, quick: bool, update_docs: bool) -> None:
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0.001, max=100.0),
+    help="For load: what the durations of its scenarios are multiplied by.",
+)
+def bench_command(
+    name: str, json_file: Path | None, *, quick: bool, update_docs: bool, scale: float | None
+) -> None:
     """Measure, and print a table of values, baselines, ratios and goals.
 
     `features`, `db` and `inference` make a market of 11,000 stocks the first time, in bench/ of
     the data folder. The first two start a PostgreSQL of their own; `inference` trains forests the
-    first time, for half an hour.
+    first time, for half an hour. `load` starts nginx, gateways, Redis and Triton, takes half an
+    hour, and writes a page beside its figures.
 
     \b
     tezi bench serve
@@ -41,6 +50,7 @@ def bench_command(name: str, json_file: Path | None, quick: bool, update_docs: b
     tezi bench db --quick
     tezi bench inference --update-docs
     tezi bench swaps
+    tezi bench load --scale 0.1
     tezi bench serve --quick --json /tmp/serve.json
     """
     if not (PROJECT_ROOT / "tests" / "performance" / f"bench_{name}.py").is_file():
@@ -48,7 +58,13 @@ def bench_command(name: str, json_file: Path | None, quick: bool, update_docs: b
     sys.path.insert(0, str(PROJECT_ROOT))
     benchmark = importlib.import_module(f"tests.performance.bench_{name}")
     command = f"tezi bench {name}" + (" --quick" if quick else "")
-    report = benchmark.run(quick=quick, command=command)
+    inputs: dict[str, Any] = {}
+    if scale is not None:
+        if name != "load":
+            raise click.UsageError("Only `tezi bench load` takes --scale.")
+        inputs["scale"] = scale
+        command += f" --scale {scale:g}"
+    report = benchmark.run(quick=quick, command=command, **inputs)
     report.show(Console())
     target = json_file or load_settings().home / "reports" / f"{name}.json"
     report.write(target)

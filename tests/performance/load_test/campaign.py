@@ -1,6 +1,6 @@
 """All scenarios against one stack, with everything that is sampled meanwhile."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.performance.load_test.scenario import Scenario, scenarios
 from tests.performance.load_test.schedule import constant
 from tests.performance.load_test.search import Found, Step, greatest_rate
 from tests.performance.load_test.truth import wrong_answers
-from tests.performance.load_test.whole_stack import WholeStack, whole_stack
+from tests.performance.load_test.whole_stack import whole_stack
 from tests.performance.load_test.worker import Source, load_source
 from tests.performance.market import BenchMarket
 

@@ -91,6 +91,10 @@ class Samples:
             total += np.diff(used)
         return moments[1:], total / np.diff(moments)
 
+    def most_open_files(self, component: str) -> int:
+        """Open files of a component's processes, each at its most."""
+        return sum(max(one.open_files for one in samples) for samples in self._of(component))
+
     def network_mb_s(self) -> tuple[Floats, Floats]:
         """MB a second over the interfaces, and the end of each interval."""
         moments = self.moments()

@@ -49,11 +49,15 @@ class Trend:
             return "shrinks"
         return "flat" if self.upper <= self.bound else "cannot be told"
 
-    def __str__(self) -> str:
-        return (
-            f"{self.per_hour:+.1f} an hour (95 %: {self.lower:+.1f} to {self.upper:+.1f}) of "
-            f"{self.level:.0f}: {self.verdict}"
-        )
+    def document(self) -> dict[str, float | str | None]:
+        """For JSON, which has no infinity: None is an end of the interval that is not known."""
+        ends = {name: getattr(self, name) for name in ("lower", "upper")}
+        return {
+            "per_hour": self.per_hour,
+            **{name: end if np.isfinite(end) else None for name, end in ends.items()},
+            "level": self.level,
+            "verdict": self.verdict,
+        }
 
 
 def trend(seconds: Floats, values: Floats) -> Trend:
