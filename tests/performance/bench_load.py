@@ -56,7 +56,7 @@ def report_of(campaign: Campaign, command: str, scale: float) -> LoadReport:
         findings=words,
         grids=tables,
         settings=settings,
-        page=page("Load test", facts, words, tables, plots(campaign)),
+        page=lambda: page("Load test", facts, words, tables, plots(campaign)),
         extra=_extra(campaign, trends),
     )
 

@@ -1,6 +1,6 @@
 """A benchmark's report with a page beside it, and with what the load test saw second by second."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from tests.performance.report import Report
 
 @dataclass(frozen=True)
 class LoadReport(Report):
-    """`extra` goes into the JSON, `page` is the HTML."""
+    """`extra` goes into the JSON, `page` makes the HTML when the report is written."""
 
-    page: str = ""
+    page: Callable[[], str] = str
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
@@ -22,4 +22,4 @@ class LoadReport(Report):
     def write(self, path: Path) -> None:
         """Write the JSON, the table and the plot as every benchmark does, and the page."""
         super().write(path)
-        path.with_suffix(".html").write_text(self.page, encoding="utf-8")
+        path.with_suffix(".html").write_text(self.page(), encoding="utf-8")

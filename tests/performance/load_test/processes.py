@@ -21,7 +21,6 @@ _KINDS = (
     ("nginx", "nginx"),
     ("redis-server", "redis"),
     ("gateway", "gateway"),
-    ("tezi up", "supervisor"),
 )
 
 

@@ -1,0 +1,105 @@
+"""The mix of the load test, and how its answers are looked at."""
+
+import json
+from collections import Counter
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.performance.load_test.checks import Checks, Range
+from tests.performance.load_test.mix import BATCH_PREDICT, PREDICT, Call, Mix, Once
+from tests.performance.small_service import DAY, THRESHOLD, right
+
+PAIRS = [(f"{500_000 + number}", DAY) for number in range(11_000)]
+
+
+def test_the_mix_is_seven_singles_to_three_batches_of_ten_that_differ() -> None:
+    calls = list(islice(Mix(PAIRS, 1).calls(), 10_000))
+    batches = [call for call in calls if call.is_batch]
+    assert 0.28 < len(batches) / len(calls) < 0.32
+    assert all(len(set(call.pairs)) == len(call.pairs) == 10 for call in batches)
+    assert {len(call.pairs) for call in calls if not call.is_batch} == {1}
+    assert calls == list(islice(Mix(PAIRS, 1).calls(), 10_000))
+    assert calls != list(islice(Mix(PAIRS, 2).calls(), 10_000))
+
+
+def test_stocks_are_asked_for_by_zipfs_law() -> None:
+    singles = (call.pairs[0] for call in Mix(PAIRS, 3).calls() if not call.is_batch)
+    counts = [count for _, count in Counter(islice(singles, 60_000)).most_common()]
+    harmonic = float(np.sum(1 / np.arange(1, len(PAIRS) + 1)))
+    for rank in (1, 2, 10):
+        expected = 60_000 / rank / harmonic
+        assert counts[rank - 1] == pytest.approx(expected, rel=0.15)
+
+
+def test_a_market_of_a_few_stocks_has_smaller_batches() -> None:
+    batch = next(call for call in Mix(PAIRS[:4], 1).calls() if call.is_batch)
+    assert sorted(batch.pairs) == PAIRS[:4]
+
+
+def test_cold_calls_ask_for_nothing_twice_and_end() -> None:
+    pairs = [pair for call in Once(PAIRS, 1).calls() for pair in call.pairs]
+    assert len(pairs) == len(set(pairs)) > len(PAIRS) - 10
+
+
+def test_a_call_is_what_the_api_takes() -> None:
+    one, many = Call((PAIRS[0],), is_batch=False), Call(tuple(PAIRS[:2]), is_batch=True)
+    item = {"bse_code": "500000", "prediction_date": DAY}
+    assert (one.path, json.loads(one.body)) == (PREDICT, item)
+    assert many.path == BATCH_PREDICT
+    assert json.loads(many.body)["predictions"][0] == item
+
+
+def found(
+    call: Call, answers: list[dict[str, Any]], status: int = 200, checks: Checks | None = None
+) -> str:
+    body = json.dumps(answers if call.is_batch else answers[0]).encode()
+    return (checks or Checks({7: THRESHOLD})).finding(call, status, body)
+
+
+ONE = Call((PAIRS[0],), is_batch=False)
+MANY = Call(tuple(PAIRS[:3]), is_batch=True)
+
+
+def test_right_answers_are_right() -> None:
+    assert found(ONE, [right(*PAIRS[0])]) == ""
+    assert found(MANY, [right(*pair) for pair in MANY.pairs]) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        ({"bse_code": "999999"}, "another stock"),
+        ({"prediction_date": "2020-01-01"}, "another stock or day"),
+        ({"probability": 1.5}, "beyond 0 and 1"),
+        ({"probability": None}, "no probability"),
+        ({"model_version": 8}, "model version 8"),
+        ({"predicted_label": 2}, "label"),
+        ({"predicted_label": "1"}, "no prediction"),
+    ],
+)
+def test_what_is_wrong_with_an_answer_is_said(change: dict[str, Any], finding: str) -> None:
+    assert finding in found(ONE, [right(*PAIRS[0]) | change])
+
+
+def test_batches_must_be_whole_and_in_order() -> None:
+    answers = [right(*pair) for pair in MANY.pairs]
+    assert "another stock" in found(MANY, answers[::-1])
+    assert "3 stocks were asked for, and 2 answered" in found(MANY, answers[:2])
+
+
+def test_another_status_is_a_failure_and_so_is_no_json() -> None:
+    assert found(ONE, [right(*PAIRS[0])], status=503) == "status 503"
+    assert "no prediction" in Checks({}).finding(ONE, 200, b"<html>")
+
+
+def test_answers_that_differ_are_remembered() -> None:
+    checks = Checks({7: 0.0})
+    for probability in (0.5, 0.25, 0.75):
+        answer = right(*PAIRS[0]) | {"probability": probability, "predicted_label": 1}
+        assert found(ONE, [answer], checks=checks) == ""
+    assert checks.seen == {PAIRS[0]: Range(0.25, 0.75)}
+    assert not checks.seen[PAIRS[0]].is_right(0.5)
+    assert Range(0.5, 0.5).is_right(0.5)
