@@ -67,6 +67,13 @@ def _extra(campaign: Campaign, trends: dict[str, Trend]) -> dict[str, Any]:
             ran.scenario.name: campaign.cpu_ms_per_request(ran.scenario.name)
             for ran in campaign.ran
         },
+        "cores": {
+            phase.name: {
+                component: campaign.cores(component, phase)
+                for component in campaign.samples.components
+            }
+            for phase in campaign.phases
+        },
         "memory": {name: of.document() for name, of in trends.items()},
         "seconds": {
             ran.scenario.name: {
@@ -74,10 +81,7 @@ def _extra(campaign: Campaign, trends: dict[str, Trend]) -> dict[str, Any]:
             }
             for ran in campaign.ran
         },
-        "hit_rate": {
-            ran.scenario.name: campaign.caches.hit_rate("predictions", ran.begin, ran.end)
-            for ran in campaign.ran
-        },
+        "hit_rate": {phase.name: campaign.hit_rate(phase) for phase in campaign.phases},
         "replicas": GATEWAYS,
         "restarts": list(campaign.restarts),
         "steps": {

@@ -1,5 +1,6 @@
 """All scenarios against one stack, with everything that is sampled meanwhile."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,34 +24,50 @@ from tests.performance.market import BenchMarket
 _WARM_UP_S = 5.0
 _WARM_UP_RATE = 100.0
 _FIRST_RATE = 500.0
+_REST_S, _SHORTEST_REST_S = 20.0, 4.0
 # A request asks for 3.7 stocks on average; so many pairs let a cold search run to 2,000/s.
 _COLD_STEPS_S = 250.0
 _COLD_PAIRS_S = 3.7 * 1_000
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A part of the campaign, and when it was by time.monotonic."""
+
+    name: str
+    begin: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.end - self.begin
+
+
+@dataclass(frozen=True)
 class Ran:
-    """A scenario that was run, and when by time.monotonic."""
+    """A scenario that was run."""
 
     scenario: Scenario
     outcome: Outcome
 
     @property
-    def begin(self) -> float:
-        """When it began."""
-        return self.outcome.began
-
-    @property
-    def end(self) -> float:
-        """When its last request was due."""
-        return self.outcome.began + float(self.outcome.due_s[-1])
+    def phase(self) -> Phase:
+        """From its begin until its last request was due."""
+        began = self.outcome.began
+        return Phase(self.scenario.name, began, began + float(self.outcome.due_s[-1]))
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """What a whole run found; `wrong` are answers that the model does not give."""
+    """What a whole run found; `wrong` are answers that the model does not give.
 
+    `idle` is a time without any request, `searches` are when the greatest rates were looked for.
+    """
+
+    idle: Phase
     ran: Sequence[Ran]
+    searches: Sequence[Phase]
     warm: Found
     cold: Found
     samples: Samples
@@ -64,14 +81,32 @@ class Campaign:
         """The scenario of this name."""
         return next(ran for ran in self.ran if ran.scenario.name == name)
 
+    @property
+    def phases(self) -> list[Phase]:
+        """All parts, in their order."""
+        return [self.idle, *(ran.phase for ran in self.ran), *self.searches]
+
+    def cores(self, component: str, phase: Phase) -> float:
+        """How many cores a component used on average."""
+        return self.samples.cpu_s(component, phase.begin, phase.end) / phase.seconds
+
     def cpu_ms_per_request(self, name: str) -> Mapping[str, float]:
-        """Milliseconds of CPU that a request of a scenario took of each component."""
+        """Milliseconds of CPU that a request of a scenario took of each component.
+
+        What a component takes without any request is not in it.
+        """
         ran = self.of(name)
-        requests = len(ran.outcome.due_s)
+        rate = len(ran.outcome.due_s) / ran.phase.seconds
         return {
-            component: self.samples.cpu_s(component, ran.begin, ran.end) * 1e3 / requests
+            component: max(0.0, self.cores(component, ran.phase) - self.cores(component, self.idle))
+            * 1e3
+            / rate
             for component in self.samples.components
         }
+
+    def hit_rate(self, phase: Phase) -> float | None:
+        """Share of the predictions that were asked for in a part and found in a cache."""
+        return self.caches.hit_rate("predictions", phase.begin, phase.end)
 
 
 def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) -> Campaign:
@@ -87,19 +122,38 @@ def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) ->
         following(whole.gateway_urls) as caches,
     ):
         source.send(Mix(newest, seed), constant(_WARM_UP_RATE, _WARM_UP_S))
+        idle = _rest(max(_SHORTEST_REST_S, _REST_S * scale))
         ran = [
             _run(source, scenario, Mix(newest, seed + number))
             for number, scenario in enumerate(scenarios(scale), start=1)
         ]
-        warm_rate = _search(source, "Greatest rate", _Warm(newest, seed), scale)
-        cold_rate = _search(source, "Greatest rate, cold", _Cold(cold, seed), scale)
+        warm_rate, warm_phase = _search(source, "max_rate", _Warm(newest, seed), scale)
+        cold_rate, cold_phase = _search(source, "max_rate_cold", _Cold(cold, seed), scale)
         restarts = whole.restarts()
         settings = whole.settings
     outcomes = [one.outcome for one in ran]
     checked, wrong = wrong_answers(settings, outcomes)
     return Campaign(
-        ran, warm_rate, cold_rate, samples, caches, restarts, wrong, checked, len(newest)
+        idle=idle,
+        ran=ran,
+        searches=[warm_phase, cold_phase],
+        warm=warm_rate,
+        cold=cold_rate,
+        samples=samples,
+        caches=caches,
+        restarts=restarts,
+        wrong=wrong,
+        checked=checked,
+        stocks=len(newest),
     )
+
+
+def _rest(seconds: float) -> Phase:
+    """Nothing is sent; a second passes before, in which what was under way ends."""
+    time.sleep(1.0)
+    begin = time.monotonic()
+    time.sleep(seconds)
+    return Phase("idle", begin, time.monotonic())
 
 
 def _run(source: Source, scenario: Scenario, mix: Mix) -> Ran:
@@ -137,8 +191,9 @@ class _Cold:
         return Once(self.pairs[begin : self.used], self.seed)
 
 
-def _search(source: Source, title: str, mixes: _Warm | _Cold, scale: float) -> Found:
-    with progress_bar(title) as advance:
+def _search(source: Source, name: str, mixes: _Warm | _Cold, scale: float) -> tuple[Found, Phase]:
+    begin = time.monotonic()
+    with progress_bar(name) as advance:
         tried: list[Step] = []
 
         def attempt(rate: float, seconds: float) -> Step:
@@ -149,4 +204,5 @@ def _search(source: Source, title: str, mixes: _Warm | _Cold, scale: float) -> F
             return tried[-1]
 
         step_s, proof_s = max(1.0, 10 * scale), max(2.0, 30 * scale)
-        return greatest_rate(attempt, first=_FIRST_RATE, step_s=step_s, proof_s=proof_s)
+        found = greatest_rate(attempt, first=_FIRST_RATE, step_s=step_s, proof_s=proof_s)
+    return found, Phase(name, begin, time.monotonic())

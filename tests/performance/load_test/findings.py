@@ -24,10 +24,10 @@ _SERVING = ("nginx", "gateway", "redis", "triton", "supervisor")
 
 def memory_trends(campaign: Campaign) -> dict[str, Trend]:
     """Growth of memory in MB an hour under the sustained load, of each component and of all."""
-    ran = campaign.of("sustained")
+    phase = campaign.of("sustained").phase
     moments = campaign.samples.moments()
-    begin = ran.begin + min(_FIRST_SHARE * (ran.end - ran.begin), _FIRST_S)
-    inside = (moments >= begin) & (moments <= ran.end)
+    begin = phase.begin + min(_FIRST_SHARE * phase.seconds, _FIRST_S)
+    inside = (moments >= begin) & (moments <= phase.end)
     names = [None, *(name for name in _SERVING if name in campaign.samples.components)]
     return {
         name or "all": trend(moments[inside], campaign.samples.memory_mb(name)[inside])
@@ -70,8 +70,7 @@ def rows(campaign: Campaign, trends: dict[str, Trend]) -> list[Row]:
         ),
     ]
     for name in ("steady", "sustained"):
-        ran = campaign.of(name)
-        rate = campaign.caches.hit_rate("predictions", ran.begin, ran.end)
+        rate = campaign.hit_rate(campaign.of(name).phase)
         found.append(row(f"{name}_hit_rate", rate, "of the predictions"))
     per_request = campaign.cpu_ms_per_request("sustained")
     found += [
@@ -141,10 +140,8 @@ def _errors(ran: Ran) -> Row:
 def _memory_growth(of_all: Trend | None) -> Row:
     if of_all is None or of_all.blocks < 2:
         return Row("memory_growth", None, "MB", note="the load was too short")
-    note = (
-        f"an hour, 95 % interval {of_all.lower:+.0f} to {of_all.upper:+.0f}, of "
-        f"{of_all.level:.0f} MB: {of_all.verdict}; under the sustained load, its begin left out"
-    )
+        f"an hour, 95 % interval {of_all.interval}, of {of_all.level:.0f} MB: {of_all.verdict}; "
+        "under the sustained load, its begin left out"
     return Row("memory_growth", of_all.per_hour, "MB", goal=round(of_all.bound, 1), note=note)
 
 
@@ -164,7 +161,7 @@ def _scenarios(campaign: Campaign) -> Grid:
         quantiles = [figure(outcome.quantile(q)) for q in (50, 95, 99, 99.9, 100)]
         own = figure(float(np.percentile(outcome.latency_ms - outcome.late_ms, 99)))
         late = figure(float(np.percentile(outcome.late_ms, 99)))
-        rate = campaign.caches.hit_rate("predictions", ran.begin, ran.end)
+        rate = campaign.hit_rate(ran.phase)
         hits = "" if rate is None else f"{rate:.1%}"
         head = f"{ran.scenario.name}: {ran.scenario.text}"
         counts = [f"{len(outcome.due_s):,}", f"{outcome.errors:,}"]
@@ -173,27 +170,30 @@ def _scenarios(campaign: Campaign) -> Grid:
 
 
 def _system(campaign: Campaign) -> Grid:
-    heads = ["component"]
-    heads += [f"{ran.scenario.name}: {what}" for ran in campaign.ran for what in ("cores", "ms")]
-    heads += ["memory, MB", "open files"]
+    names = [ran.scenario.name for ran in campaign.ran]
+    heads = ["component", *(f"{phase.name}, cores" for phase in campaign.phases)]
+    heads += [*(f"{name}, ms a request" for name in names), "memory, MB", "open files"]
+    per_request = [campaign.cpu_ms_per_request(name) for name in names]
     lines = []
     for component in campaign.samples.components:
-        line = [component]
-        for ran in campaign.ran:
-            used = campaign.samples.cpu_s(component, ran.begin, ran.end)
-            line.append(figure(used / (ran.end - ran.begin)))
-            line.append(figure(used * 1e3 / len(ran.outcome.due_s)))
         memory = campaign.samples.memory_mb(component)
-        line.append(figure(float(memory.max(initial=0.0))))
-        line.append(str(campaign.samples.most_open_files(component)))
-        lines.append(line)
-    return Grid("CPU in cores and in ms a request, most memory, most open files", heads, lines)
+        lines.append(
+            [
+                component,
+                *(figure(campaign.cores(component, phase)) for phase in campaign.phases),
+                *(figure(of[component]) for of in per_request),
+                figure(float(memory.max(initial=0.0))),
+                str(campaign.samples.most_open_files(component)),
+            ]
+        )
+    title = "CPU, in cores and beyond idleness in ms a request; most memory, most open files"
+    return Grid(title, heads, lines)
 
 
 def _memory(trends: dict[str, Trend]) -> Grid:
     heads = ("component", "MB", "growth, MB/h", "95 % interval", "verdict")
     lines = [
-        [name, f"{of.level:.0f}", f"{of.per_hour:+.1f}", f"{of.lower:+.1f} to {of.upper:+.1f}",
+        [name, f"{of.level:.0f}", f"{of.per_hour:+.1f}", of.interval,
          of.verdict]
         for name, of in trends.items()
     ]  # fmt: skip

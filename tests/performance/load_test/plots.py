@@ -108,17 +108,19 @@ def _new(x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _shade(campaign: Campaign, axes: Axes) -> float:
-    """Show when each scenario ran; the moment that the axis counts from."""
-    begin = campaign.ran[0].begin
-    for ran in campaign.ran:
-        axes.axvspan(ran.begin - begin, ran.end - begin, color=_RATE, alpha=0.15)
-        place = ((ran.begin + ran.end) / 2 - begin, 1.01)
+    """Show which part was when; the moment that the axis counts from."""
+    begin = campaign.idle.begin
+    for number, phase in enumerate(campaign.phases):
+        axes.axvspan(
+            phase.begin - begin, phase.end - begin, color=_RATE, alpha=(0.10, 0.22)[number % 2]
+        )
         axes.text(
-            *place,
-            ran.scenario.name,
+            (phase.begin + phase.end) / 2 - begin,
+            1.01,
+            phase.name,
             transform=axes.get_xaxis_transform(),
             ha="center",
-            fontsize=8,
+            fontsize=7,
         )
     return begin
 

@@ -76,9 +76,11 @@ class Samples:
                 continue
             for samples in self._of(name):
                 at = [sample.at for sample in samples]
-                total += np.interp(
-                    self.moments(), at, [s.memory_mb for s in samples], left=0.0, right=0.0
-                )
+                held = [sample.memory_mb for sample in samples]
+                # A process that is not sampled for two intervals is gone.
+                at.append(at[-1] + 2 * _INTERVAL_S)
+                held.append(held[-1])
+                total += np.interp(self.moments(), at, held, left=0.0, right=0.0)
         return total
 
     def cpu_share(self, component: str) -> tuple[Floats, Floats]:

@@ -49,6 +49,11 @@ class Trend:
             return "shrinks"
         return "flat" if self.upper <= self.bound else "cannot be told"
 
+    @property
+    def interval(self) -> str:
+        """The interval as text; empty where there is none."""
+        return f"{self.lower:+.1f} to {self.upper:+.1f}" if np.isfinite(self.upper) else ""
+
     def document(self) -> dict[str, float | str | None]:
         """For JSON, which has no infinity: None is an end of the interval that is not known."""
         ends = {name: getattr(self, name) for name in ("lower", "upper")}
