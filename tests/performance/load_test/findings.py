@@ -140,8 +140,10 @@ def _errors(ran: Ran) -> Row:
 def _memory_growth(of_all: Trend | None) -> Row:
     if of_all is None or of_all.blocks < 2:
         return Row("memory_growth", None, "MB", note="the load was too short")
+    note = (
         f"an hour, 95 % interval {of_all.interval}, of {of_all.level:.0f} MB: {of_all.verdict}; "
         "under the sustained load, its begin left out"
+    )
     return Row("memory_growth", of_all.per_hour, "MB", goal=round(of_all.bound, 1), note=note)
 
 
