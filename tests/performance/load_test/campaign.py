@@ -158,9 +158,7 @@ def _rest(seconds: float) -> Phase:
 
 def _run(source: Source, scenario: Scenario, mix: Mix) -> Ran:
     with progress_bar(f"{scenario.name}: {scenario.text}") as advance:
-        outcome = source.send(mix, scenario.due_s())
-        advance(1, 1)
-    return Ran(scenario, outcome)
+        return Ran(scenario, source.send(mix, scenario.due_s(), advance))
 
 
 @dataclass

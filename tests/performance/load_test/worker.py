@@ -1,9 +1,10 @@
 """The process that the load comes from, apart from the one that samples and reports."""
 
+import math
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -12,7 +13,7 @@ from preprocess.market import Floats
 from tests.performance.load_test.generator import Outcome, generate
 from tests.performance.load_test.mix import Mix, Once
 
-_START_S = 60.0
+_START_S = 60
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,26 @@ class Source:
     url: str
     thresholds: Mapping[int, float]
 
-    def send(self, mix: Mix | Once, due_s: Floats) -> Outcome:
-        """One call of the mix a moment; returns when all is answered."""
-        patience_s = 3 * float(due_s[-1]) + _START_S
+    def send(
+        self,
+        mix: Mix | Once,
+        due_s: Floats,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> Outcome:
+        """One call of the mix a moment; returns when all is answered.
+
+        `progress` is told of the seconds that have passed, and of how many there are.
+
+        Raises:
+            TimeoutError: the generator is not done long after it should be.
+        """
+        total_s = math.ceil(float(due_s[-1]))
         job = self.pool.submit(_send, self.url, mix, due_s, self.thresholds)
-        return job.result(timeout=patience_s)
+        for second in range(3 * total_s + _START_S):
+            progress(min(second, total_s), total_s)
+            if wait([job], timeout=1.0).done:
+                return job.result()
+        raise TimeoutError(f"a load of {total_s} s has not ended after {3 * total_s + _START_S} s")
 
 
 @contextmanager
