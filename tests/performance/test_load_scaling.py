@@ -172,6 +172,16 @@ def test_faults_are_failed_and_named(campaign: Campaign) -> None:
     assert "the load generator itself was late by 1.5 ms" in words
 
 
+def test_a_short_run_says_nothing_about_memory(campaign: Campaign) -> None:
+    short = scenarios(0.1)[2]
+    steady, spike, _ = campaign.ran
+    began = campaign.of("sustained").phase.begin
+    made = report(replace(campaign, ran=[steady, spike, Ran(short, outcome(short, began))]))
+    growth = next(row for row in made.rows if row.metric == "memory_growth")
+    assert (growth.value, growth.met) == (None, None)
+    assert any("run it longer" in finding for finding in made.findings)
+
+
 def test_the_report_is_text_json_a_plot_and_one_page(campaign: Campaign, tmp_path: Path) -> None:
     target = tmp_path / "load.json"
     report(campaign).write(target)

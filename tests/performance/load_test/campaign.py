@@ -24,6 +24,8 @@ from tests.performance.market import BenchMarket
 _WARM_UP_S = 5.0
 _WARM_UP_RATE = 100.0
 _FIRST_RATE = 500.0
+# Between two parts nothing is sent for longer than it is from one sample to the next.
+_PAUSE_S = 1.2
 _REST_S, _SHORTEST_REST_S = 20.0, 4.0
 # A request asks for 3.7 stocks on average; so many pairs let a cold search run to 2,000/s.
 _COLD_STEPS_S = 250.0
@@ -149,14 +151,15 @@ def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) ->
 
 
 def _rest(seconds: float) -> Phase:
-    """Nothing is sent; a second passes before, in which what was under way ends."""
-    time.sleep(1.0)
+    """Nothing is sent."""
+    time.sleep(_PAUSE_S)
     begin = time.monotonic()
     time.sleep(seconds)
     return Phase("idle", begin, time.monotonic())
 
 
 def _run(source: Source, scenario: Scenario, mix: Mix) -> Ran:
+    time.sleep(_PAUSE_S)
     with progress_bar(f"{scenario.name}: {scenario.text}") as advance:
         return Ran(scenario, source.send(mix, scenario.due_s(), advance))
 
@@ -190,6 +193,7 @@ class _Cold:
 
 
 def _search(source: Source, name: str, mixes: _Warm | _Cold, scale: float) -> tuple[Found, Phase]:
+    time.sleep(_PAUSE_S)
     begin = time.monotonic()
     with progress_bar(name) as advance:
         tried: list[Step] = []

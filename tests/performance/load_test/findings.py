@@ -32,7 +32,6 @@ def memory_trends(campaign: Campaign) -> dict[str, Trend]:
     return {
         name or "all": trend(moments[inside], campaign.samples.memory_mb(name)[inside])
         for name in names
-        if inside.any()
     }
 
 
@@ -59,7 +58,7 @@ def rows(campaign: Campaign, trends: dict[str, Trend]) -> list[Row]:
             sustained.outcome.errors / len(sustained.outcome.due_s),
             "relative",
         ),
-        _memory_growth(trends.get("all")),
+        _memory_growth(trends["all"]),
         _rate("max_rate", campaign.warm),
         _rate("max_rate_cold", campaign.cold),
         row(
@@ -137,9 +136,10 @@ def _errors(ran: Ran) -> Row:
     return row(f"{ran.scenario.name}_errors", ran.outcome.errors, "failures", requests)
 
 
-def _memory_growth(of_all: Trend | None) -> Row:
-    if of_all is None or of_all.blocks < 2:
-        return Row("memory_growth", None, "MB", note="the load was too short")
+def _memory_growth(of_all: Trend) -> Row:
+    if of_all.verdict == "cannot be told":
+        note = f"cannot be told; 95 % interval {of_all.interval or 'none'}: run it longer"
+        return Row("memory_growth", None, "MB", note=note)
     note = (
         f"an hour, 95 % interval {of_all.interval}, of {of_all.level:.0f} MB: {of_all.verdict}; "
         "under the sustained load, its begin left out"

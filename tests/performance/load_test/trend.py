@@ -31,7 +31,6 @@ class Trend:
     lower: float
     upper: float
     level: float
-    blocks: int
 
     @property
     def bound(self) -> float:
@@ -41,8 +40,6 @@ class Trend:
     @property
     def verdict(self) -> Verdict:
         """What the interval allows to say."""
-        if self.blocks < _FEWEST:
-            return "cannot be told"
         if self.lower > self.bound:
             return "grows"
         if self.upper < -self.bound:
@@ -66,19 +63,20 @@ class Trend:
 
 
 def trend(seconds: Floats, values: Floats) -> Trend:
-    """The trend of values that were sampled at these moments; at least one is needed."""
+    """The trend of values that were sampled at these moments, of which there is one at least.
+
+    In less than 80 s there is none that could be told.
+    """
     blocks = ((seconds - seconds[0]) // _BLOCK_S).astype(int)
     known = np.unique(blocks)
     x = np.array([np.median(seconds[blocks == block]) for block in known])
     y = np.array([np.median(values[blocks == block]) for block in known])
     level, count = float(np.median(values)), len(x)
+    if count < _FEWEST:
+        return Trend(0.0, -np.inf, np.inf, level)
     first, second = np.triu_indices(count, 1)
-    if not len(first):
-        return Trend(0.0, -np.inf, np.inf, level, count)
     slopes = np.sort((y[second] - y[first]) / (x[second] - x[first])) * _HOUR_S
     half = _NORMAL_95 * np.sqrt(count * (count - 1) * (2 * count + 5) / 18) / 2
     lowest = max(0, round(len(slopes) / 2 - half) - 1)
     highest = min(len(slopes) - 1, round(len(slopes) / 2 + half))
-    return Trend(
-        float(np.median(slopes)), float(slopes[lowest]), float(slopes[highest]), level, count
-    )
+    return Trend(float(np.median(slopes)), float(slopes[lowest]), float(slopes[highest]), level)
