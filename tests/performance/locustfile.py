@@ -44,7 +44,7 @@ class Shop:
     opened: float | None = None
 
     @classmethod
-    def open(cls, url: str, seed: int) -> None:
+    def open(cls, url: str, number: int) -> None:
         """Ask a server for its model versions and its stocks, and for each stock once.
 
         Raises:
@@ -55,7 +55,7 @@ class Shop:
             pairs = list(_predictable(client))
         if not pairs:
             raise RuntimeError(f"{url} has no stock with a prediction.")
-        cls.calls = Mix(pairs, seed).calls()
+        cls.calls = Mix(pairs, _SEED, number).calls()
         cls.checks = Checks({one["model_version"]: one["threshold"] for one in versions})
         cls.opened = time.perf_counter()
 
@@ -186,7 +186,7 @@ def _options(parser: ArgumentParser) -> None:
 def _open(environment: Environment, **_: object) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it has a line for each request
     index = getattr(environment.runner, "worker_index", 0)
-    Shop.open(environment.host or Caller.host, _SEED + index)
+    Shop.open(environment.host or Caller.host, index)
 
 
 events.init_command_line_parser.add_listener(_options)  # type: ignore[no-untyped-call]  # Locust's

@@ -8,8 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from preprocess.columns import columns_of
+from preprocess.errors import TeziError
+from preprocess.features.row import MINIMUM_ROWS
+from preprocess.store.sqlite import SQLiteStore
 from tests.performance.load_test.checks import Checks, Range
-from tests.performance.load_test.mix import BATCH_PREDICT, PREDICT, Call, Mix, Once
+from tests.performance.load_test.mix import (
+    BATCH_PREDICT,
+    PREDICT,
+    Call,
+    Mix,
+    Once,
+    PastPairs,
+    newest_pairs,
+)
 from tests.performance.small_service import DAY, THRESHOLD, right
 
 PAIRS = [(f"{500_000 + number}", DAY) for number in range(11_000)]
@@ -23,6 +35,16 @@ def test_the_mix_is_seven_singles_to_three_batches_of_ten_that_differ() -> None:
     assert {len(call.pairs) for call in calls if not call.is_batch} == {1}
     assert calls == list(islice(Mix(PAIRS, 1).calls(), 10_000))
     assert calls != list(islice(Mix(PAIRS, 2).calls(), 10_000))
+
+
+def test_the_same_stocks_stay_popular() -> None:
+    def popular(seed: int, number: int) -> list[str]:
+        calls = islice(Mix(PAIRS, seed, number).calls(), 5_000)
+        counts = Counter(code for call in calls for code, _ in call.pairs)
+        return [code for code, _ in counts.most_common(3)]
+
+    assert popular(1, 1) == popular(1, 2) != popular(2, 1)
+    assert next(Mix(PAIRS, 1, 1).calls()) != next(Mix(PAIRS, 1, 2).calls())
 
 
 def test_stocks_are_asked_for_by_zipfs_law() -> None:
@@ -42,6 +64,18 @@ def test_a_market_of_a_few_stocks_has_smaller_batches() -> None:
 def test_cold_calls_ask_for_nothing_twice_and_end() -> None:
     pairs = [pair for call in Once(PAIRS, 1).calls() for pair in call.pairs]
     assert len(pairs) == len(set(pairs)) > len(PAIRS) - 10
+
+
+def test_past_pairs_are_taken_once_and_have_history(demo_store: SQLiteStore) -> None:
+    histories = list(demo_store.histories())
+    pairs = PastPairs(columns_of(histories), 1)
+    enough = sum(max(0, len(history.prices.days) - MINIMUM_ROWS) for history in histories)
+    taken = pairs.take(100) + pairs.take(50)
+    assert len(set(taken)) == 150
+    newest = max(day for _, day in newest_pairs(columns_of(histories)))
+    assert all(day < newest for _, day in taken)
+    with pytest.raises(TeziError, match="choose a smaller --scale"):
+        pairs.take(enough)
 
 
 def test_a_call_is_what_the_api_takes() -> None:

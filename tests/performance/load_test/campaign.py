@@ -11,7 +11,7 @@ from preprocess.cli.progress import progress_bar
 from preprocess.snapshot.file import read_snapshot
 from tests.performance.load_test.caches import CacheCounts, following
 from tests.performance.load_test.generator import Outcome
-from tests.performance.load_test.mix import Mix, Once, Pair, newest_pairs, past_pairs
+from tests.performance.load_test.mix import Mix, Once, Pair, PastPairs, newest_pairs
 from tests.performance.load_test.processes import Samples, sampling
 from tests.performance.load_test.scenario import Scenario, scenarios
 from tests.performance.load_test.schedule import constant
@@ -27,9 +27,8 @@ _FIRST_RATE = 500.0
 # Between two parts nothing is sent for longer than it is from one sample to the next.
 _PAUSE_S = 1.2
 _REST_S, _SHORTEST_REST_S = 20.0, 4.0
-# A request asks for 3.7 stocks on average; so many pairs let a cold search run to 2,000/s.
-_COLD_STEPS_S = 250.0
-_COLD_PAIRS_S = 3.7 * 1_000
+# A request asks for 3.7 stocks on average; a little more are laid ready.
+_STOCKS_OF_A_REQUEST = 3.9
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) ->
     """Start the stack, run everything, stop it."""
     columns = read_snapshot(market.snapshot)
     newest = newest_pairs(columns)
-    cold = past_pairs(columns, int(max(_COLD_STEPS_S * scale, 10.0) * _COLD_PAIRS_S), seed)
+    cold = PastPairs(columns, seed)
     del columns
     with (
         whole_stack(market, home) as whole,
@@ -126,7 +125,7 @@ def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) ->
         source.send(Mix(newest, seed), constant(_WARM_UP_RATE, _WARM_UP_S))
         idle = _rest(max(_SHORTEST_REST_S, _REST_S * scale))
         ran = [
-            _run(source, scenario, Mix(newest, seed + number))
+            _run(source, scenario, Mix(newest, seed, number))
             for number, scenario in enumerate(scenarios(scale), start=1)
         ]
         warm_rate, warm_phase = _search(source, "max_rate", _Warm(newest, seed), scale)
@@ -166,30 +165,26 @@ def _run(source: Source, scenario: Scenario, mix: Mix) -> Ran:
 
 @dataclass
 class _Warm:
-    """Stocks that are popular, and so mostly cached."""
+    """The stocks that are popular all the time, and so mostly cached."""
 
     pairs: Sequence[Pair]
     seed: int
+    number: int = 100
 
     def next(self, _requests: int) -> Mix:
-        self.seed += 1
-        return Mix(self.pairs, self.seed)
+        self.number += 1
+        return Mix(self.pairs, self.seed, self.number)
 
 
 @dataclass
 class _Cold:
-    """Pairs that were never asked for, so that nothing is cached; what is used up is gone."""
+    """Pairs that were never asked for, so that nothing is cached."""
 
-    pairs: list[Pair]
+    pairs: PastPairs
     seed: int
-    used: int = 0
 
     def next(self, requests: int) -> Once:
-        self.seed += 1
-        begin, self.used = self.used, self.used + int(requests * 4) + 100
-        if self.used > len(self.pairs):
-            begin, self.used = 0, int(requests * 4) + 100
-        return Once(self.pairs[begin : self.used], self.seed)
+        return Once(self.pairs.take(int(requests * _STOCKS_OF_A_REQUEST) + 200), self.seed)
 
 
 def _search(source: Source, name: str, mixes: _Warm | _Cold, scale: float) -> tuple[Found, Phase]:

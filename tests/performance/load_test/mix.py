@@ -11,6 +11,7 @@ import numpy as np
 
 from preprocess.calendar import from_day_number
 from preprocess.columns import MarketColumns
+from preprocess.errors import TeziError
 from preprocess.features.row import MINIMUM_ROWS
 
 BATCH = 10
@@ -45,15 +46,21 @@ class Call:
 
 @dataclass(frozen=True)
 class Mix:
-    """Requests about stocks as of one day each; which of them are popular is drawn by the seed."""
+    """Requests about stocks as of one day each.
+
+    Which stocks are popular is drawn by the seed, and stays so; `number` tells apart loads that
+    come one after another, in which the same stocks are popular.
+    """
 
     pairs: Sequence[Pair]
     seed: int
+    number: int = 0
 
     def calls(self) -> Iterator[Call]:
-        """Requests without end, the same for the same seed; no stock is twice in a batch."""
-        random = np.random.default_rng(self.seed)
-        popular = [self.pairs[place] for place in random.permutation(len(self.pairs)).tolist()]
+        """Requests without end, the same each time; no stock is twice in a batch."""
+        order = np.random.default_rng(self.seed).permutation(len(self.pairs))
+        popular = [self.pairs[place] for place in order.tolist()]
+        random = np.random.default_rng((self.seed, self.number))
         weights = np.arange(1, len(popular) + 1, dtype=np.float64) ** -_EXPONENT
         bounds = np.cumsum(weights / weights.sum())
         bounds[-1] = 1.0
@@ -97,14 +104,36 @@ def newest_pairs(columns: MarketColumns) -> list[Pair]:
     return [(code, newest) for code in columns.codes[enough].astype("U6").tolist()]
 
 
-def past_pairs(columns: MarketColumns, count: int, seed: int) -> list[Pair]:
-    """So many pairs of stock and past trading day with enough history, in a random order."""
-    prices = columns.prices
-    places = np.repeat(np.arange(len(columns)), np.diff(prices.starts))
-    days = prices["day"]
-    enough = np.arange(prices.rows) - prices.starts[places] >= MINIMUM_ROWS
-    rows = np.flatnonzero(enough & (days < days.max()))
-    chosen = np.random.default_rng(seed).permutation(rows)[:count]
-    codes = columns.codes[places[chosen]].astype("U6").tolist()
-    texts = {day: from_day_number(day).isoformat() for day in np.unique(days[chosen]).tolist()}
-    return [(code, texts[day]) for code, day in zip(codes, days[chosen].tolist(), strict=True)]
+class PastPairs:
+    """Pairs of stock and past trading day with enough history, in a random order, each once."""
+
+    def __init__(self, columns: MarketColumns, seed: int) -> None:
+        prices = columns.prices
+        places = np.repeat(np.arange(len(columns)), np.diff(prices.starts))
+        days = prices["day"]
+        enough = np.arange(prices.rows) - prices.starts[places] >= MINIMUM_ROWS
+        rows = np.flatnonzero(enough & (days < days.max()))
+        rows = np.random.default_rng(seed).permutation(rows)
+        self._codes = columns.codes.astype("U6")
+        self._places, self._days = places[rows], np.asarray(days)[rows]
+        self._texts = {
+            day: from_day_number(day).isoformat() for day in np.unique(self._days).tolist()
+        }
+        self._taken = 0
+
+    def take(self, count: int) -> list[Pair]:
+        """So many that were not taken before.
+
+        Raises:
+            TeziError: there are not so many left.
+        """
+        begin, self._taken = self._taken, self._taken + count
+        if self._taken > len(self._days):
+            raise TeziError(
+                f"The market has {len(self._days):,} pairs of stock and day, and all were asked "
+                "for: choose a smaller --scale."
+            )
+        chosen = slice(begin, self._taken)
+        codes = self._codes[self._places[chosen]].tolist()
+        days = self._days[chosen].tolist()
+        return [(code, self._texts[day]) for code, day in zip(codes, days, strict=True)]
