@@ -9,7 +9,8 @@ import numpy as np
 from preprocess.calendar import day_number
 from preprocess.columns import columns_of
 from preprocess.errors import FeatureError, StoreError
-from preprocess.features.batch import BatchRows, batch_rows
+from preprocess.features.batch import batch_rows
+from preprocess.features.cached import CachedRows
 from preprocess.features.live import LiveMarket
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
@@ -26,10 +27,20 @@ _MOST_SPELLINGS = 4_096
 class FeatureService:
     """Answers rows from a store that is opened when first needed, and again after it failed."""
 
-    def __init__(self, opener: Callable[[], Store], *, snapshot: Path | None = None) -> None:
-        """`snapshot` is where the columnar snapshot lies, if there is one."""
+    def __init__(
+        self,
+        opener: Callable[[], Store],
+        *,
+        snapshot: Path | None = None,
+        cached: CachedRows | None = None,
+    ) -> None:
+        """`snapshot` is where the columnar snapshot lies, if there is one.
+
+        `cached` is asked first for rows that would have to be computed.
+        """
         self._opener = opener
         self._snapshot = snapshot
+        self._cached = cached
         self._market: LiveMarket | None = None
         self._spelt: dict[bytes, int | None] = {}
         golden = columns_of([golden_history()])
@@ -51,6 +62,8 @@ class FeatureService:
     def warm_up(self) -> None:
         """Compile what is compiled, and bring the market into memory if there is one."""
         batch_rows(*self._golden)
+        if self._cached is not None:
+            self._cached.warm_up()
         self._fresh_market()
 
     def rows(self, codes: Sequence[bytes], days: Sequence[bytes]) -> WireRows:
@@ -71,14 +84,14 @@ class FeatureService:
             elif market is None:
                 continue
             elif (code, spelling) == _GOLDEN:
-                _put(out, [place], batch_rows(*self._golden))
+                out.put([place], WireRows.of(batch_rows(*self._golden)))
             else:
                 asked.append(place)
                 numbers.append(number)
         if asked and market is not None:
             wanted = codes if len(asked) == len(codes) else [codes[place] for place in asked]
             try:
-                _put(out, asked, market.rows(wanted, np.array(numbers, dtype=np.int32)))
+                out.put(asked, self._asked_rows(market, wanted, numbers))
             except StoreError:
                 self.close()
         return out
@@ -99,6 +112,14 @@ class FeatureService:
             self.close()
         return self._market
 
+    def _asked_rows(
+        self, market: LiveMarket, codes: Sequence[bytes], numbers: Sequence[int]
+    ) -> WireRows:
+        days = np.array(numbers, dtype=np.int32)
+        if self._cached is not None:
+            return self._cached.rows(market, codes, days)
+        return WireRows.of(market.rows(codes, days))
+
     def _day(self, spelling: bytes) -> int | None:
         """The day number of exactly YYYY-MM-DD; None for anything else."""
         if spelling not in self._spelt:
@@ -116,10 +137,3 @@ def _parsed_day(text: bytes) -> int | None:
         return day_number(date.fromisoformat(text.decode("ascii")))
     except ValueError:
         return None
-
-
-def _put(out: WireRows, places: list[int], rows: BatchRows) -> None:
-    found = WireRows.of(rows)
-    out.values[places] = found.values
-    out.as_of[places] = found.as_of
-    out.status[places] = found.status
