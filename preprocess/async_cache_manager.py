@@ -16,7 +16,7 @@ from preprocess.cache.invalidation import Invalidation
 from preprocess.cache.keys import Kind
 from preprocess.cache.local import Clock
 from preprocess.cache.miss import MISS
-from preprocess.cache.outcome import Landed
+from preprocess.cache.outcome import Fetched, Landed
 from preprocess.cache.plan import Plan
 from preprocess.cache.statistics import CacheStats
 from preprocess.errors import CacheError
@@ -110,21 +110,35 @@ class AsyncCacheManager:
         Raises:
             CacheError: a value is of a type that the cache does not keep.
         """
+        fetched = await self.fetch_many(keys, compute, ttl)
+        for error in fetched.errors.values():
+            raise error
+        return dict(fetched.values)
+
+    async def fetch_many(self, keys: Sequence[str], compute: ComputeMany, ttl: float) -> Fetched:
+        """As `get_or_compute_many`; an error of a computation leaves the other keys alone."""
         await self._opened()
         looked = self.core.look(keys)
         found = looked.values
-        if not looked.missing:
-            return found
-        mine, others = self._flights.board(looked.missing, looked.moment)
-        if mine:
-            self._flights.lead(mine, self._computed(tuple(mine), compute, ttl))
-        for key, future in (mine | others).items():
-            landed = await asyncio.shield(future)
-            if landed.loose is not None:
-                found[key] = landed.loose.value
-            elif landed.body is not None:
-                found[key] = decode(key, landed.body)
-        return found
+        held = set(found)
+        errors: dict[str, Exception] = {}
+        if looked.missing:
+            mine, others = self._flights.board(looked.missing, looked.moment)
+            if mine:
+                self._flights.lead(mine, self._computed(tuple(mine), compute, ttl))
+            for key, future in (mine | others).items():
+                try:
+                    landed = await asyncio.shield(future)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is handed on
+                    errors[key] = error
+                    continue
+                if landed.loose is not None:
+                    found[key] = landed.loose.value
+                elif landed.body is not None:
+                    found[key] = decode(key, landed.body)
+                    if landed.held:
+                        held.add(key)
+        return Fetched(found, frozenset(held), errors)
 
     async def invalidate(
         self, *, kind: Kind | None = None, stocks: Sequence[str] | None = None
