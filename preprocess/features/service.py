@@ -93,11 +93,16 @@ class FeatureService:
             try:
                 out.put(asked, self._asked_rows(market, wanted, numbers))
             except StoreError:
-                self.close()
+                self._let_go()
         return out
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store, and of the cache."""
+        if self._cached is not None:
+            self._cached.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         market, self._market = self._market, None
         if market is not None:
             market.close()
@@ -109,7 +114,7 @@ class FeatureService:
                 self._market = LiveMarket(self._opener, self._snapshot)
             self._market.refresh()
         except StoreError:
-            self.close()
+            self._let_go()
         return self._market
 
     def _asked_rows(

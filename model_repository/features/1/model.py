@@ -7,6 +7,9 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from preprocess.cache.published import MEANING, METRIC, PublishedCounts
+from preprocess.cache_manager import CacheManager
+from preprocess.features.cached import CachedRows
 from preprocess.features.service import FeatureService
 from preprocess.settings import load_settings
 from preprocess.store import open_store
@@ -19,8 +22,14 @@ class TritonPythonModel:
         """Check the configured shape, and have the market in memory before the first request."""
         config = json.loads(args["model_config"])
         settings = load_settings()
+        self._counts: PublishedCounts | None = None
+        cached: CachedRows | None = None
+        if settings.cache_features:
+            cache = CacheManager.from_settings(settings)
+            cached = CachedRows(cache, ttl_s=settings.cache_features_ttl_s)
+            self._counts = _published(cache)
         self._service = FeatureService(
-            lambda: open_store(settings), snapshot=settings.snapshot_path
+            lambda: open_store(settings), snapshot=settings.snapshot_path, cached=cached
         )
         self._service.require_width(
             next(output["dims"][0] for output in config["output"] if output["name"] == "features")
@@ -34,6 +43,8 @@ class TritonPythonModel:
         codes = [_column(request, "bse_code") for request in requests]
         days = [_column(request, "prediction_date") for request in requests]
         batch = self._service.rows(np.concatenate(codes).tolist(), np.concatenate(days).tolist())
+        if self._counts is not None:
+            self._counts.publish()
         responses, start = [], 0
         for column in codes:
             rows = slice(start, start + len(column))
@@ -50,10 +61,18 @@ class TritonPythonModel:
         return responses
 
     def finalize(self) -> None:
-        """Let go of the database."""
+        """Let go of the database, and of the cache."""
         self._service.close()
 
 
 def _column(request: "pb_utils.InferenceRequest", name: str) -> NDArray[Any]:
     column: NDArray[Any] = pb_utils.get_input_tensor_by_name(request, name).as_numpy()
     return column.reshape(-1)
+
+
+def _published(cache: CacheManager) -> PublishedCounts:
+    """The cache's counts at Triton's metrics address, beside the server's own."""
+    family = pb_utils.MetricFamily(
+        name=METRIC, description=MEANING, kind=pb_utils.MetricFamily.COUNTER
+    )
+    return PublishedCounts(cache.core.statistics, lambda labels: family.Metric(labels=dict(labels)))
