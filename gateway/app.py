@@ -28,7 +28,6 @@ from gateway.errors import GatewayError
 from gateway.failover import FailoverPredictor
 from gateway.health import Health
 from gateway.limits import LimitedPredictor
-from gateway.market_changes import POLL_S as CHANGES_POLL_S
 from gateway.market_changes import MarketChanges
 from gateway.metered import MeteredPredictor
 from gateway.metrics import Metrics
@@ -168,14 +167,13 @@ class Gateway:
         await self.versions.refresh()
         await self.router.refresh()
         await self.directory.refresh()
-        await self.changes.refresh()
+        await self.changes.start()
         interval = self.settings.probe_interval_s
         chores = {
             "published versions": Chore(self.versions.refresh, REFRESH_S),
             "labels": Chore(self.router.refresh, LABELS_POLL_S),
             "shadow": Chore(self.shadow.run, 0.0),
             "stock directory": Chore(self.directory.refresh, POLL_S),
-            "changes of the market": Chore(self.changes.refresh, CHANGES_POLL_S),
             **{
                 f"probe of {variant}": Chore(partial(self._probe, variant), interval)
                 for variant in VARIANTS

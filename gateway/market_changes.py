@@ -1,6 +1,7 @@
 """What the gateway has cached of a stock is forgotten when the stock's data changes."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 
@@ -19,7 +20,7 @@ PATIENCE_S = 2.0
 
 
 class MarketChanges:
-    """Polls the market's change log. `refresh` is a chore of the gateway."""
+    """Polls the market's change log in a thread of its own: a busy event loop does not delay it."""
 
     def __init__(
         self,
@@ -33,23 +34,38 @@ class MarketChanges:
         self._follower = Follower(core)
         self._monotonic = monotonic
         self._store: Store | None = None
-        self._polling: asyncio.Future[int] | None = None
         self._heard: float | None = None
         self._failing = False
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
 
     @property
     def is_current(self) -> bool:
         """Whether everything committed until a moment ago has been taken care of."""
         return self._heard is not None and self._monotonic() - self._heard < PATIENCE_S
 
-    async def refresh(self) -> None:
+    async def start(self) -> None:
+        """Forget what has changed while nobody looked, and go on looking."""
+        await asyncio.to_thread(self.poll)
+        self._thread = threading.Thread(target=self._run, name="market changes", daemon=True)
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        self._stopping.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._close_store)
+
+    def poll(self) -> None:
         """Forget what has changed since the last time."""
         began = self._monotonic()
         try:
-            self._polling = asyncio.ensure_future(asyncio.to_thread(self._poll))
-            await asyncio.shield(self._polling)
+            if self._store is None:
+                self._store = self._open_store()
+            self._follower.poll(self._store)
         except StoreError as error:
-            await self.close()
+            self._close_store()
             if not self._failing:
                 log.warning("changes of the market are not heard of", error=str(error))
             self._failing = True
@@ -59,16 +75,16 @@ class MarketChanges:
         self._failing = False
         self._heard = began
 
-    async def close(self) -> None:
-        """Let go of the database; where it was reached is remembered."""
-        if self._polling is not None:
-            # A refresh that was cancelled goes on in its thread, and may yet open the database.
-            await asyncio.wait([self._polling])
+    def _run(self) -> None:
+        while not self._stopping.wait(POLL_S):
+            try:
+                self.poll()
+            except Exception:
+                # Nothing cached is answered from now on, until a poll succeeds.
+                log.exception("changes of the market cannot be followed")
+                self._stopping.wait(PATIENCE_S)
+
+    def _close_store(self) -> None:
         store, self._store = self._store, None
         if store is not None:
-            await asyncio.to_thread(store.close)
-
-    def _poll(self) -> int:
-        if self._store is None:
-            self._store = self._open_store()
-        return self._follower.poll(self._store)
+            store.close()

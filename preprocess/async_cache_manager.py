@@ -11,7 +11,7 @@ from preprocess.cache.async_flight import AsyncFlights
 from preprocess.cache.async_remote import AsyncRemoteTier
 from preprocess.cache.calls import CallKeys
 from preprocess.cache.codec import decode
-from preprocess.cache.core import Core, Envelopes, Lookup
+from preprocess.cache.core import Core, Lookup
 from preprocess.cache.invalidation import Invalidation
 from preprocess.cache.keys import Kind
 from preprocess.cache.local import Clock
@@ -83,7 +83,10 @@ class AsyncCacheManager:
         await self._opened()
         moment = self.core.look(()).moment if since is None else since.moment
         _, envelopes = self.core.keep(values, ttl, moment)
-        await self._write(envelopes)
+        remote = await self._opened()
+        if envelopes and remote is not None:
+            remote.write(envelopes)
+            await remote.written()
 
     async def get_or_compute(self, key: str, compute: Compute, ttl: float) -> object:
         """The value, computed once for all who ask meanwhile if it is not held.
@@ -125,7 +128,8 @@ class AsyncCacheManager:
         if looked.missing:
             mine, others = self._flights.board(looked.missing, looked.moment)
             if mine:
-                self._flights.lead(mine, self._computed(tuple(mine), compute, ttl))
+                lookup = Lookup({}, tuple(mine), looked.moment)
+                self._flights.lead(mine, self._computed(lookup, compute, ttl))
             for key, future in (mine | others).items():
                 try:
                     landed = await asyncio.shield(future)
@@ -198,13 +202,13 @@ class AsyncCacheManager:
             await asyncio.to_thread(self.core.close)
 
     async def _computed(
-        self, keys: tuple[str, ...], compute: ComputeMany, ttl: float
+        self, lookup: Lookup, compute: ComputeMany, ttl: float
     ) -> dict[str, Landed]:
-        # Another's computation may have ended between the look and now.
-        lookup = await self._fetched(self.core.look_again(keys))
+        lookup = await self._fetched(lookup)
         given = await compute(lookup.missing) if lookup.missing else {}
         landed, envelopes = self.core.landing(lookup, given, ttl)
-        await self._write(envelopes)
+        if envelopes and self._remote is not None:
+            self._remote.write(envelopes)  # nobody has to wait for it
         return landed
 
     async def _fetched(self, looked: Lookup) -> Lookup:
@@ -220,10 +224,6 @@ class AsyncCacheManager:
         # In a thread, and to its end even if the caller leaves: half told is not told.
         work = asyncio.create_task(asyncio.to_thread(self.core.clear, invalidation))
         return await asyncio.shield(work)
-
-    async def _write(self, envelopes: Envelopes) -> None:
-        if envelopes and (remote := await self._opened()) is not None:
-            await remote.write(envelopes)
 
     async def _opened(self) -> AsyncRemoteTier | None:
         watch = self.core.watch

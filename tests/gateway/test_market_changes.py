@@ -1,5 +1,6 @@
 """The gateway hears of commits, and knows when it does not."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -58,11 +59,11 @@ def cache() -> Iterator[CacheManager]:
 async def test_a_stock_that_changes_is_forgotten(database: Database, cache: CacheManager) -> None:
     changes = MarketChanges(database.open, cache.core)
     assert not changes.is_current
-    await changes.refresh()
+    changes.poll()
     assert changes.is_current
     cache.set_many(dict.fromkeys(KEYS, 1), 100)
     database.commit("500002")
-    await changes.refresh()
+    changes.poll()
     assert set(cache.get_many(KEYS).values) == {KEYS[0]}
     await changes.close()
 
@@ -72,21 +73,44 @@ async def test_a_database_that_is_away_is_opened_again(
 ) -> None:
     now = 100.0
     changes = MarketChanges(database.open, cache.core, monotonic=lambda: now)
-    await changes.refresh()
+    changes.poll()
     cache.set_many(dict.fromkeys(KEYS, 1), 100)
-    await changes.close()  # as after an error
+    database.opened[-1].close()  # as when its connection is lost
     database.away = True
     for _ in range(2):
-        await changes.refresh()
+        changes.poll()
     assert changes.is_current
     now += PATIENCE_S
     assert not changes.is_current
     database.commit("500001")
     database.away = False
-    await changes.refresh()
+    changes.poll()
     assert changes.is_current
     assert set(cache.get_many(KEYS).values) == {KEYS[1]}
     await changes.close()
     shown = capsys.readouterr().out
     assert shown.count("changes of the market are not heard of") == 1
     assert shown.count("changes of the market are heard of again") == 1
+
+
+async def test_a_bug_while_following_ends_neither_the_thread_nor_the_caution(
+    database: Database,
+    cache: CacheManager,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("gateway.market_changes.POLL_S", 0.01)
+    monkeypatch.setattr("gateway.market_changes.PATIENCE_S", 0.05)
+    changes = MarketChanges(database.open, cache.core)
+    await changes.start()
+    monkeypatch.setattr(cache.core, "invalidate", lambda *_, **__: 1 / 0)
+    database.commit("500001")
+    async with asyncio.timeout(3):
+        while changes.is_current:
+            await asyncio.sleep(0.005)
+    monkeypatch.undo()
+    async with asyncio.timeout(3):
+        while not changes.is_current:
+            await asyncio.sleep(0.005)
+    await changes.close()
+    assert "changes of the market cannot be followed" in capsys.readouterr().out
