@@ -62,9 +62,11 @@ class LiveMarket:
         self._store = opener()
         self._base = _Base.of(load_market(self._store, snapshot).columns)
         self._patch = _nothing()
-        self._stale: dict[bytes, int] = {}  # touched since the base was made: by which change last
+        self._stale: set[bytes] = set()  # touched since the base was made
         self._held: set[bytes] = set()  # of these, what the patch has as it is now
         self._mark = self._base.columns.mark  # up to where the change log is known
+        self._first = self._mark.sequence  # from where on
+        self._changed: dict[bytes, int] = {}  # the newest change of each stock that has any there
         self._own_marks = {self._mark}
         self._checked = time.monotonic()
         self._rebased_at = -_REBASE_PAUSE_S
@@ -106,12 +108,13 @@ class LiveMarket:
     def is_current(self, code: bytes, mark: Mark) -> bool:
         """Whether a row of the stock that was right at `mark` is right still.
 
-        No, also, where it cannot be told any more: the base says of no stock when it changed last.
+        No, also, of rows from before the newest change that the first base held: which stocks had
+        changed by then is not known.
 
         Raises:
             StoreError: the database cannot be read.
         """
-        changed = self._stale.get(code, self._base.columns.mark.sequence)
+        changed = self._changed.get(code, self._first)
         return mark.sequence >= changed and self._is_of_this_log(mark)
 
     def rows(self, codes: Sequence[bytes], days: Days) -> BatchRows:
@@ -160,8 +163,10 @@ class LiveMarket:
         newest = self._store.mark()
         for change in self._store.changes_since(self._mark.sequence):
             code = change.bse_code.encode()
-            self._stale[code] = change.sequence
-            self._held.discard(code)
+            self._changed[code] = change.sequence
+            if change.sequence > self._base.columns.mark.sequence:
+                self._stale.add(code)
+                self._held.discard(code)
         self._mark = newest
         self._own_marks.add(newest)
 
@@ -198,8 +203,8 @@ class LiveMarket:
         if base is None:
             return
         self._base, self._patch, self._held = base, _nothing(), set()
-        self._stale, self._mark = {}, base.columns.mark
-        self._own_marks.add(self._mark)
+        number = base.columns.mark.sequence
+        self._stale = {code for code, changed in self._changed.items() if changed > number}
         self._checked = -math.inf  # what came since the base was read is noted before any answer
 
 

@@ -154,6 +154,24 @@ def test_a_commit_alone_makes_old_rows_useless(
     assert mine.counts == (5, 0, 4)
 
 
+def test_a_new_base_and_a_new_process_leave_what_is_right(
+    replica: Make, filled: SQLiteStore, plain: FeatureService, redis_url: str
+) -> None:
+    mine = replica(redis_url=redis_url)
+    mine.ask(*CODES)
+    write(filled, CODES[0], 250.0)
+    mine.ask(*CODES)
+    market = mine.service._market
+    assert market is not None
+    market._make_base()
+    assert_same(mine.ask(*CODES), expect(plain, *CODES))
+    assert mine.counts == (5, 0, 4)
+    # It does not know which of the rows from before the commit are right still.
+    fresh = replica(redis_url=redis_url)
+    assert_same(fresh.ask(*CODES), expect(plain, *CODES))
+    assert fresh.counts == (0, 1, 2)
+
+
 def test_replicas_share_rows_and_commits_count_in_both(
     replica: Make, filled: SQLiteStore, plain: FeatureService, redis_url: str
 ) -> None:
