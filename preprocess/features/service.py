@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from preprocess.calendar import day_number
 from preprocess.columns import columns_of
 from preprocess.errors import FeatureError, StoreError
 from preprocess.features.batch import batch_rows
-from preprocess.features.cached import CachedRows
 from preprocess.features.live import LiveMarket
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
@@ -18,6 +18,9 @@ from preprocess.features.wire import WireRows
 from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE, golden_history
 from preprocess.market import is_bse_code
 from preprocess.store import Store
+
+if TYPE_CHECKING:  # who caches nothing does not load what talks to Redis
+    from preprocess.features.cached import CachedRows
 
 _GOLDEN = (GOLDEN_CODE.encode(), GOLDEN_DATE.isoformat().encode())
 # Spellings of days that are kept with their numbers; requests name few days.
@@ -32,7 +35,7 @@ class FeatureService:
         opener: Callable[[], Store],
         *,
         snapshot: Path | None = None,
-        cached: CachedRows | None = None,
+        cached: "CachedRows | None" = None,
     ) -> None:
         """`snapshot` is where the columnar snapshot lies, if there is one.
 

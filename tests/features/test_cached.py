@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from preprocess.cache.keys import features_key
 from preprocess.cache.plan import Plan
+from preprocess.cache.reading import Reading
 from preprocess.cache_manager import CacheManager
 from preprocess.errors import StoreError
 from preprocess.features import live as live_module
@@ -35,9 +36,7 @@ PAST = DAYS[-3]
 class Late(SQLiteStore):
     """A store whose readers hear of commits late, as those of PostgreSQL may."""
 
-    @property
-    def poll_interval_s(self) -> float:
-        return 3600.0
+    poll_interval_s = 3600.0
 
 
 class Replica:
@@ -252,12 +251,21 @@ def test_one_question_and_one_write_a_call(
     assert remote is not None
     calls: list[tuple[str, int]] = []
     read, wrote = remote.read, remote.write
-    monkeypatch.setattr(remote, "read", lambda keys: calls.append(("r", len(keys))) or read(keys))
-    monkeypatch.setattr(remote, "write", lambda some: calls.append(("w", len(some))) or wrote(some))
+
+    def reading(keys: Sequence[str]) -> Reading | None:
+        calls.append(("read", len(keys)))
+        return read(keys)
+
+    def writing(envelopes: Mapping[str, tuple[bytes, int]]) -> bool:
+        calls.append(("write", len(envelopes)))
+        return wrote(envelopes)
+
+    monkeypatch.setattr(remote, "read", reading)
+    monkeypatch.setattr(remote, "write", writing)
     mine.ask(*CODES, *CODES)
-    assert calls == [("r", 3), ("w", 3)]
+    assert calls == [("read", 3), ("write", 3)]
     mine.ask(*CODES)
-    assert calls == [("r", 3), ("w", 3)], "what the process holds was asked for"
+    assert calls == [("read", 3), ("write", 3)], "what the process holds was asked for"
 
 
 def test_redis_that_goes_away_costs_no_answer(

@@ -11,10 +11,12 @@ from preprocess.features.cached import CachedRows
 from preprocess.features.service import FeatureService
 from preprocess.settings import Settings
 from preprocess.store import open_store
-from tests.performance.feature_ways import Pair, timed_each
-from tests.performance.measure import Repetition, Times
+from tests.performance.feature_ways import Pair
+from tests.performance.measure import Repetition, Times, timed_each
 
 Road = Literal["computed", "local", "redis", "local_miss", "redis_miss"]
+
+ROADS: tuple[Road, ...] = ("computed", "local", "redis", "local_miss", "redis_miss")
 
 _TTL_S = 300.0
 _WARMING = 50

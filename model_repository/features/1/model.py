@@ -1,18 +1,19 @@
 """Triton's Python model `features`: a thin adapter to preprocess.features.service."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from preprocess.cache.published import MEANING, METRIC, PublishedCounts
-from preprocess.cache_manager import CacheManager
-from preprocess.features.cached import CachedRows
 from preprocess.features.service import FeatureService
-from preprocess.settings import load_settings
+from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
+
+if TYPE_CHECKING:
+    from preprocess.cache.published import PublishedCounts
+    from preprocess.features.cached import CachedRows
 
 
 class TritonPythonModel:
@@ -22,12 +23,7 @@ class TritonPythonModel:
         """Check the configured shape, and have the market in memory before the first request."""
         config = json.loads(args["model_config"])
         settings = load_settings()
-        self._counts: PublishedCounts | None = None
-        cached: CachedRows | None = None
-        if settings.cache_features:
-            cache = CacheManager.from_settings(settings)
-            cached = CachedRows(cache, ttl_s=settings.cache_features_ttl_s)
-            self._counts = _published(cache)
+        cached, self._counts = _cache(settings) if settings.cache_features else (None, None)
         self._service = FeatureService(
             lambda: open_store(settings), snapshot=settings.snapshot_path, cached=cached
         )
@@ -70,9 +66,21 @@ def _column(request: "pb_utils.InferenceRequest", name: str) -> NDArray[Any]:
     return column.reshape(-1)
 
 
-def _published(cache: CacheManager) -> PublishedCounts:
-    """The cache's counts at Triton's metrics address, beside the server's own."""
+def _cache(settings: Settings) -> tuple["CachedRows", "PublishedCounts"]:
+    """The cache of rows, and its counts at Triton's metrics address beside the server's own."""
+    from preprocess.cache.tls import load_redis  # noqa: PLC0415 - most servers cache no features
+
+    load_redis()
+
+    from preprocess.cache.published import MEANING, METRIC, PublishedCounts  # noqa: PLC0415
+    from preprocess.cache_manager import CacheManager  # noqa: PLC0415
+    from preprocess.features.cached import CachedRows  # noqa: PLC0415
+
+    cache = CacheManager.from_settings(settings)
     family = pb_utils.MetricFamily(
         name=METRIC, description=MEANING, kind=pb_utils.MetricFamily.COUNTER
     )
-    return PublishedCounts(cache.core.statistics, lambda labels: family.Metric(labels=dict(labels)))
+    counts = PublishedCounts(
+        cache.core.statistics, lambda labels: family.Metric(labels=dict(labels))
+    )
+    return CachedRows(cache, ttl_s=settings.cache_features_ttl_s), counts
