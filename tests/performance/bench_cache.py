@@ -10,12 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import uvloop
 
+from preprocess.calendar import day_number
+from preprocess.features.batch import STATUSES, batch_rows
+from preprocess.features.row import Status
 from preprocess.settings import Settings, load_settings
 from tests.integration.stack import fresh_settings
 from tests.performance.cache_mix import (
@@ -71,9 +75,9 @@ def run(*, quick: bool, command: str) -> Report:
         features = feature_times(bench, redis_url, calls=calls)
         stack = scored_stack(_copied(market, home / "bench" / "cache"), home / "bench" / "cache")
         with gateways(_serving(stack), 1) as alone:
-            predictions = _predictions(bench, alone.settings, f"{redis_url}14", calls)
+            predictions = _predictions(bench, alone.settings, redis_url, calls)
         missed, held, hits = _over_rest(bench, stack, seconds=1.0 if quick else 8.0)
-        mix = Mix([code.decode() for code in bench.columns.codes], bench.days[1].isoformat(), SEED)
+        mix = Mix(_answerable(bench, bench.days[1]), bench.days[1].isoformat(), SEED)
         found = {
             name: run_mix(
                 _serving(
@@ -120,6 +124,7 @@ def run(*, quick: bool, command: str) -> Report:
         findings=[*_findings(found), *hits.findings()],
         settings={
             "stocks": len(bench.columns),
+            "asked_for": len(mix.codes),
             "gateways": pace.gateways,
             "faster": pace.faster,
             "warming_s": pace.warming_s,
@@ -149,6 +154,14 @@ def _copied(market: BenchMarket, folder: Path) -> BenchMarket:
     return replace(market, database=copy)
 
 
+def _answerable(bench: Bench, day: date) -> list[str]:
+    """The stocks that have a history long enough by a day."""
+    columns = bench.columns
+    days = np.full(len(columns), day_number(day), dtype=np.int32)
+    status = batch_rows(columns, np.arange(len(columns)), days).status
+    return [code.decode() for code in columns.codes[status == STATUSES.index(Status.OK)]]
+
+
 def _serving(stack: Settings, **changed: object) -> Settings:
     """The stack's data on free ports."""
     return fresh_settings(stack.home, database_url=stack.database_url, **changed)
@@ -156,13 +169,13 @@ def _serving(stack: Settings, **changed: object) -> Settings:
 
 def _predictions(bench: Bench, settings: Settings, redis_url: str, calls: int) -> Times:
     found: dict[tuple[str, int], list[float]] = {}
-    for size in SIZES:
+    for database, size in enumerate(SIZES, start=12):
         pairs = past_pairs(bench, calls * size, len(ROADS), SEED + 100 + size)
         mine = {
             road: [chunk[start : start + size] for start in range(0, len(chunk), size)]
             for road, chunk in zip(ROADS, pairs, strict=True)
         }
-        measured = uvloop.run(PredictionRoads(settings, redis_url).measure(mine))
+        measured = uvloop.run(PredictionRoads(settings, f"{redis_url}{database}").measure(mine))
         found |= {(road, size): times for road, times in measured.items()}
     return found
 

@@ -19,6 +19,8 @@ Road = Literal["computed", "local", "redis", "local_miss", "redis_miss"]
 ROADS: tuple[Road, ...] = ("computed", "local", "redis", "local_miss", "redis_miss")
 
 _TTL_S = 300.0
+# A Redis that was given up would be measured as none.
+_PATIENT_S = 2.0
 _WARMING = 50
 
 
@@ -43,7 +45,9 @@ class RowWay:
     def cache(self, *, local_entries: int = 100_000) -> CacheManager:
         """A cache of a process of its own."""
         shared = self.redis_url if self.road.startswith("redis") else ""
-        return CacheManager(Plan(redis_url=shared, local_entries=local_entries))
+        return CacheManager(
+            Plan(redis_url=shared, local_entries=local_entries, timeout_s=_PATIENT_S)
+        )
 
 
 def feature_rows(way: RowWay, chunks: Sequence[Sequence[Pair]]) -> Repetition:

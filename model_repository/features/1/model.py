@@ -23,7 +23,10 @@ class TritonPythonModel:
         """Check the configured shape, and have the market in memory before the first request."""
         config = json.loads(args["model_config"])
         settings = load_settings()
-        cached, self._counts = _cache(settings) if settings.cache_features else (None, None)
+        cached: CachedRows | None = None
+        self._counts: PublishedCounts | None = None
+        if settings.cache_features:
+            cached, self._counts = _cache(settings)
         self._service = FeatureService(
             lambda: open_store(settings), snapshot=settings.snapshot_path, cached=cached
         )
