@@ -248,7 +248,8 @@ def create_app(
     """The gateway as an ASGI application.
 
     `predictor` is closed when the application ends. `open_store` opens the market database for
-    reading. `traffic` is shared with the server that drains it.
+    reading. `traffic` is shared with the server that drains it. The parts stand in
+    `app.state.gateway`.
     """
     traffic = traffic or Traffic()
     gateway = Gateway(
@@ -273,6 +274,7 @@ def create_app(
         },
         lifespan=gateway.lifespan,
     )
+    app.state.gateway = gateway
     # A path with a slash too many is another path: a redirect would lose a POST's body.
     app.router.redirect_slashes = False
     return app

@@ -36,6 +36,7 @@ class MarketChanges:
         self._store: Store | None = None
         self._heard: float | None = None
         self._failing = False
+        self._polling = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -59,6 +60,10 @@ class MarketChanges:
 
     def poll(self) -> None:
         """Forget what has changed since the last time."""
+        with self._polling:
+            self._poll()
+
+    def _poll(self) -> None:
         began = self._monotonic()
         try:
             if self._store is None:

@@ -160,7 +160,7 @@ async def test_a_hasty_caller_costs_others_nothing(tezi: Running) -> None:
 async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: Path) -> None:
     """A data folder made anew begins with version 1 again, and Redis may still hold the old one."""
     async with running_app(tmp_path, cache_predictions=True) as tezi:
-        cache = cache_of(tezi)
+        cache = tezi.app.state.gateway.cache
         key = prediction_key("500001", date.fromisoformat(TODAY), 1, "fp32")
         await cache.set(key, ("another graph", TODAY, 0.25, b"\0" * 100), 100)
         found = (await tezi.predict()).json()
@@ -238,11 +238,3 @@ async def test_a_shadow_compares_what_was_computed_and_not_what_was_held(tezi: R
     await until(lambda: len(tezi.predictor.calls) == 2)
     await asyncio.sleep(0.05)
     assert [call[0].version for call in tezi.predictor.calls] == [1, 2]
-
-
-def cache_of(tezi: Running) -> Any:
-    """The cache of the application, for what no request can provoke."""
-    for route in tezi.app.routes:
-        if getattr(route, "path", "") == "/api/v1/cache/stats":
-            return route.endpoint.__self__._cache  # type: ignore[attr-defined]  # a bound method
-    raise AssertionError("no such route")
