@@ -238,6 +238,11 @@ class Settings(BaseSettings):
         """host:port of Triton's gRPC service."""
         return f"{self.triton_host}:{self.triton_grpc_port}"
 
+    @property
+    def triton_metrics_url(self) -> str:
+        """Address of Triton's metrics."""
+        return f"http://{self.triton_host}:{self.triton_metrics_port}/metrics"
+
     def environment(self) -> dict[str, str]:
         """These settings as TEZI_* variables, for the processes that a command starts."""
         dumped = self.model_dump(mode="json")

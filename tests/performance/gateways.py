@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.features_model import counts
 from preprocess.settings import PROJECT_ROOT, Settings
 from tests.integration.stack import environment, free_ports, running
 
@@ -38,24 +38,15 @@ class Gateways:
         found = Counts(0, 0, 0)
         for url in self.urls:
             stats = httpx.get(f"{url}/api/v1/cache/stats", timeout=5.0, trust_env=False).json()
-            counts = stats["kinds"]["predictions"]["since_start"]
-            found += Counts(counts["local_hits"], counts["redis_hits"], counts["misses"])
+            kind = stats["kinds"]["predictions"]["since_start"]
+            found += Counts(kind["local_hits"], kind["redis_hits"], kind["misses"])
         return found
 
     def features(self) -> "Counts":
         """What the features model was asked for, as Triton's metrics have it."""
-        address = f"http://{self.settings.triton_host}:{self.settings.triton_metrics_port}/metrics"
-        text = httpx.get(address, timeout=5.0, trust_env=False).text
-        counts = {
-            (sample.labels["tier"], sample.labels["result"]): int(sample.value)
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == "cache_requests_total" and sample.labels["cache"] == "features"
-        }
-        remote = counts.get(("redis", "hit"), 0)
-        return Counts(
-            counts.get(("local", "hit"), 0), remote, counts.get(("local", "miss"), 0) - remote
-        )
+        page = httpx.get(self.settings.triton_metrics_url, timeout=5.0, trust_env=False)
+        found = counts(page.text)
+        return Counts(found.local_hits, found.remote_hits, found.misses)
 
 
 @dataclass(frozen=True)
