@@ -223,6 +223,7 @@ def _hit_rates(found: dict[str, Found], pace: Pace) -> list[Row]:
 def _findings(found: dict[str, Found]) -> list[str]:
     lines = [
         f"{name}: {run.sent.rate:.0f} requests/s, {run.sent.stocks:,} stocks answered, "
+        f"{run.sent.late} requests not within the deadline, "
         f"{run.arrivals.commits} commits of {COMMIT_STOCKS} stocks."
         for name, run in found.items()
     ]

@@ -62,11 +62,15 @@ class Mix:
 
 @dataclass
 class Sent:
-    """What became of the requests: latencies in ms, stocks answered, and those out of a cache."""
+    """What became of the requests: latencies in ms, stocks answered, and those out of a cache.
+
+    `late` are requests that the gateway gave up: its deadline was over, or it had no place.
+    """
 
     latencies_ms: list[float] = field(default_factory=list)
     stocks: int = 0
     cached: int = 0
+    late: int = 0
     seconds: float = 0.0
 
     @property
@@ -81,7 +85,7 @@ async def send(
     """Send for so long, at `rate` requests a second as far as they can be answered.
 
     Raises:
-        AssertionError: a request was not answered, or a stock has no probability.
+        AssertionError: a request was refused, or a stock has no probability.
     """
     sent = Sent()
     began = time.perf_counter()
@@ -111,6 +115,9 @@ async def send(
 
 def _count(sent: Sent, status: int, content: bytes) -> None:
     found = msgspec.json.decode(content)
+    if status in (503, 504):
+        sent.late += 1
+        return
     if status != 200:
         raise AssertionError(f"{status}: {found}")
     for answer in found if isinstance(found, list) else [found]:
