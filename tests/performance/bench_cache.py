@@ -82,7 +82,7 @@ def run(*, quick: bool, command: str) -> Report:
             name: run_mix(
                 _serving(
                     stack,
-                    redis_url=f"{redis_url}{15 + number}",
+                    redis_url=f"{redis_url}{20 + number}",
                     **pace.settings(cache_features=True, cache_predictions=name == "both"),
                 ),
                 mix,
@@ -169,7 +169,7 @@ def _serving(stack: Settings, **changed: object) -> Settings:
 
 def _predictions(bench: Bench, settings: Settings, redis_url: str, calls: int) -> Times:
     found: dict[tuple[str, int], list[float]] = {}
-    for database, size in enumerate(SIZES, start=12):
+    for database, size in enumerate(SIZES, start=16):
         pairs = past_pairs(bench, calls * size, len(ROADS), SEED + 100 + size)
         mine = {
             road: [chunk[start : start + size] for start in range(0, len(chunk), size)]

@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.performance import cache_ways as ways
 from tests.performance.feature_context import Bench
-from tests.performance.feature_ways import Pair, fresh_pairs
+from tests.performance.feature_ways import Pair, fresh_pairs, newest_pairs
 from tests.performance.market import SEED
 from tests.performance.measure import Measured, Way, in_turns
 from tests.performance.prediction_ways import Road as PredictionRoad
@@ -19,6 +19,7 @@ SIZES = (1, 10)
 FEATURES_GOAL, PREDICTIONS_GOAL = 17.0, 9.0
 
 _ROADS: Mapping[str, str] = {
+    "ready": "ready in memory: the newest day",
     "computed": "computed, nothing asked",
     "local": "held by the process",
     "redis": "held by Redis",
@@ -43,6 +44,8 @@ def feature_times(bench: Bench, redis_url: str, *, calls: int) -> Times:
     for size in SIZES:
         repetitions = bench.size.repetitions
         chunks = past_pairs(bench, calls * size, repetitions + 1, SEED + size)
+        newest = [bench.days[0]] * (repetitions + 1)
+        ready = newest_pairs(bench.columns, calls * size, newest, SEED + size)
         children = in_turns(
             [
                 Way(
@@ -52,7 +55,7 @@ def feature_times(bench: Bench, redis_url: str, *, calls: int) -> Times:
                         ways.RowWay(
                             bench.settings, bench.market.snapshot, road, size, f"{redis_url}{place}"
                         ),
-                        chunks,
+                        ready if road == "ready" else chunks,
                     ),
                 )
                 for place, road in enumerate(ways.ROADS, start=len(ways.ROADS) * SIZES.index(size))

@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 
 from preprocess.cache.plan import Plan
@@ -22,6 +21,7 @@ from preprocess.store.sqlite import SQLiteStore
 from tests.performance.arrivals import arriving
 from tests.performance.cache_ways import ROADS, Road, RowWay, feature_rows
 from tests.performance.feature_ways import fresh_pairs
+from tests.performance.measure import Way, in_turns
 from tests.performance.mix import BATCH, Mix
 from tests.redis import running_redis
 
@@ -118,16 +118,14 @@ def test_every_road_is_the_one_it_says(market: Settings, redis_url: str, road: R
     newest = max(day for chunk in pairs for _, day in chunk)
     chunks = [[pair for pair in chunk if pair[1] < newest][:40] for chunk in pairs]
     way = RowWay(market, market.snapshot_path, road, 4, redis_url)
-    times = feature_rows(way, chunks)(0)
-    assert len(times.seconds) == 10
-    assert np.min(times.seconds) > 0.0
+    measured = in_turns([Way(road, feature_rows, (way, chunks))], 1)[road]
+    assert len(measured.all_ms) == 10
+    assert min(measured.all_ms) > 0.0
 
 
 def test_what_comes_by_another_road_is_no_figure(market: Settings, redis_url: str) -> None:
     columns = read_snapshot(market.snapshot_path)
     pairs = fresh_pairs(columns, 20, 1, seed=5)[0][:10]
-    repetition = feature_rows(
-        RowWay(market, market.snapshot_path, "redis_miss", 1, redis_url), [pairs, pairs]
-    )
-    with pytest.raises(AssertionError, match=r"redis_miss: \d+ of 10 rows out of the cache"):
-        repetition(0)
+    way = RowWay(market, market.snapshot_path, "redis_miss", 1, redis_url)
+    with pytest.raises(RuntimeError, match=r"redis_miss: \d+ of 10 rows out of the cache"):
+        in_turns([Way("twice", feature_rows, (way, [pairs, pairs]))], 1)
