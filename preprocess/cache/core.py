@@ -56,7 +56,8 @@ class Lookup:
         """The same with some of the keys missing."""
         if not keys:
             return self
-        bodies = {key: body for key, body in self.bodies.items() if key not in keys}
+        chosen = frozenset(keys)
+        bodies = {key: body for key, body in self.bodies.items() if key not in chosen}
         return Lookup(bodies, (*self.missing, *keys), self.moment)
 
 

@@ -1,4 +1,4 @@
-"""Ways of coming by feature rows: ready, computed, out of a tier of the cache, asked for in vain."""
+"""Ways of coming by feature rows: ready, computed, out of a tier, or asked for in vain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
