@@ -10,7 +10,7 @@ from rich.console import Console
 from preprocess.errors import TeziError
 from preprocess.settings import PROJECT_ROOT, load_settings
 
-BENCHMARKS = ("serve", "features", "db", "inference", "swaps")
+BENCHMARKS = ("serve", "features", "db", "inference", "swaps", "cache")
 
 
 @click.command("bench")
@@ -31,9 +31,9 @@ BENCHMARKS = ("serve", "features", "db", "inference", "swaps")
 def bench_command(name: str, json_file: Path | None, quick: bool, update_docs: bool) -> None:
     """Measure, and print a table of values, baselines, ratios and goals.
 
-    `features`, `db` and `inference` make a market of 11,000 stocks the first time, in bench/ of
-    the data folder. The first two start a PostgreSQL of their own; `inference` trains forests the
-    first time, for half an hour.
+    `features`, `db`, `inference` and `cache` make a market of 11,000 stocks the first time, in
+    bench/ of the data folder. The first two start a PostgreSQL of their own, `cache` a Redis;
+    `inference` trains forests the first time, for half an hour.
 
     \b
     tezi bench serve
@@ -41,6 +41,7 @@ def bench_command(name: str, json_file: Path | None, quick: bool, update_docs: b
     tezi bench db --quick
     tezi bench inference --update-docs
     tezi bench swaps
+    tezi bench cache --quick
     tezi bench serve --quick --json /tmp/serve.json
     """
     if not (PROJECT_ROOT / "tests" / "performance" / f"bench_{name}.py").is_file():
