@@ -1,90 +1,20 @@
-"""The whole stack on one machine: Triton and the gateway, each watched, stopped in order."""
+"""The whole stack on one machine: Triton, the gateways, nginx; each watched, stopped in order."""
 
 import asyncio
 import fcntl
-import os
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 
-import httpx
-
 from preprocess.errors import ServerError
-from preprocess.repository.releases import Releases
-from preprocess.runtime.mending import Mender
+from preprocess.runtime.control import Control
+from preprocess.runtime.gateways import is_ready, replicas
 from preprocess.runtime.ports import require_free_ports
-from preprocess.runtime.stable_check import StableCheck
-from preprocess.runtime.supervisor import Patience, Server, Supervisor
-from preprocess.runtime.triton import remove_regions, triton_command, triton_environment
-from preprocess.runtime.wheel import assemble_backends, find_wheel
+from preprocess.runtime.rolling import PARTS, Rolling
+from preprocess.runtime.servers import Lines, Notice, Stack, make_stack
+from preprocess.runtime.supervisor import Supervisor
 from preprocess.settings import Settings
-
-Lines = Callable[[str, str], None]
-Notice = Callable[[str], None]
-
-
-def triton_server(settings: Settings, *, notice: Notice) -> Server:
-    """Triton with the live model repository; it serves when the golden rows come back right.
-
-    It begins with the stable version; the others are loaded when it is up. A model whose process
-    dies is loaded anew; a server that does not answer is replaced.
-
-    Raises:
-        ServerError: there is no server to run.
-    """
-    wheel = find_wheel()
-    backends = assemble_backends(wheel, settings.home / "backends")
-    releases = Releases(settings, notice=notice)
-    mender = Mender(settings, notice)
-
-    async def command() -> tuple[str, ...]:
-        mender.forget()
-        _, models = await releases.prepare_start()
-        return triton_command(settings, wheel, backends, models)
-
-    return Server(
-        name="triton",
-        command=command,
-        environment=triton_environment(settings, wheel),
-        check=StableCheck(settings),
-        patience=Patience(
-            start=settings.triton_start_timeout_s, interval=settings.probe_interval_s, grace=8.0
-        ),
-        clean_up=partial(remove_regions, settings),
-        on_up=partial(mender.tend, releases),
-        mend=mender.mend,
-    )
-
-
-def gateway_server(settings: Settings) -> Server:
-    """One gateway; it serves while its event loop answers /live."""
-
-    async def live(timeout_s: float) -> None:
-        try:
-            async with httpx.AsyncClient(timeout=timeout_s, trust_env=False) as client:
-                response = await client.get(f"{settings.http_url}/live")
-        except httpx.TimeoutException:
-            raise TimeoutError(f"no answer within {timeout_s:g} s") from None
-        except httpx.TransportError as error:
-            raise ServerError(f"the gateway does not answer: {error}") from None
-        if response.status_code != 200:
-            raise ServerError(f"the gateway answers /live with {response.status_code}")
-
-    async def command() -> tuple[str, ...]:
-        return (sys.executable, "-m", "gateway")
-
-    return Server(
-        name="gateway",
-        command=command,
-        # gRPC's C core would print lines of its own about what the gateway logs anyway.
-        environment={"GRPC_VERBOSITY": "ERROR", **os.environ, **settings.environment()},
-        check=live,
-        patience=Patience(
-            start=30.0, interval=settings.probe_interval_s, grace=settings.drain_s + 2.0
-        ),
-    )
 
 
 async def run_stack(
@@ -94,7 +24,7 @@ async def run_stack(
     notice: Notice,
     ready: Callable[[], None],
 ) -> None:
-    """Run until SIGINT or SIGTERM, then stop the gateway first and Triton after it.
+    """Run until SIGINT or SIGTERM, then stop nginx first, the gateways after it, and Triton last.
 
     `ready` is called once, when a prediction can be asked for.
 
@@ -105,39 +35,53 @@ async def run_stack(
     """
     with only_stack(settings):
         require_free_ports(settings)
-        triton = Supervisor(triton_server(settings, notice=notice), lines=lines, notice=notice)
-        gateway = Supervisor(gateway_server(settings), lines=lines, notice=notice)
-        stopped = _stop_signal()
-        tasks = [
-            asyncio.create_task(part.run(), name=part.server.name) for part in (triton, gateway)
-        ]
-        announce = asyncio.create_task(_announce(settings, [triton, gateway], ready))
-        stop = asyncio.create_task(stopped.wait())
-        try:
-            await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
-            notice("stopping")
-        finally:
-            announce.cancel()
-            stop.cancel()
-            for task in reversed(tasks):
-                task.cancel()
+
+        def tell(text: str) -> None:
+            notice(text)
+            control.notice(text)
+
+        stack = make_stack(settings, lines=lines, notice=tell)
+        rolling = Rolling(settings, stack, lines=lines, notice=tell)
+        control = Control({f"restart {part}": partial(rolling.restart, part) for part in PARTS})
+        async with _alive(stack, notice) as lives, control.listening(settings):
+            announce = asyncio.create_task(_announce(settings, stack.parts, ready))
+            stop = asyncio.create_task(_stop_signal().wait())
+            try:
+                await asyncio.wait({*lives, stop}, return_when=asyncio.FIRST_COMPLETED)
+                for life in lives:
+                    if life.done():
+                        life.result()
+            finally:
+                announce.cancel()
+                stop.cancel()
+
+
+@asynccontextmanager
+async def _alive(stack: Stack, notice: Notice) -> AsyncIterator[list["asyncio.Task[None]"]]:
+    """The tasks in which the servers live; at the end they are stopped, layer by layer."""
+    layers = [
+        [asyncio.create_task(part.run(), name=part.server.name) for part in layer]
+        for layer in stack.layers
+    ]
+    try:
+        yield [life for layer in layers for life in layer]
+        notice("stopping")
+    finally:
+        for layer in reversed(layers):
+            for life in layer:
+                life.cancel()
+            for life in layer:
                 with suppress(asyncio.CancelledError, ServerError):
-                    await task
+                    await life
 
 
 async def _announce(settings: Settings, parts: list[Supervisor], ready: Callable[[], None]) -> None:
     for part in parts:
         await part.up.wait()
-    async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-        while True:
-            with suppress(httpx.TransportError):
-                if (await client.get(f"{settings.http_url}/ready")).status_code == 200:
-                    ready()
-                    return
+    for url in (*(own.http_url for own in replicas(settings).values()), settings.http_url):
+        while not await is_ready(url):
             await asyncio.sleep(0.2)
+    ready()
 
 
 def _stop_signal() -> asyncio.Event:
