@@ -38,7 +38,7 @@ def _spike(t: float) -> float:
     return QUIET
 
 
-def _day(t: float) -> float:
+def _day_shape(t: float) -> float:
     """From 08:30 to 22:30 in Mumbai: the market's open and close, then the evening's results.
 
     Companies announce from the close on; most ask at 19:30, when the day's prices are in. Announced
@@ -58,11 +58,19 @@ def _day(t: float) -> float:
         since = (hour - minute) * 60
         if 0 <= since < 20:
             shape += 0.25 * min(1.0, since) * math.exp(-max(0.0, since - 1) / 6)
-    return min(1.0, shape)
+    return shape
+
+
+_DAY_S = 14 * 3600
+_DAY_MOST = max(_day_shape(t) for t in range(0, _DAY_S, 5))
+
+
+def _day(t: float) -> float:
+    return min(1.0, _day_shape(t) / _DAY_MOST)
 
 
 CONSTANT = Curve("constant", 1800, 1, _constant)
 RAMP = Curve("ramp", 1800, 1, _ramp)
 SPIKE = Curve("spike", 2700, 1, _spike)
-DAY = Curve("trading day", 14 * 3600, 5, _day)
+DAY = Curve("trading day", _DAY_S, 5, _day)
 CURVES = (CONSTANT, RAMP, SPIKE, DAY)

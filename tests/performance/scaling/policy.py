@@ -114,7 +114,9 @@ def shipped_large(part: str) -> Policy:
 
 def shipped_queue_time() -> Policy:
     """The one that scales Triton by its queues."""
-    return Policy.of_scaled_object(_document(_KUBERNETES / "components" / "queue-time" / "scaled-object.yaml"))
+    return Policy.of_scaled_object(
+        _document(_KUBERNETES / "components" / "queue-time" / "scaled-object.yaml")
+    )
 
 
 def asked_cores(part: str) -> float:

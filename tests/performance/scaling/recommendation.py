@@ -44,14 +44,14 @@ def by_pods(readings: Readings, current: int, *, tolerance: float = TOLERANCE) -
     ratio = total / len(readings.measured)
     with_not_ready = readings.not_ready > 0 and ratio > 1
     if not with_not_ready and not readings.missing:
-        if abs(ratio - 1) <= tolerance:
+        if _near(ratio, tolerance):
             return current
         return _ceil(ratio * len(readings.measured))
     counted = len(readings.measured) + readings.missing
     total += readings.missing if ratio < 1 else 0
     counted += readings.not_ready if with_not_ready else 0
     anew = total / counted
-    if abs(anew - 1) <= tolerance or (ratio < 1) != (anew < 1):
+    if _near(anew, tolerance) or (ratio < 1) != (anew < 1):
         return current
     wanted = _ceil(anew * counted)
     return max(wanted, current) if anew > 1 else min(wanted, current)
@@ -63,7 +63,7 @@ def by_value(
     """Replicas for one metric of the whole target, as a multiple of its target; None without it."""
     if value is None:
         return None
-    if abs(value - 1) <= tolerance:
+    if _near(value, tolerance):
         return current
     return _ceil(value * ready)
 
@@ -75,6 +75,10 @@ def together(wanted: Sequence[int | None], current: int) -> int:
         return current
     most = max(known)
     return max(most, current) if len(known) < len(wanted) else most
+
+
+def _near(ratio: float, tolerance: float) -> bool:
+    return abs(ratio - 1) <= tolerance + _ROUNDING
 
 
 def _ceil(number: float) -> int:
