@@ -28,7 +28,6 @@ COMMANDS = {
     "rollback": "preprocess.cli.releases:rollback_command",
     "traffic": "preprocess.cli.releases:traffic_command",
     "train": "preprocess.cli.training:train_command",
-    "triton-ready": "preprocess.cli.triton_ready:triton_ready_command",
     "up": "preprocess.cli.up:up_command",
 }
 

@@ -3,12 +3,17 @@
 import copy
 import functools
 import json
+import os
+import subprocess
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 
+from preprocess.cli import COMMANDS
 from preprocess.settings import PROJECT_ROOT
 from tests.config.kubernetes.checks import problems
 from tests.config.kubernetes.kustomize import FOLDER, OVERLAYS, Document, built
@@ -150,6 +155,12 @@ def container(all_: Manifests, kind: str, name: str) -> Document:
             "killed before it has drained",
         ),
         (
+            lambda a: container(a, "Deployment", "tezi-triton")["env"].append(
+                {"name": "TEZI_TRITON_MAX_CONNECTION_AGE_S", "value": "60"}
+            ),
+            "ends before gateways have left it",
+        ),
+        (
             lambda a: container(a, "Job", "tezi-migrate")["securityContext"].pop("capabilities"),
             "may do more than it needs",
         ),
@@ -187,7 +198,9 @@ def test_commands_are_those_of_tezi(overlay: Manifests) -> None:
             for command in commands:
                 joined = command[2].split(" && ") if command[:2] == ["sh", "-c"] else []
                 for words in (command, *(part.split() for part in joined)):
-                    if words and words[0] == "tezi" and words[1] != "serve-triton":
+                    if words[:1] == ["tezi"] and (
+                        words[1] in COMMANDS or words[1] != "serve-triton"
+                    ):
                         assert_command(words)
 
 
@@ -197,8 +210,27 @@ def test_pods_are_read_truly(overlay: Manifests) -> None:
     assert gateway["readinessProbe"]["httpGet"]["path"] == "/ready"
     assert gateway["livenessProbe"]["httpGet"]["path"] == "/live"
     triton = container(overlay, "Deployment", "tezi-triton")
-    assert triton["command"] == ["tezi", "serve-triton"]
-    assert triton["readinessProbe"]["exec"]["command"] == ["tezi", "triton-ready"]
+    *command, heartbeat = triton["command"]
+    assert command == ["tezi", "serve-triton", "--heartbeat"]
+    for probe in ("startupProbe", "readinessProbe"):
+        assert f"find {heartbeat} " in triton[probe]["exec"]["command"][-1]
+
+
+def test_a_heartbeat_is_young_or_it_is_none(overlay: Manifests, tmp_path: Path) -> None:
+    triton = container(overlay, "Deployment", "tezi-triton")
+    heartbeat = tmp_path / "golden-row"
+    *shell, line = triton["readinessProbe"]["exec"]["command"]
+    command = [*shell, line.replace("/tmp/golden-row", str(heartbeat))]
+
+    def ready() -> bool:
+        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0
+
+    assert not ready()
+    heartbeat.touch()
+    assert ready()
+    long_ago = time.time() - 11
+    os.utime(heartbeat, (long_ago, long_ago))
+    assert not ready()
 
 
 def test_images_are_of_this_release(overlay: Manifests) -> None:
