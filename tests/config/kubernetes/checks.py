@@ -92,7 +92,7 @@ def volumes(all_: Manifests) -> Iterator[str]:
             if len(paths) != len(set(paths)):
                 yield f"{pods.owner} mounts two volumes on one path"
             writable = {mount["mountPath"] for mount in mounts if not mount.get("readOnly")}
-            if container["image"].startswith("tezi/") and not {"/data", "/tmp"} <= writable:
+            if container["image"].startswith("tezi-") and not {"/data", "/tmp"} <= writable:
                 yield f"{pods.owner}/{container['name']} has nowhere to write"
         if used != there:
             yield f"{pods.owner} has volumes {sorted(there)}, and mounts {sorted(used)}"
@@ -160,7 +160,7 @@ def draining(all_: Manifests) -> Iterator[str]:
     """A pod is given the time that its preStop and its own drain take."""
     for pods in all_.pods():
         for container in pods.spec["containers"]:
-            if not container["image"].startswith("tezi/") or pods.kind != "Deployment":
+            if not container["image"].startswith("tezi-") or pods.kind != "Deployment":
                 continue
             _, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
             told = all_.environment(container)

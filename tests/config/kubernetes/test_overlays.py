@@ -165,7 +165,7 @@ def container(all_: Manifests, kind: str, name: str) -> Document:
             "may do more than it needs",
         ),
         (
-            lambda a: container(a, "Deployment", "tezi-triton").update(image="tezi/triton:latest"),
+            lambda a: container(a, "Deployment", "tezi-triton").update(image="tezi-triton:latest"),
             "is no fixed version",
         ),
         (
@@ -206,7 +206,7 @@ def test_commands_are_those_of_tezi(overlay: Manifests) -> None:
 
 def test_pods_are_read_truly(overlay: Manifests) -> None:
     gateway = container(overlay, "Deployment", "tezi-gateway")
-    assert gateway["command"] == ["python", "-m", "gateway"]
+    assert gateway["command"] == ["python3", "-m", "gateway"]
     assert gateway["readinessProbe"]["httpGet"]["path"] == "/ready"
     assert gateway["livenessProbe"]["httpGet"]["path"] == "/live"
     triton = container(overlay, "Deployment", "tezi-triton")
@@ -236,7 +236,7 @@ def test_a_heartbeat_is_young_or_it_is_none(overlay: Manifests, tmp_path: Path) 
 def test_images_are_of_this_release(overlay: Manifests) -> None:
     text = (PROJECT_ROOT / "pyproject.toml").read_text("utf-8")
     images = {each["image"] for pods in overlay.pods() for each in pods.containers}
-    own = {image for image in images if image.startswith("tezi/")}
+    own = {image for image in images if image.startswith("tezi-")}
     assert len(own) >= 2
     assert all(f'\nversion = "{image.rsplit(":", 1)[1]}"\n' in text for image in own)
 
@@ -244,11 +244,11 @@ def test_images_are_of_this_release(overlay: Manifests) -> None:
 def test_the_gpu_overlay_asks_for_one(overlay: Manifests) -> None:
     (pods,) = (each for each in overlay.pods() if each.owner == "Deployment/tezi-triton")
     (triton,) = pods.containers
-    on_gpu = triton["image"].startswith("tezi/triton-gpu:")
+    on_gpu = triton["image"].startswith("tezi-triton-gpu:")
     assert on_gpu == (triton["resources"]["limits"].get("nvidia.com/gpu") == 1)
     assert on_gpu == (overlay.environment(triton).get("TEZI_GPU") == "on")
     gpu = Manifests(built("gpu"))
-    assert container(gpu, "Deployment", "tezi-triton")["image"].startswith("tezi/triton-gpu:")
+    assert container(gpu, "Deployment", "tezi-triton")["image"].startswith("tezi-triton-gpu:")
 
 
 def test_redis_is_configured_as_everywhere() -> None:
