@@ -46,13 +46,16 @@ class Cluster:
         self._requests = [Request(code, day) for code, day in pairs]
 
     def answered(self, host: str) -> float:
-        """Inferences that the Triton on `host` has answered; 0 while it does not say."""
+        """Inferences of gateways that the Triton on `host` has answered; 0 while it does not say.
+
+        They ask for a version by its number; the supervisor's golden rows do not.
+        """
         url = f"http://{host}:{self.settings.triton_metrics_port}/metrics"
         try:
             text = httpx.get(url, trust_env=False, timeout=5).text
         except httpx.TransportError:
             return 0.0
-        counts = re.findall(r'nv_inference_request_success\{model="predict_\w+".*?\} (\S+)', text)
+        counts = re.findall(r'nv_inference_request_success\{model="predict_\w+_v\d+".*?\} (\S+)', text)
         return sum(map(float, counts))
 
     def under_load(self, what: str, act: Callable[[], str]) -> None:
