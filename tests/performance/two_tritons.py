@@ -34,6 +34,7 @@ AGE_S = 5
 LEAVE_S = 1.1 * AGE_S + 4
 
 _UP = "serving"
+_ASKED = re.compile(r'nv_inference_request_success\{model="predict_\w+_v\d+".*?\} (\S+)')
 
 
 class Cluster:
@@ -55,7 +56,7 @@ class Cluster:
             text = httpx.get(url, trust_env=False, timeout=5).text
         except httpx.TransportError:
             return 0.0
-        counts = re.findall(r'nv_inference_request_success\{model="predict_\w+_v\d+".*?\} (\S+)', text)
+        counts = _ASKED.findall(text)
         return sum(map(float, counts))
 
     def under_load(self, what: str, act: Callable[[], str]) -> None:
