@@ -103,6 +103,11 @@ class Settings(BaseSettings):
     triton_start_timeout_s: Seconds = Field(
         90, description="How long Triton may take until the golden row comes back right."
     )
+    triton_max_connection_age_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        0,
+        description="After so many seconds Triton asks a gRPC client to connect anew, so that "
+        "clients find Tritons that were added behind one name; 0: never.",
+    )
     gpu: Literal["auto", "on", "off"] = Field(
         "auto",
         description="Whether the `gpu` variant is loaded into Triton; `auto`: where the machine "

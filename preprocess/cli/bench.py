@@ -3,6 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.console import Console
 from preprocess.errors import TeziError
 from preprocess.settings import PROJECT_ROOT, load_settings
 
-BENCHMARKS = ("serve", "features", "db", "inference", "swaps", "cache")
+BENCHMARKS = ("serve", "features", "db", "inference", "swaps", "cache", "scaling")
 
 
 @click.command("bench")
@@ -28,12 +29,31 @@ BENCHMARKS = ("serve", "features", "db", "inference", "swaps", "cache")
     is_flag=True,
     help="Also put the table into docs/benchmarks.md, where it has a place.",
 )
-def bench_command(name: str, json_file: Path | None, quick: bool, update_docs: bool) -> None:
+@click.option(
+    "--cpu-ms-per-request",
+    metavar="GATEWAY,TRITON",
+    help="For scaling: milliseconds of CPU that a request takes of each.",
+)
+@click.option(
+    "--load-report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="For scaling: the report of a load test that tells them.",
+)
+def bench_command(
+    name: str,
+    json_file: Path | None,
+    *,
+    quick: bool,
+    update_docs: bool,
+    cpu_ms_per_request: str | None,
+    load_report: Path | None,
+) -> None:
     """Measure, and print a table of values, baselines, ratios and goals.
 
     `features`, `db`, `inference` and `cache` make a market of 11,000 stocks the first time, in
     bench/ of the data folder. The first two start a PostgreSQL of their own, `cache` a Redis;
-    `inference` trains forests the first time, for half an hour.
+    `inference` trains forests the first time, for half an hour. `scaling` measures
+    nothing: it replays load through the autoscalers of config/kubernetes.
 
     \b
     tezi bench serve
@@ -43,13 +63,25 @@ def bench_command(name: str, json_file: Path | None, quick: bool, update_docs: b
     tezi bench swaps
     tezi bench cache --quick
     tezi bench serve --quick --json /tmp/serve.json
+    tezi bench scaling --cpu-ms-per-request 0.49,0.78
     """
     if not (PROJECT_ROOT / "tests" / "performance" / f"bench_{name}.py").is_file():
         raise TeziError("The benchmarks lie in tests/performance of the repository: clone it.")
     sys.path.insert(0, str(PROJECT_ROOT))
     benchmark = importlib.import_module(f"tests.performance.bench_{name}")
     command = f"tezi bench {name}" + (" --quick" if quick else "")
-    report = benchmark.run(quick=quick, command=command)
+    inputs: dict[str, Any] = {}
+    if cpu_ms_per_request or load_report:
+        if name != "scaling":
+            raise click.UsageError("Only `tezi bench scaling` takes CPU per request.")
+        cpu = importlib.import_module("tests.performance.scaling.setups").CpuMs
+        if cpu_ms_per_request:
+            inputs["cpu"] = cpu.parse(cpu_ms_per_request)
+            command += f" --cpu-ms-per-request {cpu_ms_per_request}"
+        else:
+            inputs["cpu"] = cpu.of_report(load_report)
+            command += f" --load-report {load_report}"
+    report = benchmark.run(quick=quick, command=command, **inputs)
     report.show(Console())
     target = json_file or load_settings().home / "reports" / f"{name}.json"
     report.write(target)

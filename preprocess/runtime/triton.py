@@ -44,6 +44,9 @@ def triton_command(
         "--reuse-http-port=false",
         "--reuse-grpc-port=false",
     ]
+    if settings.triton_max_connection_age_s:
+        # Without a grace: what is under way on the old connection is answered there.
+        command.append(f"--grpc-max-connection-age={settings.triton_max_connection_age_s * 1000}")
     command += [f"--load-model={name}" for name in models]
     for backend in ("python", "onnxruntime"):
         command += [

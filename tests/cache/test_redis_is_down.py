@@ -316,7 +316,7 @@ async def test_a_busy_event_loop_is_not_held_against_redis(
             asked = [asyncio.create_task(cache.get(f"query:{number}")) for number in range(3)]
             for _ in range(steps):  # somewhere between asking and reading
                 await asyncio.sleep(0)
-            time.sleep(0.1)  # noqa: ASYNC251 - what is tested
+            time.sleep(0.1)
             await asyncio.gather(*asked)
     assert not held_against
     own_redis.freeze()
