@@ -26,6 +26,7 @@ COMMANDS = {
     "profile": "preprocess.cli.profile:profile_command",
     "publish": "preprocess.cli.publish:publish_command",
     "rollback": "preprocess.cli.releases:rollback_command",
+    "serve-triton": "preprocess.cli.serve_triton:serve_triton_command",
     "traffic": "preprocess.cli.releases:traffic_command",
     "train": "preprocess.cli.training:train_command",
     "up": "preprocess.cli.up:up_command",

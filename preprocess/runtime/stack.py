@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from preprocess.errors import ServerError
 from preprocess.repository.releases import Releases
 from preprocess.runtime.mending import Mender
 from preprocess.runtime.ports import require_free_ports
+from preprocess.runtime.signals import stop_signal
 from preprocess.runtime.stable_check import StableCheck
 from preprocess.runtime.supervisor import Patience, Server, Supervisor
 from preprocess.runtime.triton import remove_regions, triton_command, triton_environment
@@ -107,7 +107,7 @@ async def run_stack(
         require_free_ports(settings)
         triton = Supervisor(triton_server(settings, notice=notice), lines=lines, notice=notice)
         gateway = Supervisor(gateway_server(settings), lines=lines, notice=notice)
-        stopped = _stop_signal()
+        stopped = stop_signal()
         tasks = [
             asyncio.create_task(part.run(), name=part.server.name) for part in (triton, gateway)
         ]
@@ -138,14 +138,6 @@ async def _announce(settings: Settings, parts: list[Supervisor], ready: Callable
                     ready()
                     return
             await asyncio.sleep(0.2)
-
-
-def _stop_signal() -> asyncio.Event:
-    event = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, event.set)
-    return event
 
 
 @contextmanager
