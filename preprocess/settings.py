@@ -74,6 +74,14 @@ class Settings(BaseSettings):
     )
     http_host: str = Field("127.0.0.1", description="Address that the REST API listens on.")
     http_port: Port = Field(8080, description="Port of the REST API.")
+    gateways: Annotated[int, Field(ge=1, le=64)] = Field(
+        1,
+        description="Gateways that `tezi up` starts; from two on nginx stands in front of them.",
+    )
+    gateway_base_port: Port = Field(
+        8081, description="Port of the first gateway behind nginx, on 127.0.0.1; others follow."
+    )
+    nginx_status_port: Port = Field(8090, description="Port of nginx's own counters, on 127.0.0.1.")
     triton_host: str = Field(
         "127.0.0.1", description="Host of Triton; `tezi up` starts it on this address."
     )
@@ -138,6 +146,12 @@ class Settings(BaseSettings):
             "triton_grpc_port": self.triton_grpc_port,
             "triton_metrics_port": self.triton_metrics_port,
         }
+        if self.gateways > 1:
+            ports["nginx_status_port"] = self.nginx_status_port
+            for number, port in enumerate(self.gateway_ports, start=1):
+                ports[f"gateway {number}"] = port
+        if max(ports.values()) > 65535:
+            raise ValueError(f"there is no port above 65535, got {ports}")
         if len(set(ports.values())) != len(ports):
             raise ValueError(f"every server needs a port of its own, got {ports}")
         if self.keep_alive_s <= 60:
@@ -218,6 +232,16 @@ class Settings(BaseSettings):
         """Address of the REST API as a client on this machine would write it."""
         host = "127.0.0.1" if self.http_host in ("0.0.0.0", "::") else self.http_host  # noqa: S104 - compared, not bound
         return f"http://{host}:{self.http_port}"
+
+    @property
+    def gateway_ports(self) -> list[int]:
+        """Ports of the gateways behind nginx."""
+        return list(range(self.gateway_base_port, self.gateway_base_port + self.gateways))
+
+    @property
+    def nginx_dir(self) -> Path:
+        """What nginx runs on and in: its configuration, made at each start, and its own files."""
+        return self.home / "nginx"
 
     @property
     def triton_grpc_address(self) -> str:

@@ -21,7 +21,12 @@ _LOGS_KEPT = 3
 
 @click.command("up")
 @click.option("-v", "--verbose", is_flag=True, help="Show every line of Triton, not only warnings.")
-def up_command(verbose: bool) -> None:
+@click.option(
+    "--replicas",
+    type=click.IntRange(1, 64),
+    help="Gateways to start, from two on with nginx in front of them; default: TEZI_GATEWAYS.",
+)
+def up_command(verbose: bool, replicas: int | None) -> None:
     """Start Triton and the gateway, and keep them running until Ctrl-C.
 
     A server that ends, or that no longer gives the right answer, is started again. All lines go
@@ -29,9 +34,10 @@ def up_command(verbose: bool) -> None:
 
     \b
     tezi up
+    tezi up --replicas 2
     TEZI_HTTP_PORT=9080 tezi up --verbose
     """
-    settings = load_settings()
+    settings = load_settings(**({} if replicas is None else {"gateways": replicas}))
     if sys.stdout.isatty() and "log_format" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_format": "text"})
     began = time.monotonic()

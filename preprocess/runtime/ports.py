@@ -6,6 +6,9 @@ import socket
 from preprocess.errors import ServerError
 from preprocess.settings import Settings
 
+# The gateways behind nginx, and what only this machine may see.
+LOOPBACK = "127.0.0.1"
+
 
 def require_free_ports(settings: Settings, *, gateway: bool = True) -> None:
     """Refuse to start on a port that something else listens on; without `gateway`, on Triton's.
@@ -13,7 +16,7 @@ def require_free_ports(settings: Settings, *, gateway: bool = True) -> None:
     Raises:
         ServerError: names the port and the setting that moves it.
     """
-    wanted = {"TEZI_HTTP_PORT": (settings.http_host, settings.http_port)} if gateway else {}
+    wanted = _of_gateways(settings) if gateway else {}
     wanted |= {
         "TEZI_TRITON_HTTP_PORT": (settings.triton_host, settings.triton_http_port),
         "TEZI_TRITON_GRPC_PORT": (settings.triton_host, settings.triton_grpc_port),
@@ -27,8 +30,20 @@ def require_free_ports(settings: Settings, *, gateway: bool = True) -> None:
                 probe.bind((host, port))
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
-                    raise ServerError(f"{setting}={port} cannot be used: {error}.") from None
+                    raise ServerError(
+                        f"{setting}: {host}:{port} cannot be used: {error}."
+                    ) from None
                 raise ServerError(
                     f"Port {port} on {host} is in use. Stop what listens there, or choose another "
                     f"with {setting}."
                 ) from None
+
+
+def _of_gateways(settings: Settings) -> dict[str, tuple[str, int]]:
+    """Where clients come in, and behind nginx where it asks."""
+    wanted = {"TEZI_HTTP_PORT": (settings.http_host, settings.http_port)}
+    if settings.gateways > 1:
+        wanted["TEZI_NGINX_STATUS_PORT"] = (LOOPBACK, settings.nginx_status_port)
+        for number, port in enumerate(settings.gateway_ports):
+            wanted[f"TEZI_GATEWAY_BASE_PORT + {number}"] = (LOOPBACK, port)
+    return wanted

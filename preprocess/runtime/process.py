@@ -48,18 +48,29 @@ class Child:
     """A running child process."""
 
     def __init__(
-        self, transport: asyncio.SubprocessTransport, output: _Output, last_lines: deque[str]
+        self,
+        transport: asyncio.SubprocessTransport,
+        output: _Output,
+        last_lines: deque[str],
+        end_signal: signal.Signals,
     ) -> None:
         self._transport = transport
         self._output = output
         self._last_lines = last_lines
+        self._end_signal = end_signal
+        self._ended = False
         self.pid = transport.get_pid()
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], environment: Mapping[str, str], sink: Callable[[str], None]
+        cls,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        sink: Callable[[str], None],
+        *,
+        end_signal: signal.Signals = signal.SIGTERM,
     ) -> "Child":
-        """Start `command`; each line that it prints goes to `sink`.
+        """Start `command`; each line that it prints goes to `sink`, `end_signal` stops it in order.
 
         It gets a session of its own, so that Ctrl-C reaches us alone and we stop things in order;
         where setpriv is there (any Debian), the kernel ends it if we are killed.
@@ -81,7 +92,7 @@ class Child:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
-        return cls(transport, output, last_lines)
+        return cls(transport, output, last_lines, end_signal)
 
     @property
     def last_lines(self) -> list[str]:
@@ -91,18 +102,30 @@ class Child:
     async def wait(self) -> int:
         """Wait until it has ended and its lines have been passed on; its exit code."""
         await asyncio.shield(self._output.ended)
+        self._tell_those_left()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._output.closed.wait(), _LAST_LINES_S)
         self._transport.close()
         return cast(int, self._transport.get_returncode())
 
-    async def stop(self, grace_s: float) -> int:
-        """SIGTERM, and SIGKILL to its whole group when it is still there after `grace_s`."""
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs."""
         with suppress(ProcessLookupError):
-            self._transport.send_signal(signal.SIGTERM)
+            self._transport.send_signal(number)
+
+    async def stop(self, grace_s: float) -> int:
+        """Tell it to end, and SIGKILL to its whole group when it is still there after `grace_s`."""
+        self.tell(self._end_signal)
         try:
             await asyncio.wait_for(asyncio.shield(self._output.ended), grace_s)
         except TimeoutError:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
         return await self.wait()
+
+    def _tell_those_left(self) -> None:
+        """Once: a server that was killed leaves workers, which hold its port and go on serving."""
+        if not self._ended:
+            self._ended = True
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, self._end_signal)

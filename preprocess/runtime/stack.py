@@ -1,18 +1,17 @@
-"""The whole stack on one machine: Triton and the gateway, each watched, stopped in order."""
+"""The whole stack on one machine: Triton, the gateways, nginx; each watched, stopped in order."""
 
 import asyncio
 import fcntl
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
-
-import httpx
 
 from preprocess.errors import ServerError
 from preprocess.repository.releases import Releases
+from preprocess.runtime.gateways import Readiness, gateway_server, is_ready, replicas
 from preprocess.runtime.mending import Mender
+from preprocess.runtime.nginx import nginx_server
 from preprocess.runtime.ports import require_free_ports
 from preprocess.runtime.signals import stop_signal
 from preprocess.runtime.stable_check import StableCheck
@@ -58,32 +57,41 @@ def triton_server(settings: Settings, *, notice: Notice) -> Server:
     )
 
 
-def gateway_server(settings: Settings) -> Server:
-    """One gateway; it serves while its event loop answers /live."""
+@dataclass(frozen=True)
+class Stack:
+    """The servers of one machine. Each layer asks the one before it, and is stopped before it."""
 
-    async def live(timeout_s: float) -> None:
-        try:
-            async with httpx.AsyncClient(timeout=timeout_s, trust_env=False) as client:
-                response = await client.get(f"{settings.http_url}/live")
-        except httpx.TimeoutException:
-            raise TimeoutError(f"no answer within {timeout_s:g} s") from None
-        except httpx.TransportError as error:
-            raise ServerError(f"the gateway does not answer: {error}") from None
-        if response.status_code != 200:
-            raise ServerError(f"the gateway answers /live with {response.status_code}")
+    triton: Supervisor
+    gateways: Mapping[str, Supervisor]
+    nginx: Supervisor | None
 
-    async def command() -> tuple[str, ...]:
-        return (sys.executable, "-m", "gateway")
+    @property
+    def layers(self) -> list[list[Supervisor]]:
+        """The servers in the order in which they come up."""
+        layers = [[self.triton], list(self.gateways.values())]
+        return [*layers, [self.nginx]] if self.nginx else layers
 
-    return Server(
-        name="gateway",
-        command=command,
-        # gRPC's C core would print lines of its own about what the gateway logs anyway.
-        environment={"GRPC_VERBOSITY": "ERROR", **os.environ, **settings.environment()},
-        check=live,
-        patience=Patience(
-            start=30.0, interval=settings.probe_interval_s, grace=settings.drain_s + 2.0
-        ),
+    @property
+    def parts(self) -> list[Supervisor]:
+        """All servers."""
+        return [part for layer in self.layers for part in layer]
+
+
+def make_stack(settings: Settings, *, lines: Lines, notice: Notice) -> Stack:
+    """The servers that these settings ask for, not yet started.
+
+    Raises:
+        ServerError: Triton or nginx is not installed.
+    """
+    watched = partial(Supervisor, lines=lines, notice=notice)
+    readiness = Readiness()
+    return Stack(
+        triton=watched(triton_server(settings, notice=notice)),
+        gateways={
+            name: watched(gateway_server(name, own, readiness))
+            for name, own in replicas(settings).items()
+        },
+        nginx=watched(nginx_server(settings)) if settings.gateways > 1 else None,
     )
 
 
@@ -94,7 +102,7 @@ async def run_stack(
     notice: Notice,
     ready: Callable[[], None],
 ) -> None:
-    """Run until SIGINT or SIGTERM, then stop the gateway first and Triton after it.
+    """Run until SIGINT or SIGTERM, then stop nginx first, the gateways after it, and Triton last.
 
     `ready` is called once, when a prediction can be asked for.
 
@@ -105,13 +113,14 @@ async def run_stack(
     """
     with only_stack(settings):
         require_free_ports(settings)
-        triton = Supervisor(triton_server(settings, notice=notice), lines=lines, notice=notice)
-        gateway = Supervisor(gateway_server(settings), lines=lines, notice=notice)
+        stack = make_stack(settings, lines=lines, notice=notice)
         stopped = stop_signal()
-        tasks = [
-            asyncio.create_task(part.run(), name=part.server.name) for part in (triton, gateway)
+        lives = [
+            [asyncio.create_task(part.run(), name=part.server.name) for part in layer]
+            for layer in stack.layers
         ]
-        announce = asyncio.create_task(_announce(settings, [triton, gateway], ready))
+        tasks = [task for layer in lives for task in layer]
+        announce = asyncio.create_task(_announce(settings, stack.parts, ready))
         stop = asyncio.create_task(stopped.wait())
         try:
             await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -122,22 +131,21 @@ async def run_stack(
         finally:
             announce.cancel()
             stop.cancel()
-            for task in reversed(tasks):
-                task.cancel()
-                with suppress(asyncio.CancelledError, ServerError):
-                    await task
+            for layer in reversed(lives):
+                for task in layer:
+                    task.cancel()
+                for task in layer:
+                    with suppress(asyncio.CancelledError, ServerError):
+                        await task
 
 
 async def _announce(settings: Settings, parts: list[Supervisor], ready: Callable[[], None]) -> None:
     for part in parts:
         await part.up.wait()
-    async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-        while True:
-            with suppress(httpx.TransportError):
-                if (await client.get(f"{settings.http_url}/ready")).status_code == 200:
-                    ready()
-                    return
+    for url in (*(own.http_url for own in replicas(settings).values()), settings.http_url):
+        while not await is_ready(url):
             await asyncio.sleep(0.2)
+    ready()
 
 
 @contextmanager

@@ -1,14 +1,17 @@
 """Keeps a server running: starts it, asks whether it really serves, restarts it with back-off."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from preprocess.errors import ServerError, TeziError
 from preprocess.runtime.process import Child
+
+_GLANCE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Server:
 
     `command` is asked for the command line before each start. `on_up` runs beside the server each
     time that it has come up, and may fail without harm to it. `mend` is called when a check
-    fails, and says whether it has done something about it.
+    fails, and says whether it has done something about it. `end_signal` makes it finish what it
+    has begun and end.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Server:
     clean_up: Callable[[], None] = field(default=lambda: None)
     on_up: Callable[[], Awaitable[object]] | None = None
     mend: Callable[[], Awaitable[bool]] | None = None
+    end_signal: signal.Signals = signal.SIGTERM
 
 
 class Supervisor:
@@ -64,6 +69,7 @@ class Supervisor:
         self.up = asyncio.Event()
         self.restarts = 0
         self.child: Child | None = None
+        self._wanted_anew = asyncio.Event()
         self._lines = lines
         self._notice = notice
 
@@ -86,6 +92,21 @@ class Supervisor:
             await asyncio.sleep(pause)
             pause = min(pause * 2, self.server.patience.longest_pause)
 
+    async def restart(self) -> None:
+        """Stop the server in order and start it again; return when it serves.
+
+        Raises:
+            ServerError: it did not come back in time. It is tried again all the same.
+        """
+        patience, before = self.server.patience, self.restarts
+        self._wanted_anew.set()
+        try:
+            async with asyncio.timeout(patience.grace + patience.start):
+                while self.restarts == before or not self.up.is_set():
+                    await asyncio.sleep(_GLANCE_S)
+        except TimeoutError:
+            raise ServerError(f"{self.server.name} did not come back; see above.") from None
+
     async def _one_life(self, *, first: bool) -> None:
         """Start it and watch it until it has ended or is of no more use, and stop it then."""
         server, patience = self.server, self.server.patience
@@ -99,7 +120,10 @@ class Supervisor:
             self._give_up(str(error))
             return
         child = await Child.start(
-            command, server.environment, lambda line: self._lines(server.name, line)
+            command,
+            server.environment,
+            lambda line: self._lines(server.name, line),
+            end_signal=server.end_signal,
         )
         self.child = child
         grace = patience.grace
@@ -117,10 +141,14 @@ class Supervisor:
             self._notice(f"{server.name}: up after {time.monotonic() - began:.1f} s")
             async with self._follow_up():
                 trouble = await _first_of(ended, self._wait_for_trouble())
-            grace = patience.grace_when_broken
-            self._give_up(trouble)
+            if trouble is None:
+                self._notice(f"{server.name}: stops, to be started anew")
+            else:
+                grace = patience.grace_when_broken
+                self._give_up(trouble)
         finally:
             self.up.clear()
+            self._wanted_anew.clear()
             await _to_its_end(child.stop(grace))
             await ended
             server.clean_up()
@@ -162,11 +190,13 @@ class Supervisor:
             else:
                 return None
 
-    async def _wait_for_trouble(self) -> str:
+    async def _wait_for_trouble(self) -> str | None:
+        """What is wrong with it; None if it is wanted anew."""
         patience = self.server.patience
         errors = timeouts = mends = 0
         while True:
-            await asyncio.sleep(patience.second_look if errors else patience.interval)
+            if await self._is_wanted_anew(patience.second_look if errors else patience.interval):
+                return None
             try:
                 await self.server.check(patience.answer)
             except ServerError as error:
@@ -185,6 +215,11 @@ class Supervisor:
                     return f"{timeouts} checks in a row came late ({error})"
             else:
                 errors = timeouts = mends = 0
+
+    async def _is_wanted_anew(self, wait_s: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wanted_anew.wait(), wait_s)
+        return self._wanted_anew.is_set()
 
     async def _mend(self) -> bool:
         return self.server.mend is not None and await self.server.mend()

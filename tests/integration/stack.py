@@ -1,6 +1,7 @@
 """A whole stack in a folder of its own, on free ports, run by `tezi` as users run it."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -28,9 +29,19 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in sockets]
 
 
+def ports_in_a_row(count: int) -> int:
+    """The first of `count` ports that nobody listens on, below those that clients get."""
+    while True:
+        first = random.randrange(20_000, 32_000)
+        with ExitStack() as held, suppress(OSError):
+            for port in range(first, first + count):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+
+
 def fresh_settings(home: Path, **overrides: object) -> Settings:
     """Settings of a stack of its own in `home`."""
-    http, triton_http, triton_grpc, triton_metrics = free_ports(4)
+    http, triton_http, triton_grpc, triton_metrics, nginx_status = free_ports(5)
     return load_settings(
         **{
             "data_dir": home,
@@ -38,6 +49,8 @@ def fresh_settings(home: Path, **overrides: object) -> Settings:
             "triton_http_port": triton_http,
             "triton_grpc_port": triton_grpc,
             "triton_metrics_port": triton_metrics,
+            "nginx_status_port": nginx_status,
+            "gateway_base_port": ports_in_a_row(int(str(overrides.get("gateways", 1)))),
             **overrides,
         }
     )

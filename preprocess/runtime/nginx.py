@@ -1,0 +1,163 @@
+"""nginx in front of the gateways: its configuration in the data folder, and how it is run."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from preprocess.errors import ServerError
+from preprocess.runtime.asking import status_of
+from preprocess.runtime.ports import LOOPBACK
+from preprocess.runtime.supervisor import Patience, Server
+from preprocess.settings import PROJECT_ROOT, Settings
+
+CONFIG = PROJECT_ROOT / "config"
+MAIN_FILE = "nginx_load_balancer.conf"
+INCLUDES = "nginx"
+
+# What nginx counts as failures before it leaves a gateway alone for a while, in seconds.
+MAX_FAILS = 3
+FAIL_TIMEOUT_S = 2
+
+_CHECK_S = 10.0
+_OK = 200
+
+
+def find_nginx() -> str:
+    """The program; Debian puts it where only root's PATH leads.
+
+    Raises:
+        ServerError: it is not installed.
+    """
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        raise ServerError(
+            "Several gateways need nginx in front of them: install it (Debian: `apt-get install "
+            "nginx-light`), or run one gateway (TEZI_GATEWAYS=1)."
+        )
+    return program
+
+
+def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
+    """Put nginx's configuration into the data folder anew; the path of its main file.
+
+    It is what `source` holds, optional includes among it, with the gateways and addresses of
+    these settings.
+    """
+    folder = settings.nginx_dir
+    includes = folder / INCLUDES
+    shutil.rmtree(includes, ignore_errors=True)
+    shutil.copytree(
+        source / INCLUDES, includes, ignore=shutil.ignore_patterns("available"), dirs_exist_ok=True
+    )
+    shutil.copyfile(source / MAIN_FILE, folder / MAIN_FILE)
+    _write(includes / "upstream.conf", _upstream(settings.gateway_ports))
+    _write(includes / "listen.conf", _listen(settings))
+    status = (source / INCLUDES / "available" / "status.conf").read_text("utf-8")
+    _write(
+        includes / "status.conf",
+        status.replace("127.0.0.1:8090", f"{LOOPBACK}:{settings.nginx_status_port}"),
+    )
+    if os.getuid() == 0 and not (includes / "main.conf").exists():
+        _write(includes / "main.conf", _workers_of(folder))
+    return folder / MAIN_FILE
+
+
+def nginx_command(settings: Settings, *more: str) -> tuple[str, ...]:
+    """nginx on the configuration in the data folder, with further words."""
+    folder = settings.nginx_dir
+    return (
+        find_nginx(),
+        *("-p", str(folder)),
+        *("-c", str(folder / MAIN_FILE)),
+        *("-e", "stderr"),
+        *more,
+    )
+
+
+def nginx_server(settings: Settings) -> Server:
+    """nginx, checked by its own counters; told to end, it finishes what is under way.
+
+    Raises:
+        ServerError: it is not installed.
+    """
+    find_nginx()
+
+    async def check(timeout_s: float) -> None:
+        status = await status_of(
+            f"http://{LOOPBACK}:{settings.nginx_status_port}/status", timeout_s=timeout_s
+        )
+        if status != _OK:
+            raise ServerError(f"nginx answers /status with {status}")
+
+    async def command() -> tuple[str, ...]:
+        await asyncio.to_thread(partial(write_config, settings))
+        await check_config(settings)
+        return nginx_command(settings, "-g", "daemon off;")
+
+    return Server(
+        name="nginx",
+        command=command,
+        environment=os.environ,
+        check=check,
+        patience=Patience(
+            start=10.0, interval=settings.probe_interval_s, grace=settings.drain_s + 2.0
+        ),
+        end_signal=signal.SIGQUIT,
+    )
+
+
+async def check_config(settings: Settings) -> None:
+    """Let nginx read its configuration.
+
+    Raises:
+        ServerError: with nginx's own words.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *nginx_command(settings, "-t", "-q"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), _CHECK_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise ServerError(f"nginx did not read its configuration in {_CHECK_S:g} s") from None
+    if process.returncode != 0:
+        raise ServerError(f"nginx refuses its configuration:\n  {output.decode().strip()}")
+
+
+def _upstream(ports: Sequence[int]) -> str:
+    return "".join(
+        f"server {LOOPBACK}:{port} max_fails={MAX_FAILS} fail_timeout={FAIL_TIMEOUT_S}s;\n"
+        for port in ports
+    )
+
+
+def _listen(settings: Settings) -> str:
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    size = settings.max_body_bytes
+    return (
+        f"listen {host}:{settings.http_port} backlog=2048;\n"
+        f"client_max_body_size {size};\n"
+        f"client_body_buffer_size {size};\n"
+    )
+
+
+def _workers_of(folder: Path) -> str:
+    """Workers of a root's nginx belong to the owner of the folder, whose files they write."""
+    owner = folder.stat()
+    try:
+        return f"user {pwd.getpwuid(owner.st_uid).pw_name};\n"
+    except KeyError:
+        return "user root;\n"
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(f"# Written by `tezi up`.\n{text}", "utf-8")
