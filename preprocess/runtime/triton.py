@@ -10,7 +10,7 @@ from preprocess.runtime.wheel import TritonWheel
 from preprocess.settings import Settings
 
 # A row is about 200 bytes; a region grows by the same step when a big batch needs it.
-_REGION_BYTES = 1024 * 1024
+REGION_BYTES = 1024 * 1024
 _EXIT_SECONDS = 5
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 
@@ -48,8 +48,8 @@ def triton_command(
     for backend in ("python", "onnxruntime"):
         command += [
             f"--backend-config={backend},shm-region-prefix-name={prefix}{backend}_",
-            f"--backend-config={backend},shm-default-byte-size={_REGION_BYTES}",
-            f"--backend-config={backend},shm-growth-byte-size={_REGION_BYTES}",
+            f"--backend-config={backend},shm-default-byte-size={REGION_BYTES}",
+            f"--backend-config={backend},shm-growth-byte-size={REGION_BYTES}",
         ]
     return tuple(command)
 
