@@ -3,7 +3,6 @@
 The tests are one story and run in their order; most begin with what the one before has left.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +12,6 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE
 from preprocess.runtime.shared_memory import shared_memory_bytes
 from tests.compose.load import Load, steady_load
 from tests.compose.project import ENGINE, Project, engine, fresh_project, inspected
@@ -49,7 +47,10 @@ def batch(client: httpx.Client, day: str) -> list[dict[str, Any]]:
     items = [{"bse_code": code, "prediction_date": day, "include_features": True} for code in codes]
     response = client.post("/api/v1/batch_predict", json={"predictions": items})
     assert response.status_code == 200, response.text
-    return list(response.json())
+    # The demo market has stocks that are too young to be predicted.
+    answers = [answer for answer in response.json() if answer.get("probability") is not None]
+    assert len(answers) > 80
+    return answers
 
 
 @pytest.fixture(scope="module")
@@ -86,17 +87,13 @@ def assert_clean(load: Load, *, at_least: int) -> None:
     assert load.answered >= at_least
 
 
-def test_the_golden_row_comes_back_right(project: Project, client: httpx.Client) -> None:
-    version = json.loads(of_triton(project, "/data/versions/1/version.json"))
-    response = client.post(
-        "/api/v1/predict",
-        json={"bse_code": GOLDEN_CODE, "prediction_date": GOLDEN_DATE.isoformat()},
+def test_the_golden_row_comes_back_right(project: Project) -> None:
+    # From a gateway's own container, over the network between the two.
+    script = (
+        "import asyncio; from preprocess.runtime.stable_check import StableCheck as Check;"
+        "from preprocess.settings import load_settings; asyncio.run(Check(load_settings())(5.0))"
     )
-    assert response.status_code == 200, response.text
-    answer = response.json()
-    assert answer["model_version"] == 1
-    expected = version["variants"]["fp32"]["golden_probability"]
-    assert answer["probability"] == pytest.approx(expected, abs=1e-6)
+    engine("exec", project.containers("gateway")[0], "python3", "-c", script)
 
 
 def test_a_batch_is_what_the_published_graph_computes(
@@ -156,7 +153,7 @@ def test_admin_calls_reach_the_volume_and_triton(project: Project, client: httpx
 
 
 def test_a_command_runs_beside_it(project: Project) -> None:
-    shown = project.compose("run", "--rm", "tools", "models")
+    shown = project.compose("--profile", "tools", "run", "--rm", "tools", "models")
     assert "stable" in shown
 
 
@@ -174,7 +171,8 @@ def test_a_gateway_that_is_added_takes_its_share(
     project: Project, day: str, expected: Pairs
 ) -> None:
     with steady_load(project.url, day, expected) as load:
-        project.compose("up", "--detach", "--scale", "gateway=3", "gateway")
+        project.set("TEZI_GATEWAYS", 3)
+        project.compose("up", "--detach", "--no-recreate", "gateway")
         until(lambda: len(project.containers("gateway")) == 3, project, seconds=30)
         for container in project.containers("gateway"):
             until(lambda name=container: asked(name) > 50, project, seconds=30)  # type: ignore[misc]
@@ -207,11 +205,18 @@ def test_it_serves_again_after_a_restart(
 ) -> None:
     (container,) = project.containers(service)
     engine("restart", container)
-    waited = until(lambda: is_ready(project), project, seconds=90)
-    print(f"\n{service}: ready {waited:.1f} s after it was started")
+    waited = until(lambda: answers(project, day, expected), project, seconds=90)
+    print(f"\n{service}: full service {waited:.1f} s after it was started")
     with steady_load(project.url, day, expected) as load:
         time.sleep(2)
     assert_clean(load, at_least=100)
+
+
+def answers(project: Project, day: str, expected: Pairs) -> bool:
+    """Whether half a second's load is answered rightly throughout: by every gateway."""
+    with steady_load(project.url, day, expected) as load:
+        time.sleep(0.5)
+    return load.answered > 20 and not load.failures
 
 
 def test_prometheus_finds_every_replica(project: Project) -> None:

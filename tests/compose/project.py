@@ -42,6 +42,11 @@ class Project:
         command = [*COMPOSE, "--env-file", str(self.env_file), "-p", self.name, *words]
         return _run(command, text=text, check=check)
 
+    def set(self, name: str, value: object) -> None:
+        """Add a variable to the file that compose reads, as a user would."""
+        with self.env_file.open("a") as file:
+            file.write(f"{name}={value}\n")
+
     def containers(self, service: str) -> list[str]:
         """Names of a service's running containers."""
         wanted = ["--filter", f"label={_LABEL}={self.name}"]
