@@ -13,8 +13,8 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
-    # Where Triton has a name, a new container of it may have a new address; gRPC would look the name
-    # up no more than twice a minute.
+    # A new container of Triton may have a new address under its name, and gRPC would look a name up
+    # no more than twice a minute.
     ("grpc.dns_min_time_between_resolutions_ms", 500),
     # Triton stands beside us: a proxy of the environment is meant for the world outside.
     ("grpc.enable_http_proxy", 0),

@@ -43,7 +43,8 @@ def day(client: httpx.Client) -> str:
 
 @pytest.fixture(scope="module")
 def batch(client: httpx.Client, day: str) -> list[dict[str, Any]]:
-    codes = [entry["bse_code"] for entry in client.get("/api/v1/stocks").json()["stocks"]][:100]
+    stocks = client.get("/api/v1/stocks", params={"limit": 100}).json()["stocks"]
+    codes = [entry["bse_code"] for entry in stocks]
     items = [{"bse_code": code, "prediction_date": day, "include_features": True} for code in codes]
     response = client.post("/api/v1/batch_predict", json={"predictions": items})
     assert response.status_code == 200, response.text
