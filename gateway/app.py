@@ -15,8 +15,10 @@ from gateway import metrics as names
 from gateway.administrator import Administrator
 from gateway.assets import Assets
 from gateway.background import Chore, running
+from gateway.cached_predictor import CachedPredictor
 from gateway.directory import POLL_S, StockDirectory
 from gateway.endpoints.admin import AdminEndpoints
+from gateway.endpoints.cache import CacheEndpoints
 from gateway.endpoints.health import HealthEndpoints
 from gateway.endpoints.metrics import MetricsEndpoint
 from gateway.endpoints.models import ModelsEndpoint
@@ -26,6 +28,7 @@ from gateway.errors import GatewayError
 from gateway.failover import FailoverPredictor
 from gateway.health import Health
 from gateway.limits import LimitedPredictor
+from gateway.market_changes import MarketChanges
 from gateway.metered import MeteredPredictor
 from gateway.metrics import Metrics
 from gateway.middleware.access import AccessMiddleware
@@ -33,7 +36,7 @@ from gateway.middleware.body_limit import BodyLimitMiddleware
 from gateway.middleware.request_id import RequestIdMiddleware
 from gateway.middleware.unexpected import UnexpectedErrorMiddleware
 from gateway.openapi import openapi_endpoint
-from gateway.ports import Clock, Predictor
+from gateway.ports import Clock, Predictor, Source
 from gateway.predictions import Predictions
 from gateway.probe import Probe
 from gateway.problems import on_gateway_error, on_http_exception
@@ -42,6 +45,8 @@ from gateway.routing import Router
 from gateway.shadow import Shadow
 from gateway.traffic import Traffic
 from gateway.versions import REFRESH_S, VersionBook
+from preprocess.async_cache_manager import AsyncCacheManager
+from preprocess.cache.keys import KINDS
 from preprocess.repository.names import VARIANTS, Variant
 from preprocess.repository.releases import Releases
 from preprocess.settings import Settings
@@ -76,9 +81,11 @@ class Gateway:
             in_flight=settings.max_in_flight,
             waiting=settings.max_waiting,
         )
+        self.cache = AsyncCacheManager.from_settings(settings)
+        self.changes = MarketChanges(open_store, self.cache.core)
         self.shadow = Shadow(predictor, self.versions, self.metrics.shadowed)
         self.predictions = Predictions(
-            FailoverPredictor(self.limited, self.router),
+            self._cached(FailoverPredictor(self.limited, self.router)),
             versions=self.versions,
             router=self.router,
             shadow=self.shadow,
@@ -97,6 +104,7 @@ class Gateway:
                 router=self.router,
                 interval_s=settings.probe_interval_s,
                 clock=clock,
+                on_wrong=self._distrust,
             )
             for variant in VARIANTS
         }
@@ -106,10 +114,30 @@ class Gateway:
             versions=self.versions,
             router=self.router,
             traffic=traffic,
+            cache=self.cache.core,
         )
         self._watch()
 
+    def _cached(self, predictor: Predictor) -> Source:
+        if not self.settings.cache_predictions:
+            return predictor
+        return CachedPredictor(
+            predictor,
+            self.cache,
+            self.versions,
+            ttl_s=self.settings.cache_predictions_ttl_s,
+            timeout_s=self.settings.request_timeout_ms / 1e3,
+            usable=lambda: self.changes.is_current,
+        )
+
+    async def _distrust(self) -> None:
+        await self.cache.invalidate(kind="predictions")
+
     def _watch(self) -> None:
+        statistics = self.cache.core.statistics
+        statistics.subscribe(self.metrics.cache_request)
+        for kind in KINDS:
+            self.metrics.watch_hit_rate(kind, partial(self.cache.get_hit_rate, kind, recent=True))
         watch = self.metrics.watch
         watch(names.REQUESTS_UNDER_WAY, "Requests under way", lambda: self.traffic.under_way)
         watch(
@@ -139,6 +167,7 @@ class Gateway:
         await self.versions.refresh()
         await self.router.refresh()
         await self.directory.refresh()
+        await self.changes.start()
         interval = self.settings.probe_interval_s
         chores = {
             "published versions": Chore(self.versions.refresh, REFRESH_S),
@@ -155,6 +184,8 @@ class Gateway:
                 yield
         finally:
             await self.directory.close()
+            await self.changes.close()
+            await self.cache.close()
             await self.limited.close()
 
     def routes(self) -> list[Route]:
@@ -163,8 +194,10 @@ class Gateway:
         health = HealthEndpoints(self.health, version=installed_version("tezi"))
         metrics = MetricsEndpoint(self.metrics).metrics
         models = ModelsEndpoint(self.versions, self.router, self.probes)
+        administrator = Administrator(self.settings.admin_token)
+        cache = CacheEndpoints(administrator, self.cache)
         admin = AdminEndpoints(
-            Administrator(self.settings.admin_token),
+            administrator,
             Releases(self.settings),
             router=self.router,
             versions=self.versions,
@@ -193,6 +226,8 @@ class Gateway:
             Route("/api/v1/models/rollback", admin.roll_back, methods=["POST"]),
             Route("/api/v1/models/traffic", admin.traffic, methods=["PUT"]),
             Route("/api/v1/models/reload", admin.reload, methods=["POST"]),
+            Route("/api/v1/cache/clear", cache.clear, methods=["POST"]),
+            Route("/api/v1/cache/stats", cache.stats),
             Route("/openapi.json", openapi_endpoint),
             Route("/", assets.console),
             Route("/docs", assets.swagger),
@@ -213,7 +248,8 @@ def create_app(
     """The gateway as an ASGI application.
 
     `predictor` is closed when the application ends. `open_store` opens the market database for
-    reading. `traffic` is shared with the server that drains it.
+    reading. `traffic` is shared with the server that drains it. The parts stand in
+    `app.state.gateway`.
     """
     traffic = traffic or Traffic()
     gateway = Gateway(
@@ -238,6 +274,7 @@ def create_app(
         },
         lifespan=gateway.lifespan,
     )
+    app.state.gateway = gateway
     # A path with a slash too many is another path: a redirect would lose a POST's body.
     app.router.redirect_slashes = False
     return app

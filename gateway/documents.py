@@ -202,6 +202,53 @@ class ModelsAnswer(Document):
     changed_at: datetime | None
 
 
+class CacheClearedAnswer(Document):
+    """What was forgotten, in every replica."""
+
+    type: Literal["predictions", "features", "queries", "all"]
+    bse_code: str | None
+    dropped: Count = Field(description="Values that there were, as far as is known")
+
+
+class CacheCountsAnswer(Document):
+    """Keys asked for, by what answered."""
+
+    asked: Count
+    local_hits: Count = Field(description="Answered out of the memory of the process")
+    redis_hits: Count
+    misses: Count = Field(description="Computed, or waited for while another request computed")
+    hit_rate: Annotated[float, Field(ge=0, le=1)]
+
+
+class CacheKindAnswer(Document):
+    """One kind of cached values."""
+
+    enabled: bool
+    ttl_s: float | None = Field(description="Null where each value has a time of its own")
+    since_start: CacheCountsAnswer
+    recent: CacheCountsAnswer
+
+
+class CacheMemoryAnswer(Document):
+    """What the memory of the process holds."""
+
+    entries: Count
+    bytes: Count
+    most_entries: Count
+    most_bytes: Count
+    ttl_s: float
+    current: bool = Field(description="Whether it may answer: it has heard of every invalidation")
+
+
+class CacheStatsAnswer(Document):
+    """The cache as this process sees it."""
+
+    kinds: dict[Literal["features", "predictions", "queries", "others"], CacheKindAnswer]
+    recent_s: float = Field(description="Seconds that `recent` covers")
+    memory: CacheMemoryAnswer
+    redis: Literal["none", "up", "away"]
+
+
 DOCUMENTS: tuple[type[BaseModel], ...] = (
     PredictionAnswer,
     BatchItemAnswer,
@@ -213,4 +260,6 @@ DOCUMENTS: tuple[type[BaseModel], ...] = (
     ReadyAnswer,
     NotReadyAnswer,
     ModelsAnswer,
+    CacheClearedAnswer,
+    CacheStatsAnswer,
 )

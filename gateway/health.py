@@ -10,6 +10,7 @@ from gateway.probe import Finding, Probe
 from gateway.routing import Router
 from gateway.traffic import Traffic
 from gateway.versions import VersionBook
+from preprocess.cache.core import Core
 from preprocess.repository.names import DEFAULT_VARIANT, Variant
 
 
@@ -51,6 +52,7 @@ class Health:
         versions: VersionBook,
         router: Router,
         traffic: Traffic,
+        cache: Core,
     ) -> None:
         """Readiness rests on the default variant; the others may be absent."""
         self._probes = probes
@@ -58,6 +60,7 @@ class Health:
         self._versions = versions
         self._router = router
         self._traffic = traffic
+        self._cache = cache
 
     def not_ready(self) -> str | None:
         """Why this process will not answer rightly now; None if it will."""
@@ -72,6 +75,7 @@ class Health:
             "triton": self._triton(),
             "models": self._models(),
             "database": self._database(),
+            "redis": self._redis(),
         }
         for variant, probe in self._probes.items():
             if variant != DEFAULT_VARIANT:
@@ -110,6 +114,13 @@ class Health:
         state = self._directory.state
         condition = Condition.HEALTHY if state.ok else Condition.DEGRADED
         return Component(condition, state.detail, state.latency_ms, state.checked_at)
+
+    def _redis(self) -> Component:
+        if self._cache.watch is None:
+            return Component(Condition.ABSENT, "no Redis is configured")
+        if not self._cache.availability.is_up:
+            return Component(Condition.DEGRADED, "does not answer; each process caches alone")
+        return Component(Condition.HEALTHY, "answers")
 
 
 _TROUBLE = (Condition.DEGRADED, Condition.UNHEALTHY)

@@ -11,6 +11,8 @@ from prometheus_client import (
 )
 
 from gateway.series import CounterSeries, HistogramSeries
+from preprocess.cache.keys import Kind
+from preprocess.cache.statistics import Result, Tier
 from preprocess.repository.names import Variant
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -29,6 +31,8 @@ SHADOWED = "shadow_predictions_total"
 SHADOW_DIFFERENCE = "shadow_probability_difference"
 MODEL_VERSION = "model_version_info"
 STOCKS = "directory_stocks"
+CACHE_REQUESTS = "cache_requests_total"
+CACHE_HIT_RATE = "cache_hit_rate_percent"
 
 _LATENCY_BOUNDS = (
     *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.025),
@@ -81,7 +85,19 @@ class Metrics:
             ("variant",),
             _DIFFERENCE_BOUNDS,
         )
+        self._cache_requests = CounterSeries(
+            CACHE_REQUESTS,
+            "Keys that a tier of the cache was asked for",
+            ("cache", "tier", "result"),
+        )
+        self._hit_rate = Gauge(
+            CACHE_HIT_RATE,
+            "Share of the keys of the last minutes that either tier held",
+            ["cache"],
+            registry=self.registry,
+        )
         for series in (
+            self._cache_requests,
             self._routed,
             self._shadowed,
             self._shadow_difference,
@@ -103,6 +119,14 @@ class Metrics:
     def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
         """A gauge that is read when somebody looks."""
         Gauge(name, meaning, registry=self.registry).set_function(value)
+
+    def watch_hit_rate(self, kind: Kind, rate: Callable[[], float]) -> None:
+        """A gauge of the share, 0 to 1, that `rate` gives when somebody looks."""
+        self._hit_rate.labels(kind).set_function(lambda: 100.0 * rate())
+
+    def cache_request(self, kind: Kind, tier: Tier, result: Result, count: int) -> None:
+        """A tier of the cache was asked for `count` keys. For the event loop."""
+        self._cache_requests.add((kind, tier, result), count)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered; `route` is its template."""

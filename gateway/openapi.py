@@ -54,6 +54,7 @@ def build_document() -> dict[str, Any]:
             {"name": "predictions", "description": "Ask for one stock or many"},
             {"name": "stocks", "description": "What can be asked for"},
             {"name": "models", "description": "What answers"},
+            {"name": "cache", "description": "What is not computed again"},
             {"name": "operation", "description": "For orchestrators and monitoring"},
             {"name": "pages", "description": "For browsers"},
         ],

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from gateway.call import LONGEST_TIMEOUT_MS, TIMEOUT_HEADER
-from gateway.schemas import LARGEST_BATCH, StocksQuery
+from gateway.schemas import LARGEST_BATCH, CacheClearQuery, StocksQuery
 
 Spec = dict[str, Any]
 
@@ -173,8 +175,35 @@ def _admin_calls() -> Spec:
     }
 
 
-def _query_parameters() -> list[Spec]:
-    described = StocksQuery.model_json_schema()["properties"]
+def _cache_calls() -> Spec:
+    return {
+        "/api/v1/cache/clear": {
+            "post": {
+                "summary": "Forget cached values, in every replica",
+                "description": "When this is answered, no replica answers from what was cleared, "
+                "nor from what was being computed meanwhile.",
+                "tags": ["cache"],
+                "security": [{"admin": []}],
+                "parameters": _query_parameters(CacheClearQuery),
+                "responses": {
+                    "200": _answer("What was forgotten", _ref("CacheClearedAnswer")),
+                    "401": _problem("No token was given"),
+                    "403": _problem("Another token, or there are no admin calls here"),
+                    "422": _INVALID,
+                    "500": _FAILED,
+                },
+            }
+        },
+        "/api/v1/cache/stats": _get(
+            "Say how often the cache answered",
+            "cache",
+            {"200": _answer("Counts of this process", _ref("CacheStatsAnswer"))},
+        ),
+    }
+
+
+def _query_parameters(query: type[BaseModel]) -> list[Spec]:
+    described = query.model_json_schema()["properties"]
     parameters = []
     for name, schema in described.items():
         schema.pop("title")
@@ -228,7 +257,7 @@ def paths() -> Spec:
             "List the stocks that can be asked for",
             "stocks",
             {"200": _answer("A page of stocks", _ref("StocksAnswer")), "422": _INVALID},
-            parameters=_query_parameters(),
+            parameters=_query_parameters(StocksQuery),
         ),
         "/api/v1/models": _get(
             "List model versions and variants",
@@ -236,6 +265,7 @@ def paths() -> Spec:
             {"200": _answer("Versions and variants", _ref("ModelsAnswer"))},
         ),
         **_admin_calls(),
+        **_cache_calls(),
         "/api/v1/health": _get(
             "Say what works, component by component",
             "operation",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from gateway.errors import PredictorError
 from preprocess.features.row import Status
 from preprocess.repository.names import Variant
 
@@ -30,7 +31,8 @@ class Answer:
     """What was predicted. Only `status` and `model_version` mean anything unless it is OK.
 
     `features` are the 25 of the manifest as float32 widened to float, NaN where missing.
-    `model_version` is the version that computed this probability.
+    `model_version` is the version that computed this probability; `cached` says that it did so
+    for an earlier request.
     """
 
     status: Status
@@ -38,6 +40,7 @@ class Answer:
     probability: float
     model_version: int
     features: tuple[float, ...]
+    cached: bool = False
 
 
 class Predictor(Protocol):
@@ -54,4 +57,14 @@ class Predictor(Protocol):
 
     async def close(self) -> None:
         """Let go of connections; nothing is asked afterwards."""
+        ...
+
+
+class Source(Protocol):
+    """What predictions come from: a predictor, or a cache that has some of the answers."""
+
+    async def predict(
+        self, asks: Sequence[Ask], timeout_s: float
+    ) -> Sequence[Answer | PredictorError]:
+        """As `Predictor.predict`, and an error in the place of an answer that there is not."""
         ...

@@ -16,7 +16,7 @@ from gateway.outcome import (
     settled,
     unknown_stock,
 )
-from gateway.ports import Answer, Ask, Clock, Predictor
+from gateway.ports import Answer, Ask, Clock, Source
 from gateway.routing import Route, Router
 from gateway.schemas import PredictionRequest
 from gateway.shadow import Shadow
@@ -43,7 +43,7 @@ class Predictions:
 
     def __init__(
         self,
-        predictor: Predictor,
+        source: Source,
         *,
         versions: VersionBook,
         router: Router,
@@ -59,7 +59,7 @@ class Predictions:
         `count(variant, outcome)` is called once for each requested stock, `count_routed(variant,
         label)` for each prediction with the label of the version that computed it.
         """
-        self._predictor = predictor
+        self._source = source
         self._versions = versions
         self._router = router
         self._shadow = shadow
@@ -144,7 +144,7 @@ class Predictions:
             for request in requests
         ]
         try:
-            answers = await self._predictor.predict(asks, timeout_s)
+            answers = await self._source.predict(asks, timeout_s)
         except PredictorError as error:
             return [error] * len(requests)
         results = [
@@ -154,13 +154,18 @@ class Predictions:
         for ask, result in zip(asks, results, strict=True):
             if isinstance(result, Prediction):
                 self._count_routed(ask.variant, self._router.label(result.model_version))
-                if route.shadow is not None:
+                # What was computed before was compared then.
+                if route.shadow is not None and not result.cached:
                     self._shadow.offer(
                         ask, route.shadow, result.probability, result.predicted_label
                     )
         return results
 
-    async def _judged(self, request: PredictionRequest, answer: Answer, now: datetime) -> Result:
+    async def _judged(
+        self, request: PredictionRequest, answer: Answer | PredictorError, now: datetime
+    ) -> Result:
+        if isinstance(answer, PredictorError):
+            return answer
         match answer.status:
             case Status.OK:
                 return await self._prediction(request, answer, now)
@@ -204,7 +209,7 @@ class Predictions:
             confidence=confidence(probability),
             model_version=number,
             variant=request.variant,
-            cached=False,
+            cached=answer.cached,
             prediction_timestamp=now,
             features=(
                 dict(zip(FEATURE_NAMES, answer.features, strict=True))

@@ -6,7 +6,7 @@ inference fails.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -73,8 +73,13 @@ class Probe:
         interval_s: float,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
+        on_wrong: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`interval_s` is the pause between two probes, by which answers grow stale."""
+        """`interval_s` is the pause between two probes, by which answers grow stale.
+
+        `on_wrong` is awaited when wrong answers begin, and when they have ended: what was
+        answered meanwhile is not to be trusted.
+        """
         self.variant = variant
         self.state = ProbeState(Finding.PENDING)
         self._predictor = predictor
@@ -83,6 +88,7 @@ class Probe:
         self._patience_s = 3 * interval_s + TIMEOUT_S
         self._clock = clock
         self._monotonic = monotonic
+        self._on_wrong = on_wrong
         self._last_right: float | None = None
 
     @property
@@ -108,6 +114,7 @@ class Probe:
         ended = self._monotonic()
         if finding is Finding.RIGHT:
             self._last_right = ended
+        was_wrong = self.wrong
         if finding is not self.state.finding:
             self._report(finding, reason)
         self.state = ProbeState(
@@ -116,6 +123,8 @@ class Probe:
             latency_ms=(ended - began) * 1e3 if finding is Finding.RIGHT else None,
             model_version=version or self.state.model_version,
         )
+        if self.wrong is not was_wrong and self._on_wrong is not None:
+            await self._on_wrong()
 
     def _report(self, finding: Finding, reason: str) -> None:
         expected = finding in (Finding.RIGHT, Finding.ABSENT, Finding.NO_GPU)

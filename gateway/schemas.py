@@ -1,7 +1,7 @@
 """What a request must be. Strings are strings here: no number or timestamp passes for one."""
 
 from datetime import date
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -104,3 +104,24 @@ class StocksQuery(BaseModel):
     offset: Annotated[int, Field(ge=0, le=_LARGEST_OFFSET), Decimal] = Field(
         0, description="Matching stocks to pass over first"
     )
+
+
+class CacheClearQuery(BaseModel):
+    """What the caches are to forget."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    type: Literal["predictions", "features", "queries", "all"] = Field(
+        "all", description="Which kind of values"
+    )
+    bse_code: Annotated[str, Field(pattern="^[0-9]{6}$")] | None = Field(
+        None, description="Only those of one stock; results of queries belong to none"
+    )
+
+    @model_validator(mode="after")
+    def _of_a_stock(self) -> Self:
+        if self.type == "queries" and self.bse_code is not None:
+            raise PydanticCustomError(
+                "bse_code_unexpected", "Results of queries belong to no stock: clear all of them"
+            )
+        return self

@@ -22,9 +22,9 @@ class CounterSeries(Collector):
         self._name, self._meaning, self._labels = name, meaning, labels
         self._counts: dict[Labels, int] = {}
 
-    def add(self, labels: Labels) -> None:
-        """Count one."""
-        self._counts[labels] = self._counts.get(labels, 0) + 1
+    def add(self, labels: Labels, count: int = 1) -> None:
+        """Count one, or as many as are said."""
+        self._counts[labels] = self._counts.get(labels, 0) + count
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus reads."""

@@ -11,12 +11,12 @@ from preprocess.cache.async_flight import AsyncFlights
 from preprocess.cache.async_remote import AsyncRemoteTier
 from preprocess.cache.calls import CallKeys
 from preprocess.cache.codec import decode
-from preprocess.cache.core import Core, Envelopes, Lookup
+from preprocess.cache.core import Core, Lookup
 from preprocess.cache.invalidation import Invalidation
 from preprocess.cache.keys import Kind
 from preprocess.cache.local import Clock
 from preprocess.cache.miss import MISS
-from preprocess.cache.outcome import Landed
+from preprocess.cache.outcome import Fetched, Landed
 from preprocess.cache.plan import Plan
 from preprocess.cache.statistics import CacheStats
 from preprocess.errors import CacheError
@@ -83,7 +83,10 @@ class AsyncCacheManager:
         await self._opened()
         moment = self.core.look(()).moment if since is None else since.moment
         _, envelopes = self.core.keep(values, ttl, moment)
-        await self._write(envelopes)
+        remote = await self._opened()
+        if envelopes and remote is not None:
+            remote.write(envelopes)
+            await remote.written()
 
     async def get_or_compute(self, key: str, compute: Compute, ttl: float) -> object:
         """The value, computed once for all who ask meanwhile if it is not held.
@@ -110,21 +113,36 @@ class AsyncCacheManager:
         Raises:
             CacheError: a value is of a type that the cache does not keep.
         """
+        fetched = await self.fetch_many(keys, compute, ttl)
+        for error in fetched.errors.values():
+            raise error
+        return dict(fetched.values)
+
+    async def fetch_many(self, keys: Sequence[str], compute: ComputeMany, ttl: float) -> Fetched:
+        """As `get_or_compute_many`; an error of a computation leaves the other keys alone."""
         await self._opened()
         looked = self.core.look(keys)
         found = looked.values
-        if not looked.missing:
-            return found
-        mine, others = self._flights.board(looked.missing, looked.moment)
-        if mine:
-            self._flights.lead(mine, self._computed(tuple(mine), compute, ttl))
-        for key, future in (mine | others).items():
-            landed = await asyncio.shield(future)
-            if landed.loose is not None:
-                found[key] = landed.loose.value
-            elif landed.body is not None:
-                found[key] = decode(key, landed.body)
-        return found
+        held = set(found)
+        errors: dict[str, Exception] = {}
+        if looked.missing:
+            mine, others = self._flights.board(looked.missing, looked.moment)
+            if mine:
+                lookup = Lookup({}, tuple(mine), looked.moment)
+                self._flights.lead(mine, self._computed(lookup, compute, ttl))
+            for key, future in (mine | others).items():
+                try:
+                    landed = await asyncio.shield(future)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is handed on
+                    errors[key] = error
+                    continue
+                if landed.loose is not None:
+                    found[key] = landed.loose.value
+                elif landed.body is not None:
+                    found[key] = decode(key, landed.body)
+                    if landed.held:
+                        held.add(key)
+        return Fetched(found, frozenset(held), errors)
 
     async def invalidate(
         self, *, kind: Kind | None = None, stocks: Sequence[str] | None = None
@@ -184,13 +202,13 @@ class AsyncCacheManager:
             await asyncio.to_thread(self.core.close)
 
     async def _computed(
-        self, keys: tuple[str, ...], compute: ComputeMany, ttl: float
+        self, lookup: Lookup, compute: ComputeMany, ttl: float
     ) -> dict[str, Landed]:
-        # Another's computation may have ended between the look and now.
-        lookup = await self._fetched(self.core.look_again(keys))
+        lookup = await self._fetched(lookup)
         given = await compute(lookup.missing) if lookup.missing else {}
         landed, envelopes = self.core.landing(lookup, given, ttl)
-        await self._write(envelopes)
+        if envelopes and self._remote is not None:
+            self._remote.write(envelopes)  # nobody has to wait for it
         return landed
 
     async def _fetched(self, looked: Lookup) -> Lookup:
@@ -206,10 +224,6 @@ class AsyncCacheManager:
         # In a thread, and to its end even if the caller leaves: half told is not told.
         work = asyncio.create_task(asyncio.to_thread(self.core.clear, invalidation))
         return await asyncio.shield(work)
-
-    async def _write(self, envelopes: Envelopes) -> None:
-        if envelopes and (remote := await self._opened()) is not None:
-            await remote.write(envelopes)
 
     async def _opened(self) -> AsyncRemoteTier | None:
         watch = self.core.watch

@@ -59,12 +59,16 @@ class Settings(BaseSettings):
     redis_retry_s: Seconds = Field(
         30, description="Pause between two attempts to reach a Redis that does not answer."
     )
+    cache_predictions: bool = Field(True, description="Whether predictions are cached.")
+    cache_predictions_ttl_s: Seconds = Field(
+        3600, description="How long predictions are, unless prices or results come."
+    )
     cache_queries: bool = Field(True, description="Whether results of queries are cached.")
     cache_queries_ttl_s: Seconds = Field(300, description="How long results of queries are.")
     cache_local_ttl_s: Seconds = Field(
         60,
         description="How long a process keeps a cached value in its own memory; not above the "
-        "time before it.",
+        "times above.",
     )
     cache_local_entries: Annotated[int, Field(ge=1)] = Field(
         1_000, description="Cached values that a process keeps in its own memory."
@@ -161,11 +165,13 @@ class Settings(BaseSettings):
             raise ValueError(f"every server needs a port of its own, got {ports}")
         if self.keep_alive_s <= 60:
             raise ValueError("keep_alive_s must be above 60, nginx's own keep-alive")
-        if self.cache_queries_ttl_s < self.cache_local_ttl_s:
-            raise ValueError(
-                f"cache_local_ttl_s ({self.cache_local_ttl_s:g}) must not be above the time to "
-                f"live in Redis, cache_queries_ttl_s ({self.cache_queries_ttl_s:g})"
-            )
+        for kind in ("predictions", "queries"):
+            ttl_s = getattr(self, f"cache_{kind}_ttl_s")
+            if ttl_s < self.cache_local_ttl_s:
+                raise ValueError(
+                    f"cache_local_ttl_s ({self.cache_local_ttl_s:g}) must not be above the time to "
+                    f"live in Redis, cache_{kind}_ttl_s ({ttl_s:g})"
+                )
         return self
 
     @field_validator("database_url")

@@ -80,7 +80,9 @@ def test_the_documented_table_is_the_one_in_force() -> None:
     assert settings_table() in (PROJECT_ROOT / "docs" / "settings.md").read_text("utf-8")
 
 
-def test_memory_never_outlives_redis() -> None:
-    with pytest.raises(SettingsError, match=r"cache_local_ttl_s \(60\).*cache_queries_ttl_s"):
-        load_settings(cache_queries_ttl_s=59)
-    assert load_settings(cache_queries_ttl_s=59, cache_local_ttl_s=59).cache_local_ttl_s == 59
+@pytest.mark.parametrize("kind", ["predictions", "queries"])
+def test_memory_never_outlives_redis(kind: str) -> None:
+    ttl = f"cache_{kind}_ttl_s"
+    with pytest.raises(SettingsError, match=rf"cache_local_ttl_s \(60\).*{ttl}"):
+        load_settings(**{ttl: 59})
+    assert load_settings(**{ttl: 59, "cache_local_ttl_s": 59}).cache_local_ttl_s == 59

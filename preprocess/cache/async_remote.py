@@ -1,8 +1,10 @@
-"""The tier in Redis for coroutines. A caller that leaves takes no reply along."""
+"""The tier in Redis for coroutines: who asks at the same time travels together."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 import redis.asyncio
@@ -14,7 +16,21 @@ from preprocess.cache.plan import Plan
 from preprocess.cache.reading import FENCES, VALUES, Question, Reading
 from preprocess.cache.remote import CONNECTIONS, FAILURES, connection_options, is_crowded
 
+# Round trips under way at once. Whoever comes meanwhile shares the next one: most of what a round
+# trip costs is the processor time of the client.
+_READERS, _WRITERS = 2, 1
+_MOST_KEYS = 512
+# Values that wait to be written; beyond it they are not, and will be computed once more.
+_MOST_UNWRITTEN = 4_096
+
 _Given = TypeVar("_Given")
+Envelopes = Mapping[str, tuple[bytes, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    keys: Sequence[str]
+    reading: asyncio.Future[Reading | None]
 
 
 class AsyncRemoteTier:
@@ -30,22 +46,73 @@ class AsyncRemoteTier:
         )
         self._client = redis.asyncio.Redis(connection_pool=pool)
         self._availability = availability
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._wanted: list[_Wanted] = []
+        self._unwritten: dict[str, tuple[bytes, int]] = {}
+        self._readers: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.Task[None]] = set()
 
     async def read(self, keys: Sequence[str]) -> Reading | None:
         """The values that are held and current; None if Redis did not say."""
-        return await self._ask(self._read(Question(keys)))
+        if not self._availability.may_be_asked:
+            return None
+        wanted = _Wanted(keys, asyncio.get_running_loop().create_future())
+        self._wanted.append(wanted)
+        if len(self._readers) < _READERS:
+            _hold(self._readers, self._read_on(), "tezi-cache-read")
+        return await wanted.reading
 
-    async def write(self, envelopes: Mapping[str, tuple[bytes, int]]) -> bool:
-        """Hold envelopes, each for so many ms; whether Redis took them."""
-        return await self._ask(self._write(envelopes)) or False
+    def write(self, envelopes: Envelopes) -> None:
+        """Have envelopes held, each for so many ms, as soon as Redis takes them."""
+        if not self._availability.may_be_asked:
+            return
+        if len(self._unwritten) + len(envelopes) <= _MOST_UNWRITTEN:
+            self._unwritten.update(envelopes)
+        if len(self._writers) < _WRITERS:
+            _hold(self._writers, self._write_on(), "tezi-cache-write")
+
+    async def written(self) -> None:
+        """Wait until Redis has, or has refused, what was to be written."""
+        while self._writers:
+            await asyncio.wait(self._writers)
 
     async def close(self) -> None:
         """Let go of the connections, when what is under way has ended."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await asyncio.gather(*self._readers, *self._writers, return_exceptions=True)
         with suppress(*FAILURES):
             await self._client.aclose()
             await self._client.connection_pool.disconnect()
+
+    async def _read_on(self) -> None:
+        """Ask for everybody who waits, until nobody does."""
+        while self._wanted:
+            together = self._next_wanted()
+            keys = tuple(dict.fromkeys(key for wanted in together for key in wanted.keys))
+            reading: Reading | None = None
+            try:
+                reading = await self._asked(self._read(Question(keys)))
+            finally:
+                for wanted in together:
+                    if not wanted.reading.done():
+                        wanted.reading.set_result(
+                            None if reading is None else reading.of(wanted.keys)
+                        )
+
+    def _next_wanted(self) -> list[_Wanted]:
+        together, count = [self._wanted[0]], len(self._wanted[0].keys)
+        for wanted in self._wanted[1:]:
+            count += len(wanted.keys)
+            if count > _MOST_KEYS:
+                break
+            together.append(wanted)
+        del self._wanted[: len(together)]
+        return together
+
+    async def _write_on(self) -> None:
+        while self._unwritten:
+            envelopes = dict(islice(self._unwritten.items(), _MOST_KEYS))
+            for key in envelopes:
+                del self._unwritten[key]
+            await self._asked(self._write(envelopes))
 
     async def _read(self, question: Question) -> Reading:
         pipe = self._client.pipeline(transaction=False)
@@ -53,23 +120,16 @@ class AsyncRemoteTier:
         pipe.hmget(FENCES, question.fields)
         return question.read(await pipe.execute(raise_on_error=False))
 
-    async def _write(self, envelopes: Mapping[str, tuple[bytes, int]]) -> bool:
+    async def _write(self, envelopes: Envelopes) -> None:
         pipe = self._client.pipeline(transaction=False)
         for key, (envelope, span_ms) in envelopes.items():
             pipe.set(VALUES + key, envelope, px=span_ms)
-        return all(answer is True for answer in await pipe.execute())
+        await pipe.execute()
 
-    async def _ask(self, question: Coroutine[Any, Any, _Given]) -> _Given | None:
+    async def _asked(self, question: Coroutine[Any, Any, _Given]) -> _Given | None:
         if not self._availability.may_be_asked:
             question.close()
             return None
-        # In a task of its own, so that whoever leaves does not cut a reply off its connection.
-        task = asyncio.create_task(self._asked(question), name="tezi-cache-redis")
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
-
-    async def _asked(self, question: Coroutine[Any, Any, _Given]) -> _Given | None:
         try:
             answer = await question
         except FAILURES as error:
@@ -81,3 +141,10 @@ class AsyncRemoteTier:
             return None
         self._availability.answered()
         return answer if self._availability.may_be_asked else None
+
+
+def _hold(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None], name: str) -> None:
+    """Run `work` in a task of its own: who leaves does not cut a reply off its connection."""
+    task = asyncio.create_task(work, name=name)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

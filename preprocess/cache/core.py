@@ -155,7 +155,8 @@ class Core:
         bodies, envelopes = self.keep(
             {key: values[key] for key in lookup.missing if key in values}, ttl, lookup.moment
         )
-        landed = {key: Landed(body=body) for key, body in {**lookup.bodies, **bodies}.items()}
+        landed = {key: Landed(body=body, held=True) for key, body in lookup.bodies.items()}
+        landed |= {key: Landed(body=body) for key, body in bodies.items()}
         for key in lookup.missing:
             loose = given.get(key)
             landed.setdefault(key, Landed(loose=loose if isinstance(loose, Uncached) else None))

@@ -43,11 +43,23 @@ class Plan:
         return cls(
             redis_url=settings.redis_url,
             folder=settings.cache_dir,
-            kinds=frozenset(kind for kind in KINDS if kind != "queries" or settings.cache_queries),
-            ttls={**_TTLS, "queries": settings.cache_queries_ttl_s},
+            kinds=frozenset(KINDS) - _switched_off(settings),
+            ttls={
+                **_TTLS,
+                "predictions": settings.cache_predictions_ttl_s,
+                "queries": settings.cache_queries_ttl_s,
+            },
             local_entries=settings.cache_local_entries,
             local_bytes=settings.cache_local_mb * 1024 * 1024,
             local_ttl_s=settings.cache_local_ttl_s,
             timeout_s=settings.redis_timeout_ms / 1000.0,
             retry_s=settings.redis_retry_s,
         )
+
+
+def _switched_off(settings: Settings) -> set[Kind]:
+    switches: dict[Kind, bool] = {
+        "predictions": settings.cache_predictions,
+        "queries": settings.cache_queries,
+    }
+    return {kind for kind, is_on in switches.items() if not is_on}

@@ -34,6 +34,11 @@ class Reading:
     values: Mapping[str, Sealed]
     stamp: Stamp | None
 
+    def of(self, keys: Sequence[str]) -> "Reading":
+        """The same of some of the keys."""
+        found = {key: self.values[key] for key in keys if key in self.values}
+        return Reading(found, self.stamp)
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -254,7 +254,12 @@ def build_app(
 ) -> Built:
     """An app on the fake; version 1 published and four stocks known unless said otherwise."""
     settings = load_settings(
-        **{"data_dir": tmp_path / "data", "probe_interval_s": 0.05, **overrides}
+        **{
+            "data_dir": tmp_path / "data",
+            "probe_interval_s": 0.05,
+            "cache_predictions": False,  # most tests count what the predictor is asked
+            **overrides,
+        }
     )
     predictor = predictor or FakePredictor()
     traffic = Traffic()

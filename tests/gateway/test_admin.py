@@ -16,6 +16,7 @@ CALLS = [
     ("POST", "/api/v1/models/rollback"),
     ("PUT", "/api/v1/models/traffic"),
     ("POST", "/api/v1/models/reload"),
+    ("POST", "/api/v1/cache/clear"),
 ]
 
 

@@ -275,6 +275,7 @@ async def test_health_names_every_component(tezi: Running) -> None:
         "triton": "healthy",
         "models": "healthy",
         "database": "healthy",
+        "redis": "absent",
         "int8": "absent",
         "gpu": "absent",
     }

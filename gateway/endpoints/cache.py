@@ -1,0 +1,81 @@
+"""POST /api/v1/cache/clear and GET /api/v1/cache/stats."""
+
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.administrator import Administrator
+from gateway.responses import JSONAnswer
+from gateway.schemas import CacheClearQuery
+from gateway.validation import validated
+from preprocess.async_cache_manager import AsyncCacheManager
+from preprocess.cache.keys import KINDS, Kind
+from preprocess.cache.statistics import RECENT_S, CacheStats
+
+log = structlog.get_logger()
+
+_KINDS: dict[str, Kind] = {kind: kind for kind in KINDS}
+
+
+class CacheEndpoints:
+    """What the cache holds for this process, and how all processes forget it."""
+
+    def __init__(self, administrator: Administrator, cache: AsyncCacheManager) -> None:
+        self._administrator = administrator
+        self._cache = cache
+
+    async def clear(self, request: Request) -> Response:
+        """When this is answered, no replica answers from what was cleared."""
+        self._administrator.require(request)
+        query = validated(CacheClearQuery, dict(request.query_params), "query")
+        stocks = None if query.bse_code is None else [query.bse_code]
+        dropped = await self._cache.invalidate(kind=_KINDS.get(query.type), stocks=stocks)
+        log.info("cache cleared", type=query.type, bse_code=query.bse_code, dropped=dropped)
+        return JSONAnswer({"type": query.type, "bse_code": query.bse_code, "dropped": dropped})
+
+    async def stats(self, _: Request) -> Response:
+        """Counts of this process by kind and tier, since it began and over the last minutes."""
+        core = self._cache.core
+        entries, size = core.size
+        statistics = core.statistics
+        return JSONAnswer(
+            {
+                "kinds": {
+                    kind: {
+                        "enabled": kind in core.plan.kinds,
+                        "ttl_s": core.plan.ttls.get(kind),
+                        "since_start": _counts(statistics.of(kind)),
+                        "recent": _counts(statistics.of(kind, recent=True)),
+                    }
+                    for kind in KINDS
+                },
+                "recent_s": RECENT_S,
+                "memory": {
+                    "entries": entries,
+                    "bytes": size,
+                    "most_entries": core.plan.local_entries,
+                    "most_bytes": core.plan.local_bytes,
+                    "ttl_s": core.plan.local_ttl_s,
+                    "current": core.is_current,
+                },
+                "redis": self._redis(),
+            }
+        )
+
+    def _redis(self) -> str:
+        core = self._cache.core
+        if core.watch is None:
+            return "none"
+        return "up" if core.availability.is_up else "away"
+
+
+def _counts(stats: CacheStats) -> dict[str, Any]:
+    return {
+        "asked": stats.asked,
+        "local_hits": stats.local_hits,
+        "redis_hits": stats.remote_hits,
+        "misses": stats.misses,
+        "hit_rate": stats.hit_rate,
+    }

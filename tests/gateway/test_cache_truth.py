@@ -1,0 +1,251 @@
+"""Two gateways that cache, one Redis, one market, against a model that knows the truth.
+
+Commits, clears, swaps of the model, computations that take long, and a Redis that is killed or
+frozen, in any order: once an invalidation has returned, no gateway answers from before it.
+"""
+
+import asyncio
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from gateway.ports import Answer, Ask
+from preprocess.golden import GOLDEN_CODE
+from preprocess.market import Bar
+from preprocess.store import open_store
+from tests.gateway.fakes import (
+    TODAY,
+    FakePredictor,
+    Running,
+    answer,
+    item,
+    put_labels,
+    running_app,
+    write_version,
+)
+from tests.redis import RedisServer, running_redis
+
+STOCKS = ("500001", "500002", "500003")
+TOKEN = {"authorization": "Bearer open sesame"}
+at_gateway = st.integers(0, 1)
+stock = st.sampled_from(STOCKS)
+variant = st.sampled_from(["fp32", "int8"])
+
+
+def probability(code: str, version: int, kind: str, generation: int) -> float:
+    """What a version says of a stock's data; no two are the same."""
+    digest = hashlib.sha256(f"{code} {version} {kind} {generation}".encode()).digest()
+    return int.from_bytes(digest[:2], "big") / 65_536
+
+
+class TruePredictor(FakePredictor):
+    """Answers by the data as they are when it is asked, once nobody holds it back."""
+
+    def __init__(self, truth: Counter[str]) -> None:
+        super().__init__()
+        self.truth = truth
+        self.held_back: asyncio.Event | None = None
+
+    async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
+        if asks[0].bse_code == GOLDEN_CODE:
+            return await super().predict(asks, timeout_s)
+        found = [
+            answer(
+                ask.bse_code,
+                ask.prediction_date,
+                probability=probability(
+                    ask.bse_code, ask.version or 0, ask.variant, self.truth[ask.bse_code]
+                ),
+                model_version=ask.version or 0,
+            )
+            for ask in asks
+        ]
+        if self.held_back is not None:
+            await self.held_back.wait()
+        return found
+
+
+class TwoGateways(RuleBasedStateMachine):
+    """`truth` counts what has happened to the data of each stock."""
+
+    server: RedisServer
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.truth: Counter[str] = Counter()
+        self.stable = 1
+        self.redis = "up"
+        self.commits = 0
+        self.long: list[asyncio.Task[Any]] = []
+        self.releases: list[asyncio.Event] = []
+        self.waits_for: set[tuple[int, str, int, int]] = set()
+        self.runner = asyncio.Runner()
+        self.exit = AsyncExitStack()
+        self.folder = tempfile.TemporaryDirectory()
+        self.gateways: list[Running] = []
+
+    def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(work)
+
+    @initialize()
+    def begin(self) -> None:
+        async def start() -> None:
+            for _ in range(2):
+                app = running_app(
+                    Path(self.folder.name),
+                    predictor=TruePredictor(self.truth),
+                    variants=("fp32", "int8"),
+                    publish=not self.gateways,
+                    market=not self.gateways,
+                    cache_predictions=True,
+                    admin_token="open sesame",
+                    redis_url=self.server.url,
+                    redis_timeout_ms=30,
+                    redis_retry_s=0.05,
+                    max_in_flight=64,
+                )
+                self.gateways.append(await self.exit.enter_async_context(app))
+            write_version(self.gateways[0].settings, 2, variants=("fp32", "int8"))
+            # What the run before has left in Redis is of another market.
+            await self.clear_at(0, "")
+
+        self.wait(start())
+
+    async def clear_at(self, at: int, query: str) -> None:
+        response = await self.gateways[at].client.post(f"/api/v1/cache/clear{query}", headers=TOKEN)
+        assert response.status_code == 200, response.text
+
+    def expected(self, code: str, kind: str) -> float:
+        return probability(code, self.stable, kind, self.truth[code])
+
+    def would_wait(self, at: int, code: str) -> bool:
+        """Whether a computation of just this is held back: who asks shares it, and would wait."""
+        return (at, code, self.stable, self.truth[code]) in self.waits_for
+
+    @rule(at=at_gateway, code=stock, kind=variant)
+    def ask(self, at: int, code: str, kind: str) -> None:
+        if self.would_wait(at, code):
+            return
+        response = self.wait(self.gateways[at].predict(bse_code=code, variant=kind))
+        assert response.status_code == 200, response.text
+        found = response.json()
+        assert (found["bse_code"], found["model_version"]) == (code, self.stable)
+        assert found["probability"] == self.expected(code, kind)
+
+    @rule(at=at_gateway, kind=variant)
+    def ask_for_all(self, at: int, kind: str) -> None:
+        codes = [code for code in STOCKS if not self.would_wait(at, code)]
+        if not codes:
+            return
+        items = [item(code, TODAY, variant=kind) for code in codes]
+        for found in self.wait(self.gateways[at].batch(*items)).json():
+            assert found["probability"] == self.expected(found["bse_code"], kind)
+
+    @rule(codes=st.sets(stock, min_size=1))
+    def commit(self, codes: set[str]) -> None:
+        """Real rows in a real database; each gateway's follower says when it is done with them."""
+        self.commits += 1
+        store = open_store(self.gateways[0].settings, write=True)
+        self.truth.update(codes)
+        with store.transaction() as writer:
+            writer.put_prices(
+                [Bar(c, date(2026, 8, 13), 10, 10, 10, 10 + self.commits, 5) for c in codes]
+            )
+        store.close()
+        for gateway in self.gateways:
+            changes = gateway.app.state.gateway.changes
+            self.wait(asyncio.to_thread(changes.poll))
+
+    @rule(at=at_gateway, code=st.none() | stock, kind=st.sampled_from(["all", "predictions"]))
+    def clear(self, at: int, code: str | None, kind: str) -> None:
+        self.truth.update(STOCKS if code is None else [code])
+        of_stock = "" if code is None else f"&bse_code={code}"
+        self.wait(self.clear_at(at, f"?type={kind}{of_stock}"))
+
+    @rule(version=st.integers(1, 2))
+    def swap(self, version: int) -> None:
+        if version != self.stable:
+            put_labels(self.gateways[0].settings, stable=version, previous=self.stable)
+            self.stable = version
+            for gateway in self.gateways:
+                self.wait(gateway.app.state.gateway.router.refresh())
+
+    @rule(at=at_gateway, code=stock)
+    def begin_a_long_computation(self, at: int, code: str) -> None:
+        gateway = self.gateways[at]
+        predictor = gateway.predictor
+        assert isinstance(predictor, TruePredictor)
+
+        async def begin() -> None:
+            predictor.held_back = asyncio.Event()
+            self.long.append(asyncio.create_task(gateway.predict(bse_code=code)))
+            await asyncio.sleep(0.05)
+
+        if predictor.held_back is None:
+            self.waits_for.add((at, code, self.stable, self.truth[code]))
+            self.wait(begin())
+            released, predictor.held_back = predictor.held_back, None
+            self.releases.append(released)
+
+    @rule()
+    def finish_the_long_computations(self) -> None:
+        async def finish() -> None:
+            for release in self.releases:
+                release.set()
+            await asyncio.gather(*self.long)
+
+        self.wait(finish())
+        self.long.clear()
+        self.releases.clear()
+        self.waits_for.clear()
+
+    @precondition(lambda self: self.redis == "up")
+    @rule()
+    def freeze(self) -> None:
+        self.server.freeze()
+        self.redis = "frozen"
+
+    @precondition(lambda self: self.redis != "down")
+    @rule()
+    def kill(self) -> None:
+        self.server.kill()
+        self.redis = "down"
+
+    @precondition(lambda self: self.redis != "up")
+    @rule()
+    def restore(self) -> None:
+        self.server.thaw() if self.redis == "frozen" else self.server.start()
+        self.redis = "up"
+
+    def teardown(self) -> None:
+        if self.redis != "up":
+            self.restore()
+        self.finish_the_long_computations()
+        self.wait(self.exit.aclose())
+        self.runner.close()
+        self.folder.cleanup()
+
+
+def test_no_gateway_answers_from_before_an_invalidation(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as redis_server:
+
+        class Machine(TwoGateways):
+            server = redis_server
+
+        test = Machine.TestCase
+        test.settings = settings(
+            max_examples=10,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        test("runTest").debug()

@@ -1,0 +1,240 @@
+"""Cached predictions: what is computed, what is held, and when it is held no longer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import date
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.errors import PredictorUnavailableError
+from preprocess.cache.keys import prediction_key
+from preprocess.features.row import Status
+from preprocess.market import Bar
+from preprocess.repository.names import Variant
+from preprocess.store import open_store
+from tests.gateway.fakes import (
+    TODAY,
+    Running,
+    fake_features,
+    item,
+    put_labels,
+    running_app,
+    write_version,
+)
+
+
+@pytest.fixture
+async def tezi(tmp_path: Path) -> AsyncIterator[Running]:
+    """A running application whose predictions are cached."""
+    async with running_app(tmp_path, cache_predictions=True, variants=("fp32", "int8")) as running:
+        yield running
+
+
+def asked(tezi: Running) -> list[list[str]]:
+    """The codes of each call of the predictor."""
+    return [[ask.bse_code for ask in call] for call in tezi.predictor.calls]
+
+
+async def until(condition: Any, seconds: float = 3.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_the_second_answer_is_the_first_and_says_that_it_is_cached(tezi: Running) -> None:
+    first = (await tezi.predict(include_features=True)).json()
+    second = (await tezi.predict(include_features=True)).json()
+    assert asked(tezi) == [["500001"]]
+    assert (first.pop("cached"), second.pop("cached")) == (False, True)
+    assert first == second
+    features = list(second["features"].values())
+    assert features == [None if isnan(f) else f for f in fake_features("500001", TODAY)]
+
+
+async def test_a_request_without_features_shares_the_value(tezi: Running) -> None:
+    await tezi.predict()
+    found = (await tezi.predict(include_features=True)).json()
+    assert found["cached"]
+    assert len(found["features"]) == 25
+
+
+async def test_of_a_batch_only_what_is_missing_is_computed_in_one_call(tezi: Running) -> None:
+    await tezi.predict()
+    found = (await tezi.batch(item("500002"), item("500001"), item("500003"))).json()
+    assert asked(tezi) == [["500001"], ["500002", "500003"]]
+    assert [one["cached"] for one in found] == [False, True, False]
+    assert [one["bse_code"] for one in found] == ["500002", "500001", "500003"]
+    again = (await tezi.batch(*[item(one["bse_code"]) for one in found])).json()
+    assert [one["probability"] for one in again] == [one["probability"] for one in found]
+    assert len(asked(tezi)) == 2
+
+
+async def test_a_stock_that_is_named_twice_is_computed_once(tezi: Running) -> None:
+    found = (await tezi.batch(item(), item())).json()
+    assert asked(tezi) == [["500001"]]
+    assert found[0] == found[1]
+
+
+async def test_days_variants_and_versions_do_not_mix(tezi: Running) -> None:
+    write_version(tezi.settings, 2, variants=("fp32", "int8"))
+    bodies = [{}, {"prediction_date": "2026-08-13"}, {"variant": "int8"}]
+    for body in bodies:
+        assert not (await tezi.predict(**body)).json()["cached"]
+    for body in bodies:
+        assert (await tezi.predict(**body)).json()["cached"]
+    put_labels(tezi.settings, stable=2)
+    async with asyncio.timeout(3):
+        while (found := (await tezi.predict()).json())["model_version"] != 2:
+            await asyncio.sleep(0.02)
+    assert not found["cached"]
+
+
+@pytest.mark.parametrize("status", [Status.UNKNOWN_STOCK, Status.SHORT_HISTORY])
+async def test_refusals_are_not_held(tezi: Running, status: Status) -> None:
+    tezi.predictor.statuses["500001"] = status
+    assert (await tezi.predict()).status_code in (404, 422)
+    tezi.predictor.statuses.clear()
+    found = await tezi.predict()
+    assert (found.status_code, found.json()["cached"]) == (200, False)
+
+
+async def test_errors_are_not_held(tezi: Running) -> None:
+    tezi.predictor.error = PredictorUnavailableError("gone")
+    assert (await tezi.predict()).status_code == 503
+    tezi.predictor.error = None
+    found = await tezi.predict()
+    assert (found.status_code, found.json()["cached"]) == (200, False)
+
+
+async def test_what_is_held_is_answered_while_triton_is_away(tezi: Running) -> None:
+    await tezi.predict()
+    tezi.predictor.error = PredictorUnavailableError("gone")
+    assert (await tezi.predict()).json()["cached"]
+    found = (await tezi.batch(item("500001"), item("500002"))).json()
+    assert [one["error"] is None for one in found] == [True, False]
+    assert found[1]["error"]["code"] == "unavailable"
+
+
+async def test_an_answer_of_another_version_is_not_held(tezi: Running) -> None:
+    tezi.predictor.model_version = 2
+    write_version(tezi.settings, 2, variants=("fp32", "int8"))
+    for _ in range(2):
+        found = (await tezi.predict()).json()
+        assert (found["model_version"], found["cached"]) == (2, False)
+
+
+async def test_a_thousand_callers_make_one_computation(tezi: Running) -> None:
+    tezi.predictor.delay_s = 0.2
+    found = await asyncio.gather(*(tezi.predict() for _ in range(1_000)))
+    assert asked(tezi) == [["500001"]]
+    assert {answer.status_code for answer in found} == {200}
+    assert len({answer.json()["probability"] for answer in found}) == 1
+
+
+async def test_a_caller_who_leaves_cancels_nobody(tezi: Running) -> None:
+    tezi.predictor.delay_s = 0.2
+    leaves = asyncio.create_task(tezi.predict())
+    await until(lambda: tezi.predictor.under_way)
+    stays = asyncio.create_task(tezi.predict())
+    await asyncio.sleep(0.02)
+    leaves.cancel()
+    assert (await stays).status_code == 200
+    assert asked(tezi) == [["500001"]]
+
+
+async def test_a_hasty_caller_costs_others_nothing(tezi: Running) -> None:
+    tezi.predictor.delay_s = 0.2
+    hasty = asyncio.create_task(
+        tezi.client.post("/api/v1/predict", json=item(), headers={"x-request-timeout-ms": "50"})
+    )
+    await until(lambda: tezi.predictor.under_way)
+    patient = asyncio.create_task(tezi.predict())
+    assert (await hasty).status_code == 504
+    assert (await patient).status_code == 200
+    assert asked(tezi) == [["500001"]]
+
+
+async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: Path) -> None:
+    """A data folder made anew begins with version 1 again, and Redis may still hold the old one."""
+    async with running_app(tmp_path, cache_predictions=True) as tezi:
+        cache = tezi.app.state.gateway.cache
+        key = prediction_key("500001", date.fromisoformat(TODAY), 1, "fp32")
+        await cache.set(key, ("another graph", TODAY, 0.25, b"\0" * 100), 100)
+        found = (await tezi.predict()).json()
+        assert not found["cached"]
+        assert found["probability"] != 0.25
+        assert (await tezi.predict()).json() == {**found, "cached": True}
+        assert asked(tezi) == [["500001"]]
+
+
+async def test_a_commit_of_prices_is_seen_within_a_second(tezi: Running) -> None:
+    await tezi.batch(item("500001"), item("500002"))
+    store = open_store(tezi.settings, write=True)
+    with store.transaction() as writer:
+        writer.put_prices([Bar("500001", date(2026, 8, 14), 11, 11, 11, 11, 5)])
+    store.close()
+    async with asyncio.timeout(1.0):
+        while (await tezi.predict()).json()["cached"]:
+            await asyncio.sleep(0.02)
+    assert (await tezi.batch(item("500002"))).json()[0]["cached"]
+
+
+async def test_while_commits_are_not_heard_of_nothing_cached_is_answered(
+    tezi: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tezi.predict()
+    assert (await tezi.predict()).json()["cached"]
+    monkeypatch.setattr("gateway.market_changes.PATIENCE_S", 0.0)
+    for _ in range(2):
+        found = (await tezi.predict()).json()
+        assert not found["cached"]
+
+
+async def test_wrong_answers_are_forgotten_once_they_are_known_to_be_wrong(
+    tezi: Running,
+) -> None:
+    await tezi.until_ready()
+    tezi.predictor.probabilities["500001"] = 0.999
+    tezi.predictor.golden_shift = 0.1
+    wrong = (await tezi.predict()).json()
+    assert wrong["probability"] == 0.999
+    async with asyncio.timeout(3):
+        while (await tezi.predict()).status_code == 200:
+            await asyncio.sleep(0.02)
+    tezi.predictor.probabilities.clear()
+    tezi.predictor.golden_shift = 0.0
+    await tezi.until_ready()
+    async with asyncio.timeout(3):
+        while (found := await tezi.predict()).status_code != 200:
+            await asyncio.sleep(0.02)
+    assert found.json()["probability"] != 0.999
+
+
+@pytest.mark.parametrize("variant", ["fp32", "int8"])
+async def test_a_value_ends(tmp_path: Path, variant: Variant) -> None:
+    async with running_app(
+        tmp_path,
+        cache_predictions=True,
+        variants=("fp32", "int8"),
+        cache_predictions_ttl_s=0.2,
+        cache_local_ttl_s=0.2,
+    ) as tezi:
+        await tezi.predict(variant=variant)
+        await asyncio.sleep(0.25)
+        assert not (await tezi.predict(variant=variant)).json()["cached"]
+
+
+async def test_a_shadow_compares_what_was_computed_and_not_what_was_held(tezi: Running) -> None:
+    write_version(tezi.settings, 2)
+    put_labels(tezi.settings, candidate=2, share=100.0, shadow=True)
+    async with asyncio.timeout(3):
+        while (await tezi.client.get("/api/v1/models")).json()["candidate"] != 2:
+            await asyncio.sleep(0.02)
+    for _ in range(3):
+        await tezi.predict()
+    await until(lambda: len(tezi.predictor.calls) == 2)
+    await asyncio.sleep(0.05)
+    assert [call[0].version for call in tezi.predictor.calls] == [1, 2]
