@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 from preprocess.errors import ServerError
 from preprocess.runtime.ports import require_free_ports
-from preprocess.runtime.stack import Lines, Notice, only_stack, triton_server
+from preprocess.runtime.servers import Lines, Notice, triton_server
+from preprocess.runtime.stack import only_stack
 from preprocess.runtime.supervisor import Supervisor
 from preprocess.settings import Settings
 

@@ -14,6 +14,8 @@ from preprocess.settings import Settings
 
 # So long may one gateway refuse what another answers; longer than any difference of their probes.
 _LAG_S = 10.0
+# Late answers in a row before it is replaced, which costs less where others answer meanwhile.
+_LATE_OF_ONE, _LATE_OF_SEVERAL = 5, 3
 _OK = 200
 
 
@@ -58,8 +60,10 @@ class Readiness:
         return 0.0 if since is None else self._clock() - since
 
 
-def gateway_server(name: str, settings: Settings, readiness: Readiness) -> Server:
-    """One gateway; it serves while its event loop answers.
+def gateway_server(
+    name: str, settings: Settings, readiness: Readiness, *, several: bool = False
+) -> Server:
+    """One gateway; it serves while its event loop answers. It is one of `several`, or the only one.
 
     While Triton is away no gateway is ready, and starting them again would not help. One that is
     not ready although another is has something wrong with itself.
@@ -86,7 +90,10 @@ def gateway_server(name: str, settings: Settings, readiness: Readiness) -> Serve
         environment=gateway_environment(settings),
         check=check,
         patience=Patience(
-            start=30.0, interval=settings.probe_interval_s, grace=settings.drain_s + 2.0
+            start=30.0,
+            interval=settings.probe_interval_s,
+            timeouts=_LATE_OF_SEVERAL if several else _LATE_OF_ONE,
+            grace=settings.drain_s + 2.0,
         ),
         clean_up=clean_up,
     )

@@ -5,7 +5,7 @@ import os
 import pwd
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,16 @@ from preprocess.settings import PROJECT_ROOT, Settings
 CONFIG = PROJECT_ROOT / "config"
 MAIN_FILE = "nginx_load_balancer.conf"
 INCLUDES = "nginx"
+# A file of this name in nginx's folder leads callers to new connections.
+LEAVING = "leaving"
 
 # What nginx counts as failures before it leaves a gateway alone for a while, in seconds.
 MAX_FAILS = 3
 FAIL_TIMEOUT_S = 2
 
 _CHECK_S = 10.0
+# In so long whoever asks often has left the connections of before, and nginx has its new workers.
+_LEAVE_S, _RELOAD_S = 2.0, 1.0
 _OK = 200
 
 
@@ -50,12 +54,14 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
     """
     folder = settings.nginx_dir
     includes = folder / INCLUDES
+    (folder / LEAVING).unlink(missing_ok=True)
     shutil.rmtree(includes, ignore_errors=True)
     shutil.copytree(
         source / INCLUDES, includes, ignore=shutil.ignore_patterns("available"), dirs_exist_ok=True
     )
     shutil.copyfile(source / MAIN_FILE, folder / MAIN_FILE)
-    _write(includes / "upstream.conf", _upstream(settings.gateway_ports))
+    sticky = (includes / "sticky.conf").exists()
+    _write(includes / "upstream.conf", upstream(settings.gateway_ports, backups=not sticky))
     _write(includes / "listen.conf", _listen(settings))
     status = (source / INCLUDES / "available" / "status.conf").read_text("utf-8")
     _write(
@@ -65,6 +71,17 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
     if os.getuid() == 0 and not (includes / "main.conf").exists():
         _write(includes / "main.conf", _workers_of(folder))
     return folder / MAIN_FILE
+
+
+def upstream(ports: Sequence[int], *, backups: bool) -> str:
+    """The lines of nginx's configuration that name the gateways on these ports.
+
+    With `backups` each is named once more, for when failures would leave nobody to be asked.
+    """
+    lines = [f"{port} max_fails={MAX_FAILS} fail_timeout={FAIL_TIMEOUT_S}s" for port in ports]
+    if backups:
+        lines += [f"{port} max_fails=0 backup" for port in ports]
+    return "".join(f"server {LOOPBACK}:{line};\n" for line in lines)
 
 
 def nginx_command(settings: Settings, *more: str) -> tuple[str, ...]:
@@ -111,6 +128,22 @@ def nginx_server(settings: Settings) -> Server:
     )
 
 
+async def reload_gently(folder: Path, tell: Callable[[], None]) -> None:
+    """Have nginx, whose prefix is `folder`, begin anew with its configuration; `tell()` tells it.
+
+    Its old workers close connections that are idle, and a request may be on its way on one. So
+    before that callers are led to new connections, one for each request.
+    """
+    leaving = folder / LEAVING
+    leaving.touch()
+    try:
+        await asyncio.sleep(_LEAVE_S)
+        tell()
+        await asyncio.sleep(_RELOAD_S)
+    finally:
+        leaving.unlink(missing_ok=True)
+
+
 async def check_config(settings: Settings) -> None:
     """Let nginx read its configuration.
 
@@ -131,13 +164,6 @@ async def check_config(settings: Settings) -> None:
         raise ServerError(f"nginx did not read its configuration in {_CHECK_S:g} s") from None
     if process.returncode != 0:
         raise ServerError(f"nginx refuses its configuration:\n  {output.decode().strip()}")
-
-
-def _upstream(ports: Sequence[int]) -> str:
-    return "".join(
-        f"server {LOOPBACK}:{port} max_fails={MAX_FAILS} fail_timeout={FAIL_TIMEOUT_S}s;\n"
-        for port in ports
-    )
 
 
 def _listen(settings: Settings) -> str:

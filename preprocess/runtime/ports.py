@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from contextlib import ExitStack
 
 from preprocess.errors import ServerError
 from preprocess.settings import Settings
@@ -37,6 +38,16 @@ def require_free_ports(settings: Settings, *, gateway: bool = True) -> None:
                     f"Port {port} on {host} is in use. Stop what listens there, or choose another "
                     f"with {setting}."
                 ) from None
+
+
+def free_ports(host: str, count: int) -> list[int]:
+    """Ports of `host` that nobody listens on; held together while they are chosen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket(family)) for _ in range(count)]
+        for probe in probes:
+            probe.bind((host, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _of_gateways(settings: Settings) -> dict[str, tuple[str, int]]:

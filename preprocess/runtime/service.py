@@ -9,8 +9,9 @@ from preprocess.errors import ServerError
 from preprocess.repository.versions import version_numbers
 from preprocess.runtime.heartbeat import Heartbeat
 from preprocess.runtime.ports import require_free_ports
+from preprocess.runtime.servers import Lines, Notice, triton_server
 from preprocess.runtime.signals import stop_signal
-from preprocess.runtime.stack import Lines, Notice, only_stack, triton_server
+from preprocess.runtime.stack import only_stack
 from preprocess.runtime.supervisor import Supervisor
 from preprocess.settings import Settings
 

@@ -2,96 +2,19 @@
 
 import asyncio
 import fcntl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 
 from preprocess.errors import ServerError
-from preprocess.repository.releases import Releases
-from preprocess.runtime.gateways import Readiness, gateway_server, is_ready, replicas
-from preprocess.runtime.mending import Mender
-from preprocess.runtime.nginx import nginx_server
+from preprocess.runtime.control import Control
+from preprocess.runtime.gateways import is_ready, replicas
 from preprocess.runtime.ports import require_free_ports
-from preprocess.runtime.server import find_server
+from preprocess.runtime.rolling import PARTS, Rolling
+from preprocess.runtime.servers import Lines, Notice, Stack, make_stack
 from preprocess.runtime.signals import stop_signal
-from preprocess.runtime.stable_check import StableCheck
-from preprocess.runtime.supervisor import Patience, Server, Supervisor
-from preprocess.runtime.triton import remove_regions, triton_command, triton_environment
+from preprocess.runtime.supervisor import Supervisor
 from preprocess.settings import Settings
-
-Lines = Callable[[str, str], None]
-Notice = Callable[[str], None]
-
-
-def triton_server(settings: Settings, *, notice: Notice) -> Server:
-    """Triton with the live model repository; it serves when the golden rows come back right.
-
-    It begins with the stable version; the others are loaded when it is up. A model whose process
-    dies is loaded anew; a server that does not answer is replaced.
-
-    Raises:
-        ServerError: there is no server to run.
-    """
-    server = find_server(settings)
-    releases = Releases(settings, notice=notice)
-    mender = Mender(settings, notice)
-
-    async def command() -> tuple[str, ...]:
-        mender.forget()
-        _, models = await releases.prepare_start()
-        return triton_command(settings, server, models)
-
-    return Server(
-        name="triton",
-        command=command,
-        environment=triton_environment(settings, server),
-        check=StableCheck(settings),
-        patience=Patience(
-            start=settings.triton_start_timeout_s, interval=settings.probe_interval_s, grace=8.0
-        ),
-        clean_up=partial(remove_regions, settings),
-        on_up=partial(mender.tend, releases),
-        mend=mender.mend,
-    )
-
-
-@dataclass(frozen=True)
-class Stack:
-    """The servers of one machine. Each layer asks the one before it, and is stopped before it."""
-
-    triton: Supervisor
-    gateways: Mapping[str, Supervisor]
-    nginx: Supervisor | None
-
-    @property
-    def layers(self) -> list[list[Supervisor]]:
-        """The servers in the order in which they come up."""
-        layers = [[self.triton], list(self.gateways.values())]
-        return [*layers, [self.nginx]] if self.nginx else layers
-
-    @property
-    def parts(self) -> list[Supervisor]:
-        """All servers."""
-        return [part for layer in self.layers for part in layer]
-
-
-def make_stack(settings: Settings, *, lines: Lines, notice: Notice) -> Stack:
-    """The servers that these settings ask for, not yet started.
-
-    Raises:
-        ServerError: Triton or nginx is not installed.
-    """
-    watched = partial(Supervisor, lines=lines, notice=notice)
-    readiness = Readiness()
-    return Stack(
-        triton=watched(triton_server(settings, notice=notice)),
-        gateways={
-            name: watched(gateway_server(name, own, readiness))
-            for name, own in replicas(settings).items()
-        },
-        nginx=watched(nginx_server(settings)) if settings.gateways > 1 else None,
-    )
 
 
 async def run_stack(
@@ -112,30 +35,44 @@ async def run_stack(
     """
     with only_stack(settings):
         require_free_ports(settings)
-        stack = make_stack(settings, lines=lines, notice=notice)
-        stopped = stop_signal()
-        lives = [
-            [asyncio.create_task(part.run(), name=part.server.name) for part in layer]
-            for layer in stack.layers
-        ]
-        tasks = [task for layer in lives for task in layer]
-        announce = asyncio.create_task(_announce(settings, stack.parts, ready))
-        stop = asyncio.create_task(stopped.wait())
-        try:
-            await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
-            notice("stopping")
-        finally:
-            announce.cancel()
-            stop.cancel()
-            for layer in reversed(lives):
-                for task in layer:
-                    task.cancel()
-                for task in layer:
-                    with suppress(asyncio.CancelledError, ServerError):
-                        await task
+
+        def tell(text: str) -> None:
+            notice(text)
+            control.notice(text)
+
+        stack = make_stack(settings, lines=lines, notice=tell)
+        rolling = Rolling(settings, stack, lines=lines, notice=tell)
+        control = Control({f"restart {part}": partial(rolling.restart, part) for part in PARTS})
+        async with _alive(stack, notice) as lives, control.listening(settings):
+            announce = asyncio.create_task(_announce(settings, stack.parts, ready))
+            stop = asyncio.create_task(stop_signal().wait())
+            try:
+                await asyncio.wait({*lives, stop}, return_when=asyncio.FIRST_COMPLETED)
+                for life in lives:
+                    if life.done():
+                        life.result()
+            finally:
+                announce.cancel()
+                stop.cancel()
+
+
+@asynccontextmanager
+async def _alive(stack: Stack, notice: Notice) -> AsyncIterator[list["asyncio.Task[None]"]]:
+    """The tasks in which the servers live; at the end they are stopped, layer by layer."""
+    layers = [
+        [asyncio.create_task(part.run(), name=part.server.name) for part in layer]
+        for layer in stack.layers
+    ]
+    try:
+        yield [life for layer in layers for life in layer]
+        notice("stopping")
+    finally:
+        for layer in reversed(layers):
+            for life in layer:
+                life.cancel()
+            for life in layer:
+                with suppress(asyncio.CancelledError, ServerError):
+                    await life
 
 
 async def _announce(settings: Settings, parts: list[Supervisor], ready: Callable[[], None]) -> None:

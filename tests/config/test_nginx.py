@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.runtime.nginx import CONFIG, FAIL_TIMEOUT_S, INCLUDES, MAIN_FILE, MAX_FAILS
+from preprocess.runtime.nginx import CONFIG, INCLUDES, MAIN_FILE, upstream
 from preprocess.settings import Settings
 from tests.nginx import AVAILABLE, certificate, judged, shipped
 
@@ -43,7 +43,9 @@ def test_nginx_takes_every_choice_of_includes(count: int, tmp_path: Path) -> Non
         assert all(words in line for words, line in zip(expected, warnings, strict=True))
 
 
-@pytest.mark.parametrize("missing", ["upstream", "listen", "limits", "log", "gateway", "errors"])
+@pytest.mark.parametrize(
+    "missing", ["upstream", "listen", "limits", "log", "gateway", "errors", "headers"]
+)
 def test_a_required_include_is_missed(missing: str, tmp_path: Path) -> None:
     folder = shipped(tmp_path / "conf")
     (folder / INCLUDES / f"{missing}.conf").unlink()
@@ -73,9 +75,9 @@ def test_each_include_is_told_of_and_there() -> None:
 
 
 def test_the_method_stands_before_keepalive_and_the_servers_have_a_zone() -> None:
-    upstream = main_text().partition("upstream gateways {")[2].partition("}")[0]
-    order = [upstream.index(f"\n        {word} ") for word in ("zone", "keepalive")]
-    assert order[0] < upstream.index("least_conn;") < order[1]
+    block = main_text().partition("upstream gateways {")[2].partition("}")[0]
+    order = [block.index(f"\n        {word} ") for word in ("zone", "keepalive")]
+    assert order[0] < block.index("least_conn;") < order[1]
 
 
 def test_it_agrees_with_the_settings() -> None:
@@ -86,11 +88,12 @@ def test_it_agrees_with_the_settings() -> None:
     assert int(kept[0]) < int(str(default_of("keep_alive_s")))
     (tries_s,) = set(re.findall(r"gateways;|next_upstream_timeout (\d)s;", text)) - {"", "5"}
     assert int(tries_s) * 1000 <= int(str(default_of("request_timeout_ms")))
-    upstream = (CONFIG / INCLUDES / "upstream.conf").read_text("utf-8")
     base = int(str(default_of("gateway_base_port")))
-    for port in (base, base + 1):
-        server = f"server 127.0.0.1:{port} max_fails={MAX_FAILS} fail_timeout={FAIL_TIMEOUT_S}s;"
-        assert server in upstream
+    assert (
+        (CONFIG / INCLUDES / "upstream.conf")
+        .read_text("utf-8")
+        .endswith(upstream([base, base + 1], backups=True))
+    )
     status = (AVAILABLE / "status.conf").read_text("utf-8")
     assert f"listen 127.0.0.1:{default_of('nginx_status_port')};" in status
 
@@ -100,6 +103,6 @@ def test_only_predictions_are_asked_of_another_gateway_after_they_were_sent() ->
         r"\n        location ([^{]+) \{(.*?)\n        \}", main_text(), re.DOTALL
     )
     repeated = {name for name, body in locations if "non_idempotent" in body}
-    assert repeated == {"= /api/v1/predict", "= /api/v1/batch_predict", "@patient"}
+    assert repeated == {"= /api/v1/predict", "= /api/v1/batch_predict", "@patient", "@leaving"}
     (traffic,) = [body for name, body in locations if name == "= /api/v1/models/traffic"]
     assert "proxy_next_upstream off;" in traffic

@@ -58,7 +58,7 @@ def fresh_settings(home: Path, **overrides: object) -> Settings:
 
 def copied(home: Path, target: Path, **overrides: object) -> Settings:
     """Settings of a stack of its own in `target`, on a copy of the data folder `home`."""
-    left_out = shutil.ignore_patterns("logs", "*.lock")
+    left_out = shutil.ignore_patterns("logs", "*.lock", "*.sock")
     shutil.copytree(home, target, ignore=left_out, dirs_exist_ok=True)
     return fresh_settings(target, **overrides)
 

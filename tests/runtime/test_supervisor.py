@@ -143,6 +143,43 @@ async def test_a_child_that_dies_is_started_again() -> None:
     await watched.stop()
 
 
+async def test_one_that_is_wanted_anew_is_stopped_in_order() -> None:
+    watched = Watched(SLEEP, Health())
+    await until(watched.supervisor.up.is_set)
+    first = watched.pid
+    await watched.supervisor.restart()
+    assert watched.supervisor.up.is_set()
+    assert watched.pid != first
+    assert not psutil.pid_exists(first)
+    assert "sleeper: stops, to be started anew" in watched.notices
+    assert not any("starting it again" in notice for notice in watched.notices)
+    await watched.stop()
+
+
+async def test_one_that_does_not_come_back_is_told_of_and_tried_again() -> None:
+    watched = Watched(SLEEP, Health(), replace(QUICK, start=0.2, grace=0.3))
+    await until(watched.supervisor.up.is_set)
+    watched.nothing_to_start = ModelError("nothing is intact")
+    with pytest.raises(ServerError, match="sleeper did not come back"):
+        await watched.supervisor.restart()
+    watched.nothing_to_start = None
+    await until(watched.supervisor.up.is_set)
+    await watched.stop()
+
+
+async def test_what_a_killed_child_leaves_is_told_to_end() -> None:
+    script = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '''{SLEEP}''']);{SLEEP}"
+    )
+    lines: list[str] = []
+    child = await Child.start((sys.executable, "-c", script), os.environ, lines.append)
+    await until(lambda: lines == ["up", "up"])
+    (worker,) = psutil.Process(child.pid).children()
+    os.kill(child.pid, 9)
+    assert await child.wait() == -9
+    await until(lambda: not worker.is_running() or _is_zombie(worker))
+
+
 async def test_each_start_asks_for_its_command_and_is_followed_up() -> None:
     watched = Watched(SLEEP, Health())
     watched.follow_up_error = ServerError("not all is loaded")
