@@ -8,6 +8,7 @@ from gateway import metrics as names
 
 _HEIGHT = 8
 _WIDTH = 8  # of 24: three panels in a row
+_CACHE_LEGEND = "{{cache}} {{result}}"
 _PREDICTIONS = 'route=~"/api/v1/(predict|batch_predict)"'
 
 
@@ -59,6 +60,26 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Stocks by outcome",
                 "ops",
                 ((_rate(names.PREDICTIONS, "outcome"), "{{outcome}}"),),
+            ),
+        ),
+    ),
+    (
+        "Caches",
+        (
+            Panel(
+                "Hit rate",
+                "percent",
+                ((f"avg by (cache) ({names.CACHE_HIT_RATE})", "{{cache}}"),),
+            ),
+            Panel(
+                "Held in a gateway's memory",
+                "ops",
+                ((_rate(names.CACHE_REQUESTS, "cache, result", 'tier="local"'), _CACHE_LEGEND),),
+            ),
+            Panel(
+                "Held in Redis",
+                "ops",
+                ((_rate(names.CACHE_REQUESTS, "cache, result", 'tier!="local"'), _CACHE_LEGEND),),
             ),
         ),
     ),

@@ -32,6 +32,7 @@ OTHERS = {
 WORDS = {
     "sum",
     "max",
+    "avg",
     "count",
     "by",
     "le",
