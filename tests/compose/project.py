@@ -71,9 +71,9 @@ class Project:
         )
 
 
-def engine(*words: str, merge: bool = False) -> str:
+def engine(*words: str, merge: bool = False, check: bool = True) -> str:
     """Run one command of the container engine; what it prints."""
-    return str(_run([ENGINE, *words], merge=merge))
+    return str(_run([ENGINE, *words], merge=merge, check=check))
 
 
 def inspected(container: str) -> dict[str, Any]:
