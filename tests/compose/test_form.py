@@ -4,6 +4,7 @@ That they work is seen by `make test-compose`.
 """
 
 import re
+import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from preprocess.errors import SettingsError
+from preprocess.runtime.nginx import FAIL_TIMEOUT_S, LEAVING, MAIN_FILE, MAX_FAILS
 from preprocess.runtime.shared_memory import shared_memory_bytes
 from preprocess.settings import PROJECT_ROOT, Settings, load_settings
 
@@ -129,6 +131,15 @@ def test_nginx_is_given_the_time_that_its_workers_get() -> None:
     text = (PROJECT_ROOT / "config" / "nginx_load_balancer.conf").read_text("utf-8")
     (limit,) = re.findall(r"worker_shutdown_timeout (\d+)s;", text)
     assert seconds(services()["nginx"]["stop_grace_period"]) > float(limit)
+
+
+def test_the_script_before_nginx_writes_what_tezi_up_writes() -> None:
+    script = PROJECT_ROOT / "config" / "docker" / "balance"
+    subprocess.run(["sh", "-n", str(script)], check=True, timeout=10)
+    text = script.read_text("utf-8")
+    assert f"max_fails={MAX_FAILS} fail_timeout={FAIL_TIMEOUT_S}s;" in text
+    assert f"$config/{MAIN_FILE}" in text
+    assert f'touch "$prefix/{LEAVING}"' in text
 
 
 def test_triton_has_the_shared_memory_that_its_models_can_come_to_need() -> None:
