@@ -123,12 +123,16 @@ def test_a_batch_is_what_the_published_graph_computes(
     assert len({round(probability, 6) for probability in found}) > 10
 
 
-def test_the_health_page_names_every_part(client: httpx.Client) -> None:
-    report = client.get("/api/v1/health").json()
-    assert report["status"] == "healthy"
-    for part in ("triton", "models", "database", "int8"):
-        assert report["components"][part]["status"] == "healthy", report
-    assert report["components"]["gpu"]["status"] == "absent"
+def test_the_health_page_names_every_part(project: Project, client: httpx.Client) -> None:
+    def report() -> dict[str, Any]:
+        return dict(client.get("/api/v1/health").json())
+
+    # A Redis that was late on a busy machine is tried again after half a minute.
+    until(lambda: report()["status"] == "healthy", project, seconds=60)
+    components = report()["components"]
+    for part in ("triton", "models", "database", "redis", "int8"):
+        assert components[part]["status"] == "healthy", components
+    assert components["gpu"]["status"] == "absent"
 
 
 def test_every_process_is_held_in(project: Project) -> None:
