@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -39,13 +40,20 @@ _PAGES = {
     "docs.html": _WITH_INLINE_STYLES,
     "redoc.html": f"{_WITH_INLINE_STYLES}; worker-src 'self' blob:",
 }
+_LINK = re.compile(rb'"/static/(?P<installed>docs/)?(?P<name>[\w.]+)"')
+# Under an address that names its content a file never changes: no browser or cache asks again.
+_FOR_EVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     content: bytes
     zipped: bytes
-    tag: str
+    version: str
+
+    @property
+    def tag(self) -> str:
+        return f'W/"{self.version}"'
 
 
 class Assets:
@@ -94,10 +102,11 @@ class Assets:
             raise HTTPException(404)
         file = self._read.get(name)
         if file is None:
-            file = self._read[name] = await asyncio.to_thread(_read, folder / name)
+            file = await asyncio.to_thread(self._load, folder, name)
+        named = request.query_params.get("v") == file.version
         headers = {
             "content-type": kind,
-            "cache-control": caching,
+            "cache-control": _FOR_EVER if named else caching,
             "etag": file.tag,
             "vary": "accept-encoding",
             "x-content-type-options": "nosniff",
@@ -109,11 +118,17 @@ class Assets:
             return Response(file.zipped, headers={**headers, "content-encoding": "gzip"})
         return Response(file.content, headers=headers)
 
+    def _load(self, folder: Traversable, name: str) -> _File:
+        content = (folder / name).read_bytes()
+        if name in _PAGES:
+            content = _LINK.sub(self._link, content)
+        version = hashlib.sha256(content).hexdigest()[:20]
+        file = self._read[name] = _File(content, gzip.compress(content, mtime=0), version)
+        return file
 
-def _read(path: Traversable) -> _File:
-    content = path.read_bytes()
-    return _File(
-        content,
-        gzip.compress(content, mtime=0),
-        f'W/"{hashlib.sha256(content).hexdigest()[:20]}"',
-    )
+    def _link(self, found: re.Match[bytes]) -> bytes:
+        """A page's link to a file, with the version of its content."""
+        name = found["name"].decode()
+        folder = self._installed if found["installed"] else self._own
+        file = self._read.get(name) or self._load(folder, name)
+        return found[0][:-1] + f'?v={file.version}"'.encode()

@@ -98,14 +98,26 @@ class Rolling:
                 name: own.model_copy(update={"triton_grpc_port": beside.triton_grpc_port})
                 for name, own in replicas(self._settings).items()
             }
+            trouble = None
             try:
                 await self._gateways(moved)
-                await self._stack.triton.restart()
-                await Releases(self._settings, notice=self._notice).reconcile()
-            finally:
-                await self._gateways(replicas(self._settings))
+                await self._first_triton()
+            except ServerError as error:
+                trouble = error
+            await self._gateways(replicas(self._settings))
+            if trouble is not None:
+                raise trouble
         finally:
             up.cancel()
             life.cancel()
             with suppress(asyncio.CancelledError, ServerError):
                 await life
+
+    async def _first_triton(self) -> None:
+        """Start it anew, and wait however long that takes: the second one answers meanwhile."""
+        try:
+            await self._stack.triton.restart()
+        except ServerError as error:
+            self._notice(f"{error} The second one answers until it does.")
+            await self._stack.triton.up.wait()
+        await Releases(self._settings, notice=self._notice).reconcile()

@@ -69,6 +69,7 @@ def assert_refusal(response: httpx.Response, status: int) -> None:
     assert ("retry-after" in response.headers) is (status in (429, 503))
 
 
+@pytest.mark.serial
 async def test_who_has_least_to_do_is_asked(front: Front) -> None:
     front.one.delay_s = 0.8
     held = [asyncio.create_task(front.client.post(PREDICT, json={})) for _ in range(4)]
@@ -105,6 +106,7 @@ async def test_a_change_that_was_not_sent_goes_to_the_other(front: Front) -> Non
     await front.one.start()
 
 
+@pytest.mark.serial
 async def test_one_that_hangs_costs_a_second(front: Front) -> None:
     front.one.delay_s = 5.0
     began = time.monotonic()
@@ -114,6 +116,7 @@ async def test_one_that_hangs_costs_a_second(front: Front) -> None:
     assert front.one.asked[PREDICT] >= 1
 
 
+@pytest.mark.serial
 async def test_a_patient_caller_waits_for_one_answer(front: Front) -> None:
     front.one.delay_s = front.other.delay_s = 1.3
     patient = front.client.post(BATCH, json={}, headers={"x-request-timeout-ms": "5000"})
@@ -252,6 +255,7 @@ async def test_a_client_that_asks_too_much_is_told_so(strict: None, front: Front
     assert (await front.client.post(PREDICT, json={})).status_code == 200
 
 
+@pytest.mark.serial
 async def test_a_client_with_too_many_requests_at_once_is_told_so(
     strict: None, front: Front
 ) -> None:

@@ -91,6 +91,22 @@ async def test_files_are_cached_and_compressed(
     assert other.status_code == 200
 
 
+@pytest.mark.parametrize("path", PAGES)
+async def test_what_a_page_loads_is_named_by_its_content_and_kept_for_ever(
+    tezi: Running, path: str
+) -> None:
+    links = Links()
+    links.feed((await tezi.client.get(path)).text)
+    files = [address for address in links.found if address.startswith("/static/")]
+    assert files
+    for address in files:
+        kept = (await tezi.client.get(address)).headers["cache-control"]
+        assert kept == "public, max-age=31536000, immutable", address
+        # As a page of another version asks, while gateways are restarted one by one.
+        other = (await tezi.client.get(f"{address}0")).headers["cache-control"]
+        assert "immutable" not in other
+
+
 async def test_the_console_asks_only_what_the_service_answers(tezi: Running) -> None:
     script = (await tezi.client.get("/static/console.js")).text
     asked = set(re.findall(r"[\"`](/[a-z][a-z0-9_/.]*)", script))
