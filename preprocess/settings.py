@@ -100,6 +100,11 @@ class Settings(BaseSettings):
     triton_http_port: Port = Field(8000, description="Triton's HTTP port.")
     triton_grpc_port: Port = Field(8001, description="Triton's gRPC port.")
     triton_metrics_port: Port = Field(8002, description="Triton's metrics port.")
+    triton_root: str = Field(
+        "",
+        description="Folder of an installed Triton, such as /opt/tritonserver in NVIDIA's "
+        "container; empty: the one in the nvidia-pytriton wheel.",
+    )
     triton_start_timeout_s: Seconds = Field(
         90, description="How long Triton may take until the golden row comes back right."
     )
