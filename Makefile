@@ -12,7 +12,7 @@ export UV_SYSTEM_CERTS := 1
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist worksteal
 LINTED := preprocess gateway backends model_repository tests
 
-.PHONY: help setup setup-dev run demo test lint format typecheck unit integration coverage bench perf-analyzer docs lock clean
+.PHONY: help setup setup-dev run demo test lint format typecheck unit integration coverage bench perf-analyzer docs lock clean test-compose
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,12 @@ unit: setup-dev ## the tests that start no server
 integration: setup-dev ## the tests with a real Triton and a real gateway
 	@$(BIN)/pytest tests/integration
 
+# Where there is podman instead of Docker: make test-compose COMPOSE=podman-compose ENGINE=podman
+test-compose: export COMPOSE ?= docker compose
+test-compose: export ENGINE ?= docker
+test-compose: setup-dev ## docker-compose.yml from a clean state to nothing, with real containers
+	@$(BIN)/pytest -s tests/compose/live.py
+
 coverage: setup-dev ## every test, with branch coverage of preprocess/ and gateway/
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -m "not serial" $(SIDE_BY_SIDE)
@@ -62,8 +68,9 @@ bench: setup-dev ## the serving benchmark, beside a naive service in the same ru
 perf-analyzer: setup ## install NVIDIA's perf_analyzer into the data folder, and print where it is
 	@$(BIN)/python -m tests.performance.perf_analyzer
 
-docs: setup ## write docs/openapi.json anew
+docs: setup ## write docs/openapi.json and the dashboard anew
 	@$(BIN)/python -m gateway.openapi > docs/openapi.json
+	@$(BIN)/python -m gateway.dashboard > config/grafana/dashboards/tezi.json
 
 lock: $(UV) ## pin every dependency anew, with hashes
 	@$(UV) pip compile requirements.in --generate-hashes --no-header -q -p 3.11 --upgrade -o requirements.lock

@@ -26,6 +26,7 @@ from gateway.endpoints.predict import BatchPredictEndpoint, PredictEndpoint
 from gateway.endpoints.stocks import StocksEndpoint
 from gateway.errors import GatewayError
 from gateway.failover import FailoverPredictor
+from gateway.features_model import FeaturesModel
 from gateway.health import Health
 from gateway.limits import LimitedPredictor
 from gateway.market_changes import MarketChanges
@@ -130,6 +131,10 @@ class Gateway:
             usable=lambda: self.changes.is_current,
         )
 
+    def _features_model(self) -> FeaturesModel | None:
+        settings = self.settings
+        return FeaturesModel(settings.triton_metrics_url) if settings.cache_features else None
+
     async def _distrust(self) -> None:
         await self.cache.invalidate(kind="predictions")
 
@@ -195,7 +200,7 @@ class Gateway:
         metrics = MetricsEndpoint(self.metrics).metrics
         models = ModelsEndpoint(self.versions, self.router, self.probes)
         administrator = Administrator(self.settings.admin_token)
-        cache = CacheEndpoints(administrator, self.cache)
+        cache = CacheEndpoints(administrator, self.cache, self._features_model())
         admin = AdminEndpoints(
             administrator,
             Releases(self.settings),

@@ -244,6 +244,10 @@ class CacheStatsAnswer(Document):
     """The cache as this process sees it."""
 
     kinds: dict[Literal["features", "predictions", "queries", "others"], CacheKindAnswer]
+    features_model: CacheCountsAnswer | None = Field(
+        description="Keys that Triton's features model asked for since it was loaded; null if it "
+        "caches nothing, or does not say"
+    )
     recent_s: float = Field(description="Seconds that `recent` covers")
     memory: CacheMemoryAnswer
     redis: Literal["none", "up", "away"]

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 from preprocess.async_cache_manager import AsyncCacheManager
 from preprocess.cache.calls import CallKeys
 from preprocess.cache.codec import decode
-from preprocess.cache.core import Core, Lookup
+from preprocess.cache.core import Accepts, Core, Lookup
 from preprocess.cache.flight import Flight, Flights
 from preprocess.cache.invalidation import Invalidation
 from preprocess.cache.keys import Kind
@@ -68,10 +68,13 @@ class CacheManager:
         """The value, or MISS."""
         return self.get_many([key]).values.get(key, MISS)
 
-    def get_many(self, keys: Sequence[str]) -> Lookup:
-        """What is held of the keys, with one question to Redis, and the moment it was looked at."""
+    def get_many(self, keys: Sequence[str], *, accepts: Accepts | None = None) -> Lookup:
+        """What is held of the keys, with one question to Redis, and the moment it was looked at.
+
+        A value that `accepts` says no to, given its key and its bytes, is a miss.
+        """
         self._start()
-        return self._fetched(self.core.look(keys))
+        return self._fetched(self.core.look(keys, accepts), accepts)
 
     def set(self, key: str, value: object, ttl: float, *, since: Lookup | None = None) -> None:
         """Hold a value for at most `ttl` seconds; see `set_many`."""
@@ -218,11 +221,11 @@ class CacheManager:
             self._remote.write(envelopes)
         return landed
 
-    def _fetched(self, looked: Lookup) -> Lookup:
+    def _fetched(self, looked: Lookup, accepts: Accepts | None = None) -> Lookup:
         """With what Redis holds of what is missing."""
         if self._remote is None or not any(map(self.core.is_kept, looked.missing)):
             return looked
-        return self.core.accept(looked, self._remote.read(looked.missing))
+        return self.core.accept(looked, self._remote.read(looked.missing), accepts)
 
     def _start(self) -> None:
         if self.core.watch is not None:

@@ -63,6 +63,14 @@ class Settings(BaseSettings):
     cache_predictions_ttl_s: Seconds = Field(
         3600, description="How long predictions are, unless prices or results come."
     )
+    cache_features: bool = Field(
+        False,
+        description="Whether Triton's features model caches rows that it would compute; see "
+        "caching.md for when that pays.",
+    )
+    cache_features_ttl_s: Seconds = Field(
+        300, description="How long these rows are, unless prices or results come."
+    )
     cache_queries: bool = Field(True, description="Whether results of queries are cached.")
     cache_queries_ttl_s: Seconds = Field(300, description="How long results of queries are.")
     cache_local_ttl_s: Seconds = Field(
@@ -92,8 +100,18 @@ class Settings(BaseSettings):
     triton_http_port: Port = Field(8000, description="Triton's HTTP port.")
     triton_grpc_port: Port = Field(8001, description="Triton's gRPC port.")
     triton_metrics_port: Port = Field(8002, description="Triton's metrics port.")
+    triton_root: str = Field(
+        "",
+        description="Folder of an installed Triton, such as /opt/tritonserver in NVIDIA's "
+        "container; empty: the one in the nvidia-pytriton wheel.",
+    )
     triton_start_timeout_s: Seconds = Field(
         90, description="How long Triton may take until the golden row comes back right."
+    )
+    triton_max_connection_age_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        0,
+        description="After so many seconds Triton asks a gRPC client to connect anew, so that "
+        "clients find Tritons that were added behind one name; 0: never.",
     )
     gpu: Literal["auto", "on", "off"] = Field(
         "auto",
@@ -160,7 +178,7 @@ class Settings(BaseSettings):
             raise ValueError(f"every server needs a port of its own, got {ports}")
         if self.keep_alive_s <= 60:
             raise ValueError("keep_alive_s must be above 60, nginx's own keep-alive")
-        for kind in ("predictions", "queries"):
+        for kind in ("predictions", "features", "queries"):
             ttl_s = getattr(self, f"cache_{kind}_ttl_s")
             if ttl_s < self.cache_local_ttl_s:
                 raise ValueError(
@@ -253,6 +271,11 @@ class Settings(BaseSettings):
     def triton_grpc_address(self) -> str:
         """host:port of Triton's gRPC service."""
         return f"{self.triton_host}:{self.triton_grpc_port}"
+
+    @property
+    def triton_metrics_url(self) -> str:
+        """Address of Triton's metrics."""
+        return f"http://{self.triton_host}:{self.triton_metrics_port}/metrics"
 
     def environment(self) -> dict[str, str]:
         """These settings as TEZI_* variables, for the processes that a command starts."""

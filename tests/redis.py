@@ -21,9 +21,10 @@ _CONFIG = PROJECT_ROOT / "config" / "redis.conf"
 class RedisServer:
     """One redis-server process; killed, stopped and started again as a test needs it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_ports(1)[0]
         self._folder = folder
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,7 +41,15 @@ class RedisServer:
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._process = subprocess.Popen(
-            ["redis-server", _CONFIG, "--port", str(self.port), "--dir", self._folder],
+            [
+                "redis-server",
+                _CONFIG,
+                "--port",
+                str(self.port),
+                "--dir",
+                self._folder,
+                *self._options,
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -77,11 +86,11 @@ class RedisServer:
 
 
 @contextmanager
-def running_redis(folder: Path) -> Iterator[RedisServer]:
-    """A server that is up, and gone when the block ends."""
+def running_redis(folder: Path, *options: str) -> Iterator[RedisServer]:
+    """A server that is up, and gone when the block ends; `options` as on its command line."""
     if shutil.which("redis-server") is None:
         pytest.skip("redis-server is not installed")
-    server = RedisServer(folder)
+    server = RedisServer(folder, *options)
     server.start()
     try:
         yield server

@@ -8,7 +8,8 @@ from preprocess.settings import PROJECT_ROOT
 from tests.cache.conftest import quick
 from tests.redis import running_redis
 
-RECIPES = (PROJECT_ROOT / "docs" / "caching.md").read_text("utf-8").split("```bash\n")[1]
+PAGE = (PROJECT_ROOT / "docs" / "caching.md").read_text("utf-8")
+RECIPES = PAGE.split("## redis-cli")[1].split("```bash\n")[1]
 LINES = [line for line in RECIPES.split("```")[0].splitlines() if not line.startswith("#")]
 
 

@@ -80,7 +80,7 @@ def test_the_documented_table_is_the_one_in_force() -> None:
     assert settings_table() in (PROJECT_ROOT / "docs" / "settings.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("kind", ["predictions", "queries"])
+@pytest.mark.parametrize("kind", ["predictions", "features", "queries"])
 def test_memory_never_outlives_redis(kind: str) -> None:
     ttl = f"cache_{kind}_ttl_s"
     with pytest.raises(SettingsError, match=rf"cache_local_ttl_s \(60\).*{ttl}"):

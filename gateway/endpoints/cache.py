@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.administrator import Administrator
+from gateway.features_model import FeaturesModel
 from gateway.responses import JSONAnswer
 from gateway.schemas import CacheClearQuery
 from gateway.validation import validated
@@ -22,9 +23,16 @@ _KINDS: dict[str, Kind] = {kind: kind for kind in KINDS}
 class CacheEndpoints:
     """What the cache holds for this process, and how all processes forget it."""
 
-    def __init__(self, administrator: Administrator, cache: AsyncCacheManager) -> None:
+    def __init__(
+        self,
+        administrator: Administrator,
+        cache: AsyncCacheManager,
+        features_model: FeaturesModel | None,
+    ) -> None:
+        """`features_model`: None if it caches nothing."""
         self._administrator = administrator
         self._cache = cache
+        self._features_model = features_model
 
     async def clear(self, request: Request) -> Response:
         """When this is answered, no replica answers from what was cleared."""
@@ -37,6 +45,7 @@ class CacheEndpoints:
 
     async def stats(self, _: Request) -> Response:
         """Counts of this process by kind and tier, since it began and over the last minutes."""
+        model = None if self._features_model is None else await self._features_model.cache_stats()
         core = self._cache.core
         entries, size = core.size
         statistics = core.statistics
@@ -51,6 +60,7 @@ class CacheEndpoints:
                     }
                     for kind in KINDS
                 },
+                "features_model": None if model is None else _counts(model),
                 "recent_s": RECENT_S,
                 "memory": {
                     "entries": entries,

@@ -1,6 +1,7 @@
 """The tier in Redis for coroutines: who asks at the same time travels together."""
 
 import asyncio
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ _READERS, _WRITERS = 2, 1
 _MOST_KEYS = 512
 # Values that wait to be written; beyond it they are not, and will be computed once more.
 _MOST_UNWRITTEN = 4_096
+
+# So many time-outs after it was asked, a question has not waited for Redis alone.
+_TOO_LATE = 1.5
 
 _Given = TypeVar("_Given")
 Envelopes = Mapping[str, tuple[bytes, int]]
@@ -46,6 +50,8 @@ class AsyncRemoteTier:
         )
         self._client = redis.asyncio.Redis(connection_pool=pool)
         self._availability = availability
+        self._too_late_s = _TOO_LATE * plan.timeout_s
+        self._failed_at = 0.0
         self._wanted: list[_Wanted] = []
         self._unwritten: dict[str, tuple[bytes, int]] = {}
         self._readers: set[asyncio.Task[None]] = set()
@@ -130,17 +136,31 @@ class AsyncRemoteTier:
         if not self._availability.may_be_asked:
             question.close()
             return None
+        began = time.monotonic()
         try:
             answer = await question
         except FAILURES as error:
             if not is_crowded(error):
-                self._availability.failed(error)
+                self._failed(error, began)
                 with suppress(*FAILURES):
                     # A reply that comes late is nobody's.
                     await self._client.connection_pool.disconnect(inuse_connections=False)
             return None
         self._availability.answered()
         return answer if self._availability.may_be_asked else None
+
+    def _failed(self, error: BaseException, began: float) -> None:
+        """Hold it against Redis, unless it may have been this process that was late.
+
+        A busy event loop sees the end of the time before it sees the reply that lies there. A
+        Redis that is late indeed is noticed by the thread that renews the lease as well.
+        """
+        if isinstance(error, redis.TimeoutError) and time.monotonic() - began > self._too_late_s:
+            return
+        if began < self._failed_at:
+            return  # asked beside one that failed: the same trouble, counted once
+        self._failed_at = time.monotonic()
+        self._availability.failed(error)
 
 
 def _hold(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None], name: str) -> None:

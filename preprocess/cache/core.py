@@ -5,7 +5,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from preprocess.cache.availability import Availability
@@ -23,6 +23,8 @@ from preprocess.cache.watch import Watch
 
 log = logging.getLogger("tezi.cache")
 
+# Whether what is held under a key, as bytes, is good enough for the one who asks.
+Accepts = Callable[[str, bytes], bool]
 # What is to be written to Redis: the envelope, and for how many ms.
 Envelopes = dict[str, tuple[bytes, int]]
 
@@ -49,6 +51,14 @@ class Lookup:
     def values(self) -> dict[str, object]:
         """What is held, as copies."""
         return {key: decode(key, body) for key, body in self.bodies.items()}
+
+    def without(self, keys: Sequence[str]) -> "Lookup":
+        """The same with some of the keys missing."""
+        if not keys:
+            return self
+        chosen = frozenset(keys)
+        bodies = {key: body for key, body in self.bodies.items() if key not in chosen}
+        return Lookup(bodies, (*self.missing, *keys), self.moment)
 
 
 class Core:
@@ -86,9 +96,13 @@ class Core:
         """Values in the memory of the process, and their bytes."""
         return self._memory.size
 
-    def look(self, keys: Sequence[str]) -> Lookup:
-        """Ask the memory of the process."""
+    def look(self, keys: Sequence[str], accepts: Accepts | None = None) -> Lookup:
+        """Ask the memory of the process; what the caller does not accept counts as missing."""
         lookup = self.look_again(keys)
+        if accepts is not None:
+            lookup = lookup.without(
+                [key for key, body in lookup.bodies.items() if not accepts(key, body)]
+            )
         for key in keys:
             if self.is_kept(key):
                 result = "hit" if key in lookup.bodies else "miss"
@@ -103,7 +117,9 @@ class Core:
         missing = tuple(dict.fromkeys(key for key in keys if key not in bodies))
         return Lookup(bodies, missing, Moment(stamp, known))
 
-    def accept(self, lookup: Lookup, reading: Reading | None) -> Lookup:
+    def accept(
+        self, lookup: Lookup, reading: Reading | None, accepts: Accepts | None = None
+    ) -> Lookup:
         """Take over what Redis held of the missing; None: it was not asked, or said nothing."""
         if reading is None or self.watch is None:
             return lookup
@@ -112,6 +128,8 @@ class Core:
         for key, sealed in reading.values.items():
             left = self.watch.left(sealed.ends_ms, now)
             until = now + min(left, self._local_ttl())
+            if accepts is not None and not accepts(key, sealed.body):
+                continue
             if left > 0 and self._memory.keep(key, sealed.body, until, lookup.moment.local):
                 bodies[key] = sealed.body
         for key in lookup.missing:

@@ -40,6 +40,7 @@ class NoticeFile:
             CacheError: the folder cannot be written to.
         """
         self._path = folder / NOTICES_FILE
+        self._name = str(self._path)  # a Path is made text anew each time that it is asked about
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with self._alone():
@@ -59,7 +60,7 @@ class NoticeFile:
     def has_news(self) -> bool:
         """Whether anything was written that `done` has not been said of."""
         try:
-            found = os.stat(self._path)  # noqa: PTH116 - a third of the time of Path.stat
+            found = os.stat(self._name)  # noqa: PTH116 - a third of the time of Path.stat
         except OSError:
             return True
         return (found.st_ino, found.st_size) != self._done
@@ -67,12 +68,12 @@ class NoticeFile:
     def news(self) -> News:
         """The notices since the last look."""
         try:
-            found = os.stat(self._path)  # noqa: PTH116 - as above
+            found = os.stat(self._name)  # noqa: PTH116 - as above
         except OSError:
             with self._alone():
                 if not self._path.exists():
                     self._begin()
-            found = os.stat(self._path)  # noqa: PTH116 - as above
+            found = os.stat(self._name)  # noqa: PTH116 - as above
         if found.st_ino != self._inode or found.st_size < self._read:
             # The old file stays open until here: its inode is given to no other meanwhile.
             fresh = os.open(self._path, os.O_RDONLY)

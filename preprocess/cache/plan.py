@@ -47,6 +47,7 @@ class Plan:
             ttls={
                 **_TTLS,
                 "predictions": settings.cache_predictions_ttl_s,
+                "features": settings.cache_features_ttl_s,
                 "queries": settings.cache_queries_ttl_s,
             },
             local_entries=settings.cache_local_entries,
@@ -60,6 +61,7 @@ class Plan:
 def _switched_off(settings: Settings) -> set[Kind]:
     switches: dict[Kind, bool] = {
         "predictions": settings.cache_predictions,
+        "features": settings.cache_features,
         "queries": settings.cache_queries,
     }
     return {kind for kind, is_on in switches.items() if not is_on}

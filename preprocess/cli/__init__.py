@@ -28,6 +28,7 @@ COMMANDS = {
     "publish": "preprocess.cli.publish:publish_command",
     "restart": "preprocess.cli.restart:restart_command",
     "rollback": "preprocess.cli.releases:rollback_command",
+    "serve-triton": "preprocess.cli.serve_triton:serve_triton_command",
     "traffic": "preprocess.cli.releases:traffic_command",
     "train": "preprocess.cli.training:train_command",
     "up": "preprocess.cli.up:up_command",

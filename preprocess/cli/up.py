@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import re
 import sys
 import time
 from logging.handlers import RotatingFileHandler
 
 import click
 
+from preprocess.cli.triton_lines import is_trouble
 from preprocess.errors import StoreError
 from preprocess.market import Listing
 from preprocess.runtime.stack import run_stack
@@ -17,9 +17,6 @@ from preprocess.store import open_store
 
 _LOG_BYTES = 20_000_000
 _LOGS_KEPT = 3
-
-# What Triton says on every machine without a GPU; nothing is wrong then.
-_NO_GPU = re.compile("CUDA driver|CudaDriverHelper|pinned")
 
 
 @click.command("up")
@@ -55,7 +52,7 @@ def up_command(verbose: bool, replicas: int | None) -> None:
 
     def lines(name: str, line: str) -> None:
         log.info("%s | %s", name, line)
-        if verbose or name != "triton" or (line[:1] in ("W", "E") and not _NO_GPU.search(line)):
+        if verbose or name != "triton" or is_trouble(line):
             click.echo(f"{name:8s}| {line}")
 
     def notice(text: str) -> None:

@@ -20,7 +20,7 @@ from preprocess.columns import MarketColumns, columns_of
 from preprocess.errors import StoreError
 from preprocess.features.batch import NO_DAY, BatchRows, batch_rows, places_of
 from preprocess.features.wire import Float32s, WireRows
-from preprocess.market import Days
+from preprocess.market import Days, Mark
 from preprocess.snapshot.current import load_market
 from preprocess.store import Store
 
@@ -64,7 +64,10 @@ class LiveMarket:
         self._patch = _nothing()
         self._stale: set[bytes] = set()  # touched since the base was made
         self._held: set[bytes] = set()  # of these, what the patch has as it is now
-        self._seen = self._base.columns.mark.sequence
+        self._mark = self._base.columns.mark  # up to where the change log is known
+        self._first = self._mark.sequence  # from where on
+        self._changed: dict[bytes, int] = {}  # the newest change of each stock that has any there
+        self._own_marks = {self._mark}
         self._checked = time.monotonic()
         self._rebased_at = -_REBASE_PAUSE_S
         self._rebase: threading.Thread | None = None
@@ -93,6 +96,27 @@ class LiveMarket:
         ready = base.ready
         return ready.values[place], ready.as_of[place], ready.status[place]
 
+    @property
+    def mark(self) -> Mark:
+        """The place in the change log up to which rows are right at least."""
+        return self._mark
+
+    def knows(self, code: bytes) -> bool:
+        """Whether there may be rows of the stock."""
+        return code in self._base.columns.places or code in self._stale
+
+    def is_current(self, code: bytes, mark: Mark) -> bool:
+        """Whether a row of the stock that was right at `mark` is right still.
+
+        No, also, of rows from before the newest change that the first base held: which stocks had
+        changed by then is not known.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        changed = self._changed.get(code, self._first)
+        return mark.sequence >= changed and self._is_of_this_log(mark)
+
     def rows(self, codes: Sequence[bytes], days: Days) -> BatchRows:
         """The rows of stocks as of day numbers.
 
@@ -120,18 +144,31 @@ class LiveMarket:
             self._rebase.join()
         self._store.close()
 
+    def _is_of_this_log(self, mark: Mark) -> bool:
+        """Whether the mark is one of this database, and not of another or an older copy of it."""
+        if mark in self._own_marks:
+            return True
+        if not self._store.has_mark(mark):
+            return False
+        self._own_marks.add(mark)
+        return True
+
     def _note_changes(self) -> None:
         now = time.monotonic()
         if now - self._checked < self._store.poll_interval_s:
             return
         self._checked = now
-        if self._store.sequence() == self._seen:
+        if self._store.sequence() == self._mark.sequence:
             return
-        for change in self._store.changes_since(self._seen):
+        newest = self._store.mark()
+        for change in self._store.changes_since(self._mark.sequence):
             code = change.bse_code.encode()
-            self._stale.add(code)
-            self._held.discard(code)
-            self._seen = change.sequence
+            self._changed[code] = change.sequence
+            if change.sequence > self._base.columns.mark.sequence:
+                self._stale.add(code)
+                self._held.discard(code)
+        self._mark = newest
+        self._own_marks.add(newest)
 
     def _patched(self, codes: set[bytes]) -> MarketColumns:
         """The patch, with `codes` as they are in the database now unless it has them already."""
@@ -166,7 +203,8 @@ class LiveMarket:
         if base is None:
             return
         self._base, self._patch, self._held = base, _nothing(), set()
-        self._stale, self._seen = set(), base.columns.mark.sequence
+        number = base.columns.mark.sequence
+        self._stale = {code for code, changed in self._changed.items() if changed > number}
         self._checked = -math.inf  # what came since the base was read is noted before any answer
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from preprocess.calendar import day_number
 from preprocess.columns import columns_of
 from preprocess.errors import FeatureError, StoreError
-from preprocess.features.batch import BatchRows, batch_rows
+from preprocess.features.batch import batch_rows
 from preprocess.features.live import LiveMarket
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
@@ -17,6 +18,9 @@ from preprocess.features.wire import WireRows
 from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE, golden_history
 from preprocess.market import is_bse_code
 from preprocess.store import Store
+
+if TYPE_CHECKING:  # who caches nothing does not load what talks to Redis
+    from preprocess.features.cached import CachedRows
 
 _GOLDEN = (GOLDEN_CODE.encode(), GOLDEN_DATE.isoformat().encode())
 # Spellings of days that are kept with their numbers; requests name few days.
@@ -26,10 +30,20 @@ _MOST_SPELLINGS = 4_096
 class FeatureService:
     """Answers rows from a store that is opened when first needed, and again after it failed."""
 
-    def __init__(self, opener: Callable[[], Store], *, snapshot: Path | None = None) -> None:
-        """`snapshot` is where the columnar snapshot lies, if there is one."""
+    def __init__(
+        self,
+        opener: Callable[[], Store],
+        *,
+        snapshot: Path | None = None,
+        cached: "CachedRows | None" = None,
+    ) -> None:
+        """`snapshot` is where the columnar snapshot lies, if there is one.
+
+        `cached` is asked first for rows that would have to be computed.
+        """
         self._opener = opener
         self._snapshot = snapshot
+        self._cached = cached
         self._market: LiveMarket | None = None
         self._spelt: dict[bytes, int | None] = {}
         golden = columns_of([golden_history()])
@@ -51,6 +65,8 @@ class FeatureService:
     def warm_up(self) -> None:
         """Compile what is compiled, and bring the market into memory if there is one."""
         batch_rows(*self._golden)
+        if self._cached is not None:
+            self._cached.warm_up()
         self._fresh_market()
 
     def rows(self, codes: Sequence[bytes], days: Sequence[bytes]) -> WireRows:
@@ -71,20 +87,25 @@ class FeatureService:
             elif market is None:
                 continue
             elif (code, spelling) == _GOLDEN:
-                _put(out, [place], batch_rows(*self._golden))
+                out.put([place], WireRows.of(batch_rows(*self._golden)))
             else:
                 asked.append(place)
                 numbers.append(number)
         if asked and market is not None:
             wanted = codes if len(asked) == len(codes) else [codes[place] for place in asked]
             try:
-                _put(out, asked, market.rows(wanted, np.array(numbers, dtype=np.int32)))
+                out.put(asked, self._asked_rows(market, wanted, numbers))
             except StoreError:
-                self.close()
+                self._let_go()
         return out
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store, and of the cache."""
+        if self._cached is not None:
+            self._cached.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         market, self._market = self._market, None
         if market is not None:
             market.close()
@@ -96,8 +117,16 @@ class FeatureService:
                 self._market = LiveMarket(self._opener, self._snapshot)
             self._market.refresh()
         except StoreError:
-            self.close()
+            self._let_go()
         return self._market
+
+    def _asked_rows(
+        self, market: LiveMarket, codes: Sequence[bytes], numbers: Sequence[int]
+    ) -> WireRows:
+        days = np.array(numbers, dtype=np.int32)
+        if self._cached is not None:
+            return self._cached.rows(market, codes, days)
+        return WireRows.of(market.rows(codes, days))
 
     def _day(self, spelling: bytes) -> int | None:
         """The day number of exactly YYYY-MM-DD; None for anything else."""
@@ -116,10 +145,3 @@ def _parsed_day(text: bytes) -> int | None:
         return day_number(date.fromisoformat(text.decode("ascii")))
     except ValueError:
         return None
-
-
-def _put(out: WireRows, places: list[int], rows: BatchRows) -> None:
-    found = WireRows.of(rows)
-    out.values[places] = found.values
-    out.as_of[places] = found.as_of
-    out.status[places] = found.status

@@ -1,5 +1,6 @@
 """Feature rows in the form in which Triton hands them out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,12 @@ class WireRows:
     def of(cls, rows: BatchRows) -> "WireRows":
         """Computed rows; values that float32 cannot hold are missing in them already."""
         return cls(rows.values.astype(np.float32), _spelt_out(rows.as_of), _WORDS[rows.status])
+
+    def put(self, places: Sequence[int], rows: "WireRows") -> None:
+        """Fill in rows at their places."""
+        self.values[places] = rows.values
+        self.as_of[places] = rows.as_of
+        self.status[places] = rows.status
 
 
 def _spelt_out(as_of: Days) -> NDArray[Any]:

@@ -91,7 +91,8 @@ async def profiled_gateway(settings: Settings) -> AsyncIterator[ProfiledGateway]
     Raises:
         ServerError: it does not come up.
     """
-    own = settings.model_copy(update={"http_host": "127.0.0.1", "http_port": _free_port()})
+    alone = {"http_host": "127.0.0.1", "http_port": _free_port(), "cache_predictions": False}
+    own = settings.model_copy(update=alone)
     with TemporaryDirectory(prefix="tezi-profile-") as folder:
         child = await Child.start(
             (sys.executable, "-m", "preprocess.profiling.sampled", folder, "gateway"),

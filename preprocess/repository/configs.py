@@ -19,7 +19,7 @@ _HEAD = "# Written by Tezi from model_repository/{name}/config.pbtxt: change tha
 
 def version_classifier(source: Path, variant: str, number: int) -> str:
     """The config of one version's classifier."""
-    config = _read(source, classifier_name(variant))
+    config = read_config(source, classifier_name(variant))
     config.name = classifier_name(variant, number)
     return _text(config, classifier_name(variant))
 
@@ -36,7 +36,7 @@ def stable_ensemble(source: Path, variant: str, number: int) -> str:
 
 def stable_classifier(source: Path, variant: str, number: int) -> str:
     """The config of `classifier_<variant>`: an ensemble of one step, to version `number`."""
-    template = _read(source, classifier_name(variant))
+    template = read_config(source, classifier_name(variant))
     step = model_config_pb2.ModelEnsembling.Step(
         model_name=classifier_name(variant, number),
         model_version=number,
@@ -60,7 +60,7 @@ def classifier_behind(config: model_config_pb2.ModelConfig) -> str:
 
 
 def _ensemble(source: Path, variant: str, number: int, *, name: str) -> str:
-    config = _read(source, ensemble_name(variant))
+    config = read_config(source, ensemble_name(variant))
     config.name = name
     for step in config.ensemble_scheduling.step:
         if step.model_name == classifier_name(variant):
@@ -69,7 +69,12 @@ def _ensemble(source: Path, variant: str, number: int, *, name: str) -> str:
     return _text(config, ensemble_name(variant))
 
 
-def _read(source: Path, name: str) -> model_config_pb2.ModelConfig:
+def read_config(source: Path, name: str) -> model_config_pb2.ModelConfig:
+    """The config of a model of the project.
+
+    Raises:
+        PublishError: it is absent or malformed.
+    """
     path = source / name / CONFIG_FILE
     try:
         return text_format.Parse(path.read_text("utf-8"), model_config_pb2.ModelConfig())

@@ -1,4 +1,5 @@
-"""A model whose process has died is loaded anew, while all others go on answering.
+"""Looks after a running Triton: it follows the versions, and a model whose process has died is
+loaded anew, while all others go on answering.
 
 Triton itself does not: it calls such a model ready, and every request to it waits for a second and
 fails. Behind a queue of these a golden row only comes late: so the process itself is looked for.
@@ -7,10 +8,12 @@ fails. Behind a queue of these a golden row only comes late: so the process itse
 import asyncio
 from collections.abc import Callable
 
-from preprocess.errors import TeziError
+from preprocess.errors import PublishError, TeziError
+from preprocess.repository.labels import read_labels
 from preprocess.repository.lock import only_change
 from preprocess.repository.model_server import ModelServer
 from preprocess.repository.releases import Releases
+from preprocess.repository.versions import version_numbers
 from preprocess.runtime.stubs import models_with_stub
 from preprocess.settings import Settings
 
@@ -27,17 +30,44 @@ class Mender:
         self._notice = notice
         self._seen: frozenset[str] = frozenset()
         self._at_work = asyncio.Lock()
+        self._trouble = ""
 
     def forget(self) -> None:
         """Begin anew, with a server that starts now."""
         self._seen = frozenset()
 
     async def tend(self, releases: Releases) -> None:
-        """Have everything loaded that should be, then look after it for ever."""
+        """Have everything loaded that should be, then look after it for ever.
+
+        Whoever changes the versions tells one Triton. Others that share their folder see it here.
+        """
+        followed = self._published()
         await releases.reconcile()
         while True:
             await self.mend()
+            followed = await self._follow(releases, followed)
             await asyncio.sleep(_LOOK_S)
+
+    async def _follow(self, releases: Releases, followed: object) -> object:
+        """Do as the labels and version folders say, if they have changed; what is done now."""
+        try:
+            published = self._published()
+            if published == followed:
+                return followed
+            await releases.reconcile()
+        except PublishError:
+            return followed  # a change is still being made: look again
+        except (TeziError, TimeoutError) as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self._notice(f"a change of versions is not followed yet: {error}")
+            return followed
+        self._trouble = ""
+        return published
+
+    def _published(self) -> object:
+        folder = self._settings.versions_dir
+        return read_labels(folder), tuple(version_numbers(folder))
 
     async def mend(self) -> bool:
         """Load the models anew whose processes have died; whether there were any.

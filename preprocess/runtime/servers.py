@@ -8,10 +8,10 @@ from preprocess.repository.releases import Releases
 from preprocess.runtime.gateways import Readiness, gateway_server, replicas
 from preprocess.runtime.mending import Mender
 from preprocess.runtime.nginx import nginx_server
+from preprocess.runtime.server import find_server
 from preprocess.runtime.stable_check import StableCheck
 from preprocess.runtime.supervisor import Patience, Server, Supervisor
 from preprocess.runtime.triton import remove_regions, triton_command, triton_environment
-from preprocess.runtime.wheel import assemble_backends, find_wheel
 from preprocess.settings import Settings
 
 Lines = Callable[[str, str], None]
@@ -27,20 +27,19 @@ def triton_server(settings: Settings, *, notice: Notice) -> Server:
     Raises:
         ServerError: there is no server to run.
     """
-    wheel = find_wheel()
-    backends = assemble_backends(wheel, settings.home / "backends")
+    server = find_server(settings)
     releases = Releases(settings, notice=notice)
     mender = Mender(settings, notice)
 
     async def command() -> tuple[str, ...]:
         mender.forget()
         _, models = await releases.prepare_start()
-        return triton_command(settings, wheel, backends, models)
+        return triton_command(settings, server, models)
 
     return Server(
         name="triton",
         command=command,
-        environment=triton_environment(settings, wheel),
+        environment=triton_environment(settings, server),
         check=StableCheck(settings),
         patience=Patience(
             start=settings.triton_start_timeout_s, interval=settings.probe_interval_s, grace=8.0

@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -13,6 +12,7 @@ from preprocess.runtime.gateways import is_ready, replicas
 from preprocess.runtime.ports import require_free_ports
 from preprocess.runtime.rolling import PARTS, Rolling
 from preprocess.runtime.servers import Lines, Notice, Stack, make_stack
+from preprocess.runtime.signals import stop_signal
 from preprocess.runtime.supervisor import Supervisor
 from preprocess.settings import Settings
 
@@ -45,7 +45,7 @@ async def run_stack(
         control = Control({f"restart {part}": partial(rolling.restart, part) for part in PARTS})
         async with _alive(stack, notice) as lives, control.listening(settings):
             announce = asyncio.create_task(_announce(settings, stack.parts, ready))
-            stop = asyncio.create_task(_stop_signal().wait())
+            stop = asyncio.create_task(stop_signal().wait())
             try:
                 await asyncio.wait({*lives, stop}, return_when=asyncio.FIRST_COMPLETED)
                 for life in lives:
@@ -82,14 +82,6 @@ async def _announce(settings: Settings, parts: list[Supervisor], ready: Callable
         while not await is_ready(url):
             await asyncio.sleep(0.2)
     ready()
-
-
-def _stop_signal() -> asyncio.Event:
-    event = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, event.set)
-    return event
 
 
 @contextmanager

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocess.runtime.wheel import TritonWheel
+from preprocess.runtime.server import TritonServer
 from preprocess.settings import Settings
 
 # A row is about 200 bytes; a region grows by the same step when a big batch needs it.
-_REGION_BYTES = 1024 * 1024
+REGION_BYTES = 1024 * 1024
 _EXIT_SECONDS = 5
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 
@@ -22,14 +22,14 @@ def region_prefix(settings: Settings) -> str:
 
 
 def triton_command(
-    settings: Settings, wheel: TritonWheel, backends: Path, models: Sequence[str]
+    settings: Settings, server: TritonServer, models: Sequence[str]
 ) -> tuple[str, ...]:
     """The command line of a server that begins with `models`."""
     prefix = region_prefix(settings)
     command = [
-        str(wheel.server),
+        str(server.program),
         f"--model-repository={settings.repository_dir}",
-        f"--backend-directory={backends}",
+        f"--backend-directory={server.backends}",
         "--model-control-mode=explicit",  # polling would load half-written folders
         "--strict-readiness=true",
         "--exit-on-error=true",
@@ -44,22 +44,26 @@ def triton_command(
         "--reuse-http-port=false",
         "--reuse-grpc-port=false",
     ]
+    if settings.triton_max_connection_age_s:
+        # Without a grace: what is under way on the old connection is answered there.
+        command.append(f"--grpc-max-connection-age={settings.triton_max_connection_age_s * 1000}")
     command += [f"--load-model={name}" for name in models]
     for backend in ("python", "onnxruntime"):
         command += [
             f"--backend-config={backend},shm-region-prefix-name={prefix}{backend}_",
-            f"--backend-config={backend},shm-default-byte-size={_REGION_BYTES}",
-            f"--backend-config={backend},shm-growth-byte-size={_REGION_BYTES}",
+            f"--backend-config={backend},shm-default-byte-size={REGION_BYTES}",
+            f"--backend-config={backend},shm-growth-byte-size={REGION_BYTES}",
         ]
     return tuple(command)
 
 
-def triton_environment(settings: Settings, wheel: TritonWheel) -> dict[str, str]:
-    """This process's environment with the wheel's libraries, our Python first, and the settings."""
+def triton_environment(settings: Settings, server: TritonServer) -> dict[str, str]:
+    """This process's environment with the server's libraries, our Python first, the settings."""
+    libraries = {"LD_LIBRARY_PATH": str(server.libraries)} if server.libraries else {}
     return {
         **os.environ,
         **settings.environment(),
-        "LD_LIBRARY_PATH": str(wheel.libraries),
+        **libraries,
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
         # Each instance is one core's worth; pools of threads beside it would fight for the cores.
         "OMP_NUM_THREADS": "1",

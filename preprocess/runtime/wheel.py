@@ -60,7 +60,8 @@ def assemble_backends(wheel: TritonWheel, folder: Path) -> Path:
     wheel itself is left as it was installed; what is there already is not copied again.
     """
     for source in (*wheel.python_backend.iterdir(), wheel.stub):
-        _copy(source, folder / "python" / source.name)
+        if source.is_file():  # compiled bytecode lies beside the backend's Python files
+            _copy(source, folder / "python" / source.name)
     for source in ONNX_BACKEND.glob("*.py"):
         _copy(source, folder / "onnxruntime" / source.name)
     return folder

@@ -13,12 +13,20 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
+    # A new container of Triton may have a new address under its name, and gRPC would look a name up
+    # no more than twice a minute.
+    ("grpc.dns_min_time_between_resolutions_ms", 500),
     # Triton stands beside us: a proxy of the environment is meant for the world outside.
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
+    # A name may lead to several Tritons; with one address this is what happens anyway.
+    ("grpc.lb_policy_name", "round_robin"),
 ]
 
 
 def open_channel(address: str) -> Any:
-    """A `grpc.aio.Channel` to host:port; it connects when it is first used."""
+    """A `grpc.aio.Channel` to host:port; it connects when it is first used.
+
+    Where the host's name has several addresses, each takes its turn.
+    """
     return grpc.aio.insecure_channel(address, options=_OPTIONS)

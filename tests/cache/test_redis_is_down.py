@@ -301,3 +301,28 @@ def test_a_full_redis(own_redis: RedisServer) -> None:
     cache.invalidate(kind="queries")
     assert cache.get("query:59") is MISS
     cache.close()
+
+
+async def test_a_busy_event_loop_is_not_held_against_redis(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time-outs end before its replies are read, though these lie there."""
+    cache = AsyncCacheManager(quick(own_redis.url, timeout_s=0.05, local_entries=1))
+    await answers(cache, 20)
+    held_against: list[BaseException] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(cache.core.availability, "failed", held_against.append)
+        for steps in range(20):
+            asked = [asyncio.create_task(cache.get(f"query:{number}")) for number in range(3)]
+            for _ in range(steps):  # somewhere between asking and reading
+                await asyncio.sleep(0)
+            time.sleep(0.1)
+            await asyncio.gather(*asked)
+    assert not held_against
+    own_redis.freeze()
+    end = time.monotonic() + 5
+    while cache.core.availability.is_up:  # the thread notices, whatever the loop does
+        assert time.monotonic() < end
+        await cache.get("query:1")
+    own_redis.thaw()
+    await cache.close()

@@ -1,4 +1,4 @@
-"""The evening run, scheduled two ways: each file says what its reader understands."""
+"""The evening run, scheduled three ways: each file says what its reader understands."""
 
 import re
 import shutil
@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.config.test_schedules import CONFIG, assert_command, unit
+from tests.config.test_schedules import CONFIG, JOBS, assert_command, unit
 
 NAMES = ("tezi-predict-all.service", "tezi-predict-all.timer")
 
@@ -68,3 +69,18 @@ def test_systemd_takes_both(tmp_path: Path) -> None:
         check=False,
     )
     assert [line for line in checked.stderr.splitlines() if "tezi-predict-all" in line] == []
+
+
+def test_the_cron_job_of_kubernetes_imports_first_and_keeps_the_hour() -> None:
+    job = yaml.safe_load((JOBS / "predict-all.yaml").read_text("utf-8"))
+    spec = job["spec"]
+    assert (spec["schedule"], spec["timeZone"]) == ("30 19 * * 1-5", "Asia/Kolkata")
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["jobTemplate"]["spec"]["backoffLimit"] > 1
+    pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+    commands = [pod[kind][0]["command"] for kind in ("initContainers", "containers")]
+    assert [command[1] for command in commands] == ["import", "predict-all"]
+    for command in commands:
+        assert_command(command)
+    imported = pod["initContainers"][0]
+    assert imported["command"][-1] in [mount["mountPath"] for mount in imported["volumeMounts"]]

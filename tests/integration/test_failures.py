@@ -35,7 +35,7 @@ NOTICED_WITHIN_S = 5.0
 @pytest.fixture
 def settings(demo_market: Settings, tmp_path: Path) -> Settings:
     """A copy of the demo market's folder, on other ports."""
-    return copied(demo_market.home, tmp_path / "home")
+    return copied(demo_market.home, tmp_path / "home", cache_predictions=False)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What every benchmark prints and writes: machine, versions, seed, rows with ratios and goals."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,8 +25,8 @@ class Report:
     """A benchmark's outcome.
 
     `samples` are times in ms, by metric or by way; `plot` is what is drawn: how they are spread,
-    or each metric's time beside its baseline. `findings` are sentences printed below the table,
-    `grids` further tables.
+    or each metric's time beside its baseline; `draw` draws something else. `findings` are
+    sentences printed below the table, `grids` further tables.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Report:
     findings: Sequence[str] = ()
     grids: Sequence[Grid] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    draw: Callable[[Path], None] | None = None
 
     def document(self) -> dict[str, Any]:
         """As JSON for scripts."""
@@ -63,7 +64,9 @@ class Report:
         path.write_text(json.dumps(self.document(), indent=2) + "\n", encoding="utf-8")
         path.with_suffix(".md").write_text(self.markdown(), encoding="utf-8")
         title = f"tezi bench {self.name}"
-        if self.plot == "latencies":
+        if self.draw is not None:
+            self.draw(path.with_suffix(".png"))
+        elif self.plot == "latencies":
             plot_latencies(path.with_suffix(".png"), title, self.samples)
         else:
             plot_pairs(path.with_suffix(".png"), title, self._pairs())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # `relative` is a difference by the size of what it is a difference of.
-_SMALLER_IS_BETTER = ("ms", "s", "MB", "relative", "failures")
+_SMALLER_IS_BETTER = ("ms", "s", "MB", "relative", "failures", "core h")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from preprocess.settings import PROJECT_ROOT
 from tests.performance.report import Report
 from tests.performance.report_text import figure, replace_between_markers
 from tests.performance.row import Row
+from tests.performance.test_cache_hit_rate import METRICS as CACHE_METRICS
 from tests.performance.test_db_performance import METRICS as DB_METRICS
 from tests.performance.test_feature_optimization import METRICS as FEATURE_METRICS
 from tests.performance.test_inference_speed import METRICS as INFERENCE
@@ -130,6 +131,7 @@ def test_the_page_has_the_last_full_run_of_each() -> None:
     for name, metrics in (
         ("features", FEATURE_METRICS | {"predict_all_11000"}),
         ("db", DB_METRICS),
+        ("cache", CACHE_METRICS),
         ("inference", {f"{metric}_{size}" for metric in INFERENCE for size in SIZES}),
     ):
         table = page.partition(f"<!-- tezi bench {name} -->")[2].partition("<!-- end")[0]

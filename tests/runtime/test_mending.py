@@ -164,3 +164,61 @@ async def test_a_running_server_is_looked_after(
         with suppress(asyncio.CancelledError):
             await tending
     assert notices == [DIED]
+
+
+async def test_a_second_triton_follows_what_was_told_to_the_first(
+    settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str], tmp_path: Path
+) -> None:
+    """They share the version folders; each has a repository of its own."""
+    (port,) = free_ports(1)
+    other = load_settings(data_dir=tmp_path / "other", triton_grpc_port=port, gpu="off")
+    other.home.mkdir()
+    other.versions_dir.symlink_to(settings.versions_dir)
+    async with serving(FakeTriton(other.repository_dir), other.triton_grpc_address) as second:
+        tending = asyncio.create_task(
+            Mender(other, notices.append).tend(Releases(other, notice=notices.append))
+        )
+        try:
+            async with asyncio.timeout(10):
+                while ("infer", "predict_fp32") not in second.calls:
+                    await asyncio.sleep(0.01)
+                second.calls.clear()
+                second.refuse.add("predict_fp32_v2")
+                first = Releases(settings)
+                await first.publish(tiny_candidate(tmp_path / "model-2"))
+                while not notices:
+                    await asyncio.sleep(0.01)
+                second.refuse.clear()
+                await first.activate(2)
+                while second.loads()[-2:] != ["classifier_fp32", "predict_fp32"]:
+                    await asyncio.sleep(0.01)
+        finally:
+            tending.cancel()
+            with suppress(asyncio.CancelledError):
+                await tending
+    assert "version 2 is left out" in notices[0]
+    assert "predict_fp32_v2" in second.loaded
+
+
+async def test_labels_that_cannot_be_read_are_said_once(
+    settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
+) -> None:
+    tending = asyncio.create_task(Mender(settings, notices.append).tend(Releases(settings)))
+    labels = settings.versions_dir / "labels.json"
+    try:
+        async with asyncio.timeout(5):
+            while ("infer", "predict_fp32") not in triton.calls:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            intact = labels.read_bytes()
+            labels.write_bytes(b"{")
+            await asyncio.sleep(1.3)
+            labels.write_bytes(intact)
+            await asyncio.sleep(0.6)
+            assert not tending.done()
+    finally:
+        tending.cancel()
+        with suppress(asyncio.CancelledError):
+            await tending
+    assert len(notices) == 1
+    assert "not followed yet" in notices[0]

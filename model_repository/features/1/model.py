@@ -1,15 +1,19 @@
 """Triton's Python model `features`: a thin adapter to preprocess.features.service."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from preprocess.features.service import FeatureService
-from preprocess.settings import load_settings
+from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
+
+if TYPE_CHECKING:
+    from preprocess.cache.published import PublishedCounts
+    from preprocess.features.cached import CachedRows
 
 
 class TritonPythonModel:
@@ -19,8 +23,12 @@ class TritonPythonModel:
         """Check the configured shape, and have the market in memory before the first request."""
         config = json.loads(args["model_config"])
         settings = load_settings()
+        cached: CachedRows | None = None
+        self._counts: PublishedCounts | None = None
+        if settings.cache_features:
+            cached, self._counts = _cache(settings)
         self._service = FeatureService(
-            lambda: open_store(settings), snapshot=settings.snapshot_path
+            lambda: open_store(settings), snapshot=settings.snapshot_path, cached=cached
         )
         self._service.require_width(
             next(output["dims"][0] for output in config["output"] if output["name"] == "features")
@@ -34,6 +42,8 @@ class TritonPythonModel:
         codes = [_column(request, "bse_code") for request in requests]
         days = [_column(request, "prediction_date") for request in requests]
         batch = self._service.rows(np.concatenate(codes).tolist(), np.concatenate(days).tolist())
+        if self._counts is not None:
+            self._counts.publish()
         responses, start = [], 0
         for column in codes:
             rows = slice(start, start + len(column))
@@ -50,10 +60,30 @@ class TritonPythonModel:
         return responses
 
     def finalize(self) -> None:
-        """Let go of the database."""
+        """Let go of the database, and of the cache."""
         self._service.close()
 
 
 def _column(request: "pb_utils.InferenceRequest", name: str) -> NDArray[Any]:
     column: NDArray[Any] = pb_utils.get_input_tensor_by_name(request, name).as_numpy()
     return column.reshape(-1)
+
+
+def _cache(settings: Settings) -> tuple["CachedRows", "PublishedCounts"]:
+    """The cache of rows, and its counts at Triton's metrics address beside the server's own."""
+    from preprocess.cache.tls import load_redis  # noqa: PLC0415 - most servers cache no features
+
+    load_redis()
+
+    from preprocess.cache.published import MEANING, METRIC, PublishedCounts  # noqa: PLC0415
+    from preprocess.cache_manager import CacheManager  # noqa: PLC0415
+    from preprocess.features.cached import CachedRows  # noqa: PLC0415
+
+    cache = CacheManager.from_settings(settings)
+    family = pb_utils.MetricFamily(
+        name=METRIC, description=MEANING, kind=pb_utils.MetricFamily.COUNTER
+    )
+    counts = PublishedCounts(
+        cache.core.statistics, lambda labels: family.Metric(labels=dict(labels))
+    )
+    return CachedRows(cache, ttl_s=settings.cache_features_ttl_s), counts

@@ -195,10 +195,15 @@ def _system(campaign: Campaign) -> Grid:
 def _memory(trends: dict[str, Trend]) -> Grid:
     heads = ("component", "MB", "growth, MB/h", "95 % interval", "verdict")
     lines = [
-        [name, f"{of.level:.0f}", f"{of.per_hour:+.1f}", of.interval,
-         of.verdict]
+        [
+            name,
+            f"{of.level:.0f}",
+            f"{of.per_hour:+.1f}" if of.interval else "",
+            of.interval,
+            of.verdict,
+        ]
         for name, of in trends.items()
-    ]  # fmt: skip
+    ]
     return Grid("Memory under the sustained load", heads, lines)
 
 

@@ -1,0 +1,79 @@
+# Three images, each the one before it with more in it, so that they share their layers:
+# gateway (the REST API), triton (the server, its models and its supervisor), tools (`tezi`, whole).
+# A changed source line makes the last, small layer of each anew and no other.
+ARG PYTHON=docker.io/library/python:3.11-slim-bookworm
+
+FROM ${PYTHON} AS base
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    TEZI_DATA_DIR=/data \
+    NUMBA_CACHE_DIR=/data/numba \
+    MPLCONFIGDIR=/tmp \
+    HOME=/tmp
+# The data folder is there with its owner, for a new volume takes both from here.
+RUN groupadd --gid 10001 tezi \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin tezi \
+    && install --directory --owner=tezi --group=tezi /data
+WORKDIR /opt/tezi
+
+# Packages come from the lock files alone, by their hashes. Copied, not mounted: a changed lock file is
+# then seen by every builder.
+FROM base AS gateway-packages
+COPY config/docker/install config/setup/uv.lock config/docker/gateway.lock /opt/packages/
+RUN /opt/packages/install gateway.lock
+
+FROM gateway-packages AS triton-packages
+# GNU's OpenMP, which wheels link to and do not bring
+RUN apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
+COPY config/docker/triton.lock /opt/packages/
+RUN /opt/packages/install triton.lock
+
+FROM triton-packages AS tools-packages
+COPY requirements.lock /opt/packages/
+RUN /opt/packages/install requirements.lock
+
+# Tezi lies in /opt/tezi; installed are its name, its version and the `tezi` command. setuptools, which
+# makes these, is the one of the lock file.
+FROM base AS source
+COPY pyproject.toml requirements.in requirements-dev.in requirements.lock ./
+COPY backends backends
+COPY model_repository model_repository
+COPY preprocess preprocess
+COPY gateway gateway
+COPY config/setup/uv.lock /tmp/uv.lock
+RUN python3 -m pip install --quiet --no-cache-dir --disable-pip-version-check \
+        --root-user-action=ignore --require-hashes --target /uv -r /tmp/uv.lock \
+    && /uv/bin/uv pip install --quiet --system --no-cache --system-certs --target /installed \
+        --no-deps --build-constraints requirements.lock --editable . \
+    && mv /installed/bin /commands \
+    && rm -rf *.egg-info requirements.lock \
+    && python3 -m compileall -q backends gateway preprocess
+
+FROM gateway-packages AS gateway
+COPY --from=source /installed /usr/local/lib/python3.11/site-packages
+COPY --from=source /commands /usr/local/bin
+COPY --from=source /opt/tezi /opt/tezi
+USER 10001:10001
+VOLUME /data
+EXPOSE 8080
+CMD ["python3", "-m", "gateway"]
+
+FROM triton-packages AS triton
+COPY --from=source /installed /usr/local/lib/python3.11/site-packages
+COPY --from=source /commands /usr/local/bin
+COPY --from=source /opt/tezi /opt/tezi
+USER 10001:10001
+VOLUME /data
+EXPOSE 8000 8001 8002
+CMD ["tezi", "serve-triton"]
+
+FROM tools-packages AS tools
+COPY --from=source /installed /usr/local/lib/python3.11/site-packages
+COPY --from=source /commands /usr/local/bin
+COPY --from=source /opt/tezi /opt/tezi
+USER 10001:10001
+VOLUME /data
+ENTRYPOINT ["tezi"]
+CMD ["--help"]

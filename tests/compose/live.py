@@ -1,0 +1,257 @@
+"""docker-compose.yml from a clean state to nothing, with real containers: `make test-compose`.
+
+The tests are one story and run in their order; most begin with what the one before has left.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+import numpy as np
+import onnxruntime
+import pytest
+
+from preprocess.runtime.shared_memory import shared_memory_bytes
+from tests.compose.load import Load, steady_load
+from tests.compose.project import ENGINE, Project, engine, fresh_project, inspected
+
+Pairs = list[tuple[str, float]]
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[Project]:
+    # Not a folder of pytest's: runs that begin meanwhile clear those of earlier ones away.
+    with TemporaryDirectory() as folder, fresh_project(Path(folder)) as fresh:
+        began = time.monotonic()
+        fresh.compose("up", "--detach", "--build")
+        up_s = time.monotonic() - began
+        waited = until(lambda: is_ready(fresh), fresh, seconds=180)
+        print(f"\nup after {up_s:.0f} s, ready {waited:.0f} s later")
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def client(project: Project) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=project.url, timeout=10.0, trust_env=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def day(client: httpx.Client) -> str:
+    return str(client.get("/api/v1/stocks").json()["stocks"][0]["newest_price_date"])
+
+
+@pytest.fixture(scope="module")
+def batch(client: httpx.Client, day: str) -> list[dict[str, Any]]:
+    stocks = client.get("/api/v1/stocks", params={"limit": 100}).json()["stocks"]
+    codes = [entry["bse_code"] for entry in stocks]
+    items = [{"bse_code": code, "prediction_date": day, "include_features": True} for code in codes]
+    response = client.post("/api/v1/batch_predict", json={"predictions": items})
+    assert response.status_code == 200, response.text
+    # The demo market has stocks that are too young to be predicted.
+    answers = [answer for answer in response.json() if answer.get("probability") is not None]
+    assert len(answers) > 80
+    return answers
+
+
+@pytest.fixture(scope="module")
+def expected(batch: list[dict[str, Any]]) -> Pairs:
+    return [(answer["bse_code"], answer["probability"]) for answer in batch]
+
+
+def is_ready(project: Project) -> bool:
+    try:
+        return httpx.get(f"{project.url}/ready", timeout=2.0, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def until(happened: Callable[[], bool], project: Project, *, seconds: float) -> float:
+    """Wait for it; the seconds it took."""
+    began = time.monotonic()
+    while not happened():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"not within {seconds:g} s:\n{project.logs()}")
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def of_triton(project: Project, path: str) -> bytes:
+    """A file out of the data volume."""
+    found: bytes = project.compose("exec", "-T", "triton", "cat", path, text=False)
+    return found
+
+
+def assert_clean(load: Load, *, at_least: int) -> None:
+    print(f"\n{load.answered} requests, slowest {load.slowest_s * 1e3:.0f} ms")
+    assert load.failures == []
+    assert load.answered >= at_least
+
+
+def test_the_golden_row_comes_back_right(project: Project) -> None:
+    # From a gateway's own container, over the network between the two.
+    script = (
+        "import asyncio; from preprocess.runtime.stable_check import StableCheck as Check;"
+        "from preprocess.settings import load_settings; asyncio.run(Check(load_settings())(5.0))"
+    )
+    engine("exec", project.containers("gateway")[0], "python3", "-c", script)
+
+
+def test_a_batch_is_what_the_published_graph_computes(
+    project: Project, batch: list[dict[str, Any]]
+) -> None:
+    session = onnxruntime.InferenceSession(of_triton(project, "/data/versions/1/fp32.onnx"))
+    rows = np.array(
+        [
+            [np.nan if value is None else value for value in answer["features"].values()]
+            for answer in batch
+        ],
+        dtype=np.float32,
+    )
+    outputs = dict(
+        zip(
+            (output.name for output in session.get_outputs()),
+            session.run(None, {session.get_inputs()[0].name: rows}),
+            strict=True,
+        )
+    )
+    found = [answer["probability"] for answer in batch]
+    assert np.asarray(found) == pytest.approx(outputs["probability"].reshape(-1), abs=1e-6)
+    assert len({round(probability, 6) for probability in found}) > 10
+
+
+def test_the_health_page_names_every_part(project: Project, client: httpx.Client) -> None:
+    def report() -> dict[str, Any]:
+        return dict(client.get("/api/v1/health").json())
+
+    # A Redis that was late on a busy machine is tried again after half a minute.
+    until(lambda: report()["status"] == "healthy", project, seconds=60)
+    components = report()["components"]
+    for part in ("triton", "models", "database", "redis", "int8"):
+        assert components[part]["status"] == "healthy", components
+    assert components["gpu"]["status"] == "absent"
+
+
+def test_every_process_is_held_in(project: Project) -> None:
+    for service in ("nginx", "gateway", "triton", "redis", "postgres"):
+        for container in project.containers(service):
+            host = inspected(container)["HostConfig"]
+            assert host["ReadonlyRootfs"] is True, container
+            assert host["Memory"] > 0, container
+            owner = engine("exec", container, "stat", "-c", "%u", "/proc/1").strip()
+            assert owner != "0", container
+
+
+def test_triton_has_the_shared_memory_that_was_computed(project: Project) -> None:
+    (container,) = project.containers("triton")
+    assert inspected(container)["HostConfig"]["ShmSize"] == shared_memory_bytes()
+    used = engine("exec", container, "df", "--output=used", "-B1", "/dev/shm").split()[-1]
+    assert 0 < int(used) <= shared_memory_bytes()
+
+
+def test_admin_calls_reach_the_volume_and_triton(project: Project, client: httpx.Client) -> None:
+    assert client.post("/api/v1/models/reload").status_code == 401
+    response = client.post(
+        "/api/v1/models/reload", headers={"Authorization": f"Bearer {project.admin_token}"}
+    )
+    assert response.status_code == 200, response.text
+
+
+def test_a_command_runs_beside_it(project: Project) -> None:
+    shown = project.compose("--profile", "tools", "run", "--rm", "tools", "models")
+    assert "stable" in shown
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_gateway_that_ends_fails_no_request(
+    project: Project, day: str, expected: Pairs, end: str
+) -> None:
+    first, *others = project.containers("gateway")
+    assert others
+    with steady_load(project.url, day, expected) as load:
+        time.sleep(1)
+        engine(end, first)
+        time.sleep(3)
+        engine("start", first)
+        until(lambda: asked(first) > 20, project, seconds=60)
+    assert_clean(load, at_least=300)
+
+
+def test_a_gateway_that_is_added_takes_its_share(
+    project: Project, day: str, expected: Pairs
+) -> None:
+    with steady_load(project.url, day, expected) as load:
+        project.set("TEZI_GATEWAYS", 3)
+        project.compose("up", "--detach", "--no-recreate", "gateway")
+        until(lambda: len(project.containers("gateway")) == 3, project, seconds=30)
+        for container in project.containers("gateway"):
+            until(lambda name=container: asked(name) > 50, project, seconds=30)  # type: ignore[misc]
+    assert_clean(load, at_least=150)
+
+
+def asked(container: str) -> float:
+    """How many predictions a gateway has answered; one that starts does not say yet."""
+    script = (
+        "import urllib.request as u;"
+        "print(u.urlopen('http://127.0.0.1:8080/metrics', timeout=2).read().decode())"
+    )
+    lines = engine("exec", container, "python3", "-c", script, check=False).splitlines()
+    wanted = 'http_requests_total{method="POST",route="/api/v1/predict",status="200"}'
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
+
+
+def test_redis_may_be_restarted(project: Project, day: str, expected: Pairs) -> None:
+    (container,) = project.containers("redis")
+    with steady_load(project.url, day, expected) as load:
+        engine("restart", container)
+        until(lambda: "PONG" in engine("exec", container, "redis-cli", "ping"), project, seconds=20)
+        time.sleep(1)
+    assert_clean(load, at_least=100)
+
+
+@pytest.mark.parametrize("service", ["triton", "postgres"])
+def test_it_serves_again_after_a_restart(
+    project: Project, day: str, expected: Pairs, service: str
+) -> None:
+    (container,) = project.containers(service)
+    engine("restart", container)
+    waited = until(lambda: answers(project, day, expected), project, seconds=90)
+    print(f"\n{service}: full service {waited:.1f} s after it was started")
+    with steady_load(project.url, day, expected) as load:
+        time.sleep(2)
+    assert_clean(load, at_least=100)
+
+
+def answers(project: Project, day: str, expected: Pairs) -> bool:
+    """Whether half a second's load is answered rightly throughout: by every gateway."""
+    with steady_load(project.url, day, expected) as load:
+        time.sleep(0.5)
+    return load.answered > 20 and not load.failures
+
+
+def test_prometheus_finds_every_replica(project: Project) -> None:
+    project.compose("--profile", "monitoring", "up", "--detach", "prometheus")
+    (container,) = project.containers("prometheus")
+    gateways = len(project.containers("gateway"))
+    query = ["exec", container, "promtool", "query", "instant", "http://127.0.0.1:9090"]
+
+    def scraped() -> bool:
+        found = engine(*query, "sum by (job) (up)", merge=True)
+        return f'{{job="gateway"}} => {gateways} ' in found and '{job="triton"} => 1 ' in found
+
+    until(scraped, project, seconds=90)
+    engine("exec", container, "promtool", "check", "config", "/config/prometheus.yml")
+    engine("exec", container, "promtool", "test", "rules", "/config/alerts_test.yml")
+
+
+def test_down_leaves_nothing(project: Project) -> None:
+    assert any(project.name in name for name in project.left_over()["volumes"])
+    project.compose("--profile", "monitoring", "down", "--volumes")
+    left = {
+        kind: [name for name in names if project.name in name]
+        for kind, names in project.left_over().items()
+    }
+    assert left == {"containers": [], "volumes": [], "networks": []}, ENGINE

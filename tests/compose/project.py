@@ -1,0 +1,118 @@
+"""A project of docker-compose.yml at work under a name of its own, driven as users drive it."""
+
+import json
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from preprocess.settings import PROJECT_ROOT
+from tests.integration.stack import free_ports
+
+# `make test-compose` hands these on. The engine is what lies below compose: containers are killed,
+# listed and looked into with it.
+COMPOSE = shlex.split(os.environ.get("COMPOSE", "docker compose"))
+ENGINE = os.environ.get("ENGINE", "docker")
+_LABEL = "com.docker.compose.project"
+_LIMIT_S = 600
+
+
+@dataclass(frozen=True)
+class Project:
+    """One project: its name, the file of its secrets, the port that clients come in by."""
+
+    name: str
+    env_file: Path
+    port: int
+    admin_token: str
+
+    @property
+    def url(self) -> str:
+        """Where nginx listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def compose(self, *words: str, text: bool = True, check: bool = True) -> Any:
+        """Run one compose command; its standard output."""
+        command = [*COMPOSE, "--env-file", str(self.env_file), "-p", self.name, *words]
+        return _run(command, text=text, check=check)
+
+    def set(self, name: str, value: object) -> None:
+        """Add a variable to the file that compose reads, as a user would."""
+        with self.env_file.open("a") as file:
+            file.write(f"{name}={value}\n")
+
+    def containers(self, service: str) -> list[str]:
+        """Names of a service's running containers."""
+        wanted = ["--filter", f"label={_LABEL}={self.name}"]
+        names = engine("ps", *wanted, "--format", "{{.Names}}").split()
+        return sorted(name for name in names if name.startswith(f"{self.name}-{service}-"))
+
+    def left_over(self) -> dict[str, list[str]]:
+        """What the engine still holds of it, by kind."""
+        return {
+            "containers": engine("ps", "--all", "--format", "{{.Names}}").split(),
+            "volumes": engine("volume", "ls", "--format", "{{.Name}}").split(),
+            "networks": engine("network", "ls", "--format", "{{.Name}}").split(),
+        }
+
+    def logs(self) -> str:
+        """The last lines of every container, for a failure's message."""
+        names = engine("ps", "--all", "--format", "{{.Names}}").split()
+        return "\n".join(
+            f"--- {name}\n{engine('logs', '--tail', '15', name, merge=True)}"
+            for name in names
+            if name.startswith(f"{self.name}-")
+        )
+
+
+def engine(*words: str, merge: bool = False, check: bool = True) -> str:
+    """Run one command of the container engine; what it prints."""
+    return str(_run([ENGINE, *words], merge=merge, check=check))
+
+
+def inspected(container: str) -> dict[str, Any]:
+    """What the engine knows of a container."""
+    found: list[dict[str, Any]] = json.loads(engine("inspect", container))
+    return found[0]
+
+
+@contextmanager
+def fresh_project(folder: Path) -> Iterator[Project]:
+    """A project with secrets of its own that has never been up; it is taken down at the end."""
+    (port,) = free_ports(1)
+    token = secrets.token_urlsafe(24)
+    env_file = folder / "compose.env"
+    env_file.touch(0o600)
+    # What a URL could not hold is right where it is no part of one.
+    password = f"{secrets.token_urlsafe(12)}/@:%"
+    env_file.write_text(
+        f"POSTGRES_PASSWORD={password}\nTEZI_ADMIN_TOKEN={token}\nTEZI_PORT={port}\n"
+    )
+    project = Project(f"tezitest{os.getpid()}", env_file, port, token)
+    try:
+        yield project
+    finally:
+        project.compose("down", "--volumes", check=False)
+
+
+def _run(command: list[str], *, text: bool = True, check: bool = True, merge: bool = False) -> Any:
+    done = subprocess.run(
+        command,
+        cwd=PROJECT_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if merge else subprocess.PIPE,
+        text=text,
+        timeout=_LIMIT_S,
+        check=False,
+    )
+    if check and done.returncode != 0:
+        sys.stderr.write(str(done.stderr))
+        raise AssertionError(f"{shlex.join(command)} ended with {done.returncode}")
+    return done.stdout

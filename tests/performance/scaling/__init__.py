@@ -1,0 +1,1 @@
+"""Replays load through the autoscaler that Kubernetes documents, with the policies of config/."""
