@@ -84,7 +84,7 @@ class SmallService:
             return {"versions": [{"model_version": 7, "threshold": THRESHOLD}]}
         if path.endswith("/cache/stats"):
             counts = {"asked": self.asked, "misses": self.asked // 4}
-            return {"kinds": {"predictions": {"since_start": counts}}}
+            return {"kinds": {"predictions": {"since_start": counts}}, "features_model": counts}
         begin, count = int(query["offset"][0]), int(query["limit"][0])
         page = self.codes[begin : begin + count]
         return {"stocks": [{"bse_code": code, "newest_price_date": DAY} for code in page]}

@@ -122,21 +122,23 @@ def test_a_load_comes_from_a_process_of_its_own_and_is_followed() -> None:
         sampling({"generator": source.pid, "service": psutil.Process().pid}) as samples,
         following([service.url, service.url]) as caches,
     ):
-        outcome = source.send(mix(service), constant(200.0, 1.5))
+        outcome = source.send(mix(service), constant(200.0, 0.7))
         time.sleep(1.1)  # so that a sample comes after the last request
-    begin, end = outcome.began, outcome.began + 1.5
+    begin, end = outcome.began, outcome.began + 0.7
     assert outcome.errors == 0
     assert source.pid != psutil.Process().pid
     assert 0.01 < samples.cpu_s("generator", begin - 1, end + 1) < 3.0
     assert samples.memory_mb("generator").max() > 10
     assert samples.memory_mb().max() > 10  # without the generator's
-    assert samples.most_open_files("generator") > 16
-    assert len(samples.moments()) >= 3
+    assert samples.most_open_files("generator") > 5
+    assert len(samples.moments()) >= 2
     for at, values in (samples.cpu_share("generator"), samples.network_mb_s()):
         assert len(at) == len(values) == len(samples.moments()) - 1
         assert (values >= 0).all()
     assert caches.hit_rate("predictions", begin, end + 1) == pytest.approx(0.75, abs=0.02)
-    assert caches.hit_rate("features", begin, end) is None
+    of_both, of_one = (caches.by_kind[kind][-1] for kind in ("predictions", "features model"))
+    assert of_both.asked == 2 * of_one.asked == 2 * len(outcome.due_s)
+    assert caches.hit_rate("queries", begin, end) is None
     assert len(caches.rates("predictions")[0]) >= 1
 
 

@@ -78,12 +78,16 @@ def _follow(urls: Sequence[str], found: CacheCounts, over: threading.Event) -> N
 
 def _ask(client: httpx.Client, urls: Sequence[str], found: CacheCounts) -> None:
     totals: dict[str, list[int]] = {}
-    for url in urls:
-        for kind, stats in client.get(f"{url}/api/v1/cache/stats").json()["kinds"].items():
-            since = stats["since_start"]
-            total = totals.setdefault(kind, [0, 0])
-            total[0] += since["asked"]
-            total[1] += since["asked"] - since["misses"]
+    for number, url in enumerate(urls):
+        document = client.get(f"{url}/api/v1/cache/stats").json()
+        counts = {kind: stats["since_start"] for kind, stats in document["kinds"].items()}
+        # All gateways tell the same of the one features model.
+        counts["features model"] = document["features_model"] if number == 0 else None
+        for kind, since in counts.items():
+            if since is not None:
+                total = totals.setdefault(kind, [0, 0])
+                total[0] += since["asked"]
+                total[1] += since["asked"] - since["misses"]
     now = time.monotonic()
     for kind, (asked, hits) in totals.items():
         found.by_kind.setdefault(kind, []).append(Counts(now, asked, hits))
