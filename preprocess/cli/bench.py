@@ -102,6 +102,6 @@ def bench_command(
         page = PROJECT_ROOT / "docs" / "benchmarks.md"
         text = importlib.import_module("tests.performance.report_text")
         text.replace_between_markers(page, name, report.markdown())
-    click.echo(
-        f"Figures: {target}, table: {target.with_suffix('.md')}, plot: {target.with_suffix('.png')}"
-    )
+    kinds = {"table": ".md", "plot": ".png"} | ({"page": ".html"} if name == "load" else {})
+    beside = ", ".join(f"{kind}: {target.with_suffix(suffix)}" for kind, suffix in kinds.items())
+    click.echo(f"Figures: {target}, {beside}")
