@@ -8,8 +8,6 @@ backend does.
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +23,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the graph of this version; a graph that does not fit its config is refused."""
-        with _in_the_background():
-            self._load(args)
-
-    def _load(self, args: dict[str, str]) -> None:
+        priority = _step_back()
         import onnxruntime  # noqa: PLC0415 - most of what a load takes
 
         config = json.loads(args["model_config"])
@@ -46,6 +41,7 @@ class TritonPythonModel:
         self._outputs = [entry["name"] for entry in config["output"]]
         _require_same(graph, "inputs", self._inputs, self._session.get_inputs())
         _require_same(graph, "outputs", self._outputs, self._session.get_outputs())
+        _come_back(priority)
 
     def execute(
         self, requests: list["pb_utils.InferenceRequest"]
@@ -72,20 +68,24 @@ class TritonPythonModel:
         return responses
 
 
-@contextmanager
-def _in_the_background() -> Iterator[None]:
-    """Leave the cores to others, where the system lets a process come back from there."""
+def _step_back() -> int:
+    """Leave the cores to others, where the system lets a process come back; its priority before.
+
+    A process that cannot load its graph ends, and has nothing to come back to.
+    """
     before = os.getpriority(os.PRIO_PROCESS, 0)
     try:
         os.setpriority(os.PRIO_PROCESS, 0, before - 1)
     except OSError:
-        yield
-        return
+        return before
     os.setpriority(os.PRIO_PROCESS, 0, before + _NICENESS)
-    try:
-        yield
-    finally:
-        os.setpriority(os.PRIO_PROCESS, 0, before)
+    return before
+
+
+def _come_back(priority: int) -> None:
+    """Serve as everybody does, with the threads that loading has begun as well."""
+    for thread in Path("/proc/self/task").iterdir():
+        os.setpriority(os.PRIO_PROCESS, int(thread.name), priority)
 
 
 def _providers(args: dict[str, str]) -> list[Any]:

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import psutil
 import pytest
 import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
@@ -51,6 +52,21 @@ def test_bad_rows_say_why_and_good_ones_are_answered(
         assert np.isnan(result["features"][row]).all()
         assert math.isnan(result["probability"][row, 0]), "a probability was invented"
         assert result["as_of"][row, 0] == b""
+
+
+def test_what_has_been_loaded_serves_at_the_priority_of_everybody(
+    demo_stack: RunningStack,
+) -> None:
+    """Loading is done at a lower one, which no thread may keep."""
+    stubs = [
+        process
+        for process in psutil.Process(demo_stack.process.pid).children(recursive=True)
+        if process.name().startswith("triton_python")
+    ]
+    assert len(stubs) >= 3
+    own = psutil.Process().nice()
+    threads = [psutil.Process(thread.id) for stub in stubs for thread in stub.threads()]
+    assert {thread.nice() for thread in threads} == {own}
 
 
 def test_http_and_grpc_agree_on_bad_rows(demo_stack: RunningStack, good: tuple[str, str]) -> None:
