@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from preprocess.cli import main
 from tests.integration.stack import RunningStack
 
-pytestmark = pytest.mark.triton
+# Clocks of several processes are compared: not beside other tests.
+pytestmark = [pytest.mark.triton, pytest.mark.serial]
 
 REQUESTS = 100
 
