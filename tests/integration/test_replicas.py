@@ -17,7 +17,7 @@ import pytest
 
 from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
-from tests.integration.stack import RunningStack, copied, running, tezi
+from tests.integration.stack import RunningStack, copied, fresh_settings, running, tezi
 from tests.integration.test_failures import children
 from tests.performance.bench_serve import fresh_pairs
 from tests.performance.open_loop import Answer, Request, open_loop
@@ -134,8 +134,8 @@ async def test_everything_is_started_anew_and_no_request_fails(served: Served) -
     await until(lambda: not workers & set(nginx(served.stack).children()), 5.0)
 
 
-def test_a_restart_needs_a_stack(demo_market: Settings) -> None:
-    refused = tezi(demo_market, "restart", check=False)
+def test_a_restart_needs_a_stack(tmp_path: Path) -> None:
+    refused = tezi(fresh_settings(tmp_path), "restart", check=False)
     assert refused.returncode == 1
     assert "No stack answers on" in refused.stderr
 
