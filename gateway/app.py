@@ -84,7 +84,7 @@ class Gateway:
         )
         self.cache = AsyncCacheManager.from_settings(settings)
         self.changes = MarketChanges(open_store, self.cache.core)
-        self.shadow = Shadow(predictor, self.versions, self.metrics.shadowed)
+        self.shadow = Shadow(self._cached(predictor), self.versions, self.metrics.shadowed)
         self.predictions = Predictions(
             self._cached(FailoverPredictor(self.limited, self.router)),
             versions=self.versions,

@@ -2,9 +2,9 @@
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
-from functools import lru_cache
 from typing import cast
+
+import msgspec
 
 from gateway.errors import PredictorError, PredictorUnavailableError
 from gateway.ports import Answer, Ask, Predictor
@@ -21,13 +21,16 @@ _FEATURES = struct.Struct(f"<{FEATURE_COUNT}f")
 
 _Value = tuple[str, str, float, bytes]
 """Digest of the graph, as-of date, probability, features."""
+_DECODER: msgspec.msgpack.Decoder[_Value] = msgspec.msgpack.Decoder(_Value)
 
 
 class CachedPredictor:
     """Answers what is cached, and asks the inner predictor once for all the rest of a call.
 
     Held are predictions alone: a refusal costs Triton little, and strangers' codes would fill the
-    cache. An answer by another version than the one that was asked is given and not held.
+    cache. An answer by another version than the one that was asked is given and not held. A value
+    names the graph that computed it: that of another graph is a miss, as when a data folder was
+    made anew and begins with version 1 again.
     """
 
     def __init__(
@@ -71,32 +74,19 @@ class CachedPredictor:
                 for key, answer in zip(missing, answers, strict=True)
             }
 
-        fetched = await self._cache.fetch_many(keys, compute, self._ttl_s)
+        def accepts(_key: str, body: bytes) -> bool:
+            try:
+                return _DECODER.decode(body)[0] == digest
+            except msgspec.DecodeError:
+                return False
+
+        fetched = await self._cache.fetch_many(keys, compute, self._ttl_s, accepts=accepts)
         found: dict[str, Answer | PredictorError] = {
             key: _as_predictor_error(error) for key, error in fetched.errors.items()
         }
-        foreign: list[Ask] = []
         for key, value in fetched.values.items():
-            answer = _answer(value, of_key[key], digest, held=key in fetched.held)
-            if answer is None:
-                foreign.append(of_key[key])
-            else:
-                found[key] = answer
-        if foreign:
-            found.update(await self._replaced(foreign, digest))
+            found[key] = _answer(value, of_key[key], held=key in fetched.held)
         return [found[key] for key in keys]
-
-    async def _replaced(self, asks: Sequence[Ask], digest: str) -> dict[str, Answer]:
-        """Answers in place of those of another model that had this version's number."""
-        before = await self._cache.get_many(())
-        answers = await self._inner.predict(asks, self._timeout_s)
-        values = {
-            _key(ask): _value(ask, answer, digest)
-            for ask, answer in zip(asks, answers, strict=True)
-        }
-        held = {key: value for key, value in values.items() if not isinstance(value, Uncached)}
-        await self._cache.set_many(held, self._ttl_s, since=before)
-        return dict(zip(values, answers, strict=True))
 
     def _digest(self, ask: Ask) -> str | None:
         """What tells this version's graph from another's; None if the version is not known."""
@@ -114,12 +104,7 @@ def _as_predictor_error(error: Exception) -> PredictorError:
 
 
 def _key(ask: Ask) -> str:
-    return prediction_key(ask.bse_code, _day(ask.prediction_date), ask.version or 0, ask.variant)
-
-
-@lru_cache(maxsize=4096)
-def _day(text: str) -> date:
-    return date.fromisoformat(text)
+    return prediction_key(ask.bse_code, ask.prediction_date, ask.version or 0, ask.variant)
 
 
 def _value(ask: Ask, answer: Answer, digest: str) -> _Value | Uncached:
@@ -132,13 +117,10 @@ def _value(ask: Ask, answer: Answer, digest: str) -> _Value | Uncached:
     return digest, answer.as_of, answer.probability, _FEATURES.pack(*answer.features)
 
 
-def _answer(value: object, ask: Ask, digest: str, *, held: bool) -> Answer | None:
-    """The answer; None if it is that of another graph."""
+def _answer(value: object, ask: Ask, *, held: bool) -> Answer:
     if isinstance(value, Answer):
         return value
-    made_by, as_of, probability, features = cast("_Value", value)
-    if made_by != digest:
-        return None
+    _, as_of, probability, features = cast("_Value", value)
     return Answer(
         status=Status.OK,
         as_of=as_of,

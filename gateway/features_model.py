@@ -19,7 +19,12 @@ class FeaturesModel:
     async def cache_stats(self) -> CacheStats | None:
         """Its counts since the model was loaded; None if Triton does not say within a second."""
         try:
-            async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
+            # Without `verify` a new client does not read the machine's certificates: 22 ms.
+            async with httpx.AsyncClient(
+                timeout=_TIMEOUT_S,
+                trust_env=False,
+                verify=False,  # noqa: S501 - plain http
+            ) as client:
                 response = await client.get(self._url)
             response.raise_for_status()
             return counts(response.text)

@@ -116,11 +116,13 @@ class Health:
         return Component(condition, state.detail, state.latency_ms, state.checked_at)
 
     def _redis(self) -> Component:
-        if self._cache.watch is None:
-            return Component(Condition.ABSENT, "no Redis is configured")
-        if not self._cache.availability.is_up:
-            return Component(Condition.DEGRADED, "does not answer; each process caches alone")
-        return Component(Condition.HEALTHY, "answers")
+        match self._cache.redis:
+            case "none":
+                return Component(Condition.ABSENT, "no Redis is configured")
+            case "up":
+                return Component(Condition.HEALTHY, "answers")
+            case "away":
+                return Component(Condition.DEGRADED, "does not answer; each process caches alone")
 
 
 _TROUBLE = (Condition.DEGRADED, Condition.UNHEALTHY)

@@ -154,8 +154,7 @@ class Predictions:
         for ask, result in zip(asks, results, strict=True):
             if isinstance(result, Prediction):
                 self._count_routed(ask.variant, self._router.label(result.model_version))
-                # What was computed before was compared then.
-                if route.shadow is not None and not result.cached:
+                if route.shadow is not None:
                     self._shadow.offer(
                         ask, route.shadow, result.probability, result.predicted_label
                     )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gateway.errors import PredictorError
-from gateway.ports import Answer, Ask, Predictor
+from gateway.ports import Answer, Ask, Source
 from gateway.versions import VersionBook
 from preprocess.features.row import Status
 from preprocess.repository.names import Variant
@@ -33,9 +33,9 @@ class _Work:
 class Shadow:
     """Compares one request at a time. `run` is the background task that does it."""
 
-    def __init__(self, predictor: Predictor, versions: VersionBook, observe: Observe) -> None:
-        """Past the predictor's own limits: shadows take places of nobody."""
-        self._predictor = predictor
+    def __init__(self, source: Source, versions: VersionBook, observe: Observe) -> None:
+        """`source` is past the limits of requests: shadows take places of nobody."""
+        self._source = source
         self._versions = versions
         self._observe = observe
         self._queue: asyncio.Queue[_Work] = asyncio.Queue(_WAITING)
@@ -64,7 +64,7 @@ class Shadow:
         asks = [work.ask for work in works]
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                answers = await self._predictor.predict(asks, TIMEOUT_S)
+                answers = await self._source.predict(asks, TIMEOUT_S)
         except (PredictorError, TimeoutError):
             for work in works:
                 self._observe(work.ask.variant, "failed", None)
@@ -72,8 +72,11 @@ class Shadow:
         for work, answer in zip(works, answers, strict=True):
             await self._judge(work, answer)
 
-    async def _judge(self, work: _Work, answer: Answer) -> None:
+    async def _judge(self, work: _Work, answer: Answer | PredictorError) -> None:
         variant = work.ask.variant
+        if isinstance(answer, PredictorError):
+            self._observe(variant, "failed", None)
+            return
         version = await self._versions.look_up(variant, answer.model_version)
         if answer.status is not Status.OK or version is None:
             self._observe(variant, "failed", None)

@@ -11,7 +11,7 @@ from preprocess.cache.async_flight import AsyncFlights
 from preprocess.cache.async_remote import AsyncRemoteTier
 from preprocess.cache.calls import CallKeys
 from preprocess.cache.codec import decode
-from preprocess.cache.core import Core, Lookup
+from preprocess.cache.core import Accepts, Core, Lookup
 from preprocess.cache.invalidation import Invalidation
 from preprocess.cache.keys import Kind
 from preprocess.cache.local import Clock
@@ -85,8 +85,7 @@ class AsyncCacheManager:
         _, envelopes = self.core.keep(values, ttl, moment)
         remote = await self._opened()
         if envelopes and remote is not None:
-            remote.write(envelopes)
-            await remote.written()
+            await remote.write(envelopes)
 
     async def get_or_compute(self, key: str, compute: Compute, ttl: float) -> object:
         """The value, computed once for all who ask meanwhile if it is not held.
@@ -118,10 +117,20 @@ class AsyncCacheManager:
             raise error
         return dict(fetched.values)
 
-    async def fetch_many(self, keys: Sequence[str], compute: ComputeMany, ttl: float) -> Fetched:
-        """As `get_or_compute_many`; an error of a computation leaves the other keys alone."""
+    async def fetch_many(
+        self,
+        keys: Sequence[str],
+        compute: ComputeMany,
+        ttl: float,
+        *,
+        accepts: Accepts | None = None,
+    ) -> Fetched:
+        """As `get_or_compute_many`; an error of a computation leaves the other keys alone.
+
+        A value that `accepts` says no to, given its key and its bytes, is a miss.
+        """
         await self._opened()
-        looked = self.core.look(keys)
+        looked = self.core.look(keys, accepts)
         found = looked.values
         held = set(found)
         errors: dict[str, Exception] = {}
@@ -129,7 +138,7 @@ class AsyncCacheManager:
             mine, others = self._flights.board(looked.missing, looked.moment)
             if mine:
                 lookup = Lookup({}, tuple(mine), looked.moment)
-                self._flights.lead(mine, self._computed(lookup, compute, ttl))
+                self._flights.lead(mine, self._computed(lookup, compute, ttl, accepts))
             for key, future in (mine | others).items():
                 try:
                     landed = await asyncio.shield(future)
@@ -202,23 +211,23 @@ class AsyncCacheManager:
             await asyncio.to_thread(self.core.close)
 
     async def _computed(
-        self, lookup: Lookup, compute: ComputeMany, ttl: float
+        self, lookup: Lookup, compute: ComputeMany, ttl: float, accepts: Accepts | None
     ) -> dict[str, Landed]:
-        lookup = await self._fetched(lookup)
+        lookup = await self._fetched(lookup, accepts)
         given = await compute(lookup.missing) if lookup.missing else {}
         landed, envelopes = self.core.landing(lookup, given, ttl)
         if envelopes and self._remote is not None:
-            self._remote.write(envelopes)  # nobody has to wait for it
+            self._remote.write_later(envelopes)  # nobody has to wait for it
         return landed
 
-    async def _fetched(self, looked: Lookup) -> Lookup:
+    async def _fetched(self, looked: Lookup, accepts: Accepts | None = None) -> Lookup:
         """With what Redis holds of what is missing."""
         if not any(map(self.core.is_kept, looked.missing)):
             return looked
         remote = await self._opened()
         if remote is None:
             return looked
-        return self.core.accept(looked, await remote.read(looked.missing))
+        return self.core.accept(looked, await remote.read(looked.missing), accepts)
 
     async def _forget(self, invalidation: Invalidation) -> int:
         # In a thread, and to its end even if the caller leaves: half told is not told.

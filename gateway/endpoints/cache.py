@@ -12,12 +12,10 @@ from gateway.responses import JSONAnswer
 from gateway.schemas import CacheClearQuery
 from gateway.validation import validated
 from preprocess.async_cache_manager import AsyncCacheManager
-from preprocess.cache.keys import KINDS, Kind
+from preprocess.cache.keys import KINDS
 from preprocess.cache.statistics import RECENT_S, CacheStats
 
 log = structlog.get_logger()
-
-_KINDS: dict[str, Kind] = {kind: kind for kind in KINDS}
 
 
 class CacheEndpoints:
@@ -38,8 +36,9 @@ class CacheEndpoints:
         """When this is answered, no replica answers from what was cleared."""
         self._administrator.require(request)
         query = validated(CacheClearQuery, dict(request.query_params), "query")
+        kind = None if query.type == "all" else query.type
         stocks = None if query.bse_code is None else [query.bse_code]
-        dropped = await self._cache.invalidate(kind=_KINDS.get(query.type), stocks=stocks)
+        dropped = await self._cache.invalidate(kind=kind, stocks=stocks)
         log.info("cache cleared", type=query.type, bse_code=query.bse_code, dropped=dropped)
         return JSONAnswer({"type": query.type, "bse_code": query.bse_code, "dropped": dropped})
 
@@ -70,15 +69,9 @@ class CacheEndpoints:
                     "ttl_s": core.plan.local_ttl_s,
                     "current": core.is_current,
                 },
-                "redis": self._redis(),
+                "redis": core.redis,
             }
         )
-
-    def _redis(self) -> str:
-        core = self._cache.core
-        if core.watch is None:
-            return "none"
-        return "up" if core.availability.is_up else "away"
 
 
 def _counts(stats: CacheStats) -> dict[str, Any]:

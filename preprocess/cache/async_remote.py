@@ -19,7 +19,7 @@ from preprocess.cache.remote import CONNECTIONS, FAILURES, connection_options, i
 
 # Round trips under way at once. Whoever comes meanwhile shares the next one: most of what a round
 # trip costs is the processor time of the client.
-_READERS, _WRITERS = 2, 1
+_READERS = 2
 _MOST_KEYS = 512
 # Values that wait to be written; beyond it they are not, and will be computed once more.
 _MOST_UNWRITTEN = 4_096
@@ -56,6 +56,7 @@ class AsyncRemoteTier:
         self._unwritten: dict[str, tuple[bytes, int]] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[None]] = set()
 
     async def read(self, keys: Sequence[str]) -> Reading | None:
         """The values that are held and current; None if Redis did not say."""
@@ -67,23 +68,23 @@ class AsyncRemoteTier:
             _hold(self._readers, self._read_on(), "tezi-cache-read")
         return await wanted.reading
 
-    def write(self, envelopes: Envelopes) -> None:
-        """Have envelopes held, each for so many ms, as soon as Redis takes them."""
+    async def write(self, envelopes: Envelopes) -> None:
+        """Hold envelopes, each for so many ms, if Redis takes them."""
+        work = _hold(self._writes, self._asked(self._write(envelopes)), "tezi-cache-write")
+        await asyncio.shield(work)
+
+    def write_later(self, envelopes: Envelopes) -> None:
+        """The same, together with what others have written meanwhile; nobody waits."""
         if not self._availability.may_be_asked:
             return
         if len(self._unwritten) + len(envelopes) <= _MOST_UNWRITTEN:
             self._unwritten.update(envelopes)
-        if len(self._writers) < _WRITERS:
+        if not self._writers:
             _hold(self._writers, self._write_on(), "tezi-cache-write")
-
-    async def written(self) -> None:
-        """Wait until Redis has, or has refused, what was to be written."""
-        while self._writers:
-            await asyncio.wait(self._writers)
 
     async def close(self) -> None:
         """Let go of the connections, when what is under way has ended."""
-        await asyncio.gather(*self._readers, *self._writers, return_exceptions=True)
+        await asyncio.gather(*self._readers, *self._writers, *self._writes, return_exceptions=True)
         with suppress(*FAILURES):
             await self._client.aclose()
             await self._client.connection_pool.disconnect()
@@ -163,8 +164,11 @@ class AsyncRemoteTier:
         self._availability.failed(error)
 
 
-def _hold(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None], name: str) -> None:
+def _hold(
+    tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None], name: str
+) -> asyncio.Task[None]:
     """Run `work` in a task of its own: who leaves does not cut a reply off its connection."""
     task = asyncio.create_task(work, name=name)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
+    return task

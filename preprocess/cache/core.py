@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from preprocess.cache.availability import Availability
 from preprocess.cache.codec import Stamp, decode, encode, seal
@@ -90,6 +91,13 @@ class Core:
     def is_current(self) -> bool:
         """Whether the process has heard of everything, as far as can be: its memory may answer."""
         return not self._file_is_lost and (self.watch is None or self.watch.is_current)
+
+    @property
+    def redis(self) -> Literal["none", "up", "away"]:
+        """Whether there is a Redis, and whether it answers."""
+        if self.watch is None:
+            return "none"
+        return "up" if self.availability.is_up else "away"
 
     @property
     def size(self) -> tuple[int, int]:

@@ -47,6 +47,6 @@ def features_key(bse_code: str, day: date, names_hash: str) -> str:
     return f"features:{bse_code}:{day.isoformat()}:{names_hash}"
 
 
-def prediction_key(bse_code: str, day: date, model_version: int, variant: str) -> str:
-    """The key of what one version of a model says of a stock on a day."""
-    return f"prediction:{bse_code}:{day.isoformat()}:{model_version}:{variant}"
+def prediction_key(bse_code: str, day: str, model_version: int, variant: str) -> str:
+    """The key of what one version of a model says of a stock on an ISO day."""
+    return f"prediction:{bse_code}:{day}:{model_version}:{variant}"

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ from preprocess.errors import ServerError
 from preprocess.profiling.frames import Frame, busy, read_frame
 from preprocess.profiling.gateway_clock import Waits, read_waits
 from preprocess.profiling.sampled import SAMPLES_FILE
+from preprocess.runtime.ports import LOOPBACK, free_ports
 from preprocess.runtime.process import Child
 from preprocess.settings import Settings
 
@@ -91,7 +91,8 @@ async def profiled_gateway(settings: Settings) -> AsyncIterator[ProfiledGateway]
     Raises:
         ServerError: it does not come up.
     """
-    alone = {"http_host": "127.0.0.1", "http_port": _free_port(), "cache_predictions": False}
+    (port,) = free_ports(LOOPBACK, 1)
+    alone = {"http_host": LOOPBACK, "http_port": port, "cache_predictions": False}
     own = settings.model_copy(update=alone)
     with TemporaryDirectory(prefix="tezi-profile-") as folder:
         child = await Child.start(
@@ -105,13 +106,6 @@ async def profiled_gateway(settings: Settings) -> AsyncIterator[ProfiledGateway]
             yield gateway
         finally:
             await child.stop(own.drain_s + 2.0)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _last_words(child: Child) -> str:

@@ -11,9 +11,14 @@ DAY = date(2024, 1, 1)
 
 def test_keys_say_what_they_are() -> None:
     assert features_key("500325", DAY, "ab12") == "features:500325:2024-01-01:ab12"
-    assert prediction_key("500325", DAY, 7, "int8") == "prediction:500325:2024-01-01:7:int8"
+    assert (
+        prediction_key("500325", DAY.isoformat(), 7, "int8")
+        == "prediction:500325:2024-01-01:7:int8"
+    )
     assert scope_of(features_key("500325", DAY, "x")) == Scope("features", "500325")
-    assert scope_of(prediction_key("500325", DAY, 7, "x")) == Scope("predictions", "500325")
+    assert scope_of(prediction_key("500325", DAY.isoformat(), 7, "x")) == Scope(
+        "predictions", "500325"
+    )
     assert Scope("features", "500325").fences == ("features", "features:500325")
 
 

@@ -161,7 +161,7 @@ async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: 
     """A data folder made anew begins with version 1 again, and Redis may still hold the old one."""
     async with running_app(tmp_path, cache_predictions=True) as tezi:
         cache = tezi.app.state.gateway.cache
-        key = prediction_key("500001", date.fromisoformat(TODAY), 1, "fp32")
+        key = prediction_key("500001", TODAY, 1, "fp32")
         await cache.set(key, ("another graph", TODAY, 0.25, b"\0" * 100), 100)
         found = (await tezi.predict()).json()
         assert not found["cached"]
@@ -227,7 +227,9 @@ async def test_a_value_ends(tmp_path: Path, variant: Variant) -> None:
         assert not (await tezi.predict(variant=variant)).json()["cached"]
 
 
-async def test_a_shadow_compares_what_was_computed_and_not_what_was_held(tezi: Running) -> None:
+async def test_a_shadow_compares_what_is_answered_and_computes_it_once(tezi: Running) -> None:
+    """What was held before there was a shadow is compared as well."""
+    await tezi.predict()
     write_version(tezi.settings, 2)
     put_labels(tezi.settings, candidate=2, share=100.0, shadow=True)
     async with asyncio.timeout(3):
@@ -235,6 +237,8 @@ async def test_a_shadow_compares_what_was_computed_and_not_what_was_held(tezi: R
             await asyncio.sleep(0.02)
     for _ in range(3):
         await tezi.predict()
-    await until(lambda: len(tezi.predictor.calls) == 2)
-    await asyncio.sleep(0.05)
+    compared = 'shadow_predictions_total{result="same",variant="fp32"} 3.0'
+    async with asyncio.timeout(3):
+        while compared not in (await tezi.client.get("/metrics")).text:
+            await asyncio.sleep(0.02)
     assert [call[0].version for call in tezi.predictor.calls] == [1, 2]

@@ -18,7 +18,7 @@ from preprocess.store import Store
 from preprocess.store.sqlite import SQLiteStore
 
 DAY = date(2026, 8, 14)
-KEYS = [prediction_key(code, DAY, 1, "fp32") for code in ("500001", "500002")]
+KEYS = [prediction_key(code, DAY.isoformat(), 1, "fp32") for code in ("500001", "500002")]
 
 
 @dataclass

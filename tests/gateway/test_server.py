@@ -16,14 +16,12 @@ import pytest
 
 from gateway.server import listen
 from preprocess.errors import ServerError
+from preprocess.runtime.ports import LOOPBACK, free_ports
 from tests.gateway.fakes import item
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(LOOPBACK, 1)[0]
 
 
 @asynccontextmanager

@@ -15,18 +15,15 @@ from pathlib import Path
 
 import httpx
 
+from preprocess.runtime import ports
 from preprocess.settings import Settings, load_settings
 
 TEZI = Path(sys.executable).with_name("tezi")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; held together while they are chosen, so that they differ."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in sockets]
+    """Ports of this machine that nobody listens on."""
+    return ports.free_ports(ports.LOOPBACK, count)
 
 
 def ports_in_a_row(count: int) -> int:

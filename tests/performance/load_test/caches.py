@@ -5,11 +5,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 import numpy as np
 
 from preprocess.market import Floats
+from tests.performance.load_test.beside import beside
 
 _INTERVAL_S = 1.0
 _TIMEOUT_S = 5.0
@@ -57,14 +59,9 @@ def _between(counts: Sequence[Counts], name: str, begin: float, end: float) -> f
 @contextmanager
 def following(urls: Sequence[str]) -> Iterator[CacheCounts]:
     """Ask each gateway at its own address, until the block ends."""
-    found, over = CacheCounts(), threading.Event()
-    thread = threading.Thread(target=_follow, args=(urls, found, over), name="caches")
-    thread.start()
-    try:
+    found = CacheCounts()
+    with beside(partial(_follow, urls, found), "caches"):
         yield found
-    finally:
-        over.set()
-        thread.join()
 
 
 def _follow(urls: Sequence[str], found: CacheCounts, over: threading.Event) -> None:

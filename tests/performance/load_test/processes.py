@@ -5,11 +5,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import psutil
 
 from preprocess.market import Floats
+from tests.performance.load_test.beside import beside
 
 _MB = 1e6
 _INTERVAL_S = 1.0
@@ -118,14 +120,9 @@ def sampling(roots: Mapping[str, int]) -> Iterator[Samples]:
 
     The name of a root is that of its own process; children are named by what they run.
     """
-    found, over = Samples(), threading.Event()
-    thread = threading.Thread(target=_sample, args=(roots, found, over), name="samples")
-    thread.start()
-    try:
+    found = Samples()
+    with beside(partial(_sample, roots, found), "samples"):
         yield found
-    finally:
-        over.set()
-        thread.join()
 
 
 def _sample(roots: Mapping[str, int], found: Samples, over: threading.Event) -> None:
