@@ -85,8 +85,3 @@ class Statistics:
         missed = sum(counts[(each, "local", "miss")] for each in kinds)
         remote = sum(counts[(each, "redis", "hit")] for each in kinds)
         return CacheStats(local, remote, missed - remote)
-
-    def redis_misses(self, kind: Kind) -> int:
-        """Keys that Redis was asked for and did not have."""
-        with self._lock:
-            return self._all[(kind, "redis", "miss")]

@@ -40,7 +40,6 @@ def test_counts_by_kind_and_over_the_last_minutes() -> None:
     assert counts.of(recent=True) == CacheStats(0, 0, 1)
     assert counts.of("features", recent=True).hit_rate == 0.0
     assert counts.of() == CacheStats(5, 1, 4)
-    assert counts.redis_misses("features") == 3
 
 
 def test_hooks_hear_of_each_question(shared_redis: RedisServer) -> None:

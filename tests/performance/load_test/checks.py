@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from preprocess.golden import PROBABILITY_TOLERANCE
 from tests.performance.load_test.mix import Call, Pair
 
 _OK = 200
@@ -35,13 +34,6 @@ class Range:
     def with_answer(self, probability: float) -> "Range":
         """The range that holds this one too."""
         return Range(min(self.least, probability), max(self.greatest, probability))
-
-    def is_right(self, expected: float) -> bool:
-        """Whether all of it is what is expected, but for rounding."""
-        return (
-            abs(self.least - expected) <= PROBABILITY_TOLERANCE
-            and abs(self.greatest - expected) <= PROBABILITY_TOLERANCE
-        )
 
 
 @dataclass
