@@ -2,14 +2,14 @@
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import cast
-
-import msgspec
 
 from gateway.errors import PredictorError, PredictorUnavailableError
 from gateway.ports import Answer, Ask, Predictor
 from gateway.versions import VersionBook
 from preprocess.async_cache_manager import AsyncCacheManager
+from preprocess.cache.codec import encode
 from preprocess.cache.keys import prediction_key
 from preprocess.cache.outcome import Uncached
 from preprocess.errors import CacheError
@@ -21,7 +21,7 @@ _FEATURES = struct.Struct(f"<{FEATURE_COUNT}f")
 
 _Value = tuple[str, str, float, bytes]
 """Digest of the graph, as-of date, probability, features."""
-_DECODER: msgspec.msgpack.Decoder[_Value] = msgspec.msgpack.Decoder(_Value)
+_FOUR = b"\x94"  # msgpack's head of an array of four
 
 
 class CachedPredictor:
@@ -74,11 +74,10 @@ class CachedPredictor:
                 for key, answer in zip(missing, answers, strict=True)
             }
 
+        beginning = _beginning(digest)
+
         def accepts(_key: str, body: bytes) -> bool:
-            try:
-                return _DECODER.decode(body)[0] == digest
-            except msgspec.DecodeError:
-                return False
+            return body.startswith(beginning)
 
         fetched = await self._cache.fetch_many(keys, compute, self._ttl_s, accepts=accepts)
         found: dict[str, Answer | PredictorError] = {
@@ -93,6 +92,12 @@ class CachedPredictor:
         version = self._versions.get(ask.version)
         graph = None if version is None else version.variants.get(ask.variant)
         return None if graph is None else graph.sha256[:16]
+
+
+@lru_cache(maxsize=64)
+def _beginning(digest: str) -> bytes:
+    """The bytes with which a value of this graph begins."""
+    return _FOUR + encode("", digest)
 
 
 def _as_predictor_error(error: Exception) -> PredictorError:

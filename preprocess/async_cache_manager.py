@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, ParamSpec, Self, TypeVar
 
-from preprocess.cache.async_flight import AsyncFlights
+from preprocess.cache.async_flight import AsyncFlights, Flight, landing
 from preprocess.cache.async_remote import AsyncRemoteTier
 from preprocess.cache.calls import CallKeys
 from preprocess.cache.codec import decode
@@ -134,22 +134,18 @@ class AsyncCacheManager:
         found = looked.values
         held = set(found)
         errors: dict[str, Exception] = {}
-        if looked.missing:
-            mine, others = self._flights.board(looked.missing, looked.moment)
-            if mine:
-                lookup = Lookup({}, tuple(mine), looked.moment)
-                self._flights.lead(mine, self._computed(lookup, compute, ttl, accepts))
-            for key, future in (mine | others).items():
-                try:
-                    landed = await asyncio.shield(future)
-                except Exception as error:  # noqa: BLE001 - whatever it is, it is handed on
-                    errors[key] = error
-                    continue
-                if landed.loose is not None:
-                    found[key] = landed.loose.value
-                elif landed.body is not None:
-                    found[key] = decode(key, landed.body)
-                    if landed.held:
+        for flight, wanted in self._flights_for(looked, compute, ttl, accepts).items():
+            landed = await landing(flight)
+            if isinstance(landed, Exception):
+                errors |= dict.fromkeys(wanted, landed)
+                continue
+            for key in wanted:
+                result = landed[key]
+                if result.loose is not None:
+                    found[key] = result.loose.value
+                elif result.body is not None:
+                    found[key] = decode(key, result.body)
+                    if result.held:
                         held.add(key)
         return Fetched(found, frozenset(held), errors)
 
@@ -209,6 +205,21 @@ class AsyncCacheManager:
             self._remote = None
         if self._owns_core:
             await asyncio.to_thread(self.core.close)
+
+    def _flights_for(
+        self, looked: Lookup, compute: ComputeMany, ttl: float, accepts: Accepts | None
+    ) -> dict[Flight, list[str]]:
+        """The computations of others that the missing may wait for, and one for all the rest."""
+        if not looked.missing:
+            return {}
+        flights = self._flights.joined(looked.missing)
+        theirs = frozenset(key for keys in flights.values() for key in keys)
+        mine = [key for key in looked.missing if key not in theirs]
+        if mine:
+            lookup = Lookup({}, tuple(mine), looked.moment)
+            computation = self._computed(lookup, compute, ttl, accepts)
+            flights[self._flights.lead(mine, looked.moment, computation)] = mine
+        return flights
 
     async def _computed(
         self, lookup: Lookup, compute: ComputeMany, ttl: float, accepts: Accepts | None

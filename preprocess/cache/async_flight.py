@@ -1,83 +1,69 @@
 """One computation a key at a time, for coroutines: a caller that leaves cancels nobody."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from preprocess.cache.core import Moment
 from preprocess.cache.outcome import Landed
 from preprocess.errors import CacheError
 
-_Future = asyncio.Future[Landed]
+Flight = asyncio.Task[dict[str, Landed]]
 
 
 class AsyncFlights:
-    """Computations by key, each in a task that is held until it ends."""
+    """Computations under way by key, each for all keys that one caller missed."""
 
     def __init__(self, may_join: Callable[[str, Moment], bool]) -> None:
         """`may_join`: whether a computation of a key that began at a moment is recent enough."""
         self._may_join = may_join
-        self._flights: dict[str, tuple[Moment, _Future]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._flights: dict[str, tuple[Moment, Flight]] = {}
+        self._under_way: set[Flight] = set()
 
-    def board(
-        self, keys: Sequence[str], moment: Moment
-    ) -> tuple[dict[str, _Future], dict[str, _Future]]:
-        """Flights that the caller has to make, and those of others that it may wait for."""
-        mine: dict[str, _Future] = {}
-        others: dict[str, _Future] = {}
-        loop = asyncio.get_running_loop()
+    def joined(self, keys: Sequence[str]) -> dict[Flight, list[str]]:
+        """The computations of others that may be waited for, with the keys that each is for."""
+        others: dict[Flight, list[str]] = {}
         for key in keys:
-            flight = self._flights.get(key)
-            if flight is not None and self._may_join(key, flight[0]):
-                others[key] = flight[1]
-            else:
-                mine[key] = loop.create_future()
-                mine[key].add_done_callback(_looked_at)
-                self._flights[key] = (moment, mine[key])
-        return mine, others
+            known = self._flights.get(key)
+            if known is not None and not known[1].done() and self._may_join(key, known[0]):
+                others.setdefault(known[1], []).append(key)
+        return others
 
     def lead(
         self,
-        mine: dict[str, _Future],
+        keys: Sequence[str],
+        moment: Moment,
         computation: Coroutine[Any, Any, dict[str, Landed]],
-    ) -> None:
-        """Make the flights, in a task: they go on if the caller does not wait."""
-        task = asyncio.create_task(self._fly(mine, computation), name="tezi-cache-compute")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    ) -> Flight:
+        """Begin a computation for keys, in a task: it goes on if the caller does not wait."""
+        flight = asyncio.create_task(computation, name="tezi-cache-compute")
+        self._under_way.add(flight)
+        for key in keys:
+            self._flights[key] = moment, flight
+
+        def ended(_: Flight) -> None:
+            self._under_way.discard(flight)
+            for key in keys:
+                if self._flights.get(key, (None, None))[1] is flight:
+                    del self._flights[key]
+            if not flight.cancelled():
+                flight.exception()  # one that nobody waits for any more is none to warn of
+
+        flight.add_done_callback(ended)
+        return flight
 
     async def close(self) -> None:
         """Give up what is under way; whoever waits for it gets a CacheError."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _fly(
-        self,
-        mine: dict[str, _Future],
-        computation: Coroutine[Any, Any, dict[str, Landed]],
-    ) -> None:
-        landed: dict[str, Landed] = {}
-        error: Exception = CacheError("The cache was closed while this was being computed.")
-        try:
-            landed = await computation
-        except Exception as found:  # noqa: BLE001 - whatever it is, it is handed to the callers
-            error = found
-        finally:
-            computation.close()  # a task that was cancelled before its first step never began it
-            for key, future in mine.items():
-                if self._flights.get(key, (None, None))[1] is future:
-                    del self._flights[key]
-                if not future.done():
-                    if key in landed:
-                        future.set_result(landed[key])
-                    else:
-                        future.set_exception(error)
+        flights = list(self._under_way)
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
 
 
-def _looked_at(future: _Future) -> None:
-    """An error that nobody waits for any more is none to warn of."""
-    if not future.cancelled():
-        future.exception()
+async def landing(flight: Flight) -> Mapping[str, Landed] | Exception:
+    """What came of a flight, when it has ended. Who leaves does not end it."""
+    await asyncio.wait((flight,))
+    if flight.cancelled():
+        return CacheError("The cache was closed while this was being computed.")
+    error = flight.exception()
+    return error if isinstance(error, Exception) else flight.result()

@@ -3,19 +3,17 @@
 import asyncio
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+import redis
 
+from preprocess.cache.async_link import Links
 from preprocess.cache.availability import Availability
 from preprocess.cache.plan import Plan
 from preprocess.cache.reading import FENCES, VALUES, Question, Reading
-from preprocess.cache.remote import CONNECTIONS, FAILURES, connection_options, is_crowded
+from preprocess.cache.remote import FAILURES
 
 # Round trips under way at once. Whoever comes meanwhile shares the next one: most of what a round
 # trip costs is the processor time of the client.
@@ -42,13 +40,7 @@ class AsyncRemoteTier:
 
     def __init__(self, plan: Plan, availability: Availability) -> None:
         """The address has been checked by then."""
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            plan.redis_url,
-            max_connections=CONNECTIONS,
-            timeout=plan.timeout_s,
-            **connection_options(plan, Retry(NoBackoff(), 0)),
-        )
-        self._client = redis.asyncio.Redis(connection_pool=pool)
+        self._links = Links(plan)
         self._availability = availability
         self._too_late_s = _TOO_LATE * plan.timeout_s
         self._failed_at = 0.0
@@ -57,6 +49,7 @@ class AsyncRemoteTier:
         self._readers: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[None]] = set()
+        self._alone = asyncio.Lock()  # for those who wait for their write
 
     async def read(self, keys: Sequence[str]) -> Reading | None:
         """The values that are held and current; None if Redis did not say."""
@@ -70,8 +63,7 @@ class AsyncRemoteTier:
 
     async def write(self, envelopes: Envelopes) -> None:
         """Hold envelopes, each for so many ms, if Redis takes them."""
-        work = _hold(self._writes, self._asked(self._write(envelopes)), "tezi-cache-write")
-        await asyncio.shield(work)
+        await asyncio.shield(_hold(self._writes, self._write_alone(envelopes), "tezi-cache-write"))
 
     def write_later(self, envelopes: Envelopes) -> None:
         """The same, together with what others have written meanwhile; nobody waits."""
@@ -85,9 +77,7 @@ class AsyncRemoteTier:
     async def close(self) -> None:
         """Let go of the connections, when what is under way has ended."""
         await asyncio.gather(*self._readers, *self._writers, *self._writes, return_exceptions=True)
-        with suppress(*FAILURES):
-            await self._client.aclose()
-            await self._client.connection_pool.disconnect()
+        await self._links.close()
 
     async def _read_on(self) -> None:
         """Ask for everybody who waits, until nobody does."""
@@ -121,17 +111,25 @@ class AsyncRemoteTier:
                 del self._unwritten[key]
             await self._asked(self._write(envelopes))
 
+    async def _write_alone(self, envelopes: Envelopes) -> None:
+        async with self._alone:
+            await self._asked(self._write(envelopes))
+
     async def _read(self, question: Question) -> Reading:
-        pipe = self._client.pipeline(transaction=False)
-        pipe.mget(question.places)
-        pipe.hmget(FENCES, question.fields)
-        return question.read(await pipe.execute(raise_on_error=False))
+        return question.read(
+            await self._links.ask(("MGET", *question.places), ("HMGET", FENCES, *question.fields))
+        )
 
     async def _write(self, envelopes: Envelopes) -> None:
-        pipe = self._client.pipeline(transaction=False)
-        for key, (envelope, span_ms) in envelopes.items():
-            pipe.set(VALUES + key, envelope, px=span_ms)
-        await pipe.execute()
+        answers = await self._links.ask(
+            *(
+                ("SET", VALUES + key, envelope, "PX", span_ms)
+                for key, (envelope, span_ms) in envelopes.items()
+            )
+        )
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
 
     async def _asked(self, question: Coroutine[Any, Any, _Given]) -> _Given | None:
         if not self._availability.may_be_asked:
@@ -141,11 +139,7 @@ class AsyncRemoteTier:
         try:
             answer = await question
         except FAILURES as error:
-            if not is_crowded(error):
-                self._failed(error, began)
-                with suppress(*FAILURES):
-                    # A reply that comes late is nobody's.
-                    await self._client.connection_pool.disconnect(inuse_connections=False)
+            self._failed(error, began)
             return None
         self._availability.answered()
         return answer if self._availability.may_be_asked else None

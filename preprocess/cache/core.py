@@ -5,6 +5,7 @@ import random
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,7 +20,7 @@ from preprocess.cache.notices import NoticeFile
 from preprocess.cache.outcome import Landed, Uncached
 from preprocess.cache.plan import Plan
 from preprocess.cache.reading import Reading
-from preprocess.cache.statistics import Statistics
+from preprocess.cache.statistics import Statistics, Tier
 from preprocess.cache.watch import Watch
 
 log = logging.getLogger("tezi.cache")
@@ -111,10 +112,7 @@ class Core:
             lookup = lookup.without(
                 [key for key, body in lookup.bodies.items() if not accepts(key, body)]
             )
-        for key in keys:
-            if self.is_kept(key):
-                result = "hit" if key in lookup.bodies else "miss"
-                self.statistics.record(scope_of(key).kind, "local", result)  # type: ignore[arg-type]
+        self._count("local", keys, lookup.bodies)
         return lookup
 
     def look_again(self, keys: Sequence[str]) -> Lookup:
@@ -140,10 +138,7 @@ class Core:
                 continue
             if left > 0 and self._memory.keep(key, sealed.body, until, lookup.moment.local):
                 bodies[key] = sealed.body
-        for key in lookup.missing:
-            if self.is_kept(key):
-                result = "hit" if key in bodies else "miss"
-                self.statistics.record(scope_of(key).kind, "redis", result)  # type: ignore[arg-type]
+        self._count("redis", lookup.missing, bodies)
         missing = tuple(key for key in lookup.missing if key not in bodies)
         return Lookup(bodies, missing, Moment(lookup.moment.local, reading.stamp))
 
@@ -289,6 +284,12 @@ class Core:
             )
         self._file_is_lost = True
         self.forget(_EVERYTHING)
+
+    def _count(self, tier: Tier, keys: Iterable[str], bodies: Mapping[str, bytes]) -> None:
+        counts = Counter((scope_of(key).kind, key in bodies) for key in keys)
+        for (kind, is_held), count in counts.items():
+            if kind in self.plan.kinds:
+                self.statistics.record(kind, tier, "hit" if is_held else "miss", count)
 
     def _jitter(self) -> float:
         return 1.0 - self.plan.jitter * random.random()  # noqa: S311 - spreads load, guards nothing

@@ -1,0 +1,105 @@
+"""Connections to Redis for coroutines, each with one question under way at a time.
+
+redis-py's connections without its client: that, its pool and its pipelines take twice the
+processor time for a question, and a pool is for more callers than ever ask at once here.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import redis
+import redis.asyncio
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from preprocess.cache.plan import Plan
+from preprocess.cache.remote import FAILURES, connection_options
+
+Command = Sequence[bytes | str | int]
+
+
+class AsyncLink:
+    """One connection, opened by the first question and by the first after a failure."""
+
+    def __init__(self, connection: AbstractConnection, timeout_s: float) -> None:
+        """The connection has no time-outs of its own: each question has one as a whole."""
+        self._connection = connection
+        self._timeout_s = timeout_s
+
+    async def ask(self, *commands: Command) -> list[object]:
+        """The answers to all commands, in their order; what Redis says no to is an error in it.
+
+        Raises:
+            redis.TimeoutError: they did not come in time.
+            redis.RedisError: there is no connection, or what came is no protocol of Redis. These
+                are not all that redis-py makes of such bytes: see `remote.FAILURES`.
+        """
+        was_open = self._connection.is_connected
+        try:
+            return await self._asked(commands)
+        except redis.ConnectionError:
+            if not was_open:
+                raise
+            # Redis has closed it meanwhile, or is another one now.
+            return await self._asked(commands)
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        with suppress(*FAILURES):
+            await self._connection.disconnect(nowait=True)
+
+    async def _asked(self, commands: Sequence[Command]) -> list[object]:
+        connection = self._connection
+        try:
+            if not connection.is_connected:
+                async with asyncio.timeout(self._timeout_s):
+                    await connection.connect()  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(self._timeout_s):
+                await connection.send_packed_command(
+                    connection.pack_commands(commands), check_health=False
+                )
+                return [await self._answer() for _ in commands]
+        except TimeoutError:
+            await self.close()
+            raise redis.TimeoutError(f"no answer within {self._timeout_s * 1e3:g} ms") from None
+        except BaseException:
+            await self.close()  # a reply that comes late is nobody's
+            raise
+
+    async def _answer(self) -> object:
+        try:
+            return await self._connection.read_response()
+        except redis.ResponseError as refusal:
+            return refusal
+
+
+class Links:
+    """As many links as there are questions under way at once."""
+
+    def __init__(self, plan: Plan) -> None:
+        """The address has been checked by then."""
+        options = connection_options(plan, Retry(NoBackoff(), 0))
+        self._pool = redis.asyncio.ConnectionPool.from_url(
+            plan.redis_url, **{**options, "socket_timeout": None}
+        )
+        self._timeout_s = plan.timeout_s
+        self._idle: list[AsyncLink] = []
+
+    async def ask(self, *commands: Command) -> list[object]:
+        """As `AsyncLink.ask`, by a link that is idle or by a new one."""
+        link = (
+            self._idle.pop()
+            if self._idle
+            else AsyncLink(self._pool.make_connection(), self._timeout_s)  # type: ignore[no-untyped-call]
+        )
+        try:
+            return await link.ask(*commands)
+        finally:
+            self._idle.append(link)
+
+    async def close(self) -> None:
+        """Let go of all that are idle."""
+        while self._idle:
+            await self._idle.pop().close()
