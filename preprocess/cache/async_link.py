@@ -27,11 +27,13 @@ class AsyncLink:
         """The connection has no time-outs of its own: each question has one as a whole."""
         self._connection = connection
         self._timeout_s = timeout_s
+        self._number = 0
 
     async def ask(self, *commands: Command) -> list[object]:
         """The answers to all commands, in their order; what Redis says no to is an error in it.
 
         Raises:
+            ValueError: they are the answers to another question.
             redis.TimeoutError: they did not come in time.
             redis.RedisError: there is no connection, or what came is no protocol of Redis. These
                 are not all that redis-py makes of such bytes: see `remote.FAILURES`.
@@ -51,22 +53,30 @@ class AsyncLink:
             await self._connection.disconnect(nowait=True)
 
     async def _asked(self, commands: Sequence[Command]) -> list[object]:
-        connection = self._connection
         try:
-            if not connection.is_connected:
+            if not self._connection.is_connected:
                 async with asyncio.timeout(self._timeout_s):
-                    await connection.connect()  # type: ignore[no-untyped-call]
+                    await self._connection.connect()  # type: ignore[no-untyped-call]
             async with asyncio.timeout(self._timeout_s):
-                await connection.send_packed_command(
-                    connection.pack_commands(commands), check_health=False
-                )
-                return [await self._answer() for _ in commands]
+                return await self._exchanged(commands)
         except TimeoutError:
             await self.close()
             raise redis.TimeoutError(f"no answer within {self._timeout_s * 1e3:g} ms") from None
         except BaseException:
             await self.close()  # a reply that comes late is nobody's
             raise
+
+    async def _exchanged(self, commands: Sequence[Command]) -> list[object]:
+        self._number += 1
+        mark = str(self._number).encode()
+        connection = self._connection
+        await connection.send_packed_command(
+            connection.pack_commands([*commands, ("ECHO", mark)]), check_health=False
+        )
+        answers = [await self._answer() for _ in commands]
+        if await self._answer() != mark:
+            raise ValueError("Redis gave the answers to another question")
+        return answers
 
     async def _answer(self) -> object:
         try:

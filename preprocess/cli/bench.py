@@ -11,7 +11,17 @@ from rich.console import Console
 from preprocess.errors import TeziError
 from preprocess.settings import PROJECT_ROOT, load_settings
 
-BENCHMARKS = ("serve", "features", "db", "inference", "swaps", "cache", "load", "scaling")
+BENCHMARKS = (
+    "serve",
+    "features",
+    "db",
+    "inference",
+    "swaps",
+    "cache",
+    "load",
+    "hotspots",
+    "scaling",
+)
 
 
 @click.command("bench")
@@ -59,8 +69,9 @@ def bench_command(
     `features`, `db`, `inference` and `cache` make a market of 11,000 stocks the first time, in
     bench/ of the data folder. The first two start a PostgreSQL of their own, `cache` a Redis;
     `inference` trains forests the first time, for half an hour. `load` starts nginx, gateways,
-    Redis and Triton, takes half an hour, and writes a page beside its figures. `scaling` measures
-    nothing: it replays load through the autoscalers of config/kubernetes.
+    Redis and Triton, takes half an hour, and writes a page beside its figures; `hotspots` samples
+    the same stack for five minutes. `scaling` measures nothing: it replays load through the
+    autoscalers of config/kubernetes.
 
     \b
     tezi bench serve
@@ -70,6 +81,7 @@ def bench_command(
     tezi bench swaps
     tezi bench cache --quick
     tezi bench load --scale 0.1
+    tezi bench hotspots
     tezi bench serve --quick --json /tmp/serve.json
     tezi bench scaling --cpu-ms-per-request 0.49,0.78
     """

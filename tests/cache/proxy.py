@@ -8,13 +8,14 @@ from contextlib import contextmanager, suppress
 
 
 class SlowProxy:
-    """Passes bytes on; those that come back, `delay_s` late, or `says` in their place.
+    """Passes bytes on; those that come back, `delay_s` late, `times`, or `says` in their place.
 
     One thread a direction.
     """
 
     def __init__(self, port: int) -> None:
         self.delay_s = 0.0
+        self.times = 1
         self.says: bytes | None = None
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -42,7 +43,7 @@ class SlowProxy:
             while data := source.recv(65536):
                 if late:
                     time.sleep(self.delay_s)
-                    data = self.says or data
+                    data = (self.says or data) * self.times
                 sink.sendall(data)
         for end in (source, sink):
             with suppress(OSError):
