@@ -1,5 +1,6 @@
 """The process that serves: uvicorn, and how it comes to an end without losing a request."""
 
+import gc
 import socket
 import time
 from types import FrameType
@@ -24,6 +25,16 @@ class DrainingServer(uvicorn.Server):
         self._traffic = traffic
         self._drain_s = drain_s
         self._deadline = 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, with what lives as long as the process set aside from garbage collection.
+
+        A full collection looks at every object, and nothing is answered meanwhile: 30 ms of the
+        modules and the stock directory alone, which are never garbage.
+        """
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """The first signal begins the drain, a second one cuts it short."""

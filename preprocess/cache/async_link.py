@@ -5,7 +5,8 @@ processor time for a question, and a pool is for more callers than ever ask at o
 """
 
 import asyncio
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import redis
@@ -17,15 +18,18 @@ from redis.backoff import NoBackoff
 from preprocess.cache.plan import Plan
 from preprocess.cache.remote import FAILURES, connection_options
 
-Command = Sequence[bytes | str | int]
+Command = tuple[bytes | str | int, ...]
 
 
 class AsyncLink:
     """One connection, opened by the first question and by the first after a failure."""
 
-    def __init__(self, connection: AbstractConnection, timeout_s: float) -> None:
+    def __init__(
+        self, connection: AbstractConnection, timeout_s: float, pack: Callable[[Command], bytes]
+    ) -> None:
         """The connection has no time-outs of its own: each question has one as a whole."""
         self._connection = connection
+        self._pack = pack
         self._timeout_s = timeout_s
         self._number = 0
 
@@ -69,10 +73,8 @@ class AsyncLink:
     async def _exchanged(self, commands: Sequence[Command]) -> list[object]:
         self._number += 1
         mark = str(self._number).encode()
-        connection = self._connection
-        await connection.send_packed_command(
-            connection.pack_commands([*commands, ("ECHO", mark)]), check_health=False
-        )
+        packed = b"".join(map(self._pack, (*commands, ("ECHO", mark))))
+        await self._connection.send_packed_command(packed, check_health=False)
         answers = [await self._answer() for _ in commands]
         if await self._answer() != mark:
             raise ValueError("Redis gave the answers to another question")
@@ -95,19 +97,22 @@ class Links:
             plan.redis_url, **{**options, "socket_timeout": None}
         )
         self._timeout_s = plan.timeout_s
+        # Not before it is needed: the stub of Triton's Python backend imports this module too, and
+        # its Python cannot load what is built for that of the machine.
+        self._pack = importlib.import_module("hiredis").pack_command
         self._idle: list[AsyncLink] = []
 
     async def ask(self, *commands: Command) -> list[object]:
         """As `AsyncLink.ask`, by a link that is idle or by a new one."""
-        link = (
-            self._idle.pop()
-            if self._idle
-            else AsyncLink(self._pool.make_connection(), self._timeout_s)  # type: ignore[no-untyped-call]
-        )
+        link = self._idle.pop() if self._idle else self._opened()
         try:
             return await link.ask(*commands)
         finally:
             self._idle.append(link)
+
+    def _opened(self) -> AsyncLink:
+        connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        return AsyncLink(connection, self._timeout_s, self._pack)
 
     async def close(self) -> None:
         """Let go of all that are idle."""

@@ -22,6 +22,9 @@ _MOST_KEYS = 512
 # Values that wait to be written; beyond it they are not, and will be computed once more.
 _MOST_UNWRITTEN = 4_096
 
+# What is computed within this time is written together: the other processes can wait for it.
+_TOGETHER_S = 0.02
+
 # So many time-outs after it was asked, a question has not waited for Redis alone.
 _TOO_LATE = 1.5
 
@@ -106,6 +109,7 @@ class AsyncRemoteTier:
 
     async def _write_on(self) -> None:
         while self._unwritten:
+            await asyncio.sleep(_TOGETHER_S)
             envelopes = dict(islice(self._unwritten.items(), _MOST_KEYS))
             for key in envelopes:
                 del self._unwritten[key]

@@ -1,6 +1,7 @@
 """The real server process: it drains, it closes what is too large, it says what is wrong."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 
-from gateway.server import listen
+from gateway.server import DrainingServer, listen
+from gateway.traffic import Traffic
 from preprocess.errors import ServerError
 from preprocess.runtime.ports import LOOPBACK, free_ports
-from tests.gateway.fakes import item
+from tests.gateway.fakes import build_app, item
 
 
 def free_port() -> int:
@@ -227,3 +230,21 @@ def test_addresses_that_cannot_be_listened_on() -> None:
     for host in ("192.0.2.1", "no.such.host.invalid"):
         with pytest.raises(ServerError, match="cannot listen"):
             listen(host, 0)
+
+
+async def test_what_lives_as_long_as_the_process_is_not_looked_at_by_collections(
+    tmp_path: Path,
+) -> None:
+    config = uvicorn.Config(build_app(tmp_path).app, lifespan="off", log_config=None)
+    config.load()
+    server = DrainingServer(config, traffic=Traffic(), drain_s=1)
+    server.lifespan = config.lifespan_class(config)
+    listener = listen(LOOPBACK, 0)
+    before = gc.get_freeze_count()
+    try:
+        await server.startup([listener])
+        assert gc.get_freeze_count() > before + 10_000
+        assert len(gc.get_objects()) < 1_000
+    finally:
+        gc.unfreeze()
+        await server.shutdown([listener])
