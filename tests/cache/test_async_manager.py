@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from preprocess.async_cache_manager import AsyncCacheManager
+from preprocess.cache.reading import VALUES
 from preprocess.cache_manager import MISS, CacheManager, Uncached
 from preprocess.errors import CacheError
 from preprocess.settings import load_settings
@@ -113,10 +114,28 @@ async def test_one_question_and_one_write_a_request(
 
     await writer.get_or_compute_many(KEYS, compute, 100)
     assert calls(raw, "mget") - before["mget"] == 1
+    await writer.get_or_compute_many(KEYS[:1], compute, 100)  # held, though not yet in Redis
+    await writer.close()  # writes what is to be written
     assert calls(raw, "set") - before["set"] == 10
     assert (await asyncio.to_thread(reader.get_many, KEYS)).values == dict.fromkeys(KEYS, 1)
     await asyncio.to_thread(reader.close)
-    await writer.close()
+
+
+async def test_what_is_computed_one_after_the_other_is_written_together(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    cache = AsyncCacheManager(quick(shared_redis.url))
+    await cache.get("query:none")
+
+    async def compute() -> object:
+        return 1
+
+    for key in KEYS[:3]:
+        await cache.get_or_compute(key, compute, 100)
+    assert raw.mget([VALUES + key for key in KEYS[:3]]) == [None] * 3
+    await asyncio.sleep(0.1)
+    assert all(raw.mget([VALUES + key for key in KEYS[:3]]))
+    await cache.close()
 
 
 async def test_both_fronts_invalidate_for_each_other(

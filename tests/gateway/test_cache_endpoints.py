@@ -132,6 +132,7 @@ async def test_two_gateways_share_one_redis(tmp_path: Path, redis_server: RedisS
         running_app(tmp_path / "two", **options) as two,
     ):
         assert not (await one.predict()).json()["cached"]
+        await asyncio.sleep(0.1)  # until it has been written
         assert (await two.predict()).json()["cached"]
         assert not two.predictor.calls
         await clear(one, "?bse_code=500001")
