@@ -16,6 +16,7 @@ from preprocess.errors import SettingsError
 from preprocess.runtime.nginx import FAIL_TIMEOUT_S, LEAVING, MAIN_FILE, MAX_FAILS
 from preprocess.runtime.shared_memory import shared_memory_bytes
 from preprocess.settings import PROJECT_ROOT, Settings, load_settings
+from tests.performance.load_test.whole_stack import CACHE
 
 MAIN = PROJECT_ROOT / "docker-compose.yml"
 GPU = PROJECT_ROOT / "docker-compose.gpu.yml"
@@ -103,6 +104,15 @@ def test_the_example_names_every_secret_and_gives_none() -> None:
         if found["rest"].startswith(":?")
     }
     assert given == dict.fromkeys(required, "")
+
+
+def test_containers_cache_as_the_load_test_does() -> None:
+    """Its figures hold for them."""
+    wanted = {f"TEZI_{name.upper()}": f"{value:g}" for name, value in CACHE.items()}
+    given = services()["gateway"]["environment"]
+    assert {name: filled_in(given[name]) for name in wanted} == wanted
+    lines = (PROJECT_ROOT / "config/kubernetes/base/settings.env").read_text("utf-8").splitlines()
+    assert {f"{name}={value}" for name, value in wanted.items()} <= set(lines)
 
 
 @pytest.mark.parametrize("path", [MAIN, GPU], ids=lambda path: path.name)

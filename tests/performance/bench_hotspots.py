@@ -16,7 +16,7 @@ from tests.performance.load_test.mix import Mix, Once, PastPairs, newest_pairs
 from tests.performance.load_test.processes import Samples, sampling
 from tests.performance.load_test.schedule import constant
 from tests.performance.load_test.stacks import PARTS, REST, Stacks, watching
-from tests.performance.load_test.whole_stack import GATEWAYS, whole_stack
+from tests.performance.load_test.whole_stack import CACHE, GATEWAYS, whole_stack
 from tests.performance.load_test.worker import Source, load_source
 from tests.performance.market import QUICK, SEED, WHOLE, generated_market
 from tests.performance.report import Report
@@ -74,7 +74,7 @@ def run(*, quick: bool, command: str) -> Report:
         rows=[row for part in parts for row in _rows(part)],
         samples={part.name: part.outcome.latency_ms.tolist() for part in parts},
         grids=[_shares(parts), *(_functions(part) for part in parts)],
-        settings={"stocks": len(newest), "gateways": GATEWAYS, **RATES},
+        settings={"stocks": len(newest), "gateways": GATEWAYS, **CACHE, **RATES},
     )
 
 

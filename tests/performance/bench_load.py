@@ -16,7 +16,7 @@ from tests.performance.load_test.page import page
 from tests.performance.load_test.plots import plots
 from tests.performance.load_test.seconds import Seconds
 from tests.performance.load_test.trend import Trend
-from tests.performance.load_test.whole_stack import GATEWAYS
+from tests.performance.load_test.whole_stack import CACHE, GATEWAYS
 from tests.performance.machine import machine, versions
 from tests.performance.market import QUICK, SEED, WHOLE, generated_market
 
@@ -39,7 +39,7 @@ def report_of(campaign: Campaign, command: str, scale: float) -> LoadReport:
     found = rows(campaign, trends)
     tables = [verdicts(found), *grids(campaign, trends)]
     words = assessment(campaign, trends, found)
-    settings = {"stocks": campaign.stocks, "gateways": GATEWAYS, "scale": scale}
+    settings = {"stocks": campaign.stocks, "gateways": GATEWAYS, **CACHE, "scale": scale}
     facts = [
         f"{command}, seed {SEED}",
         *(

@@ -4,6 +4,7 @@ py-spy reads their memory and does not stop them: a sample now and then is of tw
 shifts no share by much, while stopping them would show in every latency.
 """
 
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from preprocess.errors import TeziError
 _RATE = "200"
 _LONGEST_S = "600"
 _END_S = 30.0
+_LINE = re.compile(r":\d+\)$")
 
 # The innermost frame that one of these is found in says what part a sample belongs to.
 PARTS: Sequence[tuple[str, Sequence[str]]] = (
@@ -54,7 +56,7 @@ class Stacks:
         """The functions that were running most often themselves, and their shares."""
         own: Counter[str] = Counter()
         for stack, count in self.counts.items():
-            own[stack[-1].rpartition(":")[0] + ")" if ":" in stack[-1] else stack[-1]] += count
+            own[_LINE.sub(")", stack[-1])] += count
         return [(name, count / self.total) for name, count in own.most_common(most)]
 
     def read(self, text: str) -> None:

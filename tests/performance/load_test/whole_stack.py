@@ -17,6 +17,8 @@ from tests.performance.market import BenchMarket
 from tests.redis import RedisServer, running_redis
 
 GATEWAYS = 2
+# As docker-compose.yml and config/kubernetes have it: a market of 11,000 stocks has room.
+CACHE = {"cache_local_entries": 20_000, "cache_local_ttl_s": 300.0}
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def whole_stack(market: BenchMarket, home: Path) -> Iterator[WholeStack]:
             database_url=f"sqlite:///{market.database}",
             gateways=GATEWAYS,
             redis_url=redis.url,
+            **CACHE,
         )
         with running(settings, covered=False) as stack:
             yield WholeStack(stack, redis)
