@@ -85,6 +85,14 @@ def test_rows_of_the_newest_day_are_there_before_they_are_asked_for(
     check(market, filled)
 
 
+def test_a_stock_that_changes_once_more_is_read_once_more(
+    market: LiveMarket, filled: SQLiteStore
+) -> None:
+    for close in (70.0, 80.0):
+        correct(filled, CODES[:1], close)
+        check(market, filled)
+
+
 def test_a_new_base_is_made_and_holds_what_came_meanwhile(
     market: LiveMarket, filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,13 +48,6 @@ def mended(
         yield found
 
 
-@pytest.fixture
-def stack(settings: Settings) -> Iterator[RunningStack]:
-    """A stack that may be left broken."""
-    with running(settings, covered=False) as found:
-        yield found
-
-
 def children(stack: RunningStack, name: str, *, whole: bool = False) -> list[psutil.Process]:
     """Processes under `tezi up` with `name` in a word of their command line, or as a word."""
     found = []
@@ -177,18 +170,20 @@ def test_nothing_to_serve_says_what_to_do(tmp_path: Path) -> None:
     assert "tezi import" in refused.stderr
 
 
-def test_a_version_that_does_not_load_is_taken_out_again(stack: RunningStack) -> None:
+def test_a_version_that_does_not_load_is_taken_out_again(mended: RunningStack) -> None:
     """A graph that our check can run and the running server cannot."""
-    before = ask(stack).json()
+    before = ask(mended).json()
     # publishing brings the configs up to date, so it is the running server's backend that fails
-    backend = stack.settings.home / "backends" / "onnxruntime" / "model.py"
+    backend = mended.settings.home / "backends" / "onnxruntime" / "model.py"
+    whole = backend.read_text()
     backend.write_text("raise RuntimeError('broken on purpose')\n")
-    refused = tezi(stack.settings, "publish", check=False)
+    refused = tezi(mended.settings, "publish", check=False)
+    backend.write_text(whole)
     assert refused.returncode == 1
     assert "Triton refused version 2" in refused.stderr
-    assert version_numbers(stack.settings.versions_dir) == [1]
-    assert not list(stack.settings.repository_dir.glob("*_v2"))
-    after = ask(stack).json()
+    assert version_numbers(mended.settings.versions_dir) == [1]
+    assert not list(mended.settings.repository_dir.glob("*_v2"))
+    after = ask(mended).json()
     assert (after["model_version"], after["probability"]) == (1, before["probability"])
 
 

@@ -16,7 +16,7 @@ from preprocess.columns import MarketColumns
 from preprocess.errors import SnapshotError, StoreError
 from preprocess.snapshot import refresh as refresh_module
 from preprocess.snapshot.current import load_market
-from preprocess.snapshot.file import read_snapshot
+from preprocess.snapshot.file import read_snapshot, write_snapshot
 from preprocess.snapshot.refresh import refresh_snapshot, verify_snapshot
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import bars
@@ -181,6 +181,15 @@ def test_verification_names_what_is_wrong(path: Path, store: SQLiteStore) -> Non
     assert "is at change" in str(verify_snapshot(store, path))
     path.unlink()
     assert "no snapshot" in str(verify_snapshot(store, path))
+
+
+def test_a_whole_snapshot_of_other_numbers_is_named(path: Path, store: SQLiteStore) -> None:
+    columns = store.columns()
+    columns.prices["close"][7] += 0.05
+    write_snapshot(path, columns)
+    assert "differs from the database" in str(verify_snapshot(store, path))
+    assert refresh_snapshot(store, path, full=True).written > 0
+    assert verify_snapshot(store, path) is None
 
 
 def test_a_store_that_does_not_answer_leaves_the_snapshot(path: Path, store: SQLiteStore) -> None:
