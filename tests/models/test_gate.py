@@ -104,6 +104,7 @@ def one_other(value: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
         ("int8", "forest_thresholds", lambda table: np.nextafter(table, np.float32(np.inf))),
         ("int8", "unknown", np.nan_to_num),
         ("gpu", "forest_leaves", one_other(1)),
+        ("gpu", "forest_leaves", lambda leaves: leaves * np.float32(1.0005)),
         ("gpu", "forest_table_1", one_other(1)),
     ],
 )

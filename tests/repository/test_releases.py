@@ -385,6 +385,21 @@ async def test_a_plain_name_that_leads_elsewhere_is_no_activation(
     assert labels(settings) == (1, None, None)
 
 
+async def test_configs_of_another_release_are_written_anew(
+    settings: Settings, releases: Releases, candidate: Candidate
+) -> None:
+    await releases.publish(candidate)
+    configs = [
+        settings.repository_dir / name / "config.pbtxt"
+        for name in ("classifier_fp32_v1", "predict_fp32_v1", "classifier_fp32", "predict_fp32")
+    ]
+    before = [config.read_bytes() for config in configs]
+    for config in configs:
+        config.write_text("# as an older Tezi wrote it\n")
+    await releases.prepare_start()
+    assert [config.read_bytes() for config in configs] == before
+
+
 async def test_half_done_activations_are_finished_by_the_next_command(
     settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
 ) -> None:
