@@ -57,8 +57,9 @@ test-compose: setup-dev ## docker-compose.yml from a clean state to nothing, wit
 
 coverage: setup-dev ## every test, with branch coverage of preprocess/ and gateway/
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -m "not serial" $(SIDE_BY_SIDE)
-	@$(BIN)/coverage run -m pytest -m serial
+	@export MADE_ONCE="$$(mktemp -d)"; trap 'rm -rf "$$MADE_ONCE"' EXIT; \
+		$(BIN)/coverage run -m pytest -m "not serial" $(SIDE_BY_SIDE); \
+		$(BIN)/coverage run -m pytest -m serial
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=90
 

@@ -244,6 +244,13 @@ def test_a_split_takes_effect_on_its_ex_date_and_not_before() -> None:
     assert ex_date[place("volume_ratio")] == pytest.approx(0.1)
 
 
+def test_a_split_on_the_second_day_moves_the_first_row() -> None:
+    split = CorporateAction(weekdays(2)[1], "split", 10.0)
+    stock = history("500001", prices([1000.0] + [100.0] * 39), actions=(split,))
+    values = row_of(stock, weekdays(40)[-1]).values
+    assert values[FEATURE_NAMES.index("macd_line")] == pytest.approx(0.0, abs=1e-9)
+
+
 def test_rows_adjusted_by_their_source_are_left_alone() -> None:
     days = weekdays(60)
     split = CorporateAction(days[50], "split", 10.0)

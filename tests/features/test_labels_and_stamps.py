@@ -127,6 +127,23 @@ def test_derived_tables_follow_the_data(store: SQLiteStore) -> None:
     assert corrected.statics == found.statics
 
 
+def test_a_stamp_rests_on_what_was_known_before_its_month(store: SQLiteStore) -> None:
+    first = date(2024, 2, 1)
+    with store.transaction() as writer:
+        writer.put_stocks([Stock("500001", industry="Steel")])
+        writer.put_prices(bars("500001", [30.0] * 45))
+        writer.put_prices(bars("500001", [60.0], first))
+        writer.put_results([("500001", result(2024, 3, announced=first, pat=10.0, eps=2.0))])
+        refresh_derived(writer, circuit_pct=5.0)
+    found = store.history("500001")
+    assert found is not None
+    assert [(stamp.month, stamp.market_cap_cr) for stamp in found.statics] == [
+        ("2024-01", None),
+        ("2024-02", None),
+        ("2024-03", 150.0),
+    ]
+
+
 def test_nothing_touched_derives_nothing(store: SQLiteStore) -> None:
     with store.transaction() as writer:
         refresh_derived(writer, circuit_pct=5.0)

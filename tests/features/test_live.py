@@ -1,9 +1,11 @@
 """The market in memory: what a new base, made meanwhile, must never change."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -85,6 +87,14 @@ def test_rows_of_the_newest_day_are_there_before_they_are_asked_for(
     check(market, filled)
 
 
+def test_a_stock_that_changes_once_more_is_read_once_more(
+    market: LiveMarket, filled: SQLiteStore
+) -> None:
+    for close in (70.0, 80.0):
+        correct(filled, CODES[:1], close)
+        check(market, filled)
+
+
 def test_a_new_base_is_made_and_holds_what_came_meanwhile(
     market: LiveMarket, filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +115,51 @@ def test_a_new_base_is_made_and_holds_what_came_meanwhile(
     check(market, filled)
     assert market.ready_row(WIRE[0], LAST) is not None, "the new base is not in use"
     assert market.ready_row(WIRE[7], LAST) is None, "what came meanwhile is not fresh"
+
+
+def test_what_was_noted_while_a_base_was_made_is_not_forgotten(
+    market: LiveMarket, filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = load_market
+    has_read, may_go_on = threading.Event(), threading.Event()
+
+    def slow(store: Store, snapshot: Path | None) -> object:
+        loaded = made(store, snapshot)
+        has_read.set()
+        assert may_go_on.wait(10.0)
+        return loaded
+
+    monkeypatch.setattr(live_module, "load_market", slow)
+    correct(filled, CODES[:6], 60.0)
+    market.refresh()
+    assert has_read.wait(10.0)
+    correct(filled, CODES[7:8], 33.0)
+    check(market, filled)
+    may_go_on.set()
+    wait_for(lambda: market._next_base is not None)
+    check(market, filled)
+    assert market.ready_row(WIRE[0], LAST) is not None, "the new base is not in use"
+
+
+def test_with_a_new_base_the_change_log_is_asked_at_once(
+    filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short ago it was asked before: a commit may have come after the base was read."""
+
+    class SeldomAsked(SQLiteStore):
+        poll_interval_s = 60.0
+
+    now = 1_000.0
+    monkeypatch.setattr(live_module, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(live_module, "_REBASE_FROM", 4)
+    market = LiveMarket(lambda: SeldomAsked(filled.path), None)
+    correct(filled, CODES[:6], 60.0)
+    now += 61.0
+    market.refresh()
+    wait_for(lambda: market._next_base is not None)
+    correct(filled, CODES[7:8], 33.0)
+    check(market, filled)
+    market.close()
 
 
 def test_a_new_day_for_all_stocks_is_visible_at_once(

@@ -91,12 +91,14 @@ def test_the_loop_is_right_before_it_is_compiled(monkeypatch: pytest.MonkeyPatch
         history_of(Data("000001", (bar,), (*known, late), tuple(labels))),
         history_of(Data("000002", (), (), tuple(labels[:1]))),
         history_of(Data("000003", (bar,), tuple(known), ())),
+        history_of(Data("000004", (), (result(2024, 2, announced=MONDAY),), tuple(labels[1:3]))),
     ]
     monkeypatch.setattr(samples_module, "_as_of", samples_module._as_of.py_func)
     found = as_of_join(columns_of(market))
     assert_joined(found, plain_samples(market))
     assert found["price_day"].tolist()[1:4] == [NO_DAY, day_number(MONDAY), day_number(MONDAY)]
     assert found["quarter"].tolist()[:2] == [NO_QUARTER, 2024 * 4 + 1]
+    assert found["quarter"].tolist()[-2:] == [NO_QUARTER, 2024 * 4 + 1]  # known on the very day
 
 
 def test_quarters_are_numbered_as_in_the_columns() -> None:

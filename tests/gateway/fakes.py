@@ -250,6 +250,7 @@ def build_app(
     publish: bool = True,
     variants: Sequence[Variant] = ("fp32",),
     market: bool = True,
+    now: datetime = NOW,
     **overrides: object,
 ) -> Built:
     """An app on the fake; version 1 published and four stocks known unless said otherwise."""
@@ -272,7 +273,7 @@ def build_app(
         settings,
         predictor=predictor,
         open_store=lambda: open_store(settings),
-        clock=lambda: NOW,
+        clock=lambda: now,
         traffic=traffic,
     )
     return Built(app, predictor, settings, traffic)

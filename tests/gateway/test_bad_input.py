@@ -1,13 +1,15 @@
 """Bad input, each with its answer; never a 5xx, never the text of an exception."""
 
 import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from preprocess.features.row import Status
-from tests.gateway.fakes import TODAY, Running, item
+from tests.gateway.fakes import TODAY, Running, item, running_app
 
 PREDICT = "/api/v1/predict"
 BATCH = "/api/v1/batch_predict"
@@ -205,6 +207,15 @@ async def test_the_future_begins_after_today_in_mumbai(tezi: Running) -> None:
     assert "2026-08-14" in entry["msg"]
     assert tezi.predictor.calls == []
     assert (await tezi.predict(prediction_date="2026-08-14")).status_code == 200
+
+
+async def test_a_day_begins_in_mumbai_before_it_does_in_greenwich(tmp_path: Path) -> None:
+    late = datetime(2026, 8, 14, 18, 30, tzinfo=UTC)  # midnight in Mumbai
+    async with running_app(tmp_path, now=late) as tezi:
+        assert (await tezi.predict(prediction_date="2026-08-15")).status_code == 200
+        assert (await tezi.predict(prediction_date="2026-08-16")).status_code == 422
+        found = (await tezi.batch(item(day="2026-08-15"), item(day="2026-08-16"))).json()
+        assert [one["error"] and one["error"]["code"] for one in found] == [None, "future_date"]
 
 
 @pytest.mark.parametrize("value", ["0", "60001", "-5", "1.5", "abc", "", "1e3", "9" * 400, "١٢"])

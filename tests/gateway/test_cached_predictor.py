@@ -155,6 +155,8 @@ async def test_a_hasty_caller_costs_others_nothing(tezi: Running) -> None:
     assert (await hasty).status_code == 504
     assert (await patient).status_code == 200
     assert asked(tezi) == [["500001"]]
+    patience_s = tezi.settings.request_timeout_ms / 1e3
+    assert tezi.predictor.timeouts == pytest.approx([patience_s], abs=0.1)
 
 
 async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: Path) -> None:
@@ -241,4 +243,4 @@ async def test_a_shadow_compares_what_is_answered_and_computes_it_once(tezi: Run
     async with asyncio.timeout(3):
         while compared not in (await tezi.client.get("/metrics")).text:
             await asyncio.sleep(0.02)
-    assert [call[0].version for call in tezi.predictor.calls] == [1, 2]
+    assert [ask.version for call in tezi.predictor.calls for ask in call] == [1, 2]

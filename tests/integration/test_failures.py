@@ -1,4 +1,4 @@
-"""What breaks, and how soon the stack says so and mends it. Each test has a stack of its own."""
+"""What breaks, and how soon the stack says so and mends it."""
 
 import json
 import os
@@ -38,9 +38,13 @@ def settings(demo_market: Settings, tmp_path: Path) -> Settings:
     return copied(demo_market.home, tmp_path / "home", cache_predictions=False)
 
 
-@pytest.fixture
-def stack(settings: Settings) -> Iterator[RunningStack]:
-    with running(settings, covered=False) as found:
+@pytest.fixture(scope="module")
+def mended(
+    demo_market: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningStack]:
+    """A stack that mends whatever a test breaks, and serves the next one."""
+    home = tmp_path_factory.mktemp("mended") / "home"
+    with running(copied(demo_market.home, home, cache_predictions=False), covered=False) as found:
         yield found
 
 
@@ -72,51 +76,53 @@ def ask(stack: RunningStack, variant: str = "fp32") -> httpx.Response:
     "model", ["features/1/model.py", "classifier_fp32_v1/1/model.onnx"], ids=["features", "fp32"]
 )
 def test_a_stub_that_dies_is_noticed_and_its_model_loaded_anew(
-    stack: RunningStack, model: str
+    mended: RunningStack, model: str
 ) -> None:
-    before = ask(stack).json()
-    (stub,) = children(stack, model)
-    (server,) = children(stack, "bin/tritonserver")
+    words = f"{model.partition('/')[0]} had died: it is loaded anew"
+    before = ask(mended).json()
+    (stub,) = children(mended, model)
+    (server,) = children(mended, "bin/tritonserver")
     stub.kill()
-    assert stack.wait(ready=False, seconds=NOTICED_WITHIN_S) < NOTICED_WITHIN_S
-    refused = ask(stack)
+    assert mended.wait(ready=False, seconds=NOTICED_WITHIN_S) < NOTICED_WITHIN_S
+    refused = ask(mended)
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) >= 1
-    stack.wait(ready=True, seconds=30.0)
+    mended.wait(ready=True, seconds=30.0)
     assert server.is_running()
-    assert "had died: it is loaded anew" in stack.output()
-    after = ask(stack).json()
+    assert words in mended.output()
+    after = ask(mended).json()
     assert after["probability"] == before["probability"]
 
 
 @pytest.mark.serial
-def test_a_variant_that_dies_does_not_touch_the_other(stack: RunningStack) -> None:
-    (stub,) = children(stack, "classifier_int8_v1/1/model.onnx")
+def test_a_variant_that_dies_does_not_touch_the_other(mended: RunningStack) -> None:
+    (stub,) = children(mended, "classifier_int8_v1/1/model.onnx")
     stub.kill()
     deadline = time.monotonic() + 30.0
-    while "classifier_int8_v1 had died: it is loaded anew" not in stack.output():
-        assert ask(stack).status_code == 200
+    while "classifier_int8_v1 had died: it is loaded anew" not in mended.output():
+        assert ask(mended).status_code == 200
         assert time.monotonic() < deadline
-    while ask(stack, "int8").status_code != 200:
+    while ask(mended, "int8").status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 @pytest.mark.serial
-def test_a_frozen_server_is_noticed_and_replaced(stack: RunningStack) -> None:
-    (server,) = children(stack, "bin/tritonserver")
+def test_a_frozen_server_is_noticed_and_replaced(mended: RunningStack) -> None:
+    (server,) = children(mended, "bin/tritonserver")
     server.suspend()
-    assert stack.wait(ready=False, seconds=10.0) < 10.0
-    stack.wait(ready=True, seconds=60.0)
-    assert ask(stack).status_code == 200
+    assert mended.wait(ready=False, seconds=10.0) < 10.0
+    mended.wait(ready=True, seconds=60.0)
+    assert not server.is_running()
+    assert ask(mended).status_code == 200
 
 
-def test_a_gateway_that_dies_is_started_again(stack: RunningStack) -> None:
-    (gateway,) = children(stack, "gateway", whole=True)
+def test_a_gateway_that_dies_is_started_again(mended: RunningStack) -> None:
+    (gateway,) = children(mended, "gateway", whole=True)
     gateway.kill()
     gateway.wait(5)
-    stack.wait(ready=True, seconds=20.0)
-    assert ask(stack).status_code == 200
+    mended.wait(ready=True, seconds=20.0)
+    assert ask(mended).status_code == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -143,15 +149,17 @@ def test_nothing_outlives_a_killed_tezi_up(settings: Settings) -> None:
 
 
 def test_a_second_stack_on_the_folder_or_the_port_is_refused(
-    stack: RunningStack, tmp_path: Path
+    demo_stack: RunningStack, tmp_path: Path
 ) -> None:
-    same_folder = tezi(stack.settings, "up", check=False)
+    same_folder = tezi(demo_stack.settings, "up", check=False)
     assert same_folder.returncode == 1
     assert "Another stack runs on" in same_folder.stderr
-    same_port = copied(stack.settings.home, tmp_path / "b", http_port=stack.settings.http_port)
+    same_port = copied(
+        demo_stack.settings.home, tmp_path / "b", http_port=demo_stack.settings.http_port
+    )
     refused = tezi(same_port, "up", check=False)
     assert refused.returncode == 1
-    assert f"Port {stack.settings.http_port} on 127.0.0.1 is in use" in refused.stderr
+    assert f"Port {demo_stack.settings.http_port} on 127.0.0.1 is in use" in refused.stderr
     assert "TEZI_HTTP_PORT" in refused.stderr
 
 
@@ -162,24 +170,26 @@ def test_nothing_to_serve_says_what_to_do(tmp_path: Path) -> None:
     assert "tezi import" in refused.stderr
 
 
-def test_a_version_that_does_not_load_is_taken_out_again(stack: RunningStack) -> None:
+def test_a_version_that_does_not_load_is_taken_out_again(mended: RunningStack) -> None:
     """A graph that our check can run and the running server cannot."""
-    before = ask(stack).json()
+    before = ask(mended).json()
     # publishing brings the configs up to date, so it is the running server's backend that fails
-    backend = stack.settings.home / "backends" / "onnxruntime" / "model.py"
+    backend = mended.settings.home / "backends" / "onnxruntime" / "model.py"
+    whole = backend.read_text()
     backend.write_text("raise RuntimeError('broken on purpose')\n")
-    refused = tezi(stack.settings, "publish", check=False)
+    refused = tezi(mended.settings, "publish", check=False)
+    backend.write_text(whole)
     assert refused.returncode == 1
     assert "Triton refused version 2" in refused.stderr
-    assert version_numbers(stack.settings.versions_dir) == [1]
-    assert not list(stack.settings.repository_dir.glob("*_v2"))
-    after = ask(stack).json()
+    assert version_numbers(mended.settings.versions_dir) == [1]
+    assert not list(mended.settings.repository_dir.glob("*_v2"))
+    after = ask(mended).json()
     assert (after["model_version"], after["probability"]) == (1, before["probability"])
 
 
-def test_new_prices_are_used_at_once(stack: RunningStack, tmp_path: Path) -> None:
-    first = ask(stack).json()
-    store = open_store(stack.settings)
+def test_new_prices_are_used_at_once(mended: RunningStack, tmp_path: Path) -> None:
+    first = ask(mended).json()
+    store = open_store(mended.settings)
     history = store.history(first["bse_code"])
     store.close()
     assert history is not None
@@ -190,14 +200,14 @@ def test_new_prices_are_used_at_once(stack: RunningStack, tmp_path: Path) -> Non
         "bse_code,date,open,high,low,close,volume\n"
         f"{first['bse_code']},{first['as_of']},{close},{close},{close},{close},12345\n"
     )
-    assert "1" in tezi(stack.settings, "import", "prices", file).stdout
-    assert ask(stack).json()["probability"] != first["probability"]
+    assert "1" in tezi(mended.settings, "import", "prices", file).stdout
+    assert ask(mended).json()["probability"] != first["probability"]
 
 
-def test_up_prints_a_request_that_can_be_pasted(stack: RunningStack) -> None:
-    while "Ctrl-C stops everything." not in stack.output():
+def test_up_prints_a_request_that_can_be_pasted(demo_stack: RunningStack) -> None:
+    while "Ctrl-C stops everything." not in demo_stack.output():
         time.sleep(0.05)
-    lines = stack.output().splitlines()
+    lines = demo_stack.output().splitlines()
     start = next(place for place, line in enumerate(lines) if "curl -s" in line)
     command = lines[start].rstrip("\\") + lines[start + 1]
     done = subprocess.run(
@@ -211,9 +221,9 @@ def test_up_prints_a_request_that_can_be_pasted(stack: RunningStack) -> None:
     assert '"probability":' in done.stdout
 
 
-def test_two_stacks_run_side_by_side(stack: RunningStack, tmp_path: Path) -> None:
-    with running(copied(stack.settings.home, tmp_path / "b"), covered=False) as other:
-        assert ask(other).json()["probability"] == ask(stack).json()["probability"]
+def test_two_stacks_run_side_by_side(demo_stack: RunningStack, tmp_path: Path) -> None:
+    with running(copied(demo_stack.settings.home, tmp_path / "b"), covered=False) as other:
+        assert ask(other).json()["probability"] == ask(demo_stack).json()["probability"]
 
 
 def test_a_server_that_does_not_start_says_why(settings: Settings) -> None:

@@ -42,8 +42,8 @@ def settings(demo_market: Settings, tmp_path_factory: pytest.TempPathFactory) ->
         admin_token="open sesame",
         cache_predictions=False,
     )
-    tezi(settings, "train", "--trees", 20, "--seed", 7)
-    tezi(settings, "export")
+    tezi(settings, "train", "--trees", 20, "--seed", 7, covered=False)
+    tezi(settings, "export", covered=False)
     return settings
 
 

@@ -21,6 +21,7 @@ from tests.performance.threads import one_thread
 def run(*, quick: bool, command: str) -> Report:
     """Measure; the first time, the generated market is made."""
     one_thread()
+    ways.warm_up()  # the processes of all ways are forked from this one
     home = load_settings().home
     market = generated_market(home, QUICK if quick else WHOLE)
     bench = Bench.of(market, QUICK_SIZE if quick else FULL_SIZE)

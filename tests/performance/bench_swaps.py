@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.models.folder import find_model, model_ids, newest_model
+from preprocess.models.folder import find_model, model_ids
 from preprocess.repository.names import GPU_VARIANT
 from preprocess.repository.stable import stable_version
 from preprocess.repository.versions import version_numbers
@@ -116,18 +118,25 @@ def _first(answers: Sequence[Answer]) -> str:
 
 def _models(settings: Settings, count: int, trees: int) -> list[str]:
     """Small models whose answers differ, trained and exported once; the first is published."""
-    known = [
+    before = model_ids(settings.models_dir)
+    models = [
         model_id
-        for model_id in model_ids(settings.models_dir)
+        for model_id in before
         if find_model(settings.models_dir, model_id).about.parameters["n_estimators"] == trees
     ]
-    for seed in range(len(known) + 1, count + 1):
+
+    def train(seed: int) -> None:
         tezi(settings, "train", "--trees", trees, "--seed", seed, "--depth", 3 + seed)
-        tezi(settings, "export")
-        known.append(newest_model(settings.models_dir).about.model_id)
+
+    # Nothing is measured yet, and each command is a process of its own.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(train, range(len(models) + 1, count + 1)))
+        made = [model_id for model_id in model_ids(settings.models_dir) if model_id not in before]
+        list(pool.map(lambda model_id: tezi(settings, "export", "--model", model_id), made))
+    models += made
     if not version_numbers(settings.versions_dir):
-        tezi(settings, "publish", "--model", known[0])
-    return known[:count]
+        tezi(settings, "publish", "--model", models[0])
+    return models[:count]
 
 
 def _requests(settings: Settings, count: int, variants: Sequence[str]) -> list[Request]:

@@ -28,7 +28,8 @@ _ROW = feature_row(golden_history(), GOLDEN_DATE).values.astype(np.float32)
 @dataclass
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # generated, untyped
     """`fail_at` names the call by its number (from 1) that is refused, of those that change
-    something or infer; `refuse` names models that never load, `dead` those whose process is gone.
+    something or infer; `refuse` names models that never load, `dead` those whose process is gone,
+    `deaf` those that stay as they are when they are loaded anew.
     """
 
     repository: Path
@@ -37,6 +38,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     calls: list[tuple[str, str]] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)
     dead: set[str] = field(default_factory=set)
+    deaf: set[str] = field(default_factory=set)
     fail_at: int = 0
     shift: float = 0.0
 
@@ -67,6 +69,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         name = request.model_name
         await self._count(context, "load", name)
+        if name in self.deaf and name in self.loaded:
+            return service_pb2.RepositoryModelLoadResponse()
         folder = self.repository / name
         try:
             text = (folder / "config.pbtxt").read_text("utf-8")

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 
 from preprocess.errors import ModelError, PublishError
 from preprocess.features.manifest import FEATURE_NAMES
@@ -113,6 +114,18 @@ def test_a_graph_without_a_version_is_refused(settings: Settings, candidate: Can
     onnx.save(graph, str(candidate.graphs["fp32"]))
     with pytest.raises(PublishError, match="tezi export"):
         write_version(settings, candidate, now=NOW)
+
+
+def test_a_graph_that_says_another_version_is_refused(
+    settings: Settings, candidate: Candidate
+) -> None:
+    graph = tiny_graph()
+    graph.graph.initializer.append(numpy_helper.from_array(np.array([7]), "seven"))
+    graph.graph.node[4].input[0] = "seven"
+    onnx.save(graph, str(candidate.graphs["fp32"]))
+    with pytest.raises(PublishError, match=r"of version \[\[7\]\], not .* of version 1"):
+        write_version(settings, candidate, now=NOW)
+    assert version_numbers(settings.versions_dir) == []
 
 
 def test_an_impossible_probability_is_refused(settings: Settings, candidate: Candidate) -> None:

@@ -208,6 +208,9 @@ async def test_whichever_call_fails_stable_and_the_plain_names_agree(
         asked, triton.fail_at = len(triton.calls), 0
         if failed:
             assert labels(settings) == before
+            for variant in ("fp32", "int8"):  # what served serves on, and by the same names
+                behind = triton.behind(f"predict_{variant}")
+                assert behind == f"classifier_{variant}_v{before[0]}"
         await releases.reconcile()
         stable = labels(settings)[0]
         for variant in ("fp32", "int8"):
@@ -260,6 +263,22 @@ async def test_what_gateways_may_still_follow_stays(
         await releases.publish(candidate, activate=True)
     assert version_numbers(settings.versions_dir) == [1, 2, 3, 4]
     assert "predict_fp32_v1" in triton.loaded
+
+
+async def test_what_the_labels_of_before_name_leaves_with_the_next_change(
+    settings: Settings, candidate: Candidate, triton: FakeTriton
+) -> None:
+    """A gateway may not have read the new labels yet, however old the ones before are."""
+    releases = Releases(settings, keep=1, clock=Clock())
+    await releases.publish(candidate)
+    for _ in range(2):
+        await releases.publish(candidate, activate=True)
+    assert labels(settings) == (3, 2, None)
+    assert version_numbers(settings.versions_dir) == [1, 2, 3]
+    assert "predict_fp32_v1" in triton.loaded
+    await releases.publish(candidate)
+    assert version_numbers(settings.versions_dir) == [2, 3, 4]
+    assert "predict_fp32_v1" not in triton.loaded
 
 
 async def test_a_version_that_there_is_not(
@@ -342,6 +361,43 @@ async def test_a_server_that_is_up_gets_the_rest(
         triton.calls.clear()
         await releases.reconcile()
         assert not [name for name in triton.loads() if "_v3" not in name]  # all is as it should be
+
+
+async def test_a_server_whose_stable_version_is_damaged_is_told_so(
+    settings: Settings, releases: Releases, candidate: Candidate, notices: list[str]
+) -> None:
+    await publish(releases, candidate, 2)
+    (settings.versions_dir / "1" / "fp32.onnx").write_bytes(b"")
+    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address):
+        with pytest.raises(ModelError, match=r"fp32\.onnx is not the graph that was published"):
+            await releases.reconcile()
+    assert notices == []
+
+
+async def test_a_plain_name_that_leads_elsewhere_is_no_activation(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    """The server says that it has loaded the name, and answers as before."""
+    await publish(releases, candidate, 2)
+    triton.deaf.add("predict_fp32")
+    with pytest.raises(ServerError, match="predict_fp32 still answers with version 1"):
+        await releases.activate(2)
+    assert labels(settings) == (1, None, None)
+
+
+async def test_configs_of_another_release_are_written_anew(
+    settings: Settings, releases: Releases, candidate: Candidate
+) -> None:
+    await releases.publish(candidate)
+    configs = [
+        settings.repository_dir / name / "config.pbtxt"
+        for name in ("classifier_fp32_v1", "predict_fp32_v1", "classifier_fp32", "predict_fp32")
+    ]
+    before = [config.read_bytes() for config in configs]
+    for config in configs:
+        config.write_text("# as an older Tezi wrote it\n")
+    await releases.prepare_start()
+    assert [config.read_bytes() for config in configs] == before
 
 
 async def test_half_done_activations_are_finished_by_the_next_command(

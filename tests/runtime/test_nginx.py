@@ -2,18 +2,23 @@
 
 import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from preprocess.errors import ServerError
+from preprocess.runtime import nginx as module
 from preprocess.runtime.nginx import (
     CONFIG,
     INCLUDES,
+    LEAVING,
     MAIN_FILE,
     check_config,
     find_nginx,
     nginx_server,
+    reload_gently,
     write_config,
 )
 from preprocess.settings import Settings, load_settings
@@ -70,6 +75,26 @@ async def test_what_nginx_does_not_take_is_told_in_its_words(settings: Settings)
     main.write_text(main.read_text("utf-8").replace("least_conn;", "least_con;"))
     with pytest.raises(ServerError, match='unknown directive "least_con"'):
         await check_config(settings)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_callers_leave_before_the_configuration_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    monkeypatch.setattr(module, "_LEAVE_S", 0.1)
+    monkeypatch.setattr(module, "_RELOAD_S", 0.0)
+    leaving, told = tmp_path / LEAVING, []
+
+    def tell() -> None:
+        told.append((leaving.exists(), time.monotonic() - began >= 0.1))
+        if ended:
+            raise ProcessLookupError
+
+    began = time.monotonic()
+    with suppress(ProcessLookupError):
+        await reload_gently(tmp_path, tell)
+    assert told == [(True, True)]
+    assert not leaving.exists()
 
 
 def test_an_address_of_version_6_is_bracketed(settings: Settings) -> None:

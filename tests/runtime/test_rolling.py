@@ -23,9 +23,10 @@ from tests.runtime.test_supervisor import QUICK, SLEEP, until
 
 _GATEWAY = """
 import http.server, os
+refuses = os.path.join(os.environ["TEZI_DATA_DIR"], "refuses-" + os.environ["TEZI_HTTP_PORT"])
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200)
+        self.send_response(503 if self.path == "/ready" and os.path.exists(refuses) else 200)
         self.end_headers()
     def log_message(self, *_):
         pass
@@ -134,6 +135,20 @@ async def test_gateways_take_turns(lab: Lab) -> None:
     words = [event.partition(" after")[0].partition(", to")[0] for event in turns]
     assert words == ["gateway1: stops", "gateway1: up", "gateway2: stops", "gateway2: up"]
     assert lab.pids()[0] == before[0]
+    assert not set(lab.pids()[1:]) & set(before[1:])
+
+
+async def test_a_gateway_is_left_alone_until_the_other_can_stand_in(lab: Lab) -> None:
+    lab.settings.home.mkdir(exist_ok=True)
+    refuses = lab.settings.home / f"refuses-{lab.settings.gateway_ports[1]}"
+    refuses.touch()
+    before = lab.pids()
+    work = asyncio.create_task(lab.rolling.restart("gateways"))
+    await asyncio.sleep(0.3)
+    assert lab.pids() == before
+    assert not any("stops" in event for event in lab.events)
+    refuses.unlink()
+    await work
     assert not set(lab.pids()[1:]) & set(before[1:])
 
 

@@ -75,6 +75,18 @@ def test_a_header_with_a_flipped_bit_is_refused(path: Path, place: int) -> None:
         read_snapshot(path)
 
 
+def test_a_header_of_another_commit_is_refused(path: Path) -> None:
+    """Whole as JSON, and of the right length: it would stand for data that it does not hold."""
+    sequence = read_snapshot(path).mark.sequence
+    content = path.read_bytes()
+    other = content.replace(b'"sequence": %d,' % sequence, b'"sequence": %d,' % (sequence + 1), 1)
+    assert len(other) == len(content)
+    assert other != content
+    path.write_bytes(other)
+    with pytest.raises(SnapshotError, match="header is not what was written"):
+        read_snapshot(path)
+
+
 def test_a_flipped_bit_in_the_data_shows_in_the_checksum(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4

@@ -5,18 +5,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from preprocess.columns import MarketColumns
+from preprocess.columns import MarketColumns, Table
 from preprocess.errors import SnapshotError, StoreError
 from preprocess.snapshot import refresh as refresh_module
 from preprocess.snapshot.current import load_market
-from preprocess.snapshot.file import read_snapshot
+from preprocess.snapshot.file import read_snapshot, write_snapshot
 from preprocess.snapshot.refresh import refresh_snapshot, verify_snapshot
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import bars
@@ -169,6 +173,31 @@ def test_a_locked_out_refresh_says_so(
     refresh_snapshot(store, path)
 
 
+def test_one_refresh_at_a_time(
+    path: Path, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refresh_module, "_LOCK_TIMEOUT_S", 0.2)
+    reads, may_go_on = threading.Event(), threading.Event()
+
+    class Slow(SQLiteStore):
+        def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
+            reads.set()
+            assert may_go_on.wait(10.0)
+            return super().columns(bse_codes)
+
+    def refresh() -> int:
+        with closing(Slow(store.path)) as slow:
+            return refresh_snapshot(slow, path, full=True).written
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(refresh)
+        assert reads.wait(10.0)
+        with pytest.raises(SnapshotError, match="Another refresh"):
+            refresh_snapshot(store, path)
+        may_go_on.set()
+        assert first.result() > 0
+
+
 def test_verification_names_what_is_wrong(path: Path, store: SQLiteStore) -> None:
     assert verify_snapshot(store, path) is None
     whole = path.read_bytes()
@@ -181,6 +210,16 @@ def test_verification_names_what_is_wrong(path: Path, store: SQLiteStore) -> Non
     assert "is at change" in str(verify_snapshot(store, path))
     path.unlink()
     assert "no snapshot" in str(verify_snapshot(store, path))
+
+
+def test_a_whole_snapshot_of_other_numbers_is_named(path: Path, store: SQLiteStore) -> None:
+    columns = store.columns()
+    prices = columns.prices
+    others = Table(prices.starts, {**prices.columns, "close": prices["close"] + 0.05})
+    write_snapshot(path, replace(columns, tables={**columns.tables, "prices": others}))
+    assert "differs from the database" in str(verify_snapshot(store, path))
+    assert refresh_snapshot(store, path, full=True).written > 0
+    assert verify_snapshot(store, path) is None
 
 
 def test_a_store_that_does_not_answer_leaves_the_snapshot(path: Path, store: SQLiteStore) -> None:

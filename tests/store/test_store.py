@@ -279,6 +279,12 @@ def test_packs_begin_when_their_stock_is_entered(place: Place, store: Store) -> 
     _write(store, bars("500002", [5.0], date(2025, 1, 1)))
     assert_rows_and_packs_agree(["500001", "500002"])
     assert store.columns(["500002"]).prices.rows == 301
+    for table in ("stocks", "price_packs", "stock_packs"):
+        run(place, f"DELETE FROM {table} WHERE bse_code = '500002'")
+    with store.transaction() as writer:
+        writer.put_stocks([Stock("500002")])  # nothing of its bars is written
+    assert_rows_and_packs_agree(["500001", "500002"])
+    assert store.columns(["500002"]).prices.rows == 301
 
 
 def test_what_one_pack_lacks_another_does_not_make_good(place: Place, store: Store) -> None:
@@ -296,6 +302,14 @@ def test_what_one_pack_lacks_another_does_not_make_good(place: Place, store: Sto
     )
     for codes in (None, ["500001"]):
         with pytest.raises(StoreError, match="tezi maintain"):
+            store.columns(codes)
+
+
+def test_a_pack_under_another_year_is_told(place: Place, store: Store) -> None:
+    _write(store, bars("500001", [7.0] * 300, date(2022, 11, 1)))
+    run(place, "UPDATE price_packs SET year = 1999 WHERE year = 2023")
+    for codes in (None, ["500001"]):
+        with pytest.raises(StoreError, match=r"not in the order of their day.*tezi maintain"):
             store.columns(codes)
 
 

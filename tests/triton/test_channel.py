@@ -1,5 +1,6 @@
 """A channel to a name that leads to several Tritons."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -31,8 +32,9 @@ async def test_each_takes_its_turn_and_one_that_is_gone_is_missed_by_nobody(tmp_
         async with serving(Named(tmp_path / "first"), f"127.0.0.1:{ports[0]}"):
             async with serving(Named(tmp_path / "second"), f"127.0.0.1:{ports[1]}"):
                 seen: Counter[str] = Counter()
-                while len(seen) < 2:  # until both are connected
-                    seen[await ask()] += 1
+                async with asyncio.timeout(10):
+                    while len(seen) < 2:  # until both are connected
+                        seen[await ask()] += 1
                 turns = Counter([await ask() for _ in range(20)])
             alone = Counter([await ask() for _ in range(5)])
     finally:

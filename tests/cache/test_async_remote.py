@@ -1,0 +1,49 @@
+"""The tier in Redis for coroutines: how much travels together, and how much may wait."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import redis
+
+from preprocess.cache.async_remote import AsyncRemoteTier
+from preprocess.cache.availability import Availability
+from preprocess.cache.reading import VALUES
+from tests.cache.conftest import quick
+from tests.redis import RedisServer
+
+
+@pytest.fixture
+async def tier(shared_redis: RedisServer, raw: "redis.Redis") -> AsyncIterator[AsyncRemoteTier]:
+    made = AsyncRemoteTier(quick(shared_redis.url, timeout_s=5.0), Availability(30.0))
+    yield made
+    await made.close()
+
+
+def keys(first: int, count: int) -> list[str]:
+    return [f"query:{number}" for number in range(first, first + count)]
+
+
+def times_read(raw: "redis.Redis") -> int:
+    stats: Any = raw.info("commandstats")
+    return int(stats.get("cmdstat_mget", {}).get("calls", 0))
+
+
+async def test_what_does_not_fit_is_not_written(tier: AsyncRemoteTier, raw: "redis.Redis") -> None:
+    for part in range(5):
+        tier.write_later(dict.fromkeys(keys(part * 1_000, 1_000), (b"envelope", 100_000)))
+    tier.write_later(dict.fromkeys(keys(9_000, 96), (b"envelope", 100_000)))
+    await tier.close()
+    found = {key.decode() for key in raw.scan_iter(match=f"{VALUES}query:*", count=10_000)}
+    assert found == {VALUES + key for key in [*keys(0, 4_000), *keys(9_000, 96)]}
+
+
+async def test_what_waits_is_read_in_bounded_portions(
+    tier: AsyncRemoteTier, raw: "redis.Redis"
+) -> None:
+    before = times_read(raw)
+    asked = [200, 200, 200, 700, 10, 10]
+    readings = await asyncio.gather(*(tier.read(keys(0, count)) for count in asked))
+    assert all(reading is not None and not reading.values for reading in readings)
+    assert times_read(raw) - before == 4  # 400, 200, 700 and 20 keys
