@@ -8,6 +8,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.one_write import OneWriteProtocol
 from gateway.traffic import Traffic
 from preprocess.errors import ServerError
 from preprocess.settings import Settings
@@ -61,7 +62,7 @@ def serve(app: ASGIApp, settings: Settings, traffic: Traffic) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="on",
         interface="asgi3",

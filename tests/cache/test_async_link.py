@@ -1,6 +1,7 @@
 """Links to Redis: each answer belongs to its question, whatever became of those before it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -76,6 +77,18 @@ async def test_a_late_answer_is_nobodys(shared_redis: RedisServer) -> None:
             assert await links.ask(("GET", "b")) == [b"2"]
             await asyncio.sleep(0.05)
         await links.close()
+
+
+async def test_who_was_busy_reads_what_lies_there(shared_redis: RedisServer) -> None:
+    links = Links(quick(shared_redis.url, timeout_s=0.02))
+    await links.ask(("SET", "a", "1"))
+    for steps in range(6):
+        asked = asyncio.create_task(links.ask(("GET", "a")))
+        for _ in range(steps):  # somewhere between asking and reading
+            await asyncio.sleep(0)
+        time.sleep(0.03)
+        assert await asked == [b"1"]
+    await links.close()
 
 
 async def test_the_answers_to_another_question_are_noticed(shared_redis: RedisServer) -> None:
