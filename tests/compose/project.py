@@ -6,7 +6,7 @@ import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,12 @@ class Project:
         """Run one compose command; its standard output."""
         command = [*COMPOSE, "--env-file", str(self.env_file), "-p", self.name, *words]
         return _run(command, text=text, check=check)
+
+    def roll(self, *services: str) -> str:
+        """Run config/docker/roll; what it says."""
+        command = shlex.join([*COMPOSE, "--env-file", str(self.env_file), "-p", self.name])
+        named = {"COMPOSE": command, "ENGINE": ENGINE, "COMPOSE_PROJECT_NAME": self.name}
+        return str(_run(["config/docker/roll", *services], environment=named))
 
     def set(self, name: str, value: object) -> None:
         """Add a variable to the file that compose reads, as a user would."""
@@ -101,10 +107,18 @@ def fresh_project(folder: Path) -> Iterator[Project]:
         project.compose("down", "--volumes", check=False)
 
 
-def _run(command: list[str], *, text: bool = True, check: bool = True, merge: bool = False) -> Any:
+def _run(
+    command: list[str],
+    *,
+    text: bool = True,
+    check: bool = True,
+    merge: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Any:
     done = subprocess.run(
         command,
         cwd=PROJECT_ROOT,
+        env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if merge else subprocess.PIPE,
