@@ -25,17 +25,23 @@ _LIMIT_S = 600
 
 @dataclass(frozen=True)
 class Project:
-    """One project: its name, the file of its secrets, the port that clients come in by."""
+    """One project: its name, the file of its secrets, the ports that clients come in by."""
 
     name: str
     env_file: Path
     port: int
+    prometheus_port: int
     admin_token: str
 
     @property
     def url(self) -> str:
         """Where nginx listens."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def prometheus_url(self) -> str:
+        """Where Prometheus listens."""
+        return f"http://127.0.0.1:{self.prometheus_port}"
 
     def compose(self, *words: str, text: bool = True, check: bool = True) -> Any:
         """Run one compose command; its standard output."""
@@ -91,7 +97,7 @@ def inspected(container: str) -> dict[str, Any]:
 @contextmanager
 def fresh_project(folder: Path) -> Iterator[Project]:
     """A project with secrets of its own that has never been up; it is taken down at the end."""
-    (port,) = free_ports(1)
+    port, prometheus_port = free_ports(2)
     token = secrets.token_urlsafe(24)
     env_file = folder / "compose.env"
     env_file.touch(0o600)
@@ -99,8 +105,9 @@ def fresh_project(folder: Path) -> Iterator[Project]:
     password = f"{secrets.token_urlsafe(12)}/@:%"
     env_file.write_text(
         f"POSTGRES_PASSWORD={password}\nTEZI_ADMIN_TOKEN={token}\nTEZI_PORT={port}\n"
+        f"PROMETHEUS_PORT={prometheus_port}\n"
     )
-    project = Project(f"tezitest{os.getpid()}", env_file, port, token)
+    project = Project(f"tezitest{os.getpid()}", env_file, port, prometheus_port, token)
     try:
         yield project
     finally:

@@ -21,7 +21,7 @@ class Restart:
 def _in_place(service: str) -> Callable[[Project], object]:
     def act(project: Project) -> None:
         for container in project.containers(service):
-            engine("restart", "--time", "40", container)
+            engine("restart", "-t", "40", container)
 
     return act
 
