@@ -4,7 +4,7 @@ The tests are one story and run in their order; most begin with what the one bef
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,7 @@ from tests.compose.load import Asked, Load, steady_load
 from tests.compose.panels import queries, trouble
 from tests.compose.project import ENGINE, Project, engine, fresh_project, inspected
 from tests.compose.restarts import RESTARTS, restarted_under_load, table
+from tests.compose.waiting import asked, is_ready, says_ready, until
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,8 @@ def project() -> Iterator[Project]:
         fresh.compose("up", "--detach", "--build")
         up_s = time.monotonic() - began
         waited = until(lambda: is_ready(fresh), fresh, seconds=180)
+        for container in fresh.containers("gateway"):
+            until(lambda name=container: says_ready(name), fresh, seconds=30)  # type: ignore[misc]
         print(f"\nup after {up_s:.0f} s, ready {waited:.0f} s later")
         yield fresh
 
@@ -78,23 +81,6 @@ def many_days(client: httpx.Client, day: str, expected: list[Asked]) -> list[Ask
 
 def _asked(answer: dict[str, Any]) -> Asked:
     return answer["bse_code"], answer["prediction_date"], answer["probability"]
-
-
-def is_ready(project: Project) -> bool:
-    try:
-        return httpx.get(f"{project.url}/ready", timeout=2.0, trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def until(happened: Callable[[], bool], project: Project, *, seconds: float) -> float:
-    """Wait for it; the seconds it took."""
-    began = time.monotonic()
-    while not happened():
-        if time.monotonic() - began > seconds:
-            raise AssertionError(f"not within {seconds:g} s:\n{project.logs()}")
-        time.sleep(0.1)
-    return time.monotonic() - began
 
 
 def of_triton(project: Project, path: str) -> bytes:
@@ -206,17 +192,6 @@ def test_a_gateway_that_is_added_takes_its_share(project: Project, expected: lis
         for container in project.containers("gateway"):
             until(lambda name=container: asked(name) > 50, project, seconds=30)  # type: ignore[misc]
     assert_clean(load, at_least=150)
-
-
-def asked(container: str) -> float:
-    """How many predictions a gateway has answered; one that starts does not say yet."""
-    script = (
-        "import urllib.request as u;"
-        "print(u.urlopen('http://127.0.0.1:8080/metrics', timeout=2).read().decode())"
-    )
-    lines = engine("exec", container, "python3", "-c", script, check=False).splitlines()
-    wanted = 'http_requests_total{method="POST",route="/api/v1/predict",status="200"}'
-    return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
 
 
 @pytest.fixture(scope="module")
