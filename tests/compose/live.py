@@ -220,7 +220,7 @@ def test_every_part_may_be_restarted(
     assert load.held < 0.05 * load.answered
     assert load.answered >= 100
     if not restart.may_lose:
-        assert len(load.failures) == load.refused, load.failures[:5]
+        assert load.lost == []
     if not restart.may_refuse and not restart.may_lose:
         assert load.failures == []
 
@@ -268,7 +268,7 @@ def test_every_panel_of_the_dashboard_shows_something(
 
 def test_down_leaves_nothing(project: Project) -> None:
     assert any(project.name in name for name in project.left_over()["volumes"])
-    project.compose("--profile", "monitoring", "down", "--volumes")
+    project.down()
     left = {
         kind: [name for name in names if project.name in name]
         for kind, names in project.left_over().items()

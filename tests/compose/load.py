@@ -16,12 +16,14 @@ Asked = tuple[str, str, float]
 class Load:
     """What came of it so far. A failure is anything but a right answer.
 
-    Of the failures `refused` were answered 503 with Retry-After, and `wrong` with another answer
-    than the right one. `held` came out of a cache. `away_s` is from the first failure to the last.
+    Of the failures `refused` were answered 503 with Retry-After or 504, `wrong` with another answer
+    than the right one, and the others are `lost`. `held` came out of a cache. `away_s` is from the
+    first failure to the last.
     """
 
     answered: int = 0
     failures: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     refused: int = 0
     wrong: int = 0
     held: int = 0
@@ -45,6 +47,8 @@ class Load:
             if outcome.failure:
                 self.failures.append(outcome.failure)
                 self._failed_at.append(ended)
+                if not outcome.refused and not outcome.wrong:
+                    self.lost.append(f"{outcome.failure} after {ended - began:.1f} s")
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ def _outcome(client: httpx.Client, asked: Asked) -> Outcome:
     if response.status_code != 200:
         return Outcome(
             f"{code} {day}: {response.status_code} {response.text}",
-            refused=response.status_code == 503 and "retry-after" in response.headers,
+            refused=response.status_code == 504
+            or (response.status_code == 503 and "retry-after" in response.headers),
         )
     found = response.json()
     if (found["bse_code"], found["prediction_date"]) != (code, day) or (

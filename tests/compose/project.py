@@ -54,6 +54,14 @@ class Project:
         named = {"COMPOSE": command, "ENGINE": ENGINE, "COMPOSE_PROJECT_NAME": self.name}
         return str(_run(["config/docker/roll", *services], environment=named))
 
+    def down(self, *, check: bool = True) -> None:
+        """Take everything of it away."""
+        # podman-compose finds containers by their numbers and not by labels; `roll` doubles them.
+        for service in ("gateway", "triton"):
+            numbers = [int(name.rsplit("-", 1)[1]) for name in self.containers(service)]
+            self.set(f"TEZI_{service.upper()}S", max(numbers, default=1))
+        self.compose("--profile", "monitoring", "down", "--volumes", check=check)
+
     def set(self, name: str, value: object) -> None:
         """Add a variable to the file that compose reads, as a user would."""
         with self.env_file.open("a") as file:
@@ -111,7 +119,7 @@ def fresh_project(folder: Path) -> Iterator[Project]:
     try:
         yield project
     finally:
-        project.compose("down", "--volumes", check=False)
+        project.down(check=False)
 
 
 def _run(

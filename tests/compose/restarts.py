@@ -11,7 +11,7 @@ from tests.compose.project import Project, engine
 @dataclass(frozen=True)
 class Restart:
     """How a part is restarted. It fails no request; or, where `may_refuse` says so, refuses some
-    (503, Retry-After), or loses some, where `may_lose` does, until it is back."""
+    (503 with Retry-After, 504), or loses some, where `may_lose` does, until it is back."""
 
     act: Callable[[Project], object]
     may_refuse: bool = False
@@ -66,14 +66,13 @@ def restarted_under_load(
 def table(loads: Mapping[str, Load]) -> str:
     """A line for each restart."""
     lines = [
-        "| restarted | requests | failed | refused (503) | lost | wrong | for | slowest |",
+        "| restarted | requests | failed | refused (503, 504) | lost | wrong | for | slowest |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, load in loads.items():
-        failed = len(load.failures)
         lines.append(
-            f"| {name} | {load.answered} | {failed} | {load.refused} | "
-            f"{failed - load.refused - load.wrong} | {load.wrong} | {load.away_s:.1f} s | "
+            f"| {name} | {load.answered} | {len(load.failures)} | {load.refused} | "
+            f"{len(load.lost)} | {load.wrong} | {load.away_s:.1f} s | "
             f"{load.slowest_s * 1e3:.0f} ms |"
         )
     return "\n".join(lines)
