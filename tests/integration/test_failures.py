@@ -79,9 +79,11 @@ def test_a_stub_that_dies_is_noticed_and_its_model_loaded_anew(
     (server,) = children(stack, "bin/tritonserver")
     stub.kill()
     assert stack.wait(ready=False, seconds=NOTICED_WITHIN_S) < NOTICED_WITHIN_S
-    refused = ask(stack)
-    assert refused.status_code == 503
-    assert int(refused.headers["Retry-After"]) >= 1
+    meanwhile = ask(stack)
+    # It may be back before the gateway has asked for the last time.
+    if meanwhile.status_code != 200:
+        assert meanwhile.status_code == 503
+        assert int(meanwhile.headers["Retry-After"]) >= 1
     stack.wait(ready=True, seconds=30.0)
     assert server.is_running()
     assert "had died: it is loaded anew" in stack.output()
