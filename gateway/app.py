@@ -96,11 +96,12 @@ class Gateway:
             count=self.metrics.prediction,
             count_routed=self.metrics.routed,
         )
-        # Past the limits: a queue that is full does not mean that answers are wrong.
+        # Past the limits: a queue that is full does not mean that answers are wrong. As callers are
+        # answered: a Triton that ends is no trouble while another one answers.
         self.probes: dict[Variant, Probe] = {
             variant: Probe(
                 variant,
-                predictor=predictor,
+                predictor=FailoverPredictor(predictor, self.router),
                 versions=self.versions,
                 router=self.router,
                 interval_s=settings.probe_interval_s,

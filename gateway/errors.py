@@ -15,6 +15,10 @@ class PredictorUnavailableError(PredictorError):
     """It cannot be reached, failed, or answered something that cannot be right."""
 
 
+class PredictorAwayError(PredictorUnavailableError):
+    """It cannot be reached, or has just ended."""
+
+
 class PredictorOverloadedError(PredictorError):
     """Its queue, or ours in front of it, is full."""
 

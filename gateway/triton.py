@@ -8,6 +8,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from gateway.errors import (
     DeadlineExceededError,
     GpuAbsentError,
+    PredictorAwayError,
     PredictorError,
     PredictorOverloadedError,
     PredictorUnavailableError,
@@ -93,4 +94,7 @@ def _explained(error: grpc.aio.AioRpcError, variant: Variant) -> PredictorError:
         if variant == GPU_VARIANT and "is not found" in text:
             return GpuAbsentError(message)
         return VariantUnavailableError(message)
+    # The second is said of a connection that was closed by a server that ends.
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        return PredictorAwayError(message)
     return PredictorUnavailableError(message)

@@ -41,6 +41,10 @@ class ServerError(TeziError):
     """A server cannot be found or started, or does not come up in time."""
 
 
+class DatabaseAwayError(ServerError):
+    """A server runs and cannot read the market database: to start it anew would not help."""
+
+
 class CacheError(TeziError):
     """A value cannot be cached, or what lies in the cache cannot be read."""
 

@@ -2,6 +2,7 @@
 
 import os
 from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -15,6 +16,9 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 # Settings that may hold a password: their values are never printed.
 SECRET = frozenset({"admin_token", "database_url", "redis_url"})
+
+# Whoever listens on every address of a kind is found by the loopback of that kind alone.
+_LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -254,8 +258,8 @@ class Settings(BaseSettings):
     @property
     def http_url(self) -> str:
         """Address of the REST API as a client on this machine would write it."""
-        host = "127.0.0.1" if self.http_host in ("0.0.0.0", "::") else self.http_host  # noqa: S104 - compared, not bound
-        return f"http://{host}:{self.http_port}"
+        host = _LOOPBACK_OF.get(self.http_host, self.http_host)
+        return f"http://{in_url(host)}:{self.http_port}"
 
     @property
     def gateway_ports(self) -> list[int]:
@@ -270,18 +274,30 @@ class Settings(BaseSettings):
     @property
     def triton_grpc_address(self) -> str:
         """host:port of Triton's gRPC service."""
-        return f"{self.triton_host}:{self.triton_grpc_port}"
+        return f"{in_url(self.triton_host)}:{self.triton_grpc_port}"
 
     @property
     def triton_metrics_url(self) -> str:
         """Address of Triton's metrics."""
-        return f"http://{self.triton_host}:{self.triton_metrics_port}/metrics"
+        return f"http://{in_url(self.triton_host)}:{self.triton_metrics_port}/metrics"
 
     def environment(self) -> dict[str, str]:
         """These settings as TEZI_* variables, for the processes that a command starts."""
         dumped = self.model_dump(mode="json")
         dumped["data_dir"] = str(self.home)
         return {f"TEZI_{name.upper()}": str(value) for name, value in dumped.items()}
+
+
+def in_url(host: str) -> str:
+    """A host as it stands before a port: an IPv6 address in brackets."""
+    return f"[{host}]" if isinstance(_address(host), IPv6Address) else host
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None  # a name, or how gRPC is to look one up
 
 
 def unknown_variables(environ: dict[str, str] | None = None) -> list[str]:

@@ -72,8 +72,32 @@ def test_misspelt_variables_are_found() -> None:
     ]
 
 
-def test_an_address_for_everyone_is_reached_on_loopback() -> None:
-    assert load_settings(http_host="0.0.0.0").http_url == "http://127.0.0.1:8080"
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8080"),
+        # Who listens on all IPv6 addresses is not reached by IPv4.
+        ("::", "http://[::1]:8080"),
+        ("fd00::7", "http://[fd00::7]:8080"),
+        ("localhost", "http://localhost:8080"),
+    ],
+)
+def test_the_url_is_one_that_a_client_can_use(host: str, url: str) -> None:
+    assert load_settings(http_host=host).http_url == url
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("triton", "triton:8001"),
+        ("::1", "[::1]:8001"),
+        ("dns://127.0.0.1:53/triton.test", "dns://127.0.0.1:53/triton.test:8001"),
+    ],
+)
+def test_triton_is_named_as_grpc_reads_it(host: str, address: str) -> None:
+    settings = load_settings(triton_host=host)
+    assert settings.triton_grpc_address == address
+    assert settings.triton_metrics_url == f"http://{address.replace('8001', '8002')}/metrics"
 
 
 def test_the_documented_table_is_the_one_in_force() -> None:

@@ -7,7 +7,8 @@ import numpy as np
 from tritonclient.grpc.aio import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
-from preprocess.errors import ModelError, ServerError
+from preprocess.errors import DatabaseAwayError, ModelError, ServerError
+from preprocess.features.row import Status
 from preprocess.golden import disagreement
 from preprocess.repository.names import DEFAULT_VARIANT, Variant, ensemble_name
 from preprocess.repository.versions import ModelVersion, read_version
@@ -40,7 +41,8 @@ class GoldenCheck:
 
         Raises:
             TimeoutError: no answer within `timeout_s`.
-            ServerError: an error, or a wrong answer.
+            DatabaseAwayError: it answers that it cannot read the market.
+            ServerError: another error, or a wrong answer.
         """
         try:
             return await self._ask(timeout_s)
@@ -62,8 +64,9 @@ class GoldenCheck:
         async with InferenceServerClient(self._address) as client:
             result = await client.infer(name, request, client_timeout=timeout_s)
         status = result.as_numpy("status")[0, 0].decode()
-        if status != "OK":
-            raise ServerError(f"The golden row came back with status {status}.")
+        if status != Status.OK:
+            kind = DatabaseAwayError if status == Status.STORE_UNAVAILABLE else ServerError
+            raise kind(f"The golden row came back with status {status}.")
         number = int(result.as_numpy("model_version")[0, 0])
         if self._version is not None and number != self._version:
             raise ServerError(f"{name} answers with version {number}.")

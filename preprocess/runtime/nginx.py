@@ -13,7 +13,7 @@ from preprocess.errors import ServerError
 from preprocess.runtime.asking import status_of
 from preprocess.runtime.ports import LOOPBACK
 from preprocess.runtime.supervisor import Patience, Server
-from preprocess.settings import PROJECT_ROOT, Settings
+from preprocess.settings import PROJECT_ROOT, Settings, in_url
 
 CONFIG = PROJECT_ROOT / "config"
 MAIN_FILE = "nginx_load_balancer.conf"
@@ -167,10 +167,9 @@ async def check_config(settings: Settings) -> None:
 
 
 def _listen(settings: Settings) -> str:
-    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
     size = settings.max_body_bytes
     return (
-        f"listen {host}:{settings.http_port} backlog=2048;\n"
+        f"listen {in_url(settings.http_host)}:{settings.http_port} backlog=2048;\n"
         f"client_max_body_size {size};\n"
         f"client_body_buffer_size {size};\n"
     )

@@ -24,14 +24,14 @@ async def serve_triton(
     """Run Triton, watched as `tezi up` watches it, until SIGINT or SIGTERM.
 
     Until a first version is published it waits. `heartbeat` is touched each time that the golden
-    rows come back right.
+    rows come back right. In containers of their own several serve one data folder.
 
     Raises:
         ServerError: a port is taken, a stack runs on the data folder, or it does not come up.
         ModelError: none of the published versions is intact.
     """
     stopped = stop_signal()
-    with only_stack(settings):
+    with only_stack(settings, shared=True):
         require_free_ports(settings, gateway=False)
         server = triton_server(settings, notice=notice)
         if heartbeat is not None:

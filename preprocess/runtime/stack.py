@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 
-from preprocess.errors import ServerError
+from preprocess.errors import ServerError, TeziError
 from preprocess.runtime.control import Control
 from preprocess.runtime.gateways import is_ready, replicas
 from preprocess.runtime.ports import require_free_ports
@@ -33,6 +33,7 @@ async def run_stack(
             come up.
         ModelError: there is nothing to serve.
     """
+    stopped = stop_signal()
     with only_stack(settings):
         require_free_ports(settings)
 
@@ -45,11 +46,12 @@ async def run_stack(
         control = Control({f"restart {part}": partial(rolling.restart, part) for part in PARTS})
         async with _alive(stack, notice) as lives, control.listening(settings):
             announce = asyncio.create_task(_announce(settings, stack.parts, ready))
-            stop = asyncio.create_task(stop_signal().wait())
+            stop = asyncio.create_task(stopped.wait())
             try:
                 await asyncio.wait({*lives, stop}, return_when=asyncio.FIRST_COMPLETED)
+                # What ends when everything is told to end is no trouble.
                 for life in lives:
-                    if life.done():
+                    if life.done() and not stopped.is_set():
                         life.result()
             finally:
                 announce.cancel()
@@ -71,7 +73,7 @@ async def _alive(stack: Stack, notice: Notice) -> AsyncIterator[list["asyncio.Ta
             for life in layer:
                 life.cancel()
             for life in layer:
-                with suppress(asyncio.CancelledError, ServerError):
+                with suppress(asyncio.CancelledError, TeziError):
                     await life
 
 
@@ -85,8 +87,11 @@ async def _announce(settings: Settings, parts: list[Supervisor], ready: Callable
 
 
 @contextmanager
-def only_stack(settings: Settings) -> Iterator[None]:
-    """Hold the data folder: two Tritons on one would share regions and the live repository.
+def only_stack(settings: Settings, *, shared: bool = False) -> Iterator[None]:
+    """Hold the data folder: two Tritons on one machine would take the other's models for theirs.
+
+    `shared` is for a Triton by itself, in a container with processes and shared memory of its own:
+    others like it may be on the folder, and a whole stack may not.
 
     Raises:
         ServerError: another stack holds it.
@@ -94,7 +99,7 @@ def only_stack(settings: Settings) -> Iterator[None]:
     settings.home.mkdir(parents=True, exist_ok=True)
     with (settings.home / "up.lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ServerError(
                 f"Another stack runs on {settings.home}. Stop it, or give this one a folder and "

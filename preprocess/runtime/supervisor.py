@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from preprocess.errors import ServerError, TeziError
+from preprocess.errors import DatabaseAwayError, ServerError, TeziError
 from preprocess.runtime.process import Child
 
 _GLANCE_S = 0.02
@@ -25,6 +25,8 @@ class Patience:
     errors: int = 2
     second_look: float = 0.25
     timeouts: int = 5
+    # A database that is away comes back by itself; a server that never finds it again does not.
+    database: float = 60.0
     mends: int = 3
     grace: float = 10.0
     grace_when_broken: float = 1.0
@@ -194,11 +196,15 @@ class Supervisor:
         """What is wrong with it; None if it is wanted anew."""
         patience = self.server.patience
         errors = timeouts = mends = 0
+        last_seen = time.monotonic()
         while True:
             if await self._is_wanted_anew(patience.second_look if errors else patience.interval):
                 return None
             try:
                 await self.server.check(patience.answer)
+            except DatabaseAwayError as error:
+                if time.monotonic() - last_seen > patience.database:
+                    return str(error)
             except ServerError as error:
                 if mends < patience.mends and await self._mend():
                     mends += 1
@@ -215,6 +221,7 @@ class Supervisor:
                     return f"{timeouts} checks in a row came late ({error})"
             else:
                 errors = timeouts = mends = 0
+                last_seen = time.monotonic()
 
     async def _is_wanted_anew(self, wait_s: float) -> bool:
         with suppress(TimeoutError):

@@ -4,7 +4,8 @@ The tests are one story and run in their order; most begin with what the one bef
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,10 +16,11 @@ import onnxruntime
 import pytest
 
 from preprocess.runtime.shared_memory import shared_memory_bytes
-from tests.compose.load import Load, steady_load
+from tests.compose.load import Asked, Load, steady_load
+from tests.compose.panels import queries, trouble
 from tests.compose.project import ENGINE, Project, engine, fresh_project, inspected
-
-Pairs = list[tuple[str, float]]
+from tests.compose.restarts import RESTARTS, restarted_under_load, table
+from tests.compose.waiting import asked, is_ready, says_ready, until
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,8 @@ def project() -> Iterator[Project]:
         fresh.compose("up", "--detach", "--build")
         up_s = time.monotonic() - began
         waited = until(lambda: is_ready(fresh), fresh, seconds=180)
+        for container in fresh.containers("gateway"):
+            until(lambda name=container: says_ready(name), fresh, seconds=30)  # type: ignore[misc]
         print(f"\nup after {up_s:.0f} s, ready {waited:.0f} s later")
         yield fresh
 
@@ -58,25 +62,25 @@ def batch(client: httpx.Client, day: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def expected(batch: list[dict[str, Any]]) -> Pairs:
-    return [(answer["bse_code"], answer["probability"]) for answer in batch]
+def expected(batch: list[dict[str, Any]]) -> list[Asked]:
+    return [_asked(answer) for answer in batch]
 
 
-def is_ready(project: Project) -> bool:
-    try:
-        return httpx.get(f"{project.url}/ready", timeout=2.0, trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
+@pytest.fixture(scope="module")
+def many_days(client: httpx.Client, day: str, expected: list[Asked]) -> list[Asked]:
+    """More than is asked in one restart, so that nothing is asked twice."""
+    found: list[Asked] = []
+    for past in range(60):
+        then = (date.fromisoformat(day) - timedelta(days=past)).isoformat()
+        items = [{"bse_code": code, "prediction_date": then} for code, _, _ in expected]
+        answers = client.post("/api/v1/batch_predict", json={"predictions": items}).json()
+        found += [_asked(answer) for answer in answers if answer["probability"] is not None]
+    assert len(found) > 4000
+    return found
 
 
-def until(happened: Callable[[], bool], project: Project, *, seconds: float) -> float:
-    """Wait for it; the seconds it took."""
-    began = time.monotonic()
-    while not happened():
-        if time.monotonic() - began > seconds:
-            raise AssertionError(f"not within {seconds:g} s:\n{project.logs()}")
-        time.sleep(0.1)
-    return time.monotonic() - began
+def _asked(answer: dict[str, Any]) -> Asked:
+    return answer["bse_code"], answer["prediction_date"], answer["probability"]
 
 
 def of_triton(project: Project, path: str) -> bytes:
@@ -167,11 +171,11 @@ def test_a_command_runs_beside_it(project: Project) -> None:
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
 def test_a_gateway_that_ends_fails_no_request(
-    project: Project, day: str, expected: Pairs, end: str
+    project: Project, expected: list[Asked], end: str
 ) -> None:
     first, *others = project.containers("gateway")
     assert others
-    with steady_load(project.url, day, expected) as load:
+    with steady_load(project.url, expected) as load:
         time.sleep(1)
         engine(end, first)
         time.sleep(3)
@@ -180,10 +184,8 @@ def test_a_gateway_that_ends_fails_no_request(
     assert_clean(load, at_least=300)
 
 
-def test_a_gateway_that_is_added_takes_its_share(
-    project: Project, day: str, expected: Pairs
-) -> None:
-    with steady_load(project.url, day, expected) as load:
+def test_a_gateway_that_is_added_takes_its_share(project: Project, expected: list[Asked]) -> None:
+    with steady_load(project.url, expected) as load:
         project.set("TEZI_GATEWAYS", 3)
         project.compose("up", "--detach", "--no-recreate", "gateway")
         until(lambda: len(project.containers("gateway")) == 3, project, seconds=30)
@@ -192,44 +194,35 @@ def test_a_gateway_that_is_added_takes_its_share(
     assert_clean(load, at_least=150)
 
 
-def asked(container: str) -> float:
-    """How many predictions a gateway has answered; one that starts does not say yet."""
-    script = (
-        "import urllib.request as u;"
-        "print(u.urlopen('http://127.0.0.1:8080/metrics', timeout=2).read().decode())"
-    )
-    lines = engine("exec", container, "python3", "-c", script, check=False).splitlines()
-    wanted = 'http_requests_total{method="POST",route="/api/v1/predict",status="200"}'
-    return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
+@pytest.fixture(scope="module")
+def loads() -> Iterator[dict[str, Load]]:
+    found: dict[str, Load] = {}
+    yield found
+    print(f"\n{table(found)}")
 
 
-def test_redis_may_be_restarted(project: Project, day: str, expected: Pairs) -> None:
-    (container,) = project.containers("redis")
-    with steady_load(project.url, day, expected) as load:
-        engine("restart", container)
-        until(lambda: "PONG" in engine("exec", container, "redis-cli", "ping"), project, seconds=20)
-        time.sleep(1)
-    assert_clean(load, at_least=100)
-
-
-@pytest.mark.parametrize("service", ["triton", "postgres"])
-def test_it_serves_again_after_a_restart(
-    project: Project, day: str, expected: Pairs, service: str
+@pytest.mark.parametrize("name", RESTARTS)
+def test_every_part_may_be_restarted(
+    project: Project,
+    client: httpx.Client,
+    many_days: list[Asked],
+    loads: dict[str, Load],
+    name: str,
 ) -> None:
-    (container,) = project.containers(service)
-    engine("restart", container)
-    waited = until(lambda: answers(project, day, expected), project, seconds=90)
-    print(f"\n{service}: full service {waited:.1f} s after it was started")
-    with steady_load(project.url, day, expected) as load:
-        time.sleep(2)
-    assert_clean(load, at_least=100)
-
-
-def answers(project: Project, day: str, expected: Pairs) -> bool:
-    """Whether half a second's load is answered rightly throughout: by every gateway."""
-    with steady_load(project.url, day, expected) as load:
-        time.sleep(0.5)
-    return load.answered > 20 and not load.failures
+    cleared = client.post(
+        "/api/v1/cache/clear?type=predictions",
+        headers={"Authorization": f"Bearer {project.admin_token}"},
+    )
+    assert cleared.status_code == 200, cleared.text
+    restart = RESTARTS[name]
+    load = loads[name] = restarted_under_load(project, restart, many_days)
+    assert load.wrong == 0
+    assert load.held < 0.05 * load.answered
+    assert load.answered >= 100
+    if not restart.may_lose:
+        assert load.lost == []
+    if not restart.may_refuse and not restart.may_lose:
+        assert load.failures == []
 
 
 def test_prometheus_finds_every_replica(project: Project) -> None:
@@ -247,9 +240,35 @@ def test_prometheus_finds_every_replica(project: Project) -> None:
     engine("exec", container, "promtool", "test", "rules", "/config/alerts_test.yml")
 
 
+def test_every_panel_of_the_dashboard_shows_something(
+    project: Project, client: httpx.Client, many_days: list[Asked]
+) -> None:
+    # A shadow, for its panels; and all that can happen to a request, while it is counted.
+    project.compose("--profile", "tools", "run", "--rm", "tools", "publish")
+    admin = {"Authorization": f"Bearer {project.admin_token}"}
+    shares = {"candidate": 2, "share": 100.0, "shadow": True}
+    answer = client.put("/api/v1/models/traffic", json=shares, headers=admin)
+    assert answer.status_code == 200, answer.text
+    client.post("/api/v1/cache/clear?type=predictions", headers=admin)
+    with (
+        httpx.Client(base_url=project.prometheus_url, timeout=10.0, trust_env=False) as prometheus,
+        steady_load(project.url, many_days, per_second=40.0) as load,
+    ):
+
+        def missing() -> list[str]:
+            client.post("/api/v1/predict", json={"bse_code": "no code"})
+            return [found for query in queries() if (found := trouble(prometheus, query))]
+
+        deadline = time.monotonic() + 90
+        while (left := missing()) and time.monotonic() < deadline:
+            time.sleep(2)
+    assert left == []
+    assert_clean(load, at_least=100)
+
+
 def test_down_leaves_nothing(project: Project) -> None:
     assert any(project.name in name for name in project.left_over()["volumes"])
-    project.compose("--profile", "monitoring", "down", "--volumes")
+    project.down()
     left = {
         kind: [name for name in names if project.name in name]
         for kind, names in project.left_over().items()

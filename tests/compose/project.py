@@ -6,7 +6,7 @@ import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,12 @@ _LIMIT_S = 600
 
 @dataclass(frozen=True)
 class Project:
-    """One project: its name, the file of its secrets, the port that clients come in by."""
+    """One project: its name, the file of its secrets, the ports that clients come in by."""
 
     name: str
     env_file: Path
     port: int
+    prometheus_port: int
     admin_token: str
 
     @property
@@ -37,10 +38,29 @@ class Project:
         """Where nginx listens."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def prometheus_url(self) -> str:
+        """Where Prometheus listens."""
+        return f"http://127.0.0.1:{self.prometheus_port}"
+
     def compose(self, *words: str, text: bool = True, check: bool = True) -> Any:
         """Run one compose command; its standard output."""
         command = [*COMPOSE, "--env-file", str(self.env_file), "-p", self.name, *words]
         return _run(command, text=text, check=check)
+
+    def roll(self, *services: str) -> str:
+        """Run config/docker/roll; what it says."""
+        command = shlex.join([*COMPOSE, "--env-file", str(self.env_file), "-p", self.name])
+        named = {"COMPOSE": command, "ENGINE": ENGINE, "COMPOSE_PROJECT_NAME": self.name}
+        return str(_run(["config/docker/roll", *services], environment=named))
+
+    def down(self, *, check: bool = True) -> None:
+        """Take everything of it away."""
+        # podman-compose finds containers by their numbers and not by labels; `roll` doubles them.
+        for service in ("gateway", "triton"):
+            numbers = [int(name.rsplit("-", 1)[1]) for name in self.containers(service)]
+            self.set(f"TEZI_{service.upper()}S", max(numbers, default=1))
+        self.compose("--profile", "monitoring", "down", "--volumes", check=check)
 
     def set(self, name: str, value: object) -> None:
         """Add a variable to the file that compose reads, as a user would."""
@@ -85,7 +105,7 @@ def inspected(container: str) -> dict[str, Any]:
 @contextmanager
 def fresh_project(folder: Path) -> Iterator[Project]:
     """A project with secrets of its own that has never been up; it is taken down at the end."""
-    (port,) = free_ports(1)
+    port, prometheus_port = free_ports(2)
     token = secrets.token_urlsafe(24)
     env_file = folder / "compose.env"
     env_file.touch(0o600)
@@ -93,18 +113,27 @@ def fresh_project(folder: Path) -> Iterator[Project]:
     password = f"{secrets.token_urlsafe(12)}/@:%"
     env_file.write_text(
         f"POSTGRES_PASSWORD={password}\nTEZI_ADMIN_TOKEN={token}\nTEZI_PORT={port}\n"
+        f"PROMETHEUS_PORT={prometheus_port}\n"
     )
-    project = Project(f"tezitest{os.getpid()}", env_file, port, token)
+    project = Project(f"tezitest{os.getpid()}", env_file, port, prometheus_port, token)
     try:
         yield project
     finally:
-        project.compose("down", "--volumes", check=False)
+        project.down(check=False)
 
 
-def _run(command: list[str], *, text: bool = True, check: bool = True, merge: bool = False) -> Any:
+def _run(
+    command: list[str],
+    *,
+    text: bool = True,
+    check: bool = True,
+    merge: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Any:
     done = subprocess.run(
         command,
         cwd=PROJECT_ROOT,
+        env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if merge else subprocess.PIPE,

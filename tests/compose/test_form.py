@@ -152,6 +152,24 @@ def test_the_script_before_nginx_writes_what_tezi_up_writes() -> None:
     assert f'touch "$prefix/{LEAVING}"' in text
 
 
+def test_the_script_that_replaces_containers_waits_until_they_have_been_found() -> None:
+    script = PROJECT_ROOT / "config" / "docker" / "roll"
+    subprocess.run(["sh", "-n", str(script)], check=True, timeout=10)
+    found_after = {
+        service: float(wait_s)
+        for service, wait_s in re.findall(r"(\w+)\) echo (\d+) ;;", script.read_text("utf-8"))
+    }
+    age_s = float(services()["triton"]["environment"]["TEZI_TRITON_MAX_CONNECTION_AGE_S"])
+    # A connection ends up to a tenth later, and a name is looked up every half second at most.
+    assert found_after["triton"] > 1.1 * age_s + 0.5
+    assert found_after["gateway"] > 4
+    refused = subprocess.run(
+        [str(script), "postgres"], capture_output=True, text=True, timeout=10, check=False
+    )
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "usage:" in refused.stderr
+
+
 def test_triton_has_the_shared_memory_that_its_models_can_come_to_need() -> None:
     assert size(services()["triton"]["shm_size"]) == shared_memory_bytes()
 

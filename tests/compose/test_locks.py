@@ -1,6 +1,9 @@
 """The lock files of the images: the same versions as everywhere, by their hashes."""
 
 import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
 
 import pytest
 
@@ -33,6 +36,39 @@ def test_a_package_that_is_asked_for_is_locked() -> None:
 
 def test_each_image_holds_more_than_the_one_below() -> None:
     assert locked("gateway").items() < locked("triton").items()
+
+
+# A gateway in a Python that has not the modules which it is given as words.
+_WITH_ONLY = """
+import sys
+absent = set(sys.argv[1:])
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"no {name} in the image", name=name)
+
+sys.meta_path.insert(0, Absent())
+import gateway.__main__
+"""
+
+
+def test_a_gateway_starts_with_what_is_in_its_image() -> None:
+    held = {*locked("gateway"), "tezi", "coverage"}
+    absent = [
+        module
+        for module, packages in packages_distributions().items()
+        if not held & {re.sub(r"[-_.]+", "-", package).lower() for package in packages}
+    ]
+    assert "onnxruntime" in absent
+    done = subprocess.run(
+        [sys.executable, "-c", _WITH_ONLY, *absent],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("package", ["nvidia-pytriton", "onnxruntime", "xgboost-cpu", "pandas"])

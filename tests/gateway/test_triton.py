@@ -15,6 +15,7 @@ from tritonclient.grpc.service_pb2 import ModelInferResponse as Response
 
 from gateway.errors import (
     DeadlineExceededError,
+    PredictorAwayError,
     PredictorError,
     PredictorOverloadedError,
     PredictorUnavailableError,
@@ -218,12 +219,12 @@ async def test_an_answer_that_does_not_fit_is_none(
         (
             Code.UNAVAILABLE,
             "Stub process 'features_0_0' is not healthy.",
-            PredictorUnavailableError,
+            PredictorAwayError,
         ),
         (Code.INTERNAL, "onnx runtime error", PredictorUnavailableError),
         (Code.INVALID_ARGUMENT, "unexpected shape", PredictorUnavailableError),
         (Code.UNKNOWN, "", PredictorUnavailableError),
-        (Code.CANCELLED, "", PredictorUnavailableError),
+        (Code.CANCELLED, "", PredictorAwayError),
         (Code.UNIMPLEMENTED, "", PredictorUnavailableError),
         (Code.RESOURCE_EXHAUSTED, "", PredictorOverloadedError),
         (Code.UNAVAILABLE, "Exceeds maximum queue size", PredictorOverloadedError),

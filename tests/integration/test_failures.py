@@ -84,9 +84,11 @@ def test_a_stub_that_dies_is_noticed_and_its_model_loaded_anew(
     (server,) = children(mended, "bin/tritonserver")
     stub.kill()
     assert mended.wait(ready=False, seconds=NOTICED_WITHIN_S) < NOTICED_WITHIN_S
-    refused = ask(mended)
-    assert refused.status_code == 503
-    assert int(refused.headers["Retry-After"]) >= 1
+    meanwhile = ask(mended)
+    # It may be back before the gateway has asked for the last time.
+    if meanwhile.status_code != 200:
+        assert meanwhile.status_code == 503
+        assert int(meanwhile.headers["Retry-After"]) >= 1
     mended.wait(ready=True, seconds=30.0)
     assert server.is_running()
     assert words in mended.output()

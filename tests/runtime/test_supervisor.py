@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from preprocess.errors import ModelError, ServerError, TeziError
+from preprocess.errors import DatabaseAwayError, ModelError, ServerError, TeziError
 from preprocess.runtime.process import Child
 from preprocess.runtime.supervisor import Patience, Server, Supervisor
 
@@ -140,6 +140,23 @@ async def test_a_child_that_dies_is_started_again() -> None:
     await until(lambda: watched.supervisor.restarts == 1 and watched.supervisor.up.is_set())
     assert watched.pid != first
     assert any("ended with code -9" in notice for notice in watched.notices)
+    await watched.stop()
+
+
+async def test_a_database_that_is_away_is_waited_for_and_not_for_ever() -> None:
+    health = Health()
+    watched = Watched(SLEEP, health, replace(QUICK, database=0.6))
+    await until(watched.supervisor.up.is_set)
+    first = watched.pid
+    health.error = DatabaseAwayError("the market cannot be read")
+    await asyncio.sleep(0.3)  # several looks
+    assert watched.supervisor.up.is_set()
+    assert (watched.pid, watched.mends) == (first, 0)
+    took_s = await until(lambda: any("cannot be read" in notice for notice in watched.notices))
+    assert took_s < 1.0
+    health.error = None
+    await until(lambda: watched.supervisor.restarts == 1 and watched.supervisor.up.is_set())
+    assert watched.pid != first
     await watched.stop()
 
 
