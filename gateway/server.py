@@ -30,8 +30,8 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, with what lives as long as the process set aside from garbage collection.
 
-        A full collection looks at every object, and nothing is answered meanwhile: 30 ms of the
-        modules and the stock directory alone, which are never garbage.
+        A full collection looks at every object, and nothing is answered meanwhile: tens of ms for
+        the modules and the stock directory alone, which are never garbage.
         """
         await super().startup(sockets)
         gc.collect()
