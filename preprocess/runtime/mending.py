@@ -8,7 +8,7 @@ fails. Behind a queue of these a golden row only comes late: so the process itse
 import asyncio
 from collections.abc import Callable
 
-from preprocess.errors import PublishError, TeziError
+from preprocess.errors import PublishError, ServerError, TeziError
 from preprocess.repository.labels import read_labels
 from preprocess.repository.lock import only_change
 from preprocess.repository.model_server import ModelServer
@@ -87,7 +87,11 @@ class Mender:
                 ModelServer(settings.triton_grpc_address) as server,
             ):
                 # One that is not loaded was let go of, and one that is back was mended meanwhile.
-                dead = self._gone() & await server.loaded()
+                try:
+                    loaded = await server.loaded()
+                except ServerError:
+                    return False  # it has not started, or has ended: its supervisor says so
+                dead = self._gone() & loaded
                 self._seen = models_with_stub(settings.repository_dir) | dead
                 for model in sorted(dead):
                     await server.unload(model)

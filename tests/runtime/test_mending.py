@@ -134,6 +134,18 @@ async def test_one_that_was_let_go_of_is_left_alone(
     assert not await mender.mend()  # and not asked about again
 
 
+async def test_of_a_triton_that_is_not_there_nothing_is_said(
+    settings: Settings, stubs: Stubs, notices: list[str]
+) -> None:
+    """While one starts, processes come and go."""
+    mender = Mender(settings, notices.append)
+    assert not await mender.mend()
+    stubs.kill("features")
+    await gone(settings, "features")
+    assert not await mender.mend()
+    assert notices == []
+
+
 async def test_what_cannot_be_loaded_is_said(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
