@@ -60,7 +60,7 @@ class AsyncRemoteTier:
             return None
         wanted = _Wanted(keys, asyncio.get_running_loop().create_future())
         self._wanted.append(wanted)
-        if len(self._readers) < _READERS:
+        if _at_work(self._readers) < _READERS:
             _hold(self._readers, self._read_on(), "tezi-cache-read")
         return await wanted.reading
 
@@ -74,7 +74,7 @@ class AsyncRemoteTier:
             return
         if len(self._unwritten) + len(envelopes) <= _MOST_UNWRITTEN:
             self._unwritten.update(envelopes)
-        if not self._writers:
+        if not _at_work(self._writers):
             _hold(self._writers, self._write_on(), "tezi-cache-write")
 
     async def close(self) -> None:
@@ -160,6 +160,11 @@ class AsyncRemoteTier:
             return  # asked beside one that failed: the same trouble, counted once
         self._failed_at = time.monotonic()
         self._availability.failed(error)
+
+
+def _at_work(tasks: set[asyncio.Task[None]]) -> int:
+    """How many have not ended: one that has leaves the set a turn of the event loop later."""
+    return sum(not task.done() for task in tasks)
 
 
 def _hold(

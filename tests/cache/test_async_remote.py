@@ -47,3 +47,29 @@ async def test_what_waits_is_read_in_bounded_portions(
     readings = await asyncio.gather(*(tier.read(keys(0, count)) for count in asked))
     assert all(reading is not None and not reading.values for reading in readings)
     assert times_read(raw) - before == 4  # 400, 200, 700 and 20 keys
+
+
+async def test_who_asks_again_at_once_is_answered(
+    tier: AsyncRemoteTier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All readers may have ended in this very turn of the event loop."""
+    ask, gate = tier._links.ask, asyncio.Event()
+
+    async def at_once(*commands: Any) -> list[object]:
+        answers = await ask(*commands)
+        await gate.wait()
+        return answers
+
+    monkeypatch.setattr(tier._links, "ask", at_once)
+
+    async def caller(number: int, times: int) -> None:
+        for again in range(times):
+            assert await tier.read([f"query:{number}:{again}"]) is not None
+
+    callers = []
+    for number, times in enumerate((2, 1)):
+        callers.append(asyncio.create_task(caller(number, times)))
+        await asyncio.sleep(0.05)  # so that each has a reader of its own
+    gate.set()
+    async with asyncio.timeout(2.0):
+        await asyncio.gather(*callers)
