@@ -1,7 +1,6 @@
 """Answers that leave at once: uvicorn writes the head of an answer, then its body.
 
-Each write is a system call and, mostly, a packet, which the other side reads and parses alone. That
-was a fifth of what a cached answer took.
+Each write is a system call and, mostly, a packet, which the other side reads and parses alone.
 """
 
 import asyncio

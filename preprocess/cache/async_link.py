@@ -1,7 +1,7 @@
 """Connections to Redis for coroutines, each with one question under way at a time.
 
-redis-py's connections without its client: that, its pool and its pipelines take twice the
-processor time for a question, and a pool is for more callers than ever ask at once here.
+redis-py's connections without its client: that, its pool and its pipelines were most of what a
+question took (docs/profiling.md), and are for more callers than ever ask at once here.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class AsyncLink:
     def __init__(
         self, connection: AbstractConnection, timeout_s: float, pack: Callable[[Command], bytes]
     ) -> None:
-        """The connection has no time-outs of its own: each question has one as a whole."""
+        """The connection has no time-outs of its own: sending has one, and so have the answers."""
         self._connection = connection
         self._pack = pack
         self._timeout_s = timeout_s

@@ -13,7 +13,7 @@ from preprocess.cache.plan import Plan
 from preprocess.cache.reading import FENCES, VALUES, Question, Reading
 from preprocess.errors import SettingsError
 
-CONNECTIONS = 32
+_CONNECTIONS = 32
 
 # The last ones: what redis-py makes of bytes that are no protocol of Redis.
 FAILURES = (redis.RedisError, OSError, ValueError, TypeError, IndexError, AttributeError)
@@ -59,7 +59,7 @@ class RemoteTier:
 
     def __init__(self, plan: Plan, availability: Availability) -> None:
         """Raises SettingsError if the address is malformed."""
-        self._client = connect(plan, CONNECTIONS)
+        self._client = connect(plan, _CONNECTIONS)
         self._availability = availability
 
     def read(self, keys: Sequence[str]) -> Reading | None:
@@ -97,7 +97,7 @@ class RemoteTier:
         try:
             answer = question(self._client)
         except FAILURES as error:
-            if not is_crowded(error):
+            if not _is_crowded(error):
                 self._availability.failed(error)
                 with suppress(*FAILURES):
                     # A reply that comes late is nobody's.
@@ -108,6 +108,6 @@ class RemoteTier:
         return answer if self._availability.may_be_asked else None
 
 
-def is_crowded(error: BaseException) -> bool:
+def _is_crowded(error: BaseException) -> bool:
     """Whether all connections were in use: that says nothing of Redis."""
     return isinstance(error, redis.ConnectionError) and "No connection available" in str(error)
