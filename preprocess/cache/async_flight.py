@@ -25,7 +25,7 @@ class AsyncFlights:
         others: dict[Flight, list[str]] = {}
         for key in keys:
             known = self._flights.get(key)
-            if known is not None and not known[1].done() and self._may_join(key, known[0]):
+            if known is not None and self._may_join(key, known[0]):
                 others.setdefault(known[1], []).append(key)
         return others
 

@@ -1,6 +1,7 @@
 """The tier in Redis for coroutines: how much travels together, and how much may wait."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -73,3 +74,22 @@ async def test_who_asks_again_at_once_is_answered(
     gate.set()
     async with asyncio.timeout(2.0):
         await asyncio.gather(*callers)
+
+
+@pytest.mark.parametrize(("took_s", "counts"), [(0.06, True), (0.09, False)])
+async def test_a_time_out_that_comes_late_says_nothing_of_redis(
+    monkeypatch: pytest.MonkeyPatch, took_s: float, *, counts: bool
+) -> None:
+    """With a time-out of 50 ms: the process itself was busy for the rest."""
+    slow = AsyncRemoteTier(quick("redis://127.0.0.1:1", timeout_s=0.05), Availability(30.0))
+
+    async def late(*_: Any) -> list[object]:
+        time.sleep(took_s)
+        raise redis.TimeoutError
+
+    held_against: list[BaseException] = []
+    monkeypatch.setattr(slow._links, "ask", late)
+    monkeypatch.setattr(slow._availability, "failed", held_against.append)
+    assert await slow.read(["query:1"]) is None
+    assert bool(held_against) is counts
+    await slow.close()
