@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         262_144, description="Largest request body; larger ones are answered 413."
     )
     max_in_flight: Annotated[int, Field(ge=1)] = Field(
-        2,
+        1,
         description="Triton requests that one gateway has under way at once; callers beyond it "
         "wait and travel together.",
     )
