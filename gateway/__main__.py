@@ -23,7 +23,7 @@ def main() -> int:
         traffic = Traffic()
         app = create_app(
             settings,
-            predictor=TritonPredictor(settings.triton_grpc_address),
+            predictor=TritonPredictor.from_settings(settings),
             open_store=partial(open_store, settings),
             traffic=traffic,
         )

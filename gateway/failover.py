@@ -20,8 +20,9 @@ from gateway.routing import Router
 # Of a caller's time. By default half a second of two, of which nginx gives a gateway one.
 SHARE_OF_TIME = 0.25
 
-# One of several Tritons that ends refuses at once, and the next one has its turn. Only after these
-# is there something to wait for.
+# One of several Tritons that ends refuses, and the next one has its turn. Only after these is there
+# something to wait for. They are made however late: a Triton that is told to end lets who asks it
+# over HTTP wait for as long as it takes to end.
 _AT_ONCE = 4
 _SHORTEST_S, _LONGEST_S = 0.005, 0.2
 
@@ -40,7 +41,7 @@ class FailoverPredictor:
         self._router = router
 
     async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
-        """As the inner predictor, which is asked for a quarter of `timeout_s` at most while it
+        """As the inner predictor, which is waited for a quarter of `timeout_s` at most while it
         refuses.
         """
         began = time.monotonic()
@@ -58,7 +59,8 @@ class FailoverPredictor:
             except PredictorError as error:
                 trouble = error
         for pause_s in _pauses():
-            if time.monotonic() + pause_s > began + timeout_s * SHARE_OF_TIME:
+            share = SHARE_OF_TIME if pause_s else 1.0
+            if time.monotonic() + pause_s > began + timeout_s * share:
                 break
             if not _passes(trouble):
                 break

@@ -114,8 +114,8 @@ class Settings(BaseSettings):
     )
     triton_max_connection_age_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
         0,
-        description="After so many seconds Triton asks a gRPC client to connect anew, so that "
-        "clients find Tritons that were added behind one name; 0: never.",
+        description="After so many seconds a gateway connects to Triton anew, and Triton asks its "
+        "gRPC clients to, so that Tritons that were added behind one name are found; 0: never.",
     )
     gpu: Literal["auto", "on", "off"] = Field(
         "auto",

@@ -94,9 +94,11 @@ class Rolling:
             if life.done():
                 life.result()
             await Releases(beside, notice=self._notice).reconcile()
+            ports = {
+                name: getattr(beside, name) for name in ("triton_http_port", "triton_grpc_port")
+            }
             moved = {
-                name: own.model_copy(update={"triton_grpc_port": beside.triton_grpc_port})
-                for name, own in replicas(self._settings).items()
+                name: own.model_copy(update=ports) for name, own in replicas(self._settings).items()
             }
             trouble = None
             try:

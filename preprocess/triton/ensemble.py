@@ -1,6 +1,7 @@
 """Requests to the ensembles `predict_<variant>` and their answers, as tensors of raw bytes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
 
 from tritonclient.grpc import service_pb2
 
@@ -19,6 +20,22 @@ OUTPUTS = {
 _STATUSES = {status.value: status for status in Status}  # the class itself takes five times longer
 _Input = service_pb2.ModelInferRequest.InferInputTensor
 _Requested = service_pb2.ModelInferRequest.InferRequestedOutputTensor
+
+
+class Output(Protocol):
+    """What an answer says of one output."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def datatype(self) -> str:
+        """Its type, by Triton's name."""
+
+    @property
+    def shape(self) -> Iterable[int]:
+        """Rows, and values of a row."""
 
 
 def ensemble_request(
@@ -55,10 +72,22 @@ def raw_outputs(
     Raises:
         TensorError: one is absent, comes without its bytes, or has another type or shape.
     """
-    raw: dict[str, bytes] = {}
     if len(response.outputs) != len(response.raw_output_contents):
         raise TensorError("an output comes without its bytes")
-    for output, content in zip(response.outputs, response.raw_output_contents, strict=True):
+    return fitting_outputs(
+        zip(response.outputs, response.raw_output_contents, strict=True), count, outputs=outputs
+    )
+
+
+def fitting_outputs(
+    found: Iterable[tuple[Output, bytes]],
+    count: int,
+    *,
+    outputs: Collection[str] = tuple(OUTPUTS),
+) -> dict[str, bytes]:
+    """As `raw_outputs`, of outputs with their bytes, by whichever protocol they came."""
+    raw: dict[str, bytes] = {}
+    for output, content in found:
         if output.name not in outputs:
             continue
         datatype, width = OUTPUTS[output.name]

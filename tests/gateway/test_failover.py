@@ -1,19 +1,14 @@
 """Which refusals are asked about again, of whom, and for how long.
 
-Two Tritons behind one name are real gRPC servers here, and the client is the gateway's own.
+Two Tritons behind one name are real HTTP servers here, and the client is the gateway's own.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import grpc
 import pytest
-from grpc import StatusCode as Code
-from tritonclient.grpc import service_pb2_grpc
 
 from gateway.errors import (
     DeadlineExceededError,
@@ -32,11 +27,11 @@ from gateway.triton import TritonPredictor
 from gateway.versions import VersionBook
 from preprocess.settings import load_settings
 from tests.gateway.fakes import TODAY, FakePredictor, Running, put_labels, write_version
-from tests.gateway.test_triton import Servicer
+from tests.gateway.http_triton import HttpTriton, leads_to, serving
 
 ASKS = [Ask("500325", TODAY, "fp32", 1)]
 # What Triton 2.51 says from the moment on in which it is told to end.
-LEAVING = (Code.NOT_FOUND, "Request for unknown model: 'predict_fp32_v1' has no available versions")
+LEAVING = (404, "Request for unknown model: 'predict_fp32_v1' has no available versions")
 
 
 @pytest.fixture
@@ -49,36 +44,16 @@ async def router(tmp_path: Path) -> Router:
     return router
 
 
-@dataclass
-class Triton:
-    servicer: Servicer
-    port: int
-    server: Any
-
-    @classmethod
-    async def start(cls, port: int = 0) -> "Triton":
-        server, servicer = grpc.aio.server(), Servicer()
-        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
-        port = server.add_insecure_port(f"127.0.0.1:{port}")
-        await server.start()
-        return cls(servicer, port, server)
-
-    @property
-    def asked(self) -> int:
-        return len(self.servicer.requests)
-
-
 @asynccontextmanager
-async def asked_together(router: Router, *tritons: Triton) -> AsyncIterator[FailoverPredictor]:
+async def asked_together(router: Router, *tritons: HttpTriton) -> AsyncIterator[FailoverPredictor]:
     """What a gateway makes of a name that leads to all of these."""
-    addresses = ",".join(f"127.0.0.1:{triton.port}" for triton in tritons)
-    predictor = FailoverPredictor(TritonPredictor(f"ipv4:{addresses}"), router)
-    try:
-        yield predictor
-    finally:
-        await predictor.close()
-        for triton in tritons:
-            await triton.server.stop(None)
+    async with serving(*tritons):
+        look_up = leads_to(*(triton.place for triton in tritons))
+        predictor = FailoverPredictor(TritonPredictor(look_up), router)
+        try:
+            yield predictor
+        finally:
+            await predictor.close()
 
 
 async def until(happened: Callable[[], bool]) -> None:
@@ -88,7 +63,7 @@ async def until(happened: Callable[[], bool]) -> None:
 
 
 async def test_one_of_two_tritons_may_be_restarted(router: Router) -> None:
-    first, second = await Triton.start(), await Triton.start()
+    first, second = HttpTriton(), HttpTriton()
     failures: list[PredictorError] = []
     answered = 0
     over = False
@@ -105,38 +80,38 @@ async def test_one_of_two_tritons_may_be_restarted(router: Router) -> None:
 
     async with asked_together(router, first, second) as predictor:
         callers = [asyncio.create_task(caller()) for _ in range(4)]
-        await until(lambda: min(first.asked, second.asked) > 20)
+        await until(lambda: min(len(first.requests), len(second.requests)) > 20)
         # It lets go of its models, then of its connections, then of its port, and comes back.
-        first.servicer.failure = LEAVING
-        refused = first.asked
-        await until(lambda: first.asked > refused + 50)
-        await first.server.stop(None)
+        first.failure = LEAVING
+        refused = len(first.requests)
+        await until(lambda: len(first.requests) > refused + 50)
+        await first.stop()
         gone = answered
         await until(lambda: answered > gone + 50)
-        again = await Triton.start(first.port)
-        await until(lambda: again.asked > 20)
+        first.failure = None
+        back = len(first.requests)
+        await first.start()
+        await until(lambda: len(first.requests) > back + 20)
         over = True
         await asyncio.gather(*callers)
-        await again.server.stop(None)
     assert failures == []
 
 
 async def test_a_triton_that_is_back_in_time_answers_who_waits(router: Router) -> None:
-    triton = await Triton.start()
+    triton = HttpTriton()
     async with asked_together(router, triton) as predictor:
         await predictor.predict(ASKS, 2.0)
-        triton.servicer.failure = LEAVING
+        triton.failure = LEAVING
         waits = asyncio.create_task(predictor.predict(ASKS, 20.0))
-        await until(lambda: triton.asked > 5)
-        await triton.server.stop(None)
-        again = await Triton.start(triton.port)
+        await until(lambda: len(triton.requests) > 5)
+        await triton.stop()
+        triton.failure = None
+        await triton.start()
         assert len(await waits) == 1
-        await again.server.stop(None)
 
 
 async def test_asking_again_has_an_end(router: Router) -> None:
-    triton = await Triton.start()
-    triton.servicer.failure = LEAVING
+    triton = HttpTriton(failure=LEAVING)
     async with asked_together(router, triton) as predictor:
         began = asyncio.get_running_loop().time()
         with pytest.raises(VariantUnavailableError):
@@ -144,7 +119,21 @@ async def test_asking_again_has_an_end(router: Router) -> None:
         took_s = asyncio.get_running_loop().time() - began
     assert 0.1 < took_s <= 0.8 * SHARE_OF_TIME + 0.1
     # Four at once, then after 5, 10, 20, 40 and 80 ms.
-    assert 6 <= triton.asked <= 10
+    assert 6 <= len(triton.requests) <= 10
+
+
+async def test_one_that_lets_its_callers_wait_while_it_ends_costs_time_only(
+    router: Router,
+) -> None:
+    # What Triton 2.51 does to who asks it over HTTP once it is told to end.
+    ends, answers = HttpTriton(delay_s=0.4, hangs_up=True), HttpTriton()
+    async with asked_together(router, ends, answers) as predictor:
+        for _ in range(4):
+            began = asyncio.get_running_loop().time()
+            assert len(await predictor.predict(ASKS, 1.0)) == 1
+            assert asyncio.get_running_loop().time() - began < 0.9
+    assert len(ends.requests) in (1, 2)
+    assert len(answers.requests) == 4
 
 
 @pytest.mark.parametrize(

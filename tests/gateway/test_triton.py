@@ -1,20 +1,15 @@
-"""The Triton adapter against a real gRPC server that says what each test has it say."""
+"""The Triton adapter against a real HTTP server that says what each test has it say."""
 
 import asyncio
 import math
 import struct
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncIterator
 
-import grpc
 import pytest
-from grpc import StatusCode as Code
-from tritonclient.grpc import service_pb2, service_pb2_grpc
-from tritonclient.grpc.service_pb2 import ModelInferResponse as Response
 
 from gateway.errors import (
     DeadlineExceededError,
+    GpuAbsentError,
     PredictorAwayError,
     PredictorError,
     PredictorOverloadedError,
@@ -24,10 +19,18 @@ from gateway.errors import (
 from gateway.ports import Ask
 from gateway.triton import TritonPredictor
 from preprocess.features.row import Status
+from preprocess.settings import load_settings
 from preprocess.triton.tensors import pack_texts
-
-Tensor = service_pb2.ModelInferResponse.InferOutputTensor
-Change = Callable[[Response], None]
+from tests.gateway.http_triton import (
+    Change,
+    HttpTriton,
+    Output,
+    Outputs,
+    http,
+    leads_to,
+    serving,
+)
+from tests.integration.stack import free_ports
 
 ASKS = [
     Ask("500325", "2026-08-14", "fp32"),
@@ -36,80 +39,39 @@ ASKS = [
 ]
 
 
-@dataclass
-class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # generated, untyped
-    """Answers as Triton does, then changes the answer, is slow, or fails."""
-
-    change: Change = lambda response: None
-    delay_s: float = 0.0
-    failure: tuple[Code, str] | None = None
-    requests: list[Any] = field(default_factory=list)
-    cancelled: int = 0
-
-    async def ModelInfer(  # noqa: N802 - the name that gRPC gives it
-        self, request: service_pb2.ModelInferRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> Response:
-        self.requests.append(request)
-        try:
-            await asyncio.sleep(self.delay_s)
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        if self.failure is not None:
-            await context.abort(*self.failure)
-        response = right_response(request.inputs[0].shape[0])
-        self.change(response)
-        return response
-
-
-def right_response(count: int) -> Response:
-    words = [Status.OK, Status.UNKNOWN_STOCK, Status.SHORT_HISTORY] * count
-    days = ["2020-01-01", "", ""] * count
-    tensors = {
-        "features": ("FP32", 25, struct.pack(f"<{25 * count}f", *range(25 * count))),
-        "as_of": ("BYTES", 1, pack_texts(days[:count])),
-        "status": ("BYTES", 1, pack_texts(words[:count])),
-        "probability": ("FP32", 1, struct.pack(f"<{count}f", *[0.25] * count)),
-        "model_version": ("INT64", 1, struct.pack(f"<{count}q", *[7] * count)),
-    }
-    return Response(
-        outputs=[
-            Tensor(name=name, datatype=kind, shape=[count, width])
-            for name, (kind, width, _) in tensors.items()
-        ],
-        raw_output_contents=[raw for _, _, raw in tensors.values()],
-    )
+@pytest.fixture
+async def triton() -> AsyncIterator[HttpTriton]:
+    triton = HttpTriton()
+    async with serving(triton):
+        yield triton
 
 
 @pytest.fixture
-def servicer() -> Servicer:
-    return Servicer()
-
-
-@pytest.fixture
-async def predictor(servicer: Servicer) -> AsyncIterator[TritonPredictor]:
-    server = grpc.aio.server()
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    predictor = TritonPredictor(f"127.0.0.1:{port}")
+async def predictor(triton: HttpTriton) -> AsyncIterator[TritonPredictor]:
+    predictor = TritonPredictor(leads_to(triton.place))
     yield predictor
     await predictor.close()
-    await server.stop(None)
 
 
-async def test_one_request_carries_all_rows(predictor: TritonPredictor, servicer: Servicer) -> None:
+async def test_one_request_carries_all_rows(predictor: TritonPredictor, triton: HttpTriton) -> None:
     answers = await predictor.predict(ASKS, 5.0)
-    (request,) = servicer.requests
-    assert request.model_name == "predict_fp32"
-    assert [(t.name, t.datatype, list(t.shape)) for t in request.inputs] == [
-        ("bse_code", "BYTES", [3, 1]),
-        ("prediction_date", "BYTES", [3, 1]),
-    ]
-    assert list(request.raw_input_contents) == [
-        pack_texts(["500325", "599999", "000123"]),
-        pack_texts(["2026-08-14", "2026-08-13", "2020-01-02"]),
-    ]
+    (request,) = triton.requests
+    codes = pack_texts(["500325", "599999", "000123"])
+    days = pack_texts(["2026-08-14", "2026-08-13", "2020-01-02"])
+    assert request.path == "/v2/models/predict_fp32/infer"
+    assert request.header == {
+        "inputs": [
+            {
+                "name": name,
+                "shape": [3, 1],
+                "datatype": "BYTES",
+                "parameters": {"binary_data_size": len(content)},
+            }
+            for name, content in (("bse_code", codes), ("prediction_date", days))
+        ],
+        "parameters": {"binary_data_output": True},
+    }
+    assert request.content == codes + days
     assert [answer.status for answer in answers] == [
         Status.OK,
         Status.UNKNOWN_STOCK,
@@ -122,68 +84,60 @@ async def test_one_request_carries_all_rows(predictor: TritonPredictor, servicer
 
 
 async def test_variant_and_version_choose_the_ensemble(
-    predictor: TritonPredictor, servicer: Servicer
+    predictor: TritonPredictor, triton: HttpTriton
 ) -> None:
     await predictor.predict([Ask("500325", "2026-08-14", "int8")], 5.0)
     await predictor.predict([Ask("500325", "2026-08-14", "int8", 7)], 5.0)
-    assert [request.model_name for request in servicer.requests] == [
-        "predict_int8",
-        "predict_int8_v7",
+    assert [request.path for request in triton.requests] == [
+        "/v2/models/predict_int8/infer",
+        "/v2/models/predict_int8_v7/infer",
     ]
 
 
-async def test_outputs_are_found_by_name(predictor: TritonPredictor, servicer: Servicer) -> None:
-    def turn_round(response: Response) -> None:
-        outputs, raw = list(response.outputs), list(response.raw_output_contents)
-        outputs.append(Tensor(name="other", datatype="FP32", shape=[3]))
-        raw.append(b"")
-        del response.outputs[:]
-        del response.raw_output_contents[:]
-        response.outputs.extend(reversed(outputs))
-        response.raw_output_contents.extend(reversed(raw))
+async def test_outputs_are_found_by_name(predictor: TritonPredictor, triton: HttpTriton) -> None:
+    def turn_round(outputs: Outputs) -> None:
+        outputs.append(Output("other", "FP32", [3], b"\0" * 12))
+        outputs.reverse()
 
-    servicer.change = turn_round
+    triton.change = turn_round
     assert (await predictor.predict(ASKS, 5.0))[0].probability == 0.25
 
 
 async def test_missing_features_stay_missing(
-    predictor: TritonPredictor, servicer: Servicer
+    predictor: TritonPredictor, triton: HttpTriton
 ) -> None:
-    def blank(response: Response) -> None:
-        response.raw_output_contents[0] = struct.pack("<25f", *[math.nan] * 25) * 3
-
-    servicer.change = blank
+    triton.change = content("features", struct.pack("<25f", *[math.nan] * 25) * 3)
     assert all(map(math.isnan, (await predictor.predict(ASKS, 5.0))[0].features))
 
 
+def _named(outputs: Outputs, name: str) -> Output:
+    (found,) = [output for output in outputs if output.name == name]
+    return found
+
+
 def shape(name: str, *numbers: int) -> Change:
-    def change(response: Response) -> None:
-        (tensor,) = [output for output in response.outputs if output.name == name]
-        tensor.ClearField("shape")
-        tensor.shape.extend(numbers)
+    def change(outputs: Outputs) -> None:
+        _named(outputs, name).shape = list(numbers)
 
     return change
 
 
-def content(name: str, raw: bytes) -> Change:
-    def change(response: Response) -> None:
-        names = [output.name for output in response.outputs]
-        response.raw_output_contents[names.index(name)] = raw
+def content(name: str, raw: bytes | None) -> Change:
+    def change(outputs: Outputs) -> None:
+        _named(outputs, name).content = raw
 
     return change
 
 
-def drop(place: int, *, tensor: bool) -> Change:
-    def change(response: Response) -> None:
-        if tensor:
-            del response.outputs[place]
-        del response.raw_output_contents[place]
+def drop(place: int) -> Change:
+    def change(outputs: Outputs) -> None:
+        del outputs[place]
 
     return change
 
 
-def datatype(response: Response) -> None:
-    response.outputs[3].datatype = "FP64"
+def datatype(outputs: Outputs) -> None:
+    outputs[3].datatype = "FP64"
 
 
 BAD_ANSWERS = {
@@ -191,8 +145,8 @@ BAD_ANSWERS = {
     "another rank": (shape("probability", 3), "probability is FP32"),
     "another width": (shape("features", 3, 24), "features is FP32"),
     "another type": (datatype, "FP64"),
-    "an output that is missing": (drop(3, tensor=True), "no output probability"),
-    "an output without its bytes": (drop(4, tensor=False), "without its bytes"),
+    "an output that is missing": (drop(3), "no output probability"),
+    "an output without its bytes": (content("model_version", None), "without its bytes"),
     "too few bytes": (content("features", b"\0" * 299), "299 bytes"),
     "too many integers": (content("model_version", b"\0" * 32), "32 bytes"),
     "texts cut short": (content("status", pack_texts(["OK"] * 3)[:-1]), "past the end"),
@@ -204,127 +158,211 @@ BAD_ANSWERS = {
 
 @pytest.mark.parametrize(("change", "reason"), BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 async def test_an_answer_that_does_not_fit_is_none(
-    predictor: TritonPredictor, servicer: Servicer, change: Change, reason: str
+    predictor: TritonPredictor, triton: HttpTriton, change: Change, reason: str
 ) -> None:
-    servicer.change = change
+    triton.change = change
     with pytest.raises(PredictorUnavailableError, match=reason):
         await predictor.predict(ASKS, 5.0)
-    servicer.change = lambda response: None
+    triton.change = lambda outputs: None
+    assert len(await predictor.predict(ASKS, 5.0)) == 3
+
+
+HEADER = b'{"outputs":[{"name":"a","datatype":"FP32","shape":[3,1],"parameters":%s}]}'
+LENGTH = "Inference-Header-Content-Length: "
+NO_INFERENCES = {
+    "no header": (http(200, b"{}"), "no header"),
+    "a length that is no number": (http(200, b"{}", LENGTH + "two\r\n"), "no header"),
+    "a header that is no JSON": (http(200, b"{]", LENGTH + "2\r\n"), "no header"),
+    "a header without outputs": (http(200, b"{}", LENGTH + "2\r\n"), "no header"),
+    "more bytes than there are": (
+        http(200, HEADER % b'{"binary_data_size":9}', LENGTH + f"{len(HEADER) + 20}\r\n"),
+        "without its bytes",
+    ),
+    "fewer than none": (
+        http(200, HEADER % b'{"binary_data_size":-9}', LENGTH + f"{len(HEADER) + 21}\r\n"),
+        "without its bytes",
+    ),
+    "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", "no HTTP answer"),
+}
+
+
+@pytest.mark.parametrize(("raw", "reason"), NO_INFERENCES.values(), ids=NO_INFERENCES.keys())
+async def test_what_is_no_inference_is_no_answer(
+    predictor: TritonPredictor, triton: HttpTriton, raw: bytes, reason: str
+) -> None:
+    triton.raw = raw
+    with pytest.raises(PredictorUnavailableError, match=reason) as caught:
+        await predictor.predict(ASKS, 5.0)
+    assert type(caught.value) is PredictorUnavailableError
+    triton.raw = None
     assert len(await predictor.predict(ASKS, 5.0)) == 3
 
 
 @pytest.mark.parametrize(
-    ("code", "text", "expected"),
+    ("status", "text", "expected"),
     [
+        (503, "Stub process 'features_0_0' is not healthy.", PredictorAwayError),
+        (500, "onnx runtime error", PredictorUnavailableError),
+        (400, "unexpected shape", PredictorUnavailableError),
+        (499, "", PredictorAwayError),
+        (501, "", PredictorUnavailableError),
+        (429, "", PredictorOverloadedError),
+        (503, "Exceeds maximum queue size", PredictorOverloadedError),
+        (404, "Request for unknown model: 'predict_fp32' is not found", VariantUnavailableError),
         (
-            Code.UNAVAILABLE,
-            "Stub process 'features_0_0' is not healthy.",
-            PredictorAwayError,
-        ),
-        (Code.INTERNAL, "onnx runtime error", PredictorUnavailableError),
-        (Code.INVALID_ARGUMENT, "unexpected shape", PredictorUnavailableError),
-        (Code.UNKNOWN, "", PredictorUnavailableError),
-        (Code.CANCELLED, "", PredictorAwayError),
-        (Code.UNIMPLEMENTED, "", PredictorUnavailableError),
-        (Code.RESOURCE_EXHAUSTED, "", PredictorOverloadedError),
-        (Code.UNAVAILABLE, "Exceeds maximum queue size", PredictorOverloadedError),
-        (Code.DEADLINE_EXCEEDED, "", DeadlineExceededError),
-        (
-            Code.NOT_FOUND,
-            "Request for unknown model: 'predict_gpu' is not found",
+            400,
+            "Request for unknown model: 'predict_fp32' has no available versions",
             VariantUnavailableError,
         ),
+    ],
+)
+async def test_every_http_status_is_an_error_of_ours(
+    predictor: TritonPredictor,
+    triton: HttpTriton,
+    status: int,
+    text: str,
+    expected: type[PredictorError],
+) -> None:
+    triton.failure = (status, text)
+    with pytest.raises(PredictorError, match=f"{status}: {text}") as caught:
+        await predictor.predict(ASKS, 5.0)
+    assert type(caught.value) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Request for unknown model: 'predict_gpu' is not found", GpuAbsentError),
         (
-            Code.UNAVAILABLE,
             "Request for unknown model: 'predict_gpu' has no available versions",
             VariantUnavailableError,
         ),
     ],
 )
-async def test_every_grpc_status_is_an_error_of_ours(
-    predictor: TritonPredictor,
-    servicer: Servicer,
-    code: Code,
-    text: str,
-    expected: type[PredictorError],
+async def test_a_gpu_that_is_not_there_has_an_error_of_its_own(
+    predictor: TritonPredictor, triton: HttpTriton, text: str, expected: type[PredictorError]
 ) -> None:
-    servicer.failure = (code, text)
-    with pytest.raises(PredictorError, match=code.name) as caught:
-        await predictor.predict(ASKS, 5.0)
+    triton.failure = (404, text)
+    with pytest.raises(PredictorError) as caught:
+        await predictor.predict([Ask("500325", "2026-08-14", "gpu")], 5.0)
     assert type(caught.value) is expected
 
 
-async def test_the_deadline_goes_with_the_request(
-    predictor: TritonPredictor, servicer: Servicer
+async def test_a_refusal_without_json_is_told_as_it_came(
+    predictor: TritonPredictor, triton: HttpTriton
+) -> None:
+    triton.raw = http(502, b"<h1>Bad \xffGateway</h1>")
+    with pytest.raises(PredictorUnavailableError, match="502: <h1>Bad"):
+        await predictor.predict(ASKS, 5.0)
+
+
+async def test_a_deadline_ends_the_request_in_triton_too(
+    predictor: TritonPredictor, triton: HttpTriton
 ) -> None:
     await predictor.predict(ASKS, 5.0)
-    servicer.delay_s = 5.0
+    triton.delay_s = 5.0
     began = asyncio.get_running_loop().time()
-    with pytest.raises(DeadlineExceededError):
+    with pytest.raises(DeadlineExceededError, match="50 ms"):
         await predictor.predict(ASKS, 0.05)
     assert asyncio.get_running_loop().time() - began < 1.0
     async with asyncio.timeout(2):
-        while not servicer.cancelled:  # the server stops working on it, too
+        while not triton.cancelled:  # the server reads that nobody waits any more
             await asyncio.sleep(0.01)
+
+
+async def test_a_deadline_that_is_over_asks_nobody(
+    predictor: TritonPredictor, triton: HttpTriton
+) -> None:
+    await predictor.predict(ASKS, 5.0)
+    for timeout_s in (0.0, -0.1):
+        with pytest.raises(DeadlineExceededError):
+            await predictor.predict(ASKS, timeout_s)
+    assert len(await predictor.predict(ASKS, 5.0)) == 3
 
 
 async def test_a_caller_who_leaves_takes_its_request_along(
-    predictor: TritonPredictor, servicer: Servicer
+    predictor: TritonPredictor, triton: HttpTriton
 ) -> None:
-    servicer.delay_s = 5.0
+    triton.delay_s = 5.0
     task = asyncio.create_task(predictor.predict(ASKS, 5.0))
     async with asyncio.timeout(2):
-        while not servicer.requests:
+        while not triton.requests:
             await asyncio.sleep(0.01)
         task.cancel()
-        while not servicer.cancelled:
+        while not triton.cancelled:
             await asyncio.sleep(0.01)
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-async def test_one_channel_serves_all_requests(
-    predictor: TritonPredictor, servicer: Servicer
+async def test_an_answer_that_comes_late_is_nobody_elses(
+    predictor: TritonPredictor, triton: HttpTriton
 ) -> None:
-    servicer.delay_s = 0.02
-    await asyncio.gather(*(predictor.predict(ASKS, 5.0) for _ in range(20)))
-    channel = predictor._channel
     await predictor.predict(ASKS, 5.0)
-    assert predictor._channel is channel
-
-
-async def test_a_server_that_comes_back_is_used_again_soon() -> None:
-    first = grpc.aio.server()
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(), first)
-    port = first.add_insecure_port("127.0.0.1:0")
-    await first.start()
-    predictor = TritonPredictor(f"127.0.0.1:{port}")
-    await predictor.predict(ASKS, 5.0)
-    await first.stop(None)
+    triton.delay_s = 0.1
+    triton.change = content("probability", struct.pack("<3f", 0.75, 0.75, 0.75))
+    with pytest.raises(DeadlineExceededError):
+        await predictor.predict(ASKS, 0.05)
+    triton.delay_s = 0.0
+    triton.change = lambda outputs: None
     for _ in range(5):
-        with pytest.raises(PredictorUnavailableError):
+        assert (await predictor.predict(ASKS, 5.0))[0].probability == 0.25
+        await asyncio.sleep(0.03)
+
+
+async def test_one_connection_serves_one_request_after_another(
+    predictor: TritonPredictor, triton: HttpTriton
+) -> None:
+    for _ in range(20):
+        await predictor.predict(ASKS, 5.0)
+    assert triton.connections == 1
+    triton.delay_s = 0.02
+    await asyncio.gather(*(predictor.predict(ASKS, 5.0) for _ in range(3)))
+    assert triton.connections == 3
+
+
+async def test_a_server_that_comes_back_is_used_again_soon(
+    predictor: TritonPredictor, triton: HttpTriton
+) -> None:
+    await predictor.predict(ASKS, 5.0)
+    await triton.stop()
+    for _ in range(5):
+        with pytest.raises(PredictorAwayError):
             await predictor.predict(ASKS, 1.0)
-    second = grpc.aio.server()
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(), second)
-    assert second.add_insecure_port(f"127.0.0.1:{port}") == port
-    await second.start()
-    async with asyncio.timeout(2):
-        while True:
-            try:
-                await predictor.predict(ASKS, 1.0)
-                break
-            except PredictorUnavailableError:
-                await asyncio.sleep(0.02)
-    await predictor.close()
-    await second.stop(None)
+    await triton.start()
+    assert len(await predictor.predict(ASKS, 1.0)) == 3
+
+
+async def test_a_server_that_hangs_up_is_away(
+    predictor: TritonPredictor, triton: HttpTriton
+) -> None:
+    triton.hangs_up = True
+    with pytest.raises(PredictorAwayError, match="connection ended"):
+        await predictor.predict(ASKS, 5.0)
 
 
 async def test_closing_without_a_request_does_nothing() -> None:
-    await TritonPredictor("127.0.0.1:1").close()
+    await TritonPredictor(leads_to(("127.0.0.1", 1))).close()
 
 
-async def test_nobody_listening_is_unavailable() -> None:
-    predictor = TritonPredictor("127.0.0.1:1")
-    with pytest.raises(PredictorUnavailableError):
+async def test_nobody_listening_is_away() -> None:
+    (port,) = free_ports(1)
+    settings = load_settings(triton_host="localhost", triton_http_port=port)
+    predictor = TritonPredictor.from_settings(settings)
+    with pytest.raises(PredictorAwayError, match=f":{port}"):
         await predictor.predict(ASKS, 2.0)
+    await predictor.close()
+
+
+async def test_a_name_that_leads_nowhere_is_away() -> None:
+    predictor = TritonPredictor.from_settings(load_settings(triton_host="nobody.invalid"))
+    with pytest.raises(PredictorAwayError):
+        await predictor.predict(ASKS, 5.0)
+    await predictor.close()
+
+
+async def test_the_configured_triton_is_asked(triton: HttpTriton) -> None:
+    settings = load_settings(triton_host="localhost", triton_http_port=triton.port)
+    predictor = TritonPredictor.from_settings(settings)
+    assert len(await predictor.predict(ASKS, 5.0)) == 3
     await predictor.close()

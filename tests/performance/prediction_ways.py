@@ -40,7 +40,7 @@ class PredictionRoads:
         Raises:
             AssertionError: a prediction failed, or came by another road.
         """
-        triton = TritonPredictor(self.settings.triton_grpc_address)
+        triton = TritonPredictor.from_settings(self.settings)
         versions = VersionBook(self.settings.versions_dir)
         await versions.refresh()
         number = stable_version(self.settings.versions_dir).model_version
