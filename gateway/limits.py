@@ -1,18 +1,21 @@
-"""Bounded concurrency: so many requests to the predictor under way, so many callers waiting.
+"""Bounded concurrency: so many requests to each model under way, so many callers waiting.
 
-Callers who wait for the same place travel together: their asks become one request. Under load
-that spares most of the cost of a request, and nobody ever waits for company.
+A model that hangs holds up its own callers only. Callers who wait for the same place travel
+together: their asks become one request. Under load that spares most of the cost of a request, and
+nobody ever waits for company.
 """
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.errors import DeadlineExceededError, PredictorOverloadedError
 from gateway.ports import Answer, Ask, Predictor
 from preprocess.repository.names import Variant
+
+_Model = tuple[Variant, int | None]
 
 MOST_ROWS = 100
 """Rows that are joined into one request; a single caller may bring more."""
@@ -38,8 +41,8 @@ class _Group:
         return all(waiter.answers.done() for waiter in self.waiters)
 
 
-def _model(waiter: _Waiter) -> tuple[Variant, int | None]:
-    return waiter.asks[0].variant, waiter.asks[0].version
+def _model(asks: Sequence[Ask]) -> _Model:
+    return asks[0].variant, asks[0].version
 
 
 class LimitedPredictor:
@@ -53,19 +56,21 @@ class LimitedPredictor:
         waiting: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """At most `in_flight` requests of `inner` run at once, at most `waiting` callers wait."""
+        """At most `in_flight` requests of `inner` to a version of a variant run at once, and at
+        most `waiting` callers wait, whatever for.
+        """
         self._inner = inner
         self._places = in_flight
         self._seats = waiting
         self._monotonic = monotonic
-        self._taken = 0
+        self._taken: Counter[_Model] = Counter()
         self._queue: deque[_Waiter] = deque()
         self._groups: set[_Group] = set()
 
     @property
     def in_flight(self) -> int:
         """Requests under way."""
-        return self._taken
+        return self._taken.total()
 
     @property
     def waiting(self) -> int:
@@ -79,15 +84,16 @@ class LimitedPredictor:
             PredictorOverloadedError: there is neither a place nor a seat to wait on.
             DeadlineExceededError: the place came too late.
         """
-        if self._taken < self._places:  # then nobody waits
-            self._taken += 1
+        model = _model(asks)
+        if self._taken[model] < self._places:  # then nobody waits for it
+            self._taken[model] += 1
             try:
                 return await self._inner.predict(asks, timeout_s)
             finally:
-                self._hand_on()
+                self._hand_on(model)
         if len(self._queue) >= self._seats:
             raise PredictorOverloadedError(
-                f"{self._taken} requests under way and {len(self._queue)} callers waiting"
+                f"{self.in_flight} requests under way and {len(self._queue)} callers waiting"
             )
         waiter = _Waiter(
             asks, self._monotonic() + timeout_s, asyncio.get_running_loop().create_future()
@@ -112,16 +118,18 @@ class LimitedPredictor:
         elif group.task is not None and group.left_alone():
             group.task.cancel()  # nobody waits for it; does nothing to one that has ended
 
-    def _hand_on(self) -> None:
-        """Give a place to those who have waited longest, or back."""
-        group = self._next_group()
+    def _hand_on(self, model: _Model) -> None:
+        """Give a place to those who have waited longest for this model, or back."""
+        group = self._next_group(model)
         if group is None:
-            self._taken -= 1
+            self._taken[model] -= 1
+            if not self._taken[model]:
+                del self._taken[model]  # versions come and go
             return
         self._groups.add(group)
         group.task = asyncio.create_task(self._travel(group), name="joined request")
 
-    def _next_group(self) -> _Group | None:
+    def _next_group(self, model: _Model) -> _Group | None:
         if not self._queue:
             return None
         group = _Group()
@@ -133,9 +141,8 @@ class LimitedPredictor:
                 waiter.answers.set_exception(late)
             if waiter.answers.done():
                 continue  # it is on its way out of the queue
-            first = group.waiters[0] if group.waiters else waiter
-            fits = rows + len(waiter.asks) <= MOST_ROWS or waiter is first
-            if fits and _model(waiter) == _model(first):
+            fits = rows + len(waiter.asks) <= MOST_ROWS or not group.waiters
+            if fits and _model(waiter.asks) == model:
                 group.waiters.append(waiter)
                 rows += len(waiter.asks)
         for waiter in group.waiters:
@@ -163,4 +170,4 @@ class LimitedPredictor:
                 start = end
         finally:
             self._groups.discard(group)
-            self._hand_on()
+            self._hand_on(_model(asks))

@@ -139,8 +139,8 @@ class Settings(BaseSettings):
     )
     max_in_flight: Annotated[int, Field(ge=1)] = Field(
         1,
-        description="Triton requests that one gateway has under way at once; callers beyond it "
-        "wait and travel together.",
+        description="Requests to one version of one variant that a gateway has under way in Triton "
+        "at once; callers beyond it wait and travel together.",
     )
     max_waiting: Annotated[int, Field(ge=0)] = Field(
         256, description="Callers that wait for a place beyond that; more are answered 503."

@@ -90,23 +90,33 @@ async def test_places_then_seats_then_the_door(gate: Gate, limited: LimitedPredi
     assert state(limited) == (0, 0)
 
 
-@pytest.mark.parametrize("other", [ask(3, "int8"), ask(3, version=2)], ids=["variant", "version"])
-async def test_only_one_model_travels_together(
-    gate: Gate, limited: LimitedPredictor, other: Ask
+@pytest.mark.parametrize(
+    "other", [("int8", 1), ("fp32", 2)], ids=["another variant", "another version"]
+)
+async def test_a_model_holds_up_nobody_who_asks_another(
+    gate: Gate, other: tuple[Variant, int]
 ) -> None:
-    tasks = [start(limited, ask(0)), start(limited, ask(1))]
+    limited = LimitedPredictor(gate, in_flight=1, waiting=5)
+    hangs = start(limited, ask(0))
     await settle()
-    tasks += [start(limited, ask(2)), start(limited, other), start(limited, ask(4))]
+    tasks = [
+        *(start(limited, ask(number)) for number in (1, 2)),
+        *(start(limited, ask(number, *other)) for number in (3, 4, 5)),
+    ]
     await settle()
-    gate.ends[0].set_result(None)
-    await settle()
-    assert codes(gate.calls[2:]) == [[2, 4]]
+    assert codes(gate.calls) == [[0], [3]]
+    assert state(limited) == (2, 4)
     gate.ends[1].set_result(None)
     await settle()
-    assert codes(gate.calls[3:]) == [[3]]
+    assert codes(gate.calls[2:]) == [[4, 5]]  # only one model travels together
     gate.ends[2].set_result(None)
+    assert [len(answers) for answers in await asyncio.gather(*tasks[2:])] == [1, 1, 1]
+    assert state(limited) == (1, 2)
+    gate.ends[0].set_result(None)
+    await settle()
+    assert codes(gate.calls[3:]) == [[1, 2]]
     gate.ends[3].set_result(None)
-    await asyncio.gather(*tasks)
+    await asyncio.gather(hangs, *tasks)
     assert state(limited) == (0, 0)
 
 
