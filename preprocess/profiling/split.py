@@ -61,7 +61,7 @@ class Split:
                 "X-Process-Time without the wait for Triton",
             ),
             Part(
-                "gRPC to Triton and back",
+                "HTTP to Triton and back",
                 clocks.predictor - clocks.ensemble,
                 "wait for Triton without the ensemble's time",
             ),

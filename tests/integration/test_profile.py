@@ -45,7 +45,7 @@ def test_the_parts_are_the_whole(
     whole = shape["end_to_end_ms"]
     assert sum(parts.values()) + shape["remainder_ms"] == pytest.approx(whole)
     assert abs(shape["remainder_ms"]) < 0.25 * whole
-    for clocked in ("client and HTTP", "gateway", "gRPC to Triton and back", "queues in Triton"):
+    for clocked in ("client and HTTP", "gateway", "HTTP to Triton and back", "queues in Triton"):
         assert 0 < parts[clocked] < whole
     for in_process in ("feature lookup", "inference"):
         assert 0 < parts[in_process] < whole

@@ -19,10 +19,10 @@ from preprocess.calendar import from_day_number
 from preprocess.features.row import MINIMUM_ROWS
 from preprocess.models.folder import find_model
 from preprocess.repository.stable import stable_version
-from preprocess.settings import Settings, load_settings
+from preprocess.settings import Settings, in_url, load_settings
 from preprocess.store import open_store
 from tests.integration.stack import free_ports, running
-from tests.performance.load import Load, Pair, grpc_load, rest_load
+from tests.performance.load import Load, Pair, grpc_load, http_load, rest_load
 from tests.performance.report import Report
 from tests.performance.row import Row
 
@@ -40,11 +40,14 @@ def run(*, quick: bool, command: str) -> Report:
     seconds = 2.0 if quick else 10.0
     with _served(settings), _naive(settings, model.path / "model.pickle") as naive_url:
         stream = iter(pairs)
+        triton_http = f"{in_url(settings.triton_host)}:{settings.triton_http_port}"
         ways = {
             "naive_c1": (rest_load, naive_url, 1),
             "naive_c16": (rest_load, naive_url, 16),
             "rest_c1": (rest_load, settings.http_url, 1),
             "rest_c16": (rest_load, settings.http_url, 16),
+            "http_c1": (http_load, triton_http, 1),
+            "http_c16": (http_load, triton_http, 16),
             "grpc_c1": (grpc_load, settings.triton_grpc_address, 1),
             "grpc_c16": (grpc_load, settings.triton_grpc_address, 16),
         }
@@ -84,6 +87,8 @@ def _rows(loads: dict[str, Load]) -> list[Row]:
     return [
         Row("rest_c1_p50", median("rest_c1"), "ms", naive_ms),
         Row("rest_c16_rate", loads["rest_c16"].rate, "/s", naive_rate, 4_000.0, "cold"),
+        Row("http_c1_p50", median("http_c1"), "ms", naive_ms, FLOOR_MS, "floor"),
+        Row("http_c16_rate", loads["http_c16"].rate, "/s", naive_rate, FLOOR_RATE, "floor"),
         Row("grpc_c1_p50", median("grpc_c1"), "ms", naive_ms, FLOOR_MS, "floor"),
         Row("grpc_c16_rate", loads["grpc_c16"].rate, "/s", naive_rate, FLOOR_RATE, "floor"),
     ]

@@ -1,6 +1,6 @@
 """Two Tritons behind one name, as in a cluster: one comes, one goes, one is killed, under load.
 
-python -m tests.performance.two_tritons     # about two minutes, on a demo market of its own
+python -m tests.performance.two_tritons    # as root, about two minutes, on a demo market of its own
 """
 
 import asyncio
@@ -24,7 +24,6 @@ from preprocess.runtime.alone import triton_alone
 from preprocess.settings import Settings, load_settings
 from tests.integration.stack import environment, fresh_settings, tezi
 from tests.performance.bench_serve import fresh_pairs
-from tests.performance.name_server import NameServer
 from tests.performance.open_loop import Request, open_loop
 
 FIRST, SECOND = "127.0.0.1", "127.0.0.2"
@@ -37,12 +36,32 @@ _UP = "serving"
 _ASKED = re.compile(r'nv_inference_request_success\{model="predict_\w+_v\d+".*?\} (\S+)')
 
 
+class Hosts:
+    """A hosts file for one process, with one name, whose addresses change when they are told to."""
+
+    NAME = "tezi-triton.test"
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def lead_to(self, *addresses: str) -> None:
+        """From now on the name leads there."""
+        # In place: the process has this very file mounted.
+        lines = ["127.0.0.1 localhost", *(f"{address} {self.NAME}" for address in addresses)]
+        self.file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def seen_by(self, *command: str) -> tuple[str, ...]:
+        """The command that runs `command` with this file as its /etc/hosts."""
+        script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        return ("unshare", "--mount", "sh", "-c", script, str(self.file), *command)
+
+
 class Cluster:
     """The name, the gateway's settings, and the load."""
 
-    def __init__(self, settings: Settings, names: NameServer) -> None:
+    def __init__(self, settings: Settings, hosts: Hosts) -> None:
         self.settings = settings
-        self.names = names
+        self.hosts = hosts
         pairs = islice(fresh_pairs(settings, 20_000), 20_000)
         self._requests = [Request(code, day) for code, day in pairs]
 
@@ -98,8 +117,10 @@ def main() -> None:
                 "database_url": f"sqlite:///{settings.database_path}",
             }
         )
-        with NameServer([FIRST]) as names, _triton(settings, FIRST), _gateway(settings, names):
-            cluster = Cluster(settings, names)
+        hosts = Hosts(Path(folder) / "hosts")
+        hosts.lead_to(FIRST)
+        with _triton(settings, FIRST), _gateway(settings, hosts):
+            cluster = Cluster(settings, hosts)
             with _triton(second, SECOND) as process:
                 cluster.under_load("the second comes into the name", lambda: _comes(cluster))
                 cluster.under_load("it leaves the name first", lambda: _leaves(cluster, process))
@@ -113,7 +134,7 @@ def main() -> None:
 
 def _comes(cluster: Cluster) -> str:
     before, began = cluster.answered(SECOND), time.monotonic()
-    cluster.names.addresses.append(SECOND)
+    cluster.hosts.lead_to(FIRST, SECOND)
     while cluster.answered(SECOND) <= before + 3:
         time.sleep(0.2)
     seconds = time.monotonic() - began
@@ -122,7 +143,7 @@ def _comes(cluster: Cluster) -> str:
 
 
 def _leaves(cluster: Cluster, process: "subprocess.Popen[str]") -> str:
-    cluster.names.addresses.remove(SECOND)
+    cluster.hosts.lead_to(FIRST)
     time.sleep(LEAVE_S)
     before = cluster.answered(SECOND)
     time.sleep(2)
@@ -133,7 +154,7 @@ def _leaves(cluster: Cluster, process: "subprocess.Popen[str]") -> str:
 
 
 def _ends(cluster: Cluster, process: "subprocess.Popen[str]") -> str:
-    cluster.names.addresses.remove(SECOND)
+    cluster.hosts.lead_to(FIRST)
     _stop(process)
     time.sleep(2)
     return ""
@@ -154,7 +175,7 @@ def _waits() -> str:
 
 def _joined(cluster: Cluster) -> None:
     """Let the gateway find the second again."""
-    cluster.names.addresses.append(SECOND)
+    cluster.hosts.lead_to(FIRST, SECOND)
     cluster.under_load("(the second is back)", _waits)
 
 
@@ -176,11 +197,10 @@ def _triton(settings: Settings, host: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 @contextmanager
-def _gateway(settings: Settings, names: NameServer) -> Iterator[None]:
-    host = f"dns://127.0.0.1:{names.port}/tezi-triton.test"
+def _gateway(settings: Settings, hosts: Hosts) -> Iterator[None]:
+    own = {"TEZI_TRITON_HOST": Hosts.NAME, "TEZI_LOG_LEVEL": "error"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "gateway"],
-        env={**environment(settings), "TEZI_TRITON_HOST": host, "TEZI_LOG_LEVEL": "error"},
+        hosts.seen_by(sys.executable, "-m", "gateway"), env={**environment(settings), **own}
     )
     try:
         transport = httpx.HTTPTransport(retries=6)

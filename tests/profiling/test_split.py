@@ -27,7 +27,7 @@ def test_each_part_is_one_clock_without_the_one_inside() -> None:
     assert {part.name: part.ms for part in split.parts} == {
         "client and HTTP": 2.0,
         "gateway": 1.0,
-        "gRPC to Triton and back": 2.0,
+        "HTTP to Triton and back": 2.0,
         "queues in Triton": 0.5,
         "feature lookup": 2.5,
         "backend round the features": 0.5,
@@ -36,6 +36,6 @@ def test_each_part_is_one_clock_without_the_one_inside() -> None:
     }
     assert split.remainder == 0.5
     document = json.loads(json.dumps(split.document()))
-    assert document["top"] == ["feature lookup", "client and HTTP", "gRPC to Triton and back"]
+    assert document["top"] == ["feature lookup", "client and HTTP", "HTTP to Triton and back"]
     assert sum(part["share"] for part in document["parts"]) == pytest.approx(0.95)
     assert document["remainder_share"] == pytest.approx(0.05)
