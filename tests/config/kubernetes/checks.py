@@ -166,7 +166,7 @@ def draining(all_: Manifests) -> Iterator[str]:
             told = all_.environment(container)
             drain = float(told["TEZI_DRAIN_S"])
             age = float(told["TEZI_TRITON_MAX_CONNECTION_AGE_S"])
-            # gRPC spreads the age by a tenth, and names are kept for five seconds.
+            # gRPC clients spread the age by a tenth, and names are kept for five seconds.
             if container["name"] == "triton" and float(seconds) < 1.1 * age + 5:
                 yield f"{pods.owner} ends before gateways have left it"
             if pods.spec["terminationGracePeriodSeconds"] < float(seconds) + drain + 5:
