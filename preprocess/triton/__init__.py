@@ -1,1 +1,1 @@
-"""What every gRPC client of Triton needs: the channel, the ensembles' request and answer."""
+"""What clients of Triton need: a gRPC channel, the ensembles' request and answer, tensors."""

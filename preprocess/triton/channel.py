@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 
 _OPTIONS = [
-    # A peer that went without a word is noticed; the golden row keeps the channel in use.
+    # A peer that went without a word is noticed while something is asked of it.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 0),

@@ -1,4 +1,4 @@
-"""Triton's tensors as raw bytes, little-endian and row-major, as its gRPC protocol carries them.
+"""Triton's tensors as raw bytes, little-endian and row-major, as its protocols carry them.
 
 Rows come in ones and in hundreds; struct needs a fraction of what arrays cost for one row.
 """
