@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import uvloop
 
 from preprocess.calendar import from_day_number
@@ -23,6 +24,7 @@ from preprocess.settings import Settings, in_url, load_settings
 from preprocess.store import open_store
 from tests.integration.stack import free_ports, running
 from tests.performance.load import Load, Pair, grpc_load, http_load, rest_load
+from tests.performance.load_test.processes import component_of
 from tests.performance.report import Report
 from tests.performance.row import Row
 
@@ -30,6 +32,9 @@ SEED = 20260814
 DAYS_BACK = 250
 # An ensemble with trivial features on the reference machine, at 1 and at 9 in flight.
 FLOOR_MS, FLOOR_RATE = 0.64, 4_700.0
+PARTS = ("gateway", "triton")
+
+Spent = dict[str, float]
 
 
 def run(*, quick: bool, command: str) -> Report:
@@ -38,13 +43,14 @@ def run(*, quick: bool, command: str) -> Report:
     pairs = fresh_pairs(settings, 200_000)
     model = find_model(settings.models_dir, stable_version(settings.versions_dir).model_id)
     seconds = 2.0 if quick else 10.0
-    with _served(settings), _naive(settings, model.path / "model.pickle") as naive_url:
+    with _served(settings) as root, _naive(settings, model.path / "model.pickle") as naive_url:
         stream = iter(pairs)
         triton_http = f"{in_url(settings.triton_host)}:{settings.triton_http_port}"
         ways = {
             "naive_c1": (rest_load, naive_url, 1),
             "naive_c16": (rest_load, naive_url, 16),
             "rest_c1": (rest_load, settings.http_url, 1),
+            "rest_c4": (rest_load, settings.http_url, 4),
             "rest_c16": (rest_load, settings.http_url, 16),
             "http_c1": (http_load, triton_http, 1),
             "http_c16": (http_load, triton_http, 16),
@@ -52,14 +58,17 @@ def run(*, quick: bool, command: str) -> Report:
             "grpc_c16": (grpc_load, settings.triton_grpc_address, 16),
         }
         loads: dict[str, Load] = {}
+        spent: dict[str, Spent] = {}
         for name, (way, address, in_flight) in ways.items():
             uvloop.run(way(address, stream, in_flight, seconds / 5))  # warm-up
+            before = _cpu_s(root)
             loads[name] = uvloop.run(way(address, stream, in_flight, seconds))
+            spent[name] = {part: cpu_s - before[part] for part, cpu_s in _cpu_s(root).items()}
     return Report(
         name="serve",
         command=command,
         seed=SEED,
-        rows=_rows(loads),
+        rows=_rows(loads) + _cpu_rows(loads, spent),
         samples={name: load.latencies_ms for name, load in loads.items()},
     )
 
@@ -94,17 +103,40 @@ def _rows(loads: dict[str, Load]) -> list[Row]:
     ]
 
 
+def _cpu_s(root: psutil.Process | None) -> Spent:
+    """Seconds of CPU so far of the parts of a stack; empty for one that was there before."""
+    if root is None:
+        return {}
+    spent = dict.fromkeys(PARTS, 0.0)
+    for process in root.children(recursive=True):
+        part = component_of(process.cmdline())
+        if part in spent:
+            spent[part] += sum(process.cpu_times()[:2])
+    return spent
+
+
+def _cpu_rows(loads: dict[str, Load], spent: dict[str, Spent]) -> list[Row]:
+    """What a request took of each part, by how many were in flight."""
+    return [
+        Row(f"{name}_{part}_cpu", cpu_s * 1e3 / len(loads[name].latencies_ms), "ms")
+        for name in spent
+        if name.startswith("rest_")
+        for part, cpu_s in spent[name].items()
+    ]
+
+
 @contextmanager
-def _served(settings: Settings) -> Iterator[None]:
+def _served(settings: Settings) -> Iterator[psutil.Process | None]:
+    """A stack, and its first process if it is started here."""
     try:
         up = httpx.get(f"{settings.http_url}/ready", timeout=2.0, trust_env=False).is_success
     except httpx.TransportError:
         up = False
     if up:
-        yield
+        yield None
     else:
-        with running(settings):
-            yield
+        with running(settings) as stack:
+            yield psutil.Process(stack.process.pid)
 
 
 @contextmanager
