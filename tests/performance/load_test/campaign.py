@@ -143,7 +143,7 @@ def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) ->
         ran: list[Ran] = []
         for number, scenario in enumerate(scenarios(scale), start=1):
             if scenario.on_full_caches:
-                ran.append(_fill(source, whole.gateway_urls, newest))
+                ran.append(fill(source, whole.gateway_urls, newest))
             ran.append(_run(source, scenario, Mix(newest, seed, number)))
         warm_rate, warm_phase = _search(source, "max_rate", _Warm(newest, seed), scale)
         cold_rate, cold_phase = _search(source, "max_rate_cold", _Cold(cold, seed), scale)
@@ -180,7 +180,7 @@ def _run(source: Source, scenario: Scenario, mix: Mix) -> Ran:
         return Ran(scenario, source.send(mix, scenario.due_s(), advance))
 
 
-def _fill(source: Source, urls: Sequence[str], pairs: Sequence[Pair]) -> Ran:
+def fill(source: Source, urls: Sequence[str], pairs: Sequence[Pair]) -> Ran:
     """Ask one gateway after another for all pairs, past nginx, which would share them out."""
     scenario, market = filling(len(pairs)), WholeMarket(pairs)
     time.sleep(_PAUSE_S)

@@ -4,7 +4,7 @@ import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import Executor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +20,7 @@ _START_S = 60
 class Source:
     """Sends loads from a process of its own, to one address unless told another."""
 
-    pool: ProcessPoolExecutor
+    pool: Executor
     pid: int
     url: str
     thresholds: Mapping[int, float]
