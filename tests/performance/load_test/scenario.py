@@ -41,8 +41,8 @@ class Scenario:
 def scenarios(scale: float) -> list[Scenario]:
     """Steady, spike, sustained, endurance; `scale` shortens or lengthens all of their parts.
 
-    The last is the sustained load once more, and there for the memory: with caches that have taken
-    in all there is, whatever still grows is no cache.
+    The last is the sustained load once more, and there for the memory: where caches have taken in
+    all there is, it is something else that still grows.
     """
 
     def scaled(seconds: float) -> float:
