@@ -32,7 +32,9 @@ class Scope:
         return (self.kind,) if self.stock is None else (self.kind, f"{self.kind}:{self.stock}")
 
 
-@lru_cache(maxsize=8_192)  # one key is asked about some ten times while it is looked up
+# One key is asked about some ten times while it is looked up. Few more are held than that takes: a
+# key that comes again is another string than the one under which the memory holds its value.
+@lru_cache(maxsize=1_024)
 def scope_of(key: str) -> Scope:
     """The scope of any key; keys of none of the known forms are of the kind `others`."""
     parts = key.split(":", 2)

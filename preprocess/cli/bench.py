@@ -69,9 +69,9 @@ def bench_command(
     `features`, `db`, `inference` and `cache` make a market of 11,000 stocks the first time, in
     bench/ of the data folder. The first two start a PostgreSQL of their own, `cache` a Redis;
     `inference` trains forests the first time, for half an hour. `load` starts nginx, gateways,
-    Redis and Triton, takes half an hour, and writes a page beside its figures; `hotspots` samples
-    the same stack for five minutes. `scaling` measures nothing: it replays load through the
-    autoscalers of config/kubernetes.
+    Redis and Triton, takes a good half hour, and writes a page beside its figures; `hotspots`
+    samples the same stack for five minutes. `scaling` measures nothing: it replays load through
+    the autoscalers of config/kubernetes.
 
     \b
     tezi bench serve

@@ -75,6 +75,7 @@ def _extra(campaign: Campaign, trends: dict[str, Trend]) -> dict[str, Any]:
             for phase in campaign.phases
         },
         "memory": {name: of.document() for name, of in trends.items()},
+        "memory_judged": {"scenario": campaign.judged.name, "seconds": campaign.judged.seconds},
         "seconds": {
             ran.scenario.name: {
                 name: values.tolist() for name, values in asdict(Seconds.of(ran.outcome)).items()

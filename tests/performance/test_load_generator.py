@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from preprocess.market import Floats
-from tests.performance.load_test import generator
+from tests.performance.load_test import campaign, generator
 from tests.performance.load_test.caches import following
 from tests.performance.load_test.checks import Checks
 from tests.performance.load_test.generator import OpenLoop, Outcome
@@ -19,7 +20,7 @@ from tests.performance.load_test.mix import Mix
 from tests.performance.load_test.processes import component_of, sampling
 from tests.performance.load_test.schedule import constant
 from tests.performance.load_test.timer import PreciseTimer
-from tests.performance.load_test.worker import load_source
+from tests.performance.load_test.worker import Source, load_source
 from tests.performance.small_service import DAY, THRESHOLD, SmallService, small_service
 
 THRESHOLDS = {7: THRESHOLD}
@@ -140,6 +141,25 @@ def test_a_load_comes_from_a_process_of_its_own_and_is_followed() -> None:
     assert of_both.asked == 2 * of_one.asked == 2 * len(outcome.due_s)
     assert caches.hit_rate("queries", begin, end) is None
     assert len(caches.rates("predictions")[0]) >= 1
+
+
+def test_each_gateway_is_asked_for_the_whole_market_at_its_own_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(campaign, "_PAUSE_S", 0.0)
+    pairs = [(f"{500_000 + number}", DAY) for number in range(250)]
+    with (
+        small_service() as nginx,
+        small_service() as good,
+        small_service(status=503) as bad,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        source = Source(pool, 0, nginx.url, THRESHOLDS)
+        filled = campaign.fill(source, [good.url, bad.url], pairs)
+    assert (nginx.asked, good.asked, bad.asked) == (0, 3, 3)
+    assert filled.outcome.failed.tolist() == [False] * 3 + [True] * 3
+    assert filled.outcome.failures == {"status 503": 3}
+    assert filled.outcome.seen.keys() == set(pairs)
 
 
 @pytest.mark.parametrize(

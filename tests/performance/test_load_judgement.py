@@ -1,12 +1,14 @@
 """When requests are due, and what is made of latencies, of memory and of a search's steps."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from tests.performance.load_test.checks import Range
 from tests.performance.load_test.generator import Outcome
-from tests.performance.load_test.scenario import scenarios
+from tests.performance.load_test.scenario import filling, scenarios
 from tests.performance.load_test.schedule import Stretch, constant, due_times
 from tests.performance.load_test.search import Step, greatest_rate
 from tests.performance.load_test.seconds import Seconds
@@ -53,9 +55,37 @@ def test_a_pause_has_no_requests() -> None:
 
 
 def test_scenarios_keep_their_rates_at_every_scale() -> None:
-    for scale, sizes in ((1.0, [60_000, 25_500, 150_000]), (0.1, [6_000, 2_550, 15_000])):
+    for scale, sizes in (
+        (1.0, [60_000, 25_500, 150_000, 150_000]),
+        (0.1, [6_000, 2_550, 15_000, 15_000]),
+    ):
         assert [len(one.due_s()) for one in scenarios(scale)] == sizes
     assert all(one.seconds >= 2.0 for one in scenarios(0.0001))
+    assert [one.name for one in scenarios(1.0) if one.on_full_caches] == ["endurance"]
+
+
+def test_a_gateway_is_filled_by_as_many_requests_as_the_market_has_batches() -> None:
+    assert [len(filling(stocks).due_s()) for stocks in (1, 100, 101, 10_780)] == [1, 1, 2, 108]
+
+
+def test_loads_that_were_joined_lose_no_failure_and_no_answer() -> None:
+    first, second = outcome(constant(10.0, 1.0), 1.0), outcome(constant(10.0, 2.0), 2.0)
+    pair, other = ("500000", "2026-08-14"), ("500001", "2026-08-14")
+    first = replace(first, seen={pair: Range(0.2, 0.3)}, failures={"status 503": 1})
+    second = replace(
+        second,
+        began=103.0,
+        seen={pair: Range(0.1, 0.25), other: Range(0.5, 0.5)},
+        failures={"status 503": 2, "no probability": 1},
+    )
+    second.failed[:3] = True
+    joined = Outcome.joined([first, second])
+    assert (joined.began, joined.due_s[0], joined.due_s[10]) == (100.0, 0.0, 3.0)
+    assert joined.latency_ms.tolist() == [1.0] * 10 + [2.0] * 20
+    assert joined.errors == 3
+    assert joined.failures == {"status 503": 3, "no probability": 1}
+    assert joined.seen == {pair: Range(0.1, 0.3), other: Range(0.5, 0.5)}
+    assert joined.stocks == 30
 
 
 def test_recovery_ends_with_the_last_bad_second() -> None:

@@ -20,6 +20,7 @@ from tests.performance.load_test.mix import (
     Mix,
     Once,
     PastPairs,
+    WholeMarket,
     newest_pairs,
 )
 from tests.performance.small_service import DAY, THRESHOLD, right
@@ -64,6 +65,13 @@ def test_a_market_of_a_few_stocks_has_smaller_batches() -> None:
 def test_cold_calls_ask_for_nothing_twice_and_end() -> None:
     pairs = [pair for call in Once(PAIRS, 1).calls() for pair in call.pairs]
     assert len(pairs) == len(set(pairs)) > len(PAIRS) - 10
+
+
+def test_the_whole_market_is_asked_for_once_in_the_largest_batches() -> None:
+    calls = list(WholeMarket(PAIRS[:250]).calls())
+    assert [len(call.pairs) for call in calls] == [100, 100, 50]
+    assert [pair for call in calls for pair in call.pairs] == PAIRS[:250]
+    assert all(call.is_batch for call in calls)
 
 
 def test_past_pairs_are_taken_once_and_have_history(demo_store: SQLiteStore) -> None:

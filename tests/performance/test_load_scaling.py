@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.performance.load_test.campaign import Campaign, Phase, Ran
 from tests.performance.load_test.generator import Outcome
 from tests.performance.load_test.load_report import LoadReport
 from tests.performance.load_test.processes import Network, Sample, Samples
-from tests.performance.load_test.scenario import Scenario, scenarios
+from tests.performance.load_test.scenario import Scenario, filling, scenarios
 from tests.performance.load_test.search import Found, Step
 from tests.performance.small_service import SmallService, small_service
 
@@ -94,7 +95,8 @@ def campaign() -> Campaign:
     """All goals are reached: every answer takes 2 ms, a request 0.36 ms of the gateway."""
     idle = Phase("idle", 1_000.0, 1_010.0)
     ran, began = [], idle.end
-    for scenario in scenarios(0.5):
+    *first, endurance = scenarios(0.5)
+    for scenario in (*first, filling(11_000), endurance):
         ran.append(Ran(scenario, outcome(scenario, began)))
         began += scenario.seconds + 5.0
     samples = Samples(
@@ -136,16 +138,18 @@ def test_a_campaign_without_fault_passes(campaign: Campaign) -> None:
     assert rows["triton_cpu_ms_per_request"].value == pytest.approx(0.54, rel=1e-3)
     assert rows["sustained_hit_rate"].value == pytest.approx(0.75)
     assert rows["memory_growth"].value == 0.0
-    assert "Memory is flat: no leak is seen." in made.findings
+    assert "With caches that were filled before, memory is flat: no leak is seen." in made.findings
     assert any("most of it in the triton (55%)" in finding for finding in made.findings)
 
 
 def test_faults_are_failed_and_named(campaign: Campaign) -> None:
-    _, spike, sustained = campaign.ran
+    steady, spike, sustained, filled, endurance = campaign.ran
     spike.outcome.latency_ms[spike.outcome.due_s > 20.0] = 90.0  # from the top on, to the end
     sustained.outcome.failed[:60] = True
     sustained.outcome.late_ms[:] = 1.5
     sustained = replace(sustained, outcome=replace(sustained.outcome, failures={"status 503": 60}))
+    filled.outcome.failed[:2] = True
+    filled = replace(filled, outcome=replace(filled.outcome, failures={"no probability": 2}))
     for number, sample in enumerate(campaign.samples.by_process["triton", 3]):
         campaign.samples.by_process["triton", 3][number] = replace(
             sample, memory_mb=300.0 + number * 0.05
@@ -153,7 +157,7 @@ def test_faults_are_failed_and_named(campaign: Campaign) -> None:
     made = report(
         replace(
             campaign,
-            ran=[campaign.ran[0], spike, sustained],
+            ran=[steady, spike, sustained, filled, endurance],
             wrong=3,
             restarts=["tezi | gateway1: it ended with code 1; starting it again"],
         )
@@ -167,19 +171,48 @@ def test_faults_are_failed_and_named(campaign: Campaign) -> None:
     assert found["steady_p95"] == ("PASS", "PASS")
     words = "\n".join(made.findings)
     assert "sustained: 60 times status 503." in words
-    assert "Memory grows under a load that stays the same: all, triton." in words
+    assert "fill: 2 times no probability." in words
+    assert [row[2] for row in made.grids[1].rows] == ["0", "0", "60", "2", "0"]
+    assert "with caches that were filled before: all, triton." in words
     assert "gateway1: it ended with code 1" in words
     assert "the load generator itself was late by 1.5 ms" in words
 
 
 def test_a_short_run_says_nothing_about_memory(campaign: Campaign) -> None:
-    short = scenarios(0.1)[2]
-    steady, spike, _ = campaign.ran
-    began = campaign.of("sustained").phase.begin
-    made = report(replace(campaign, ran=[steady, spike, Ran(short, outcome(short, began))]))
+    short = scenarios(0.1)[-1]
+    *others, endurance = campaign.ran
+    made = report(
+        replace(campaign, ran=[*others, Ran(short, outcome(short, endurance.phase.begin))])
+    )
     growth = next(row for row in made.rows if row.metric == "memory_growth")
     assert (growth.value, growth.met) == (None, None)
     assert any("run it longer" in finding for finding in made.findings)
+
+
+def grown(campaign: Campaign, begin: float, end: float) -> tuple[float | None, Sequence[str]]:
+    """`memory_growth` and findings, if a gateway grows by 0.1 MB a second between two moments."""
+    held = campaign.samples.by_process["gateway", 1]
+    for number, sample in enumerate(held):
+        seconds = min(max(0.0, sample.at - begin), end - begin)
+        held[number] = replace(sample, memory_mb=300.0 + 0.1 * seconds)
+    made = report(campaign)
+    growth = next(row for row in made.rows if row.metric == "memory_growth")
+    assert "endurance, without its first 30 s" in growth.note
+    return growth.value, made.findings
+
+
+def test_a_cache_that_fills_is_no_leak(campaign: Campaign) -> None:
+    until = campaign.of("endurance").phase.begin + 25.0
+    value, findings = grown(campaign, campaign.of("sustained").phase.begin, until)
+    assert value == 0.0
+    assert "With caches that were filled before, memory is flat: no leak is seen." in findings
+
+
+def test_what_grows_with_full_caches_is_a_leak(campaign: Campaign) -> None:
+    endurance = campaign.of("endurance").phase
+    value, findings = grown(campaign, endurance.begin, endurance.end)
+    assert value == pytest.approx(360.0)
+    assert any("with caches that were filled before: all, gateway." in one for one in findings)
 
 
 def test_the_report_is_text_json_a_plot_and_one_page(campaign: Campaign, tmp_path: Path) -> None:
@@ -193,11 +226,13 @@ def test_the_report_is_text_json_a_plot_and_one_page(campaign: Campaign, tmp_pat
     per_request = document["load"]["cpu_ms_per_request"]["sustained"]
     assert per_request["triton"] == pytest.approx(0.54, rel=1e-3)
     assert len(document["load"]["seconds"]["sustained"]["p99"]) == 150
+    assert document["load"]["memory_judged"]["scenario"] == "endurance"
+    assert document["load"]["memory_judged"]["seconds"] == pytest.approx(120, abs=0.1)
     assert document["load"]["memory"]["all"]["verdict"] == "flat"
     assert "| `sustained_p99` |" in target.with_suffix(".md").read_text()
     assert target.with_suffix(".png").stat().st_size > 10_000
     text = target.with_suffix(".html").read_text()
-    assert text.count("data:image/png;base64,") == 8
+    assert text.count("data:image/png;base64,") == 10
     assert '<td class="PASS">PASS</td>' in text
     assert "http" not in text.replace("http-equiv", "")  # nothing is fetched from elsewhere
 

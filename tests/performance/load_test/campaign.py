@@ -11,9 +11,16 @@ from preprocess.cli.progress import progress_bar
 from preprocess.snapshot.file import read_snapshot
 from tests.performance.load_test.caches import CacheCounts, following
 from tests.performance.load_test.generator import Outcome
-from tests.performance.load_test.mix import Mix, Once, Pair, PastPairs, newest_pairs
+from tests.performance.load_test.mix import (
+    Mix,
+    Once,
+    Pair,
+    PastPairs,
+    WholeMarket,
+    newest_pairs,
+)
 from tests.performance.load_test.processes import Samples, sampling
-from tests.performance.load_test.scenario import Scenario, scenarios
+from tests.performance.load_test.scenario import Scenario, filling, scenarios
 from tests.performance.load_test.schedule import constant
 from tests.performance.load_test.search import Found, Step, greatest_rate
 from tests.performance.load_test.truth import wrong_answers
@@ -29,6 +36,8 @@ _PAUSE_S = 1.2
 _REST_S, _SHORTEST_REST_S = 20.0, 4.0
 # A request asks for 3.7 stocks on average; a little more are laid ready.
 _STOCKS_OF_A_REQUEST = 3.9
+# Of the endurance so much is left out of the trend of memory, but no more than a minute.
+_FIRST_SHARE, _FIRST_S = 0.2, 60.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,13 @@ class Campaign:
         """All parts, in their order."""
         return [self.idle, *(ran.phase for ran in self.ran), *self.searches]
 
+    @property
+    def judged(self) -> Phase:
+        """Where memory is judged: under the endurance, without its beginning."""
+        whole = self.of("endurance").phase
+        first_s = min(_FIRST_SHARE * whole.seconds, _FIRST_S)
+        return Phase(whole.name, whole.begin + first_s, whole.end)
+
     def cores(self, component: str, phase: Phase) -> float:
         """How many cores a component used on average."""
         return self.samples.cpu_s(component, phase.begin, phase.end) / phase.seconds
@@ -124,10 +140,11 @@ def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) ->
     ):
         source.send(Mix(newest, seed), constant(_WARM_UP_RATE, _WARM_UP_S))
         idle = _rest(max(_SHORTEST_REST_S, _REST_S * scale))
-        ran = [
-            _run(source, scenario, Mix(newest, seed, number))
-            for number, scenario in enumerate(scenarios(scale), start=1)
-        ]
+        ran: list[Ran] = []
+        for number, scenario in enumerate(scenarios(scale), start=1):
+            if scenario.on_full_caches:
+                ran.append(fill(source, whole.gateway_urls, newest))
+            ran.append(_run(source, scenario, Mix(newest, seed, number)))
         warm_rate, warm_phase = _search(source, "max_rate", _Warm(newest, seed), scale)
         cold_rate, cold_phase = _search(source, "max_rate_cold", _Cold(cold, seed), scale)
         restarts = whole.restarts()
@@ -161,6 +178,15 @@ def _run(source: Source, scenario: Scenario, mix: Mix) -> Ran:
     time.sleep(_PAUSE_S)
     with progress_bar(f"{scenario.name}: {scenario.text}") as advance:
         return Ran(scenario, source.send(mix, scenario.due_s(), advance))
+
+
+def fill(source: Source, urls: Sequence[str], pairs: Sequence[Pair]) -> Ran:
+    """Ask one gateway after another for all pairs, past nginx, which would share them out."""
+    scenario, market = filling(len(pairs)), WholeMarket(pairs)
+    time.sleep(_PAUSE_S)
+    with progress_bar(f"{scenario.name}: {scenario.text}") as advance:
+        parts = [source.send(market, scenario.due_s(), advance, url=url) for url in urls]
+    return Ran(scenario, Outcome.joined(parts))
 
 
 @dataclass

@@ -35,6 +35,10 @@ class Range:
         """The range that holds this one too."""
         return Range(min(self.least, probability), max(self.greatest, probability))
 
+    def with_range(self, other: "Range") -> "Range":
+        """The range that holds all of the other one too."""
+        return self.with_answer(other.least).with_answer(other.greatest)
+
 
 @dataclass
 class Checks:

@@ -16,18 +16,14 @@ from tests.performance.row import Row
 
 # A spike is over when the p95 of a second is within this, in ms.
 _RECOVERED_MS = 20.0
-# Of a long load so much is left out of the trend of memory, but no more than two minutes.
-_FIRST_SHARE, _FIRST_S = 0.4, 120.0
 _CORES = 2
 _SERVING = ("nginx", "gateway", "redis", "triton", "supervisor")
 
 
 def memory_trends(campaign: Campaign) -> dict[str, Trend]:
-    """Growth of memory in MB an hour under the sustained load, of each component and of all."""
-    phase = campaign.of("sustained").phase
-    moments = campaign.samples.moments()
-    begin = phase.begin + min(_FIRST_SHARE * phase.seconds, _FIRST_S)
-    inside = (moments >= begin) & (moments <= phase.end)
+    """Growth of memory in MB an hour with full caches, of each component and of all."""
+    judged, moments = campaign.judged, campaign.samples.moments()
+    inside = (moments >= judged.begin) & (moments <= judged.end)
     names = [None, *(name for name in _SERVING if name in campaign.samples.components)]
     return {
         name or "all": trend(moments[inside], campaign.samples.memory_mb(name)[inside])
@@ -58,7 +54,7 @@ def rows(campaign: Campaign, trends: dict[str, Trend]) -> list[Row]:
             sustained.outcome.errors / len(sustained.outcome.due_s),
             "relative",
         ),
-        _memory_growth(trends["all"]),
+        _memory_growth(trends["all"], _where_judged(campaign)),
         _rate("max_rate", campaign.warm),
         _rate("max_rate_cold", campaign.cold),
         row(
@@ -85,7 +81,7 @@ def grids(campaign: Campaign, trends: dict[str, Trend]) -> list[Grid]:
     return [
         _scenarios(campaign),
         _system(campaign),
-        _memory(trends),
+        _memory(trends, _where_judged(campaign)),
         _steps("Greatest rate, popular stocks", campaign.warm),
         _steps("Greatest rate, nothing cached", campaign.cold),
     ]
@@ -105,11 +101,14 @@ def assessment(campaign: Campaign, trends: dict[str, Trend], judged: Sequence[Ro
     grows = [name for name, of in trends.items() if of.verdict == "grows"]
     untold = [name for name, of in trends.items() if of.verdict == "cannot be told"]
     if grows:
-        said.append(f"Memory grows under a load that stays the same: {', '.join(grows)}.")
+        said.append(
+            "Memory grows under a load that stays the same, with caches that were filled before: "
+            f"{', '.join(grows)}."
+        )
     elif untold:
         said.append(f"Whether memory leaks cannot be told ({', '.join(untold)}): run it longer.")
     else:
-        said.append("Memory is flat: no leak is seen.")
+        said.append("With caches that were filled before, memory is flat: no leak is seen.")
     if campaign.restarts:
         said.append(f"Servers that were replaced meanwhile: {'; '.join(campaign.restarts)}.")
     else:
@@ -136,13 +135,20 @@ def _errors(ran: Ran) -> Row:
     return row(f"{ran.scenario.name}_errors", ran.outcome.errors, "failures", requests)
 
 
-def _memory_growth(of_all: Trend) -> Row:
+def _where_judged(campaign: Campaign) -> str:
+    """Over which part of the run memory is judged."""
+    whole, judged = campaign.of("endurance").phase, campaign.judged
+    return f"{whole.name}, without its first {judged.begin - whole.begin:.2g} s"
+
+
+def _memory_growth(of_all: Trend, where: str) -> Row:
     if of_all.verdict == "cannot be told":
-        note = f"cannot be told; 95 % interval {of_all.interval or 'none'}: run it longer"
+        interval = of_all.interval or "none"
+        note = f"cannot be told; 95 % interval {interval}, {where}: run it longer"
         return Row("memory_growth", None, "MB", note=note)
     note = (
         f"an hour, 95 % interval {of_all.interval}, of {of_all.level:.0f} MB: {of_all.verdict}; "
-        "under the sustained load, its begin left out"
+        f"{where}"
     )
     return Row("memory_growth", of_all.per_hour, "MB", goal=round(of_all.bound, 1), note=note)
 
@@ -192,7 +198,7 @@ def _system(campaign: Campaign) -> Grid:
     return Grid(title, heads, lines)
 
 
-def _memory(trends: dict[str, Trend]) -> Grid:
+def _memory(trends: dict[str, Trend], where: str) -> Grid:
     heads = ("component", "MB", "growth, MB/h", "95 % interval", "verdict")
     lines = [
         [
@@ -204,7 +210,7 @@ def _memory(trends: dict[str, Trend]) -> Grid:
         ]
         for name, of in trends.items()
     ]
-    return Grid("Memory under the sustained load", heads, lines)
+    return Grid(f"Memory with caches filled before: {where}", heads, lines)
 
 
 def _steps(title: str, found: Found) -> Grid:

@@ -9,7 +9,7 @@ import asyncio
 import gc
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -58,6 +58,28 @@ class Outcome:
     def quantile(self, percent: float) -> float:
         """Of the latencies, those of failures among them, in ms."""
         return float(np.percentile(self.latency_ms, percent))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Outcome"]) -> "Outcome":
+        """Loads that were sent one after another as one load."""
+        began = parts[0].began
+        failures: Counter[str] = Counter()
+        seen: dict[Pair, Range] = {}
+        for part in parts:
+            failures.update(part.failures)
+            for pair, answered in part.seen.items():
+                seen[pair] = answered.with_range(seen.get(pair, answered))
+        return cls(
+            began,
+            np.concatenate([part.due_s + (part.began - began) for part in parts]),
+            np.concatenate([part.latency_ms for part in parts]),
+            np.concatenate([part.late_ms for part in parts]),
+            np.concatenate([part.failed for part in parts]),
+            dict(failures),
+            seen,
+            sum(part.stocks for part in parts),
+            sum(part.cpu_s for part in parts),
+        )
 
 
 @dataclass

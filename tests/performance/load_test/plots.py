@@ -12,7 +12,7 @@ from tests.performance.load_test.campaign import Campaign, Ran
 from tests.performance.load_test.seconds import Seconds
 
 _SIZE = (9.0, 3.4)
-_RATE = "#9aa3ad"
+_RATE, _JUDGED = "#9aa3ad", "#1c2733"
 
 
 def plots(campaign: Campaign) -> Iterator[tuple[str, bytes]]:
@@ -72,7 +72,9 @@ def _memory(campaign: Campaign) -> bytes:
     at = campaign.samples.moments() - begin
     for component in campaign.samples.components:
         axes.plot(at, campaign.samples.memory_mb(component), label=component, linewidth=1.0)
-    axes.legend(loc="upper left", ncols=6, fontsize=8)
+    judged = np.array([campaign.judged.begin, campaign.judged.end]) - begin
+    axes.plot(judged, [0.0, 0.0], color=_JUDGED, linewidth=4.0, label="judged")
+    axes.legend(loc="upper left", ncols=7, fontsize=8)
     axes.set_ylim(bottom=0.0)
     return _png(figure)
 

@@ -4,32 +4,34 @@ import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import Executor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
 from preprocess.market import Floats
 from tests.performance.load_test.generator import Outcome, generate
-from tests.performance.load_test.mix import Mix, Once
+from tests.performance.load_test.mix import Mix, Once, WholeMarket
 
 _START_S = 60
 
 
 @dataclass(frozen=True)
 class Source:
-    """Sends loads to one address from a process of its own."""
+    """Sends loads from a process of its own, to one address unless told another."""
 
-    pool: ProcessPoolExecutor
+    pool: Executor
     pid: int
     url: str
     thresholds: Mapping[int, float]
 
     def send(
         self,
-        mix: Mix | Once,
+        mix: Mix | Once | WholeMarket,
         due_s: Floats,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
+        *,
+        url: str = "",
     ) -> Outcome:
         """One call of the mix a moment; returns when all is answered.
 
@@ -39,7 +41,7 @@ class Source:
             TimeoutError: the generator is not done long after it should be.
         """
         total_s = math.ceil(float(due_s[-1]))
-        job = self.pool.submit(_send, self.url, mix, due_s, self.thresholds)
+        job = self.pool.submit(_send, url or self.url, mix, due_s, self.thresholds)
         for second in range(3 * total_s + _START_S):
             progress(min(second, total_s), total_s)
             if wait([job], timeout=1.0).done:
@@ -57,7 +59,9 @@ def load_source(url: str, thresholds: Mapping[int, float]) -> Iterator[Source]:
         yield Source(pool, pid, url, thresholds)
 
 
-def _send(url: str, mix: Mix | Once, due_s: Floats, thresholds: Mapping[int, float]) -> Outcome:
+def _send(
+    url: str, mix: Mix | Once | WholeMarket, due_s: Floats, thresholds: Mapping[int, float]
+) -> Outcome:
     # Drawn before, so that drawing takes no processor time from the servers.
     calls = list(islice(mix.calls(), len(due_s)))
     return generate(url, iter(calls), due_s[: len(calls)], thresholds)
