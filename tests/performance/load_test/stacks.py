@@ -26,7 +26,10 @@ _LINE = re.compile(r":\d+\)$")
 PARTS: Sequence[tuple[str, Sequence[str]]] = (
     ("Redis client", ("(redis/", "async_link")),
     ("cache", ("preprocess/cache/", "async_cache_manager", "gateway/cached_predictor")),
-    ("Triton client", ("(grpc/", "(tritonclient/", "gateway/triton", "preprocess/triton/")),
+    (
+        "Triton client",
+        ("(grpc/", "(tritonclient/", "gateway/triton", "gateway/http/", "preprocess/triton/"),
+    ),
     ("HTTP server", ("(uvicorn/", "(httptools/", "gateway/one_write")),
     ("routing, middleware", ("(starlette/", "gateway/middleware/")),
     ("validation, answers", ("(pydantic/", "gateway/")),
