@@ -27,9 +27,15 @@ class Scope:
     stock: str | None = None
 
     @property
+    def stock_fence(self) -> str | None:
+        """The name of the fence before this stock's values of this kind."""
+        return None if self.stock is None else f"{self.kind}:{self.stock}"
+
+    @property
     def fences(self) -> tuple[str, ...]:
         """The names of the fences that a value in this scope stands behind."""
-        return (self.kind,) if self.stock is None else (self.kind, f"{self.kind}:{self.stock}")
+        stock = self.stock_fence
+        return (self.kind,) if stock is None else (self.kind, stock)
 
 
 # One key is asked about some ten times while it is looked up. Few more are held than that takes: a

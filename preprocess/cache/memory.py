@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from preprocess.cache.fences import Fences
 from preprocess.cache.invalidation import Invalidation
-from preprocess.cache.keys import scope_of
+from preprocess.cache.keys import KINDS, scope_of
 from preprocess.cache.local import Clock, LocalTier
 from preprocess.cache.pattern import glob
 
@@ -35,7 +35,7 @@ class Memory:
         with self._lock:
             if not self._fences.holds(key, stamp):
                 return False
-            self._local.put(key, body, until)
+            self._local.put(key, body, until, scope_of(key).stock_fence)
             return True
 
     def holds(self, key: str, stamp: int) -> bool:
@@ -53,6 +53,8 @@ class Memory:
                 pattern = glob(invalidation.pattern)
                 return self._local.drop(lambda key: pattern.fullmatch(key) is not None)
             names = frozenset(invalidation.fences)
+            if names.isdisjoint(KINDS):  # stocks, of which there are few
+                return self._local.drop_groups(names)
             return self._local.drop(lambda key: not names.isdisjoint(scope_of(key).fences))
 
     @property
