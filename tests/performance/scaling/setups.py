@@ -28,7 +28,7 @@ class CpuMs:
 
     The default was measured on the two-core machine on 2026-11-25 by the CPU time of the processes
     of `tezi up`, cold, four requests in flight. Alone a request takes 0.65 and 1.13 ms; with 16 in
-    flight, when many share a passage, 0.26 and 0.32.
+    flight, when many share a passage, 0.27 and 0.19.
     """
 
     gateway: float = 0.49
