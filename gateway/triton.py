@@ -31,7 +31,7 @@ _CANCELLED = 499
 class TritonPredictor:
     """Asks Triton, over connections that the first requests open and all share."""
 
-    # HTTP and not gRPC: a third of the processor time, two thirds of the wait of a small request
+    # HTTP and not gRPC: half of the processor time, three quarters of the wait for one row
     # (docs/decisions/0024-http-to-triton.md).
 
     def __init__(self, look_up: LookUp, *, name: str = "triton", max_age_s: float = 0.0) -> None:
