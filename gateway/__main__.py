@@ -28,7 +28,7 @@ def main() -> int:
             traffic=traffic,
         )
         structlog.get_logger().info(
-            "gateway starts", address=settings.http_url, triton=settings.triton_grpc_address
+            "gateway starts", address=settings.http_url, triton=settings.triton_http_address
         )
         serve(app, settings, traffic)
     except TeziError as error:

@@ -20,7 +20,7 @@ from gateway.http.links import Links
 from gateway.ports import Answer, Ask
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.repository.names import GPU_VARIANT, Variant, ensemble_name
-from preprocess.settings import Settings, in_url
+from preprocess.settings import Settings
 from preprocess.triton.ensemble import row_status
 from preprocess.triton.tensors import TensorError, unpack_floats, unpack_ints, unpack_texts
 
@@ -44,7 +44,7 @@ class TritonPredictor:
         """Asks the configured Triton."""
         return cls(
             name_look_up(settings.triton_host, settings.triton_http_port),
-            name=f"{in_url(settings.triton_host)}:{settings.triton_http_port}",
+            name=settings.triton_http_address,
             max_age_s=settings.triton_max_connection_age_s,
         )
 

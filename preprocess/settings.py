@@ -272,6 +272,11 @@ class Settings(BaseSettings):
         return self.home / "nginx"
 
     @property
+    def triton_http_address(self) -> str:
+        """host:port of Triton's HTTP service."""
+        return f"{in_url(self.triton_host)}:{self.triton_http_port}"
+
+    @property
     def triton_grpc_address(self) -> str:
         """host:port of Triton's gRPC service."""
         return f"{in_url(self.triton_host)}:{self.triton_grpc_port}"
@@ -297,7 +302,7 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(host)
     except ValueError:
-        return None  # a name, or how gRPC is to look one up
+        return None  # a name
 
 
 def unknown_variables(environ: dict[str, str] | None = None) -> list[str]:

@@ -91,12 +91,12 @@ def test_the_url_is_one_that_a_client_can_use(host: str, url: str) -> None:
     [
         ("triton", "triton:8001"),
         ("::1", "[::1]:8001"),
-        ("dns://127.0.0.1:53/triton.test", "dns://127.0.0.1:53/triton.test:8001"),
     ],
 )
-def test_triton_is_named_as_grpc_reads_it(host: str, address: str) -> None:
+def test_triton_is_named_as_clients_read_it(host: str, address: str) -> None:
     settings = load_settings(triton_host=host)
     assert settings.triton_grpc_address == address
+    assert settings.triton_http_address == address.replace("8001", "8000")
     assert settings.triton_metrics_url == f"http://{address.replace('8001', '8002')}/metrics"
 
 

@@ -12,7 +12,7 @@ from preprocess.cli.triton_lines import is_trouble
 from preprocess.errors import StoreError
 from preprocess.market import Listing
 from preprocess.runtime.stack import run_stack
-from preprocess.settings import Settings, in_url, load_settings
+from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 
 _LOG_BYTES = 20_000_000
@@ -89,7 +89,7 @@ Tezi is up after {seconds:.1f} s: {len(listings)} stocks, prices to {day}.
 
   console      {url}/
   API pages    {url}/docs
-  Triton       http://{in_url(settings.triton_host)}:{settings.triton_http_port} (HTTP), \
+  Triton       http://{settings.triton_http_address} (HTTP), \
 {settings.triton_grpc_address} (gRPC)
 
 Ask for a prediction:

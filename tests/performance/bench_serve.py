@@ -20,7 +20,7 @@ from preprocess.calendar import from_day_number
 from preprocess.features.row import MINIMUM_ROWS
 from preprocess.models.folder import find_model
 from preprocess.repository.stable import stable_version
-from preprocess.settings import Settings, in_url, load_settings
+from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 from tests.integration.stack import free_ports, running
 from tests.performance.load import Load, Pair, grpc_load, http_load, rest_load
@@ -45,15 +45,14 @@ def run(*, quick: bool, command: str) -> Report:
     seconds = 2.0 if quick else 10.0
     with _served(settings) as root, _naive(settings, model.path / "model.pickle") as naive_url:
         stream = iter(pairs)
-        triton_http = f"{in_url(settings.triton_host)}:{settings.triton_http_port}"
         ways = {
             "naive_c1": (rest_load, naive_url, 1),
             "naive_c16": (rest_load, naive_url, 16),
             "rest_c1": (rest_load, settings.http_url, 1),
             "rest_c4": (rest_load, settings.http_url, 4),
             "rest_c16": (rest_load, settings.http_url, 16),
-            "http_c1": (http_load, triton_http, 1),
-            "http_c16": (http_load, triton_http, 16),
+            "http_c1": (http_load, settings.triton_http_address, 1),
+            "http_c16": (http_load, settings.triton_http_address, 16),
             "grpc_c1": (grpc_load, settings.triton_grpc_address, 1),
             "grpc_c16": (grpc_load, settings.triton_grpc_address, 16),
         }
