@@ -77,8 +77,7 @@ class Links:
 
     def _keep(self, place: Place, link: Link) -> None:
         links = self._idle[place]
-        wanted = self._addresses.knows(place) and len(links) < _IDLE_PER_PLACE
-        if wanted and link.is_open and not self._is_old(link) and not self._closed:
+        if len(links) < _IDLE_PER_PLACE and link.is_open and not self._closed:
             links.append(link)
         else:
             link.close()

@@ -361,6 +361,23 @@ async def test_a_name_that_leads_nowhere_is_away() -> None:
     await predictor.close()
 
 
+async def test_connections_live_as_long_as_is_configured(triton: HttpTriton) -> None:
+    for age_s, connections in ((1, 2), (0, 1)):
+        before = triton.connections
+        predictor = TritonPredictor.from_settings(
+            load_settings(
+                triton_host="127.0.0.1",
+                triton_http_port=triton.port,
+                triton_max_connection_age_s=age_s,
+            )
+        )
+        await predictor.predict(ASKS, 5.0)
+        await asyncio.sleep(1.05)
+        await predictor.predict(ASKS, 5.0)
+        assert triton.connections - before == connections
+        await predictor.close()
+
+
 async def test_the_configured_triton_is_asked(triton: HttpTriton) -> None:
     settings = load_settings(triton_host="localhost", triton_http_port=triton.port)
     predictor = TritonPredictor.from_settings(settings)

@@ -148,6 +148,13 @@ def test_what_tells_no_cpu_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text('{"rows": []}')
     with pytest.raises(TeziError, match="no report with the rows"):
         CpuMs.of_report(tmp_path / "other.json")
+    rows = [
+        {"metric": "gateway_cpu_ms_per_request", "value": 0.5},
+        {"metric": "triton_cpu_ms_per_request", "value": 0.0},
+    ]
+    (tmp_path / "cached.json").write_text(json.dumps({"rows": rows}))
+    with pytest.raises(TeziError, match="caches held every prediction"):
+        CpuMs.of_report(tmp_path / "cached.json")
     assert CpuMs.parse("0.3,0.5") == CpuMs(0.3, 0.5, "given")
 
 

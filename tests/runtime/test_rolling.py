@@ -30,7 +30,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *_):
         pass
-print("asks", os.environ["TEZI_TRITON_GRPC_PORT"], flush=True)
+print("asks", os.environ["TEZI_TRITON_HTTP_PORT"], flush=True)
 place = ("127.0.0.1", int(os.environ["TEZI_HTTP_PORT"]))
 http.server.ThreadingHTTPServer(place, Answer).serve_forever()
 """
@@ -155,7 +155,7 @@ async def test_a_gateway_is_left_alone_until_the_other_can_stand_in(lab: Lab) ->
 async def test_a_second_triton_answers_while_the_first_is_started_anew(lab: Lab) -> None:
     before = lab.pids()
     await lab.rolling.restart("triton")
-    first = str(lab.settings.triton_grpc_port)
+    first = str(lab.settings.triton_http_port)
     asked = lab.asked()
     assert asked[:2] == asked[4:] == [first, first]
     assert asked[2] == asked[3] != first
@@ -190,7 +190,7 @@ async def test_the_second_triton_answers_until_the_first_is_back(
     assert len(lab.asked()) == 4  # led over, and not yet back
     lab.trouble = None
     await work
-    assert lab.asked()[4:] == [str(lab.settings.triton_grpc_port)] * 2
+    assert lab.asked()[4:] == [str(lab.settings.triton_http_port)] * 2
 
 
 async def test_one_restart_at_a_time(lab: Lab) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from preprocess.cli import COMMANDS
 from preprocess.settings import PROJECT_ROOT
@@ -268,3 +269,32 @@ def test_the_policy_is_the_same_everywhere_but_for_the_numbers_of_large(
         assert found in ((2, 10), large[autoscaler["metadata"]["name"]])
         assert spec["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 120
         assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
+
+
+def test_gateways_may_ask_triton_on_the_ports_that_they_use() -> None:
+    text = (FOLDER / "base" / "network-policies.yaml").read_text(encoding="utf-8")
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in yaml.safe_load_all(text)}
+
+    def leads(peers: list[Document], component: str) -> bool:
+        """Whether one of the peers is this component."""
+        for peer in peers:
+            selector = peer.get("podSelector", {})
+            listed = [e["values"] for e in selector.get("matchExpressions", [])]
+            named = selector.get("matchLabels", {}).get("app.kubernetes.io/component")
+            if named == component or any(component in values for values in listed):
+                return True
+        return False
+
+    let_in, let_out = (
+        {
+            port["port"]
+            for rule in policies[name][way]
+            if leads(rule.get(end, []), component)
+            for port in rule["ports"]
+        }
+        for name, way, end, component in (
+            ("tezi-triton", "ingress", "from", "gateway"),
+            ("tezi-ask", "egress", "to", "triton"),
+        )
+    )
+    assert {"http", "grpc", "metrics"} <= let_in & let_out

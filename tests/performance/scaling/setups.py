@@ -57,7 +57,7 @@ class CpuMs:
         """From the rows of a load report that tell the CPU of each tier.
 
         Raises:
-            TeziError: there is no such file, or it does not tell.
+            TeziError: there is no such file, it does not tell, or caches held everything.
         """
         try:
             rows = json.loads(path.read_text("utf-8"))["rows"]
@@ -68,6 +68,11 @@ class CpuMs:
                 f"{path} is no report with the rows {' and '.join(_METRICS)}: make it with "
                 "`tezi bench load`, or give --cpu-ms-per-request."
             ) from None
+        if min(gateway, triton) <= 0.0:
+            raise TeziError(
+                f"{path} says that a request took nothing of a tier: caches held every prediction. "
+                "Give --cpu-ms-per-request, with what `tezi bench serve` prints."
+            )
         return cls(gateway, triton, path.name)
 
 
