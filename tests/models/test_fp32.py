@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as arrays
 from preprocess.features.manifest import FEATURE_NAMES, feature_hash
 from preprocess.models.card import Family
 from preprocess.models.folder import ModelFolder
-from preprocess.models.fp32 import fp32_graph
 from preprocess.models.native import NativeModel
+from preprocess.models.variants import fp32_graph
 from preprocess.models.verification import graph_probabilities
 from preprocess.training.dataset import Dataset
 from preprocess.training.learner import Parameters, fit

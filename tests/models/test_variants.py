@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from preprocess.errors import ModelError
-from preprocess.forest.tree_ensemble import forest_of_node
 from preprocess.models.card import Family
 from preprocess.models.content import content_of
 from preprocess.models.gate import tolerance
@@ -171,14 +170,3 @@ def test_trees_that_are_too_deep_are_refused_with_what_to_do() -> None:
     for graph, name in ((int8_graph, "INT8"), (gpu_graph, "GPU")):
         with pytest.raises(ModelError, match=f"No {name} graph.*--depth 8"):
             graph(deep, ABOUT)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_the_forest_is_that_of_the_reference_node(family: Family) -> None:
-    native = native_of(family)
-    own, other = native.forest(), forest_of_node(native.tree_node(), n_features=25)
-    assert (own.trees, own.size, own.depth) == (other.trees, other.size, other.depth)
-    points, others = (np.sort(rows.threshold[~rows.is_leaf]) for rows in (own, other))
-    assert len(np.unique(points)) > 100
-    assert np.array_equal(points, others, equal_nan=True)
-    assert own.nan_left[~own.is_leaf].sum() == other.nan_left[~other.is_leaf].sum()

@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from preprocess.models.folder import ModelFolder
-from preprocess.models.fp32 import fp32_graph
+from preprocess.models.variants import fp32_graph
 from preprocess.models.verification import (
     Comparison,
     Verification,
@@ -17,7 +17,6 @@ from preprocess.models.verification import (
     graph_probabilities,
     known_answers,
     probes,
-    rows_of_split_points,
 )
 from tests.models.graphs import tampered
 
@@ -172,12 +171,3 @@ def test_a_small_hold_out_part_is_made_up_to_ten_thousand_rows() -> None:
     assert sum(row.tobytes() in real for row in exchanged) < 100
     enough = np.zeros((10_000, 25), dtype=np.float32)
     assert "hold-out, features exchanged" not in dict(probes([np.array([0.5])] * 25, enough))
-
-
-def test_rows_of_split_points_need_no_hold_out_rows() -> None:
-    points = [np.array([0.25, 1e300])] + [np.empty(0)] * 24
-    x = rows_of_split_points(points, count=500)
-    assert x.shape == (500, 25)
-    seen = x[:, 0][~np.isnan(x[:, 0])]
-    assert set(seen.tolist()) == {0.0, 0.25, np.inf}
-    assert 0.05 < np.isnan(x).mean() < 0.15
