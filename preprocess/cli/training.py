@@ -62,8 +62,7 @@ def train_command(
     parameters = Parameters(family, trees, depth, seed, learning_rate)
     store = open_store(settings)
     try:
-        with progress_bar("Features") as progress:
-            model = train(store, settings, parameters, now=datetime.now(UTC), progress=progress)
+        model = train(store, settings, parameters, now=datetime.now(UTC))
     finally:
         store.close()
     _show(model)

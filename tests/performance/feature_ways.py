@@ -19,7 +19,6 @@ from preprocess.columns import Array, MarketColumns, columns_of
 from preprocess.feature_optimizer import Extract, FeatureOptimizer
 from preprocess.features.batch import batch_rows, places_of
 from preprocess.features.financial import financial_features
-from preprocess.features.series import bollinger_series, macd_series, rsi_series
 from preprocess.features.service import FeatureService
 from preprocess.golden import GOLDEN_DATE, golden_history
 from preprocess.settings import Settings
@@ -122,9 +121,9 @@ def steps(settings: Settings, snapshot: Path, days: Sequence[date]) -> Repetitio
         close, starts = prices["close"], prices.starts
         talib = timed(
             lambda: (
-                rsi_series(close, starts=starts),
-                macd_series(close, starts=starts),
-                bollinger_series(close, starts=starts),
+                FeatureOptimizer.calculate_rsi_vectorized(close, starts=starts),
+                FeatureOptimizer.calculate_macd_vectorized(close, starts=starts),
+                FeatureOptimizer.calculate_bollinger_vectorized(close, starts=starts),
             )
         )
         found = {"load": load, "map": mapped, "kernel": kernel, "frame": frame, "talib": talib}
