@@ -1,9 +1,6 @@
 """Training as a whole: what lies in a folder, and that it lies there complete or not at all."""
 
-import os
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -104,32 +101,6 @@ def test_a_run_that_fails_while_writing_leaves_no_folder(tmp_path: Path) -> None
         train_on(dataset(), tmp_path, QUICK, origin=broken, now=NOW)
     assert [path.name for path in tmp_path.iterdir()] == [STAGING_FOLDER]
     assert list((tmp_path / STAGING_FOLDER).iterdir()) == []
-    assert model_ids(tmp_path) == []
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from preprocess.training import run
-from preprocess.training.learner import Parameters
-from tests.training.samples import NOW, ORIGIN, dataset
-
-def plots(*_arguments):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-run.draw_plots = plots
-run.train_on(dataset(), Path(sys.argv[1]), Parameters(trees=3), origin=ORIGIN, now=NOW)
-"""
-
-
-def test_a_killed_run_leaves_no_model(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
-    assert done.returncode == -9
-    assert len(list((tmp_path / STAGING_FOLDER).iterdir())) == 1
     assert model_ids(tmp_path) == []
 
 
