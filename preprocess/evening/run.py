@@ -17,6 +17,7 @@ from preprocess.evening.report import Report
 from preprocess.evening.scoring import Advance, Answer, score
 from preprocess.evening.selection import Selection
 from preprocess.repository.files import write_atomically
+from preprocess.repository.model_server import server_is_live
 from preprocess.repository.names import Variant, ensemble_name
 from preprocess.repository.serving import served_variants
 from preprocess.repository.stable import stable_version
@@ -124,15 +125,17 @@ def _version(settings: Settings, variant: Variant) -> ModelVersion:
 
 
 async def _check_golden(settings: Settings, version: ModelVersion, variant: Variant) -> None:
-    check = GoldenCheck(settings, version, variant=variant, version=version.model_version)
-    try:
-        await check(_GOLDEN_TIMEOUT_S)
-    except (ServerError, TimeoutError) as error:
+    address, number = settings.triton_grpc_address, version.model_version
+    if not await server_is_live(settings):
         raise ServerError(
-            f"{ensemble_name(variant, version.model_version)} of Triton at "
-            f"{settings.triton_grpc_address} cannot be used: {error} Is Triton up? `tezi up` "
-            "starts it, and --start has one run for this command alone."
-        ) from None
+            f"No Triton answers at {address}. Start it with `tezi up`, or give --start to have it "
+            "run for this command alone."
+        )
+    try:
+        await GoldenCheck(settings, version, variant=variant, version=number)(_GOLDEN_TIMEOUT_S)
+    except (ServerError, TimeoutError) as error:
+        name = ensemble_name(variant, number)
+        raise ServerError(f"{name} of Triton at {address} cannot be used: {error}") from None
 
 
 def csv_document(predictions: Sequence[Prediction]) -> bytes:

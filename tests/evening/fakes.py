@@ -62,6 +62,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     at_once: int = 0
     most_at_once: int = 0
 
+    def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        return service_pb2.ServerLiveResponse(live=True)
+
     def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         codes = unpack_texts(request.raw_input_contents[0], request.inputs[0].shape[0])
         if request.model_name != "predict_fp32_v1":

@@ -276,7 +276,7 @@ def test_a_triton_that_is_not_to_be_asked(
     with pytest.raises(ModelError, match="Version 1, the stable one, has no int8 variant"):
         evening(settings, market, variant="int8")
     elsewhere = settings.model_copy(update={"triton_grpc_port": 9})
-    with pytest.raises(ServerError, match=r"`tezi up` starts it, and --start"):
+    with pytest.raises(ServerError, match=r"No Triton answers at .* --start"):
         evening(elsewhere, market)
     triton.golden_probability = 0.123
     with pytest.raises(ServerError, match=r"predict_fp32_v1 of Triton at .* came back wrong"):
