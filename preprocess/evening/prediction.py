@@ -58,13 +58,6 @@ class Prediction(msgspec.Struct, frozen=True):
         )
 
 
-class Skipped(msgspec.Struct, frozen=True):
-    """A stock without a prediction."""
-
-    bse_code: str
-    reason: Reason
-
-
 def judge(
     answers: Iterable[Answer],
     stocks: Mapping[str, Stock],
@@ -72,24 +65,24 @@ def judge(
     *,
     version: ModelVersion,
     variant: str,
-) -> tuple[list[Prediction], list[Skipped]]:
-    """The predictions and the skipped stocks among `answers`, in their order.
+) -> tuple[list[Prediction], dict[str, Reason]]:
+    """The predictions among `answers`, and why the other stocks have none, in their order.
 
     Raises:
         EveningError: the features model cannot read the market database.
     """
     predictions: list[Prediction] = []
-    skipped: list[Skipped] = []
+    skipped: dict[str, Reason] = {}
     for code, status, as_of, probability in answers:
         if status == Status.STORE_UNAVAILABLE:
             raise EveningError(
                 "Triton cannot read the market database: see its log. Nothing was written."
             )
         if status in (Status.SHORT_HISTORY, Status.UNKNOWN_STOCK):
-            skipped.append(Skipped(code, Reason(status)))
+            skipped[code] = Reason(status)
         # No working model answers this, and a wrong number is worse than none.
         elif status != Status.OK or not "" < as_of <= day.isoformat() or not 0 <= probability <= 1:
-            skipped.append(Skipped(code, Reason.INVALID_ANSWER))
+            skipped[code] = Reason.INVALID_ANSWER
         else:
             predictions.append(
                 Prediction(

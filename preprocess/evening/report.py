@@ -1,17 +1,17 @@
 """The report of a run, written as JSON and Markdown, and printed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
 
-from preprocess.evening.prediction import SENTENCES, Prediction, Reason, Skipped
+from preprocess.evening.prediction import SENTENCES, Prediction, Reason
+from preprocess.evening.selection import listed
 from preprocess.market import Tally
 
 TOP = 20
-_SHOWN = 10
 _CHANGED = "**The market data changed while stocks were scored: run the same command again.**"
 
 
@@ -42,13 +42,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(
-        cls, predictions: Sequence[Prediction], skipped: Sequence[Skipped], **about: Any
+        cls, predictions: Sequence[Prediction], skipped: Mapping[str, Reason], **about: Any
     ) -> "Report":
         """Count and sort what came out; `about` are the other fields."""
         confidence = Counter(row.confidence for row in predictions)
         reasons: dict[Reason, list[str]] = {}
-        for row in sorted(skipped, key=lambda row: row.bse_code):
-            reasons.setdefault(row.reason, []).append(row.bse_code)
+        for code in sorted(skipped):
+            reasons.setdefault(skipped[code], []).append(code)
         return cls(
             stocks=len(predictions) + len(skipped),
             scored=len(predictions),
@@ -88,7 +88,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             f"unchanged, {self.dropped:,} removed.",
             f"- Started {self.started_at:%Y-%m-%d %H:%M:%S} UTC. Seconds: {steps}.",
             *(
-                f"- Skipped {len(codes):,}: {SENTENCES[reason]} ({_shown(codes)})."
+                f"- Skipped {len(codes):,}: {SENTENCES[reason]} ({listed(codes)})."
                 for reason, codes in self.skipped.items()
             ),
             "",
@@ -97,10 +97,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             *_table(self.top),
         ]
         return "\n".join(lines) + "\n"
-
-
-def _shown(codes: Sequence[str]) -> str:
-    return ", ".join(codes[:_SHOWN]) + (", ..." if len(codes) > _SHOWN else "")
 
 
 def _table(rows: Sequence[Prediction]) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import csv as csv_lines
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from preprocess.errors import EveningError, ModelError, ServerError
-from preprocess.evening.prediction import Prediction, Reason, Skipped, judge
+from preprocess.evening.prediction import Prediction, Reason, judge
 from preprocess.evening.report import Report
 from preprocess.evening.scoring import Advance, Answer, score
 from preprocess.evening.selection import Selection
@@ -81,12 +81,12 @@ def run_evening(
     with _timed(seconds, "table"), store.transaction() as writer:
         table = writer.put_predictions([row.stored(now) for row in predictions])
         # What an earlier run said of stocks that have no prediction any more.
-        gone = [*selection.inactive, *(row.bse_code for row in skipped)]
+        gone = [*selection.inactive, *skipped]
         dropped = writer.drop_predictions(selection.day, version.model_version, gone)
     folder = settings.home / "reports" / "predictions" / selection.day.isoformat()
     if not selection.whole:
         folder /= "sample"
-        skipped += [Skipped(code, Reason.NOT_ACTIVE) for code in selection.inactive]
+        skipped |= dict.fromkeys(selection.inactive, Reason.NOT_ACTIVE)
     names = (csv or "predictions.csv", json or "predictions.json", "report.json", "report.md")
     csv, json, report_json, report_md = (folder / name for name in names)
     with _timed(seconds, "files"):
@@ -147,9 +147,10 @@ def csv_document(predictions: Sequence[Prediction]) -> bytes:
     return text.getvalue().encode()
 
 
-def json_document(predictions: Sequence[Prediction], skipped: Sequence[Skipped]) -> bytes:
+def json_document(predictions: Sequence[Prediction], skipped: Mapping[str, Reason]) -> bytes:
     """{"predictions": [...], "skipped": [{"bse_code", "reason"}]}."""
-    return msgspec.json.encode({"predictions": predictions, "skipped": skipped}) + b"\n"
+    left_out = [{"bse_code": code, "reason": reason} for code, reason in skipped.items()]
+    return msgspec.json.encode({"predictions": predictions, "skipped": left_out}) + b"\n"
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -64,13 +64,14 @@ def _checked(codes: Sequence[str], known: Mapping[str, Stock]) -> Sequence[str]:
     codes = sorted(set(codes))
     malformed = [code for code in codes if not is_bse_code(code)]
     if malformed:
-        raise EveningError(f"A BSE code has six digits; not so {_listed(malformed)}.")
+        raise EveningError(f"A BSE code has six digits; not so {listed(malformed)}.")
     unknown = [code for code in codes if code not in known]
     if unknown:
-        raise EveningError(f"No stock of the database has the code {_listed(unknown)}.")
+        raise EveningError(f"No stock of the database has the code {listed(unknown)}.")
     return codes
 
 
-def _listed(codes: Sequence[str]) -> str:
+def listed(codes: Sequence[str]) -> str:
+    """The first ten codes, and how many there are beyond them."""
     more = f" and {len(codes) - _SHOWN} more" if len(codes) > _SHOWN else ""
-    return ", ".join(repr(code) for code in codes[:_SHOWN]) + more
+    return ", ".join(codes[:_SHOWN]) + more
