@@ -10,7 +10,7 @@ from preprocess.columns import MarketColumns
 from preprocess.errors import StoreError
 from preprocess.market import StockHistory
 from preprocess.store.delegating import ReadingStore
-from preprocess.store.migrations import check_schema, migrate
+from preprocess.store.migrations import check_schema, migrate, roll_back
 from preprocess.store.sqlite_packs import read_columns
 from preprocess.store.sqlite_session import SQLiteReader, SQLiteWriter, pack_everything
 from preprocess.store.sqlite_timing import timed_connection
@@ -102,8 +102,7 @@ class SQLiteStore(ReadingStore):
                 writer.finish()
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                roll_back(connection)
                 raise
 
     @contextmanager
@@ -114,7 +113,7 @@ class SQLiteStore(ReadingStore):
             try:
                 yield SQLiteReader(connection)
             finally:
-                connection.execute("COMMIT")
+                roll_back(connection)
 
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
         """Histories one at a time, in the order of `bse_codes`; unknown ones are skipped."""

@@ -1,6 +1,7 @@
 """What is SQLite's own: its file, and its migrations."""
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,31 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     connection.close()
     assert "extra" not in names
+
+
+def test_an_error_that_ended_the_transaction_is_told_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite rolls back on its own after some errors; ending the transaction again would fail."""
+    with closing(SQLiteStore(tmp_path / "m.db", write=True)) as store:
+        with pytest.raises(StoreError, match="constraint failed"), store.view():
+            duplicate(store)
+        assert store.bse_codes() == []
+    broken = replace(
+        migrations()[0],
+        number=len(migrations()) + 1,
+        sql="INSERT OR ROLLBACK INTO schema_migrations (number, name) VALUES (1, 'again');",
+    )
+    steps = [*migrations(), broken]
+    monkeypatch.setattr("preprocess.store.migrations.migrations", lambda: steps)
+    with pytest.raises(StoreError, match="constraint failed"):
+        SQLiteStore(tmp_path / "m.db", write=True)
+
+
+def duplicate(store: SQLiteStore) -> None:
+    with store._connected() as connection:
+        for _ in range(2):
+            connection.execute("INSERT OR ROLLBACK INTO stocks (bse_code) VALUES ('500001')")
 
 
 @pytest.mark.parametrize(
