@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from preprocess.errors import StoreError
-from preprocess.store.reading import SqlReader
+from preprocess.store.base import Store
 from preprocess.store.upsert import Table
 from preprocess.store.writing import (
     ACTIONS,
@@ -17,7 +16,6 @@ from preprocess.store.writing import (
     RESULTS,
     STATICS,
     STOCKS,
-    SqlWriter,
 )
 
 # Stocks first, which the others belong to. What is derived from these is made anew by the target.
@@ -27,22 +25,6 @@ COPIED = (STOCKS, PRICES, RESULTS, ACTIONS, LABELS, STATICS, PREDICTIONS)
 _STOCKS_AT_ONCE = 40
 
 Advance = Callable[[int, int], None]
-
-
-class CopySource(Protocol):
-    """A database to copy from."""
-
-    def view(self) -> AbstractContextManager[SqlReader]:
-        """Reads that all see the same commit."""
-        ...
-
-
-class CopyTarget(Protocol):
-    """A database to copy into."""
-
-    def transaction(self) -> AbstractContextManager[SqlWriter]:
-        """One atomic change."""
-        ...
 
 
 @dataclass(slots=True)
@@ -74,8 +56,8 @@ class Copied:
 
 
 def copy_market(
-    source: CopySource,
-    target: CopyTarget,
+    source: Store,
+    target: Store,
     *,
     replace: bool = False,
     advance: Advance = lambda _done, _total: None,

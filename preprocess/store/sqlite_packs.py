@@ -27,32 +27,42 @@ _CHUNK = 500  # packs of a year are 8 KB
 _FEW = 2_000
 
 _PARTS = ", ".join(STOCK_PARTS)
+_PUT_PRICES = (
+    "INSERT INTO price_packs (bse_code, year, data) VALUES (?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET data = excluded.data WHERE data IS NOT excluded.data"
+)
+_DROP_PRICES = "DELETE FROM price_packs WHERE bse_code = ? AND year = ?"
+_PUT_STOCKS = (
+    f"INSERT INTO stock_packs (bse_code, {_PARTS}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - names are constants
+    f" ON CONFLICT DO UPDATE SET {', '.join(f'{part} = excluded.{part}' for part in STOCK_PARTS)}"
+    f" WHERE ({_PARTS}) IS NOT ({', '.join(f'excluded.{part}' for part in STOCK_PARTS)})"
+)
 
 
-def write_packs(connection: sqlite3.Connection, source: RowSource, stale: StalePacks) -> None:
-    """Write the packs of `stale` from the rows, within the caller's transaction."""
+def write_packs(connection: sqlite3.Connection, source: RowSource, stale: StalePacks) -> set[str]:
+    """Write the packs of `stale` from the rows, within the caller's transaction.
+
+    Returns the stocks of which a pack is now another.
+    """
     entered = [
         row
         for query, codes in ((ENTERED, stale.stocks), (LISTED, stale.only_prices()))
         for code in codes
         for row in connection.execute(f"{query} WHERE s.bse_code = ?", (code,))
     ]
+    changed = set()
     for code, year in stale.price_years_of(entered):
         rows = source.price_rows(code, year)
         if rows:
-            connection.execute(
-                "INSERT OR REPLACE INTO price_packs (bse_code, year, data) VALUES (?, ?, ?)",
-                (code, year, price_pack(rows)),
-            )
+            written = connection.execute(_PUT_PRICES, (code, year, price_pack(rows)))
         else:
-            connection.execute(
-                "DELETE FROM price_packs WHERE bse_code = ? AND year = ?", (code, year)
-            )
-    stocks = {code for code, *_ in entered} & stale.stocks
-    connection.executemany(
-        f"INSERT OR REPLACE INTO stock_packs (bse_code, {_PARTS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - names are constants
-        [(code, *stock_packs(source, code)) for code in sorted(stocks)],
-    )
+            written = connection.execute(_DROP_PRICES, (code, year))
+        if written.rowcount:
+            changed.add(code)
+    for code in sorted({code for code, *_ in entered} & stale.stocks):
+        if connection.execute(_PUT_STOCKS, (code, *stock_packs(source, code))).rowcount:
+            changed.add(code)
+    return changed
 
 
 def read_columns(

@@ -8,10 +8,10 @@ import numpy as np
 
 from preprocess.market import Prices, StockHistory, Tally
 from preprocess.store.packs import PriceRow, StalePacks
-from preprocess.store.reading import SqlReader
+from preprocess.store.reading import Reader
 from preprocess.store.sqlite_packs import write_packs
 from preprocess.store.upsert import Table, upsert
-from preprocess.store.writing import SqlWriter
+from preprocess.store.writing import Writer
 
 # Julian day of 1970-01-01; julianday() of a plain date is that of its midnight.
 _PRICES = (
@@ -24,7 +24,7 @@ _PRICE_ROWS = (
 )
 
 
-class SQLiteReader(SqlReader):
+class SQLiteReader(Reader):
     """The reads of one connection; inside a transaction they see its own writes."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -53,7 +53,7 @@ class SQLiteReader(SqlReader):
         return self._connection.execute(_PRICE_ROWS, span).fetchall()
 
 
-class SQLiteWriter(SQLiteReader, SqlWriter):
+class SQLiteWriter(SQLiteReader, Writer):
     """The writes of one transaction on a connection that is inside BEGIN IMMEDIATE."""
 
     def _run(self, sql: str, parameters: Sequence[object] = ()) -> int:
@@ -78,8 +78,8 @@ class SQLiteWriter(SQLiteReader, SqlWriter):
             rows,
         )
 
-    def _write_packs(self, stale: StalePacks) -> None:
-        write_packs(self._connection, self, stale)
+    def _write_packs(self, stale: StalePacks) -> set[str]:
+        return write_packs(self._connection, self, stale)
 
     def _log_changes(self, changes: Sequence[tuple[str, str]], token: str) -> None:
         self._connection.executemany(

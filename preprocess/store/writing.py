@@ -20,7 +20,7 @@ from preprocess.market import (
 )
 from preprocess.store.packs import StalePacks
 from preprocess.store.reading import LABELS as STORED_LABELS
-from preprocess.store.reading import TABLES, SqlReader
+from preprocess.store.reading import TABLES, Reader
 from preprocess.store.upsert import Table
 
 # First days for the change log: an industry moves features on every day, a name on none.
@@ -77,9 +77,15 @@ PREDICTIONS = Table(
     unread=("created_at",),  # a row that says the same keeps the moment when it was first said
 )
 
+# The years that a stock has bars of, or a pack.
+_YEARS = (
+    "SELECT CAST(substr(CAST(date AS text), 1, 4) AS integer) FROM price_movements"
+    " WHERE bse_code = ? UNION SELECT year FROM price_packs WHERE bse_code = ?"
+)
 
-class SqlWriter(SqlReader):
-    """The writes of one transaction on a connection that is inside it."""
+
+class Writer(Reader):
+    """One transaction: its reads see its writes, which take effect at its end or not at all."""
 
     def __init__(self) -> None:
         self._touched: dict[str, str] = {}
@@ -108,8 +114,8 @@ class SqlWriter(SqlReader):
         """Write `rows`, none of which is there yet."""
 
     @abstractmethod
-    def _write_packs(self, stale: StalePacks) -> None:
-        """Write packs anew from the rows."""
+    def _write_packs(self, stale: StalePacks) -> set[str]:
+        """Write packs anew from the rows; the stocks of which a pack is now another."""
 
     @abstractmethod
     def _log_changes(self, changes: Sequence[tuple[str, str]], token: str) -> None:
@@ -117,7 +123,7 @@ class SqlWriter(SqlReader):
 
     @property
     def touched(self) -> Mapping[str, date]:
-        """Stocks changed so far, each with the first day whose answers may differ."""
+        """Stocks that this transaction changed so far: the first day whose answers may differ."""
         return {code: date.fromisoformat(day) for code, day in self._touched.items()}
 
     @property
@@ -126,7 +132,10 @@ class SqlWriter(SqlReader):
         return self._touched.keys() - self._stale.stocks
 
     def announced_since(self, bse_code: str, day: date) -> bool:
-        """Whether a stock has results announced, or a label of an announcement, since `day`."""
+        """Whether a stock has results announced, or a label of an announcement, on or after `day`.
+
+        Only recorded dates count: a filing limit announces nothing.
+        """
         since = (bse_code, day.isoformat())
         found = self._row(
             "SELECT 1 FROM historical_financials WHERE bse_code = ? AND announced_on >= ?"
@@ -238,7 +247,10 @@ class SqlWriter(SqlReader):
         )
 
     def put_predictions(self, rows: Sequence[DailyPrediction]) -> Tally:
-        """Insert or replace stored predictions; one that says the same is left as it is."""
+        """Insert or replace stored predictions; they are answers, and touch no stock.
+
+        One that says the same as the stored one is left as it is, its `created_at` included.
+        """
         tally, _ = self._upsert(
             PREDICTIONS,
             [
@@ -331,11 +343,33 @@ class SqlWriter(SqlReader):
         for table in (*TABLES, "price_packs", "stock_packs"):
             self._run(f"DELETE FROM {table}")  # noqa: S608 - names are constants
 
-    def rewrite_packs(self, bse_code: str, years: Iterable[int]) -> None:
-        """Have a stock's packs written anew; it counts as changed on every day."""
-        self._stale.price_years |= {(bse_code, year) for year in years}
-        self._stale.stocks.add(bse_code)
-        self.touch(bse_code)
+    def rebuild_packs(self, bse_codes: Sequence[str]) -> set[str]:
+        """Write the packs of some stocks anew from their rows; the stocks whose packs were wrong.
+
+        Those count as changed on every day.
+        """
+        years = {
+            (code, int(year)) for code in bse_codes for (year,) in self._rows(_YEARS, (code, code))
+        }
+        wrong = self._write_packs(StalePacks(years, set(bse_codes)))
+        self._stale.stocks |= wrong
+        for code in wrong:
+            self.touch(code)
+        return wrong
+
+    def drop_stray_packs(self) -> set[str]:
+        """Take out packs of stocks that are not there: readers of columns would see them."""
+        strays = {
+            code
+            for table in ("price_packs", "stock_packs")
+            for (code,) in self._rows(
+                f"DELETE FROM {table} WHERE bse_code NOT IN (SELECT bse_code FROM stocks)"  # noqa: S608 - names are constants
+                " RETURNING bse_code"
+            )
+        }
+        for code in strays:
+            self.touch(code)
+        return strays
 
     def touch(self, bse_code: str) -> None:
         """Count a stock as changed on every day."""
