@@ -16,7 +16,7 @@ from preprocess.store.packs import (
     PackCollector,
     StalePacks,
     damage_explained,
-    stock_packs_of,
+    stock_packs,
     stock_tables,
 )
 from preprocess.store.postgres_connection import Connection
@@ -103,7 +103,7 @@ def write_packs(
         if gone:
             changed += connection.query_once(_DROP_PRICES, _columns(gone))
     for codes in _chunks(sorted(stale.stocks)):
-        rows = [(stock.bse_code, *stock_packs_of(stock)) for stock in histories(codes)]
+        rows = [(stock.bse_code, *stock_packs(stock)) for stock in histories(codes)]
         if rows:
             changed += connection.query_once(_PUT_STOCKS, _columns(rows))
     return {code for (code,) in changed}

@@ -194,22 +194,6 @@ class Reader(ABC):
     def history(self, bse_code: str) -> StockHistory | None:
         """All that is stored of one stock; None when the stock is not known."""
 
-    def results(self, bse_code: str) -> tuple[QuarterResult, ...]:
-        """Quarterly results, ascending by quarter."""
-        return tuple(map(RESULTS.value, self._rows(RESULTS.select, (bse_code,))))
-
-    def actions(self, bse_code: str) -> tuple[CorporateAction, ...]:
-        """Corporate actions, ascending by ex-date."""
-        return tuple(map(ACTIONS.value, self._rows(ACTIONS.select, (bse_code,))))
-
-    def labels(self, bse_code: str) -> tuple[CircuitLabel, ...]:
-        """Labels, ascending by announcement."""
-        return tuple(map(LABELS.value, self._rows(LABELS.select, (bse_code,))))
-
-    def statics(self, bse_code: str) -> tuple[StaticRow, ...]:
-        """Monthly stamps, ascending by month."""
-        return tuple(map(STATICS.value, self._rows(STATICS.select, (bse_code,))))
-
     def bse_codes(self) -> list[str]:
         """The codes of all stocks, ascending."""
         rows = self._rows("SELECT bse_code FROM stocks ORDER BY bse_code")

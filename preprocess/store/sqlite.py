@@ -34,7 +34,7 @@ class SQLiteStore(Store):
         self.path = path
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        with self._explained():
+        with explained(path):
             if write:
                 _make_folder(path.parent)
             connection = connect(path, timeout_s=BUSY_TIMEOUT_S, make=write)
@@ -58,18 +58,8 @@ class SQLiteStore(Store):
             check_schema(connection)
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._explained_error(error) from error
-
-    def _explained_error(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"{explanation(str(error))} ({self.path}: {error})")
-
-    @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._explained():
+        with self._lock, explained(self.path):
             if self._connection is None:
                 raise StoreError(f"The store {self.path} is closed.")
             yield self._connection
@@ -121,7 +111,7 @@ class SQLiteStore(Store):
                 try:
                     return SQLiteReader(self._connection).sequence()
                 except sqlite3.Error as error:
-                    raise self._explained_error(error) from error
+                    raise _explained_error(self.path, error) from error
         raise StoreError(f"The store {self.path} is closed.")
 
     def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
@@ -169,7 +159,15 @@ _EXPLANATIONS = {
 }
 
 
-def explanation(text: str) -> str:
-    """What an error of SQLite means to a user, and what to do."""
-    found = (hint for part, hint in _EXPLANATIONS.items() if part in text)
-    return next(found, "The database refused.")
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite into a StoreError that says what to do."""
+    try:
+        yield
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        raise _explained_error(path, error) from error
+
+
+def _explained_error(path: Path, error: Exception) -> StoreError:
+    found = (hint for part, hint in _EXPLANATIONS.items() if part in str(error))
+    return StoreError(f"{next(found, 'The database refused.')} ({path}: {error})")

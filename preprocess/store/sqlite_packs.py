@@ -1,19 +1,18 @@
 """Packs in SQLite: written at the end of a transaction, read in one pass as of one commit."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from preprocess.columns import MarketColumns
-from preprocess.market import Mark, is_bse_code
+from preprocess.market import Mark, StockHistory, is_bse_code
 from preprocess.store.packs import (
     ENTERED,
     LISTED,
     RECORDS,
     STOCK_PARTS,
     PackCollector,
-    RowSource,
     StalePacks,
     damage_explained,
     price_pack,
@@ -27,6 +26,11 @@ _CHUNK = 500  # packs of a year are 8 KB
 _FEW = 2_000
 
 _PARTS = ", ".join(STOCK_PARTS)
+# julianday() of a plain date is that of its midnight; the figure is that of 1970-01-01.
+_PRICE_ROWS = (
+    "SELECT julianday(date) - 2440587.5, adjusted, open, close, volume"
+    " FROM price_movements WHERE bse_code = ? AND date BETWEEN ? AND ? ORDER BY date"
+)
 _PUT_PRICES = (
     "INSERT INTO price_packs (bse_code, year, data) VALUES (?, ?, ?)"
     " ON CONFLICT DO UPDATE SET data = excluded.data WHERE data IS NOT excluded.data"
@@ -39,10 +43,15 @@ _PUT_STOCKS = (
 )
 
 
-def write_packs(connection: sqlite3.Connection, source: RowSource, stale: StalePacks) -> set[str]:
+def write_packs(
+    connection: sqlite3.Connection,
+    histories: Callable[[Iterable[str]], Iterable[StockHistory]],
+    stale: StalePacks,
+) -> set[str]:
     """Write the packs of `stale` from the rows, within the caller's transaction.
 
-    Returns the stocks of which a pack is now another.
+    `histories` gives all that is stored of some stocks but their prices. Returns the stocks of
+    which a pack is now another.
     """
     entered = [
         row
@@ -52,16 +61,17 @@ def write_packs(connection: sqlite3.Connection, source: RowSource, stale: StaleP
     ]
     changed = set()
     for code, year in stale.price_years_of(entered):
-        rows = source.price_rows(code, year)
+        days = (f"{year:04d}-01-01", f"{year:04d}-12-31")
+        rows = connection.execute(_PRICE_ROWS, (code, *days)).fetchall()
         if rows:
             written = connection.execute(_PUT_PRICES, (code, year, price_pack(rows)))
         else:
             written = connection.execute(_DROP_PRICES, (code, year))
         if written.rowcount:
             changed.add(code)
-    for code in sorted({code for code, *_ in entered} & stale.stocks):
-        if connection.execute(_PUT_STOCKS, (code, *stock_packs(source, code))).rowcount:
-            changed.add(code)
+    for stock in histories(sorted(stale.stocks)):
+        if connection.execute(_PUT_STOCKS, (stock.bse_code, *stock_packs(stock))).rowcount:
+            changed.add(stock.bse_code)
     return changed
 
 

@@ -2,14 +2,12 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from preprocess.errors import StoreError
 from preprocess.store.migrations import check_schema
 from preprocess.store.pool import POOL_SIZE, POOL_WAIT_S, Parameters, Plan, Pool, Rows
-from preprocess.store.sqlite import BUSY_TIMEOUT_S, connect, explanation
+from preprocess.store.sqlite import BUSY_TIMEOUT_S, connect, explained
 
 MMAP_BYTES = 1 << 30
 
@@ -60,9 +58,5 @@ class SQLitePool(Pool[sqlite3.Connection]):
         except sqlite3.Error:
             return False
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, sqlite3.Warning) as error:
-            raise StoreError(f"{explanation(str(error))} ({self._path}: {error})") from error
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self._path)

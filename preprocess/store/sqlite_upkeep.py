@@ -3,7 +3,6 @@
 import fcntl
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from preprocess.errors import StoreError
 from preprocess.store.change_log import DROP_MERGED, LOWER_DATES
 from preprocess.store.migrations import check_schema, roll_back
-from preprocess.store.sqlite import connect, explanation
+from preprocess.store.sqlite import connect, explained
 from preprocess.store.upkeep import index_statements
 
 # How long a chore waits for a writer, or for readers of old pages, before it says so.
@@ -53,7 +52,7 @@ class SQLiteUpkeep:
             StoreError: the file is no database, or has another schema.
         """
         self._path = path
-        with self._explained():
+        with explained(self._path):
             self._connection = connect(path, timeout_s=wait_s)
             try:
                 self._connection.execute("PRAGMA cache_size = -65536")
@@ -64,15 +63,8 @@ class SQLiteUpkeep:
                 raise
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"{explanation(str(error))} ({self._path}: {error})") from error
-
-    @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._explained():
+        with explained(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -125,12 +117,12 @@ class SQLiteUpkeep:
 
     def reindex(self) -> None:
         """Build every index anew; a table without a rowid is an index of itself."""
-        with self._explained():
+        with explained(self._path):
             self._connection.execute("REINDEX")
 
     def analyze(self) -> None:
         """Count what the planner goes by."""
-        with self._explained():
+        with explained(self._path):
             self._connection.execute(f"PRAGMA analysis_limit = {ANALYSED_ROWS}")
             self._connection.execute("ANALYZE")
 
@@ -149,7 +141,7 @@ class SQLiteUpkeep:
                 f"VACUUM needs {2 * size // 1024**2 + 1} MB free beside {self._path} and there are "
                 f"{free // 1024**2}: make room and try again. The database is as it was."
             )
-        with self._explained():
+        with explained(self._path):
             # The default for temporary files is often a small file system in memory.
             folder = str(self._path.parent).replace("'", "''")
             self._connection.execute(f"PRAGMA temp_store_directory = '{folder}'")

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, date
+from operator import attrgetter
 from typing import Any
 
 from preprocess.market import (
@@ -77,6 +78,12 @@ PREDICTIONS = Table(
     unread=("created_at",),  # a row that says the same keeps the moment when it was first said
 )
 
+# What goes into columns of the same names as it is.
+_BAR = attrgetter("open", "high", "low", "close", "volume", "prev_close")
+_FIGURES = attrgetter("revenue_cr", "pat_cr", "operating_profit_cr", "eps")
+_STOCK = attrgetter(*STOCKS.columns)
+_STAMP = attrgetter("month", *STATICS.values)
+_PREDICTION = attrgetter("predicted_label", "probability", "confidence", "variant")
 # The years that a stock has bars of, or a pack.
 _YEARS = (
     "SELECT CAST(substr(CAST(date AS text), 1, 4) AS integer) FROM price_movements"
@@ -164,23 +171,8 @@ class Writer(Reader):
     def put_prices(self, bars: Sequence[Bar]) -> Tally:
         """Insert or correct daily bars; a stock not yet known is entered into `stocks`."""
         self._stale.stocks |= self._enter_stocks({bar.bse_code for bar in bars})
-        return self._write(
-            PRICES,
-            [
-                (
-                    bar.bse_code,
-                    bar.day.isoformat(),
-                    bar.open,
-                    bar.high,
-                    bar.low,
-                    bar.close,
-                    bar.volume,
-                    bar.prev_close,
-                    int(bar.adjusted),
-                )
-                for bar in bars
-            ],
-        )
+        rows = [(bar.bse_code, bar.day.isoformat(), *_BAR(bar), int(bar.adjusted)) for bar in bars]
+        return self._write(PRICES, rows)
 
     def put_results(self, rows: Sequence[tuple[str, QuarterResult]]) -> Tally:
         """Insert or correct quarterly results; a missing figure does not erase a known one."""
@@ -193,10 +185,7 @@ class Writer(Reader):
                     f"Q{result.quarter.quarter}",
                     result.period_end.isoformat(),
                     result.announced_on.isoformat() if result.announced_on else None,
-                    _or_null(result.revenue_cr),
-                    _or_null(result.pat_cr),
-                    _or_null(result.operating_profit_cr),
-                    _or_null(result.eps),
+                    *map(_or_null, _FIGURES(result)),
                 )
                 for code, result in rows
             ],
@@ -214,60 +203,28 @@ class Writer(Reader):
 
     def put_stocks(self, stocks: Sequence[Stock]) -> Tally:
         """Insert or correct listings; a missing field does not erase a known one."""
-        return self._write(
-            STOCKS,
-            [
-                (
-                    stock.bse_code,
-                    stock.nse_symbol,
-                    stock.company_name,
-                    stock.isin,
-                    stock.industry,
-                    stock.status,
-                )
-                for stock in stocks
-            ],
-        )
+        return self._write(STOCKS, list(map(_STOCK, stocks)))
 
     def put_statics(self, rows: Sequence[tuple[str, StaticRow]]) -> Tally:
         """Insert or correct monthly stamps."""
-        return self._write(
-            STATICS,
-            [
-                (
-                    code,
-                    row.month,
-                    row.sector,
-                    row.sector_code,
-                    row.market_cap_cr,
-                    row.market_cap_tier,
-                )
-                for code, row in rows
-            ],
-        )
+        return self._write(STATICS, [(code, *_STAMP(row)) for code, row in rows])
 
     def put_predictions(self, rows: Sequence[DailyPrediction]) -> Tally:
         """Insert or replace stored predictions; they are answers, and touch no stock.
 
         One that says the same as the stored one is left as it is, its `created_at` included.
         """
-        tally, _ = self._upsert(
-            PREDICTIONS,
-            [
-                (
-                    row.bse_code,
-                    row.prediction_date.isoformat(),
-                    row.model_version,
-                    row.predicted_label,
-                    row.probability,
-                    row.confidence,
-                    row.variant,
-                    row.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
-                )
-                for row in rows
-            ],
-        )
-        return tally
+        given = [
+            (
+                row.bse_code,
+                row.prediction_date.isoformat(),
+                row.model_version,
+                *_PREDICTION(row),
+                row.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
+            )
+            for row in rows
+        ]
+        return self._upsert(PREDICTIONS, given)[0]
 
     def drop_predictions(
         self, prediction_date: date, model_version: int, bse_codes: Sequence[str]
@@ -306,19 +263,17 @@ class Writer(Reader):
             )
         ]
         self._touch(LABELS, removed)
-        tally = self._write(
-            LABELS,
-            [
-                (
-                    bse_code,
-                    label.earnings_date.isoformat(),
-                    label.next_day_date.isoformat(),
-                    label.price_change_pct,
-                    label.label,
-                )
-                for label in labels
-            ],
-        )
+        kept_rows = [
+            (
+                bse_code,
+                label.earnings_date.isoformat(),
+                label.next_day_date.isoformat(),
+                label.price_change_pct,
+                label.label,
+            )
+            for label in labels
+        ]
+        tally = self._write(LABELS, kept_rows)
         tally.changed += len(removed)
         return tally
 
