@@ -91,20 +91,6 @@ def test_some_chores_in_their_own_order() -> None:
             chosen(wrong)
 
 
-def test_one_that_fails_does_not_stop_the_others(
-    market: Store, upkeep: Upkeep, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken() -> None:
-        raise StoreError("no luck")
-
-    monkeypatch.setattr(upkeep, "reindex", broken)
-    done = maintain(upkeep, settings, chosen(["reindex", "analyze"]))
-    assert [(task.failed, task.detail) for task in done] == [
-        (True, "no luck"),
-        (False, "statistics counted"),
-    ]
-
-
 def test_leftovers_that_cannot_be_removed_are_told(
     upkeep: Upkeep, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,16 +199,6 @@ def test_a_reader_of_old_pages_delays_the_smaller_file(file: Path) -> None:
         reader.execute("COMMIT")
         assert up.vacuum() == ""
         assert up.size_bytes() == file.stat().st_size < size
-
-
-def test_no_room_is_told_before_anything_is_done(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usage = type("Usage", (), {"free": 1_000})
-    with waiting_little(file) as up:
-        monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-        with pytest.raises(StoreError, match=r"VACUUM needs .* make room and try again"):
-            up.vacuum()
 
 
 def test_a_disk_that_fills_up_is_told_and_nothing_is_lost(

@@ -86,21 +86,6 @@ def test_an_empty_database_says_what_to_do(postgres_server: PostgresServer) -> N
         PostgresStore(url).close()
 
 
-@pytest.mark.parametrize(
-    ("number", "advice"), [(99, "update Tezi"), (0, "tezi migrate")], ids=["newer", "older"]
-)
-def test_another_schema_is_refused(
-    postgres_url: PostgresURL, postgres_server: PostgresServer, number: int, advice: str
-) -> None:
-    other = (
-        "UPDATE schema_migrations SET number = 99"
-        if number
-        else ("DELETE FROM schema_migrations WHERE number > 1")
-    )
-    postgres_server.run(f"{other} WHERE number = 1" if number else other, postgres_url.database)
-    assert advice in refused(postgres_url)
-
-
 def test_migrations_are_those_of_sqlite_and_applied_once(postgres_server: PostgresServer) -> None:
     numbers = [step.number for step in migrations()]
     assert [step.number for step in migrations(DIALECT)] == numbers

@@ -65,20 +65,6 @@ def duplicate(store: SQLiteStore) -> None:
             connection.execute("INSERT OR ROLLBACK INTO stocks (bse_code) VALUES ('500001')")
 
 
-@pytest.mark.parametrize(
-    ("number", "advice"), [(99, "update Tezi"), (0, "tezi migrate")], ids=["newer", "older"]
-)
-def test_another_schema_is_refused(tmp_path: Path, number: int, advice: str) -> None:
-    SQLiteStore(tmp_path / "m.db", write=True).close()
-    connection = sqlite3.connect(tmp_path / "m.db")
-    connection.execute("DELETE FROM schema_migrations")
-    connection.execute("INSERT INTO schema_migrations (number, name) VALUES (?, 'x')", (number,))
-    connection.commit()
-    connection.close()
-    with pytest.raises(StoreError, match=advice):
-        SQLiteStore(tmp_path / "m.db")
-
-
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.db").write_bytes(b"bse_code,date\n" * 1000)
     with pytest.raises(StoreError, match="no SQLite database"):
