@@ -7,19 +7,7 @@ from typing import Any
 
 from preprocess.errors import StoreError
 from preprocess.store.base import Store
-from preprocess.store.upsert import Table
-from preprocess.store.writing import (
-    ACTIONS,
-    LABELS,
-    PREDICTIONS,
-    PRICES,
-    RESULTS,
-    STATICS,
-    STOCKS,
-)
-
-# Stocks first, which the others belong to. What is derived from these is made anew by the target.
-COPIED = (STOCKS, PRICES, RESULTS, ACTIONS, LABELS, STATICS, PREDICTIONS)
+from preprocess.store.tables import TABLES, Table
 
 # Stocks whose rows are in memory at once: of ten years of prices, about 100,000 rows.
 _STOCKS_AT_ONCE = 40
@@ -80,10 +68,10 @@ def copy_market(
                 "The target holds a market already. Name an empty database, or replace what is in "
                 "it with --replace."
             )
-        codes = {table.name: read.codes_in(table) for table in COPIED}
+        codes = {table.name: read.codes_in(table) for table in TABLES}
         total, done = 2 * sum(map(len, codes.values())), 0
         sent: dict[str, Content] = {}
-        for table in COPIED:
+        for table in TABLES:
             content = sent[table.name] = Content()
             for some in _chunks(codes[table.name]):
                 rows = read.rows_between(table, some[0], some[-1])
@@ -92,7 +80,7 @@ def copy_market(
                 done += len(some)
                 advance(done, total)
         copied = []
-        for table in COPIED:
+        for table in TABLES:
             content = Content()
             for some in _chunks(codes[table.name]):
                 content.add(write.rows_between(table, some[0], some[-1]))

@@ -12,7 +12,7 @@ from preprocess.store.postgres_packs import write_packs
 from preprocess.store.postgres_upsert import upsert
 from preprocess.store.reading import ACTIONS, LABELS, RESULTS, STATICS, Part, Reader
 from preprocess.store.row_copy import copy_in
-from preprocess.store.upsert import Table
+from preprocess.store.tables import Table
 from preprocess.store.writing import Writer
 
 _BAR = np.dtype(

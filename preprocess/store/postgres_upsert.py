@@ -6,7 +6,7 @@ from functools import cache
 from preprocess.market import Tally
 from preprocess.store.postgres_connection import Connection
 from preprocess.store.row_copy import copy_in, database_value
-from preprocess.store.upsert import Table
+from preprocess.store.tables import Table
 
 # Rows beyond this go by COPY into a staging table; below it they travel inside the statement.
 _FEW = 100

@@ -25,7 +25,7 @@ from preprocess.market import (
     Stock,
     StockHistory,
 )
-from preprocess.store.upsert import Table
+from preprocess.store.tables import TABLES, Table
 
 
 @dataclass(frozen=True)
@@ -108,16 +108,6 @@ STATICS = Part(
     ("month", "sector", "sector_code", "market_cap_cr", "market_cap_tier"),
     ("month",),
     _static,
-)
-
-TABLES = (
-    "stocks",
-    "price_movements",
-    "historical_financials",
-    "corporate_actions",
-    "upper_circuit_labels",
-    "static_features",
-    "daily_predictions",
 )
 
 LISTED_STOCKS = (
@@ -240,10 +230,7 @@ class Reader(ABC):
 
     def span(self) -> Span:
         """How much is stored, table by table."""
-        counts = {
-            table: self._number(f"SELECT count(*) FROM {table}")  # noqa: S608 - names are constants
-            for table in TABLES
-        }
+        counts = {table.name: self.count(table) for table in TABLES}
         first, last = self.price_days() or (None, None)
         return Span(counts["stocks"], counts["price_movements"], first, last, counts)
 

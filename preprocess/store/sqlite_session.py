@@ -10,7 +10,8 @@ from preprocess.market import Prices, StockHistory, Tally
 from preprocess.store.packs import StalePacks
 from preprocess.store.reading import ACTIONS, LABELS, RESULTS, STATICS, Reader
 from preprocess.store.sqlite_packs import write_packs
-from preprocess.store.upsert import Table, upsert
+from preprocess.store.sqlite_upsert import upsert
+from preprocess.store.tables import Table
 from preprocess.store.writing import Writer
 
 # Julian day of 1970-01-01; julianday() of a plain date is that of its midnight.

@@ -21,61 +21,18 @@ from preprocess.market import (
 )
 from preprocess.store.packs import StalePacks
 from preprocess.store.reading import LABELS as STORED_LABELS
-from preprocess.store.reading import TABLES, Reader
-from preprocess.store.upsert import Table
-
-# First days for the change log: an industry moves features on every day, a name on none.
-EVERY_DAY = date.min
-NO_DAY = date.max
-
-PRICES = Table(
-    "price_movements",
-    ("bse_code", "date"),
-    ("open", "high", "low", "close", "volume", "prev_close", "adjusted"),
-    first_day="s.date",
-)
-RESULTS = Table(
-    "historical_financials",
-    ("bse_code", "fiscal_year", "quarter"),
-    ("period_end", "announced_on", "revenue_cr", "pat_cr", "operating_profit_cr", "eps"),
-    first_day="s.period_end",  # results, and a wrong date that is corrected, are known only later
-    keep_known=True,
-)
-ACTIONS = Table(
-    "corporate_actions",
-    ("bse_code", "ex_date", "kind"),
-    ("ratio", "subject"),
-    first_day="s.ex_date",
-)
-STOCKS = Table(
-    "stocks",
-    ("bse_code",),
-    ("nse_symbol", "company_name", "isin", "industry", "status"),
-    first_day=(
-        "CASE WHEN coalesce(s.industry, p.industry) IS DISTINCT FROM p.industry"
-        f" THEN '{EVERY_DAY.isoformat()}' ELSE '{NO_DAY.isoformat()}' END"
-    ),
-    keep_known=True,
-)
-STATICS = Table(
-    "static_features",
-    ("bse_code", "month"),
-    ("sector", "sector_code", "market_cap_cr", "market_cap_tier"),
-    first_day="s.month || '-01'",
-)
-LABELS = Table(
-    "upper_circuit_labels",
-    ("bse_code", "earnings_date"),
-    ("next_day_date", "price_change_pct", "label"),
-    first_day="s.next_day_date",
-)
-
-PREDICTIONS = Table(
-    "daily_predictions",
-    ("bse_code", "prediction_date", "model_version"),
-    ("predicted_label", "probability", "confidence", "variant", "created_at"),
-    first_day="s.prediction_date",
-    unread=("created_at",),  # a row that says the same keeps the moment when it was first said
+from preprocess.store.reading import Reader
+from preprocess.store.tables import (
+    ACTIONS,
+    EVERY_DAY,
+    LABELS,
+    PREDICTIONS,
+    PRICES,
+    RESULTS,
+    STATICS,
+    STOCKS,
+    TABLES,
+    Table,
 )
 
 # What goes into columns of the same names as it is.
@@ -295,7 +252,7 @@ class Writer(Reader):
         """Take out every row of the market; each stock counts as changed on every day."""
         for code in self.bse_codes():
             self.touch(code)
-        for table in (*TABLES, "price_packs", "stock_packs"):
+        for table in (*(table.name for table in TABLES), "price_packs", "stock_packs"):
             self._run(f"DELETE FROM {table}")  # noqa: S608 - names are constants
 
     def rebuild_packs(self, bse_codes: Sequence[str]) -> set[str]:

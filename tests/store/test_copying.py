@@ -23,8 +23,8 @@ from preprocess.settings import Settings, load_settings
 from preprocess.store import Store, copying, open_database
 from preprocess.store.copying import copy_market
 from preprocess.store.reading import Reader
-from preprocess.store.upsert import Table
-from preprocess.store.writing import ACTIONS, Writer
+from preprocess.store.tables import ACTIONS, Table
+from preprocess.store.writing import Writer
 from tests.builders import bars, result
 from tests.postgres import PostgresServer, written_out
 from tests.snapshot.markets import fill

@@ -18,13 +18,13 @@ from preprocess.market import CorporateAction
 from preprocess.settings import load_settings
 from preprocess.store import open_store
 from preprocess.store.binary_copy import OneColumnSink
-from preprocess.store.copying import COPIED
 from preprocess.store.migrations import migrations
 from preprocess.store.postgres import PostgresStore
 from preprocess.store.postgres_connection import connect
 from preprocess.store.postgres_errors import explained
 from preprocess.store.postgres_migrations import DIALECT, migrate
 from preprocess.store.postgres_upsert import TYPES
+from preprocess.store.tables import TABLES
 from tests.builders import bars
 from tests.integration.stack import free_ports
 from tests.postgres import USER, PostgresServer, written_out
@@ -131,7 +131,7 @@ def test_every_column_that_is_written_has_its_type(
     found = postgres_server.rows(
         "SELECT column_name::text, udt_name::text FROM information_schema.columns"
         " WHERE table_schema = 'public' AND table_name IN"
-        f" ({', '.join(repr(table.name) for table in COPIED)})",
+        f" ({', '.join(repr(table.name) for table in TABLES)})",
         postgres_url.database,
     )
     assert dict(found) == TYPES
