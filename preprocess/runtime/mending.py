@@ -6,7 +6,9 @@ fails. Behind a queue of these a golden row only comes late: so the process itse
 """
 
 import asyncio
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 from preprocess.errors import PublishError, ServerError, TeziError
 from preprocess.repository.labels import read_labels
@@ -14,11 +16,32 @@ from preprocess.repository.lock import only_change
 from preprocess.repository.model_server import ModelServer
 from preprocess.repository.releases import Releases
 from preprocess.repository.versions import version_numbers
-from preprocess.runtime.stubs import models_with_stub
 from preprocess.settings import Settings
 
 _LOCK_WAIT_S = 10.0
 _LOOK_S = 0.5
+_PROCESSES = Path("/proc")
+_STUB = b"triton_python_backend_stub"
+
+
+def models_with_stub(repository: Path) -> frozenset[str]:
+    """Names of the models of a live repository that have a living process on this machine.
+
+    A process that has died and was not yet cleared away shows no command line, and does not count.
+    """
+    in_repository = re.compile(re.escape(str(repository)).encode() + rb"/(?P<model>[^/]+)/")
+    found = set()
+    for process in _PROCESSES.iterdir():
+        if not process.name.isdecimal():
+            continue
+        try:
+            words = (process / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has just ended, or is none of ours
+        model = in_repository.search(words) if _STUB in words else None
+        if model:
+            found.add(model["model"].decode())
+    return frozenset(found)
 
 
 class Mender:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from preprocess.errors import ServerError
+from preprocess.files import atomic_copy, atomic_write
 from preprocess.runtime.asking import status_of
 from preprocess.runtime.ports import LOOPBACK
 from preprocess.runtime.supervisor import Patience, Server
@@ -55,21 +56,31 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
     folder = settings.nginx_dir
     includes = folder / INCLUDES
     (folder / LEAVING).unlink(missing_ok=True)
-    shutil.rmtree(includes, ignore_errors=True)
-    shutil.copytree(
-        source / INCLUDES, includes, ignore=shutil.ignore_patterns("available"), dirs_exist_ok=True
-    )
-    shutil.copyfile(source / MAIN_FILE, folder / MAIN_FILE)
-    sticky = (includes / "sticky.conf").exists()
-    _write(includes / "upstream.conf", upstream(settings.gateway_ports, backups=not sticky))
-    _write(includes / "listen.conf", _listen(settings))
+    chosen = {
+        path.relative_to(source / INCLUDES)
+        for path in (source / INCLUDES).rglob("*")
+        if path.is_file() and "available" not in path.parts
+    }
     status = (source / INCLUDES / "available" / "status.conf").read_text("utf-8")
-    _write(
-        includes / "status.conf",
-        status.replace("127.0.0.1:8090", f"{LOOPBACK}:{settings.nginx_status_port}"),
-    )
-    if os.getuid() == 0 and not (includes / "main.conf").exists():
-        _write(includes / "main.conf", _workers_of(folder))
+    written = {
+        "upstream.conf": upstream(
+            settings.gateway_ports, backups=Path("sticky.conf") not in chosen
+        ),
+        "listen.conf": _listen(settings),
+        "status.conf": status.replace("127.0.0.1:8090", f"{LOOPBACK}:{settings.nginx_status_port}"),
+    }
+    if os.getuid() == 0 and Path("main.conf") not in chosen:
+        folder.mkdir(parents=True, exist_ok=True)
+        written["main.conf"] = _workers_of(folder)
+    # File by file, and nothing is deleted first: nginx may read them at any time.
+    for name, text in written.items():
+        atomic_write(includes / name, f"# Written by `tezi up`.\n{text}".encode())
+    for path in chosen - set(map(Path, written)):
+        atomic_copy(source / INCLUDES / path, includes / path)
+    atomic_copy(source / MAIN_FILE, folder / MAIN_FILE)
+    for path in includes.rglob("*"):
+        if path.is_file() and path.relative_to(includes) not in {*chosen, *map(Path, written)}:
+            path.unlink()
     return folder / MAIN_FILE
 
 
@@ -182,7 +193,3 @@ def _workers_of(folder: Path) -> str:
         return f"user {pwd.getpwuid(owner.st_uid).pw_name};\n"
     except KeyError:
         return "user root;\n"
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(f"# Written by `tezi up`.\n{text}", "utf-8")

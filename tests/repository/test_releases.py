@@ -14,7 +14,7 @@ from preprocess.repository.labels import Labels, read_labels
 from preprocess.repository.lock import only_change
 from preprocess.repository.publish import Candidate
 from preprocess.repository.releases import Releases
-from preprocess.repository.versions import version_numbers
+from preprocess.repository.versions import read_versions, require_intact, version_numbers
 from preprocess.settings import Settings, load_settings
 from tests.graphs import tiny_candidate
 from tests.integration.stack import free_ports
@@ -440,7 +440,7 @@ async def test_damaged_labels_stop_changes(
 _CHANGE_AND_DIE = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from preprocess.repository import files
+from preprocess import files
 from preprocess.repository.releases import Releases
 from preprocess.settings import load_settings
 from tests.graphs import tiny_candidate
@@ -458,15 +458,19 @@ asyncio.run(Releases(settings).publish(candidate, activate=True))
 """
 
 
-@pytest.mark.parametrize("call", [4, 9, 20, 32, 44])
+@pytest.mark.parametrize("call", [1, 3, 4, 6, 9, 20, 32, 44])
 async def test_killed_anywhere_it_leaves_a_repository_that_starts(
     settings: Settings, releases: Releases, candidate: Candidate, call: int
 ) -> None:
     """The version, its folders for Triton, the labels, the plain names: each may be cut short."""
-    await releases.publish(candidate)
+    first = await releases.publish(candidate)
     arguments = [str(settings.home), str(call), str(settings.triton_grpc_port)]
     killed = subprocess.run([sys.executable, "-c", _CHANGE_AND_DIE, *arguments], check=False)
     assert killed.returncode == -9
+    found = read_versions(settings.versions_dir)
+    assert found[0] == first
+    for each in found:
+        require_intact(settings.versions_dir, each)
     stable, models = await releases.prepare_start()
     assert stable.model_version == read_labels(settings.versions_dir).stable
     assert stable.model_version in (1, 2)

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from preprocess.repository.releases import Releases
-from preprocess.runtime.mending import Mender
-from preprocess.runtime.stubs import models_with_stub
+from preprocess.runtime.mending import Mender, models_with_stub
 from preprocess.settings import Settings, load_settings
 from tests.graphs import tiny_candidate
 from tests.integration.stack import free_ports

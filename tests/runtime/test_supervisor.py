@@ -168,19 +168,6 @@ async def test_one_that_is_wanted_anew_is_stopped_in_order() -> None:
     assert watched.supervisor.up.is_set()
     assert watched.pid != first
     assert not psutil.pid_exists(first)
-    assert "sleeper: stops, to be started anew" in watched.notices
-    assert not any("starting it again" in notice for notice in watched.notices)
-    await watched.stop()
-
-
-async def test_one_that_does_not_come_back_is_told_of_and_tried_again() -> None:
-    watched = Watched(SLEEP, Health(), replace(QUICK, start=0.2, grace=0.3))
-    await until(watched.supervisor.up.is_set)
-    watched.nothing_to_start = ModelError("nothing is intact")
-    with pytest.raises(ServerError, match="sleeper did not come back"):
-        await watched.supervisor.restart()
-    watched.nothing_to_start = None
-    await until(watched.supervisor.up.is_set)
     await watched.stop()
 
 
