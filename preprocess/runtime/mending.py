@@ -7,7 +7,7 @@ fails. Behind a queue of these a golden row only comes late: so the process itse
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from preprocess.errors import PublishError, ServerError, TeziError
@@ -47,10 +47,17 @@ def models_with_stub(repository: Path) -> frozenset[str]:
 class Mender:
     """Mends a running Triton, where that is quicker than to replace it."""
 
-    def __init__(self, settings: Settings, notice: Callable[[str], None]) -> None:
-        """`notice(text)` is told of each model that is loaded anew."""
+    def __init__(
+        self,
+        settings: Settings,
+        notice: Callable[[str], None],
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        """`notice(text)` is told of each model that is loaded anew; `sleep(s)` waits."""
         self._settings = settings
         self._notice = notice
+        self._sleep = sleep
         self._seen: frozenset[str] = frozenset()
         self._at_work = asyncio.Lock()
         self._trouble = ""
@@ -69,7 +76,7 @@ class Mender:
         while True:
             await self.mend()
             followed = await self._follow(releases, followed)
-            await asyncio.sleep(_LOOK_S)
+            await self._sleep(_LOOK_S)
 
     async def _follow(self, releases: Releases, followed: object) -> object:
         """Do as the labels and version folders say, if they have changed; what is done now."""

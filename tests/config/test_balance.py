@@ -117,7 +117,7 @@ async def test_a_changed_configuration_is_taken_on_a_signal_and_a_wrong_one_is_n
         return "goes on with the configuration of before" in balanced.output.read_text("utf-8")
 
     async def changed() -> bool:
-        return (await balanced.client.get("/live")).headers.get("x-changed") == "yes"
+        return bool((await balanced.client.get("/live")).headers.get("x-changed") == "yes")
 
     headers.write_text("no_such_directive on;\n")
     balanced.script.send_signal(signal.SIGHUP)

@@ -36,7 +36,7 @@ http.server.ThreadingHTTPServer(place, Answer).serve_forever()
 
 
 # As quick as a test wants it, and in no hurry on a machine that has much else to do.
-CALM = replace(QUICK, interval=0.2, answer=5.0, errors=20, grace=5.0)
+CALM = replace(QUICK, interval=0.2, errors=20)
 
 
 def script(text: str) -> Callable[[], Awaitable[Sequence[str]]]:
@@ -92,7 +92,7 @@ class Lab:
 
     async def up(self) -> None:
         """All answer."""
-        await until(lambda: all(part.up.is_set() for part in self.stack.parts), 10.0)
+        await until(lambda: all(part.up.is_set() for part in self.stack.parts))
 
     def pids(self) -> list[int]:
         """Of Triton and the gateways."""
@@ -159,7 +159,7 @@ async def test_one_that_does_not_come_back_is_told_of_and_tried_again(lab: Lab) 
     with pytest.raises(ServerError, match="triton did not come back"):
         await request_restart(lab.settings, "triton")
     lab.trouble = None
-    await until(triton.up.is_set, 20.0)
+    await until(triton.up.is_set)
 
 
 async def test_one_restart_at_a_time(lab: Lab) -> None:
