@@ -182,6 +182,28 @@ async def test_one_that_is_wanted_anew_is_stopped_in_order() -> None:
     await watched.stop()
 
 
+async def test_one_that_finishes_its_work_first_is_given_its_time() -> None:
+    """Its checks fail meanwhile, which is no reason to hurry it or to tell it twice."""
+    script = (
+        "import signal, time, os\n"
+        "def end(*_):\n"
+        "    signal.signal(signal.SIGTERM, lambda *_: os._exit(7))\n"
+        "    print('ending', flush=True); time.sleep(1)\n"
+        "    print('finished', flush=True); os._exit(0)\n"
+        "signal.signal(signal.SIGTERM, end); print('up', flush=True); time.sleep(600)"
+    )
+    watched = Watched(script, Health())
+    await until(lambda: watched.lines == ["up"] and watched.supervisor.up.is_set())
+    restart = asyncio.create_task(watched.supervisor.restart())
+    await until(lambda: "ending" in watched.lines)
+    watched.health.error = ServerError("the port is closed")
+    await until(lambda: "finished" in watched.lines)
+    watched.health.error = None
+    await restart
+    assert any("code 0" in notice or "closed" in notice for notice in watched.notices)
+    await watched.stop()
+
+
 async def test_what_a_killed_child_leaves_is_told_to_end() -> None:
     script = (
         f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '''{SLEEP}''']);{SLEEP}"
