@@ -22,10 +22,6 @@ INCLUDES = "nginx"
 # A file of this name in nginx's folder leads callers to new connections.
 LEAVING = "leaving"
 
-# What nginx counts as failures before it leaves a gateway alone for a while, in seconds.
-MAX_FAILS = 3
-FAIL_TIMEOUT_S = 2
-
 _CHECK_S = 10.0
 # In so long whoever asks often has left the connections of before, and nginx has its new workers.
 _LEAVE_S, _RELOAD_S = 2.0, 1.0
@@ -54,34 +50,32 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
     these settings.
     """
     folder = settings.nginx_dir
-    includes = folder / INCLUDES
+    shipped, includes = source / INCLUDES, folder / INCLUDES
     (folder / LEAVING).unlink(missing_ok=True)
-    chosen = {
-        path.relative_to(source / INCLUDES)
-        for path in (source / INCLUDES).rglob("*")
-        if path.is_file() and "available" not in path.parts
-    }
-    status = (source / INCLUDES / "available" / "status.conf").read_text("utf-8")
+    chosen = {name for name in _files(shipped) if not name.startswith("available/")}
+    status = (shipped / "available" / "status.conf").read_text("utf-8")
     written = {
-        "upstream.conf": upstream(
-            settings.gateway_ports, backups=Path("sticky.conf") not in chosen
-        ),
+        "upstream.conf": upstream(settings.gateway_ports, backups="sticky.conf" not in chosen),
         "listen.conf": _listen(settings),
         "status.conf": status.replace("127.0.0.1:8090", f"{LOOPBACK}:{settings.nginx_status_port}"),
     }
-    if os.getuid() == 0 and Path("main.conf") not in chosen:
+    if os.getuid() == 0 and "main.conf" not in chosen:
         folder.mkdir(parents=True, exist_ok=True)
         written["main.conf"] = _workers_of(folder)
     # File by file, and nothing is deleted first: nginx may read them at any time.
     for name, text in written.items():
         atomic_write(includes / name, f"# Written by `tezi up`.\n{text}".encode())
-    for path in chosen - set(map(Path, written)):
-        atomic_copy(source / INCLUDES / path, includes / path)
+    for name in chosen - written.keys():
+        atomic_copy(shipped / name, includes / name)
     atomic_copy(source / MAIN_FILE, folder / MAIN_FILE)
-    for path in includes.rglob("*"):
-        if path.is_file() and path.relative_to(includes) not in {*chosen, *map(Path, written)}:
-            path.unlink()
+    for name in _files(includes) - chosen - written.keys():
+        (includes / name).unlink()
     return folder / MAIN_FILE
+
+
+def _files(folder: Path) -> set[str]:
+    """Names of the files below a folder, relative to it."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
 def upstream(ports: Sequence[int], *, backups: bool) -> str:
@@ -89,7 +83,7 @@ def upstream(ports: Sequence[int], *, backups: bool) -> str:
 
     With `backups` each is named once more, for when failures would leave nobody to be asked.
     """
-    lines = [f"{port} max_fails={MAX_FAILS} fail_timeout={FAIL_TIMEOUT_S}s" for port in ports]
+    lines = [f"{port} max_fails=3 fail_timeout=2s" for port in ports]
     if backups:
         lines += [f"{port} max_fails=0 backup" for port in ports]
     return "".join(f"server {LOOPBACK}:{line};\n" for line in lines)
