@@ -11,7 +11,6 @@ from onnx import numpy_helper
 
 from preprocess.errors import ModelError, PublishError
 from preprocess.features.manifest import FEATURE_NAMES
-from preprocess.files import atomic_write, staged_folder
 from preprocess.repository.labels import read_labels
 from preprocess.repository.publish import Candidate, withdraw, write_version
 from preprocess.repository.versions import (
@@ -174,32 +173,6 @@ def test_a_graph_that_is_not_the_published_one_is_noticed(
             path.unlink()
     with pytest.raises(ModelError, match=r"fp32\.onnx"):
         require_intact(settings.versions_dir, version)
-
-
-def test_atomic_files_and_folders(tmp_path: Path) -> None:
-    target = tmp_path / "deep" / "file"
-    assert atomic_write(target, b"one")
-    assert not atomic_write(target, b"one")
-    assert atomic_write(target, b"two")
-    assert target.read_bytes() == b"two"
-    assert [path.name for path in target.parent.iterdir()] == ["file"]
-    with pytest.raises(FileExistsError):
-        _stage(target.parent, tmp_path / "staging")
-    with pytest.raises(KeyError):
-        _fail_to_stage(tmp_path / "new", tmp_path / "staging")
-    assert not (tmp_path / "new").exists()
-    assert list((tmp_path / "staging").iterdir()) == []
-
-
-def _stage(target: Path, staging: Path) -> None:
-    with staged_folder(target, staging=staging):
-        pass
-
-
-def _fail_to_stage(target: Path, staging: Path) -> None:
-    with staged_folder(target, staging=staging) as folder:
-        (folder / "half").write_text("x")
-        raise KeyError("on purpose")
 
 
 def test_errors_of_other_kinds_are_not_hidden(
