@@ -300,18 +300,6 @@ async def test_first_start_that_never_serves_is_an_error() -> None:
     assert not psutil.pid_exists(watched.pid)
 
 
-async def test_pauses_between_restarts_grow_to_their_limit() -> None:
-    health = Health()
-    watched = Watched(SLEEP, health, replace(QUICK, start=0.05))
-    await until(watched.supervisor.up.is_set)
-    health.error = ServerError("never again")
-    await until(lambda: watched.supervisor.restarts >= 3)
-    starts = [notice for notice in watched.notices if "starting it again" in notice]
-    assert len(starts) >= 3
-    assert not watched.task.done()
-    await watched.stop()
-
-
 async def test_cancelling_in_the_middle_of_a_stop_still_stops_the_child() -> None:
     watched = Watched(DEAF, Health(), replace(QUICK, grace_when_broken=0.5))
     await until(lambda: watched.lines == ["up"] and watched.supervisor.up.is_set())
