@@ -4,31 +4,24 @@ import asyncio
 
 import click
 
-from preprocess.runtime.control import ask
-from preprocess.runtime.rolling import PARTS
-from preprocess.settings import Settings, load_settings
+from preprocess.runtime.rolling import PARTS, request_restart
+from preprocess.settings import load_settings
 
 
 @click.command("restart")
 @click.argument("part", type=click.Choice(PARTS), default="gateways")
 def restart_command(part: str) -> None:
-    """Restart a PART of the stack that `tezi up` runs, while the rest of it answers.
+    """Restart a PART of the stack that `tezi up` runs.
 
-    gateways, the default: one after another, each when the others are ready. nginx: new workers on
-    its configuration as it is now in config/. triton: a second one answers meanwhile, to which the
-    gateways are led and back; who asks Triton itself has to wait. all: triton, gateways and nginx.
-
-    With two gateways or more no request fails. With one there are some seconds without any.
+    gateways, the default: one after another, each when the others are ready; with two or more no
+    request fails. nginx: new workers on its configuration as it is now in config/; no request
+    fails. triton: until it is back, some seconds, only cached predictions are answered. all: these
+    three, Triton first.
 
     \b
     tezi restart
     tezi restart nginx
     TEZI_DATA_DIR=data-b tezi restart all
     """
-    asyncio.run(_restart(load_settings(), part))
-
-
-async def _restart(settings: Settings, part: str) -> None:
-    async for news in ask(settings, f"restart {part}"):
-        click.echo(news)
+    asyncio.run(request_restart(load_settings(), part))
     click.echo(f"Restarted: {part}.")

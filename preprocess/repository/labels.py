@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from preprocess.errors import ModelError
-from preprocess.repository.files import write_atomically
+from preprocess.files import atomic_write
 
 LABELS_FILE = "labels.json"
 
@@ -112,5 +112,5 @@ def write_labels(versions_dir: Path, before: Labels, after: Labels, *, now: date
         return before
     after = replace(after, generation=before.generation + 1, changed_at=now)
     document = msgspec.json.format(msgspec.json.encode(after), indent=2) + b"\n"
-    write_atomically(versions_dir / LABELS_FILE, document)
+    atomic_write(versions_dir / LABELS_FILE, document)
     return after

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from os import link
 from pathlib import Path
 
+from preprocess.files import atomic_write, staged_folder
 from preprocess.repository.configs import (
     CONFIG_FILE,
     stable_classifier,
@@ -17,7 +18,6 @@ from preprocess.repository.configs import (
     version_classifier,
     version_ensemble,
 )
-from preprocess.repository.files import staged_folder, write_atomically
 from preprocess.repository.labels import Labels
 from preprocess.repository.names import FEATURES, VARIANTS, classifier_name, ensemble_name
 from preprocess.repository.versions import ModelVersion, graph_file, version_folder
@@ -65,7 +65,7 @@ def refresh_live_repository(
 def _copy_features(live: Path, source: Path) -> None:
     for path in sorted((source / FEATURES).rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
-            write_atomically(live / path.relative_to(source), path.read_bytes())
+            atomic_write(live / path.relative_to(source), path.read_bytes())
 
 
 def _put_classifier(settings: Settings, version: ModelVersion, variant: str, source: Path) -> None:
@@ -73,7 +73,7 @@ def _put_classifier(settings: Settings, version: ModelVersion, variant: str, sou
     folder = settings.repository_dir / classifier_name(variant, number)
     config = version_classifier(source, variant, number).encode()
     if folder.is_dir():
-        write_atomically(folder / CONFIG_FILE, config)
+        atomic_write(folder / CONFIG_FILE, config)
         return
     graph = version_folder(settings.versions_dir, number) / graph_file(variant)
     with staged_folder(folder, staging=settings.home / "staging") as staged:
@@ -91,6 +91,6 @@ def _same_file(source: Path, target: Path) -> None:
 
 
 def _put_ensemble(folder: Path, config: str) -> None:
-    write_atomically(folder / CONFIG_FILE, config.encode())
+    atomic_write(folder / CONFIG_FILE, config.encode())
     # Triton asks every ensemble for a version folder, an empty one.
     (folder / "1").mkdir(exist_ok=True)

@@ -1,16 +1,14 @@
 """One change of versions at a time, over all processes that share the data folder."""
 
-import asyncio
-import fcntl
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from filelock import AsyncFileLock, Timeout
 
 from preprocess.errors import PublishError
 from preprocess.settings import Settings
 
 _WAIT_S = 30.0
-_LOOK_AGAIN_S = 0.05
 
 
 @asynccontextmanager
@@ -18,19 +16,27 @@ async def only_change(settings: Settings, *, wait_s: float = _WAIT_S) -> AsyncIt
     """Hold the versions for the block; another one at work is waited for.
 
     Raises:
-        PublishError: it is still at work after `wait_s`.
+        PublishError: it is still at work after `wait_s`, or the folder cannot be written.
     """
-    settings.versions_dir.mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + wait_s
-    with (settings.versions_dir / "change.lock").open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise PublishError(
-                        "Another command is changing the versions; run this one again."
-                    ) from None
-                await asyncio.sleep(_LOOK_AGAIN_S)
+    folder = settings.versions_dir
+    # Each attempt takes no time; in a thread, one that is cancelled could leave the lock taken.
+    lock = AsyncFileLock(
+        folder / "change.lock",
+        timeout=wait_s,
+        run_in_executor=False,
+        fallback_to_soft=False,
+        preserve_lock_file=True,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        await lock.acquire()
+    except Timeout:
+        raise PublishError(
+            "Another command is changing the versions; run this one again."
+        ) from None
+    except OSError as error:
+        raise PublishError(f"{folder} cannot be written: {error.strerror}.") from None
+    try:
         yield
+    finally:
+        await lock.release()

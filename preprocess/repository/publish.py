@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from preprocess.errors import ModelError, PublishError
 from preprocess.features.manifest import feature_hash, require_manifest
 from preprocess.features.vector import feature_row
+from preprocess.files import staged_folder
 from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE, golden_history
 from preprocess.models.stamp import stamp_version
-from preprocess.repository.files import staged_folder
 from preprocess.repository.labels import read_labels, write_labels
 from preprocess.repository.names import DEFAULT_VARIANT, Variant
 from preprocess.repository.versions import (

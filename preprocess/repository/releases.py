@@ -202,7 +202,8 @@ class Releases:
             if live and after.stable is not None and after.stable != before.stable:
                 try:
                     await serve_stable(settings, server, by_number[after.stable])
-                except (ServerError, TimeoutError):
+                except (ServerError, TimeoutError, asyncio.CancelledError):
+                    # Cancelled as well: whoever had no time left is told that nothing changed.
                     await self._refresh(await self._write(written, before))
                     if before.stable in by_number:
                         await serve_stable(settings, server, by_number[before.stable])

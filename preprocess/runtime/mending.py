@@ -6,7 +6,9 @@ fails. Behind a queue of these a golden row only comes late: so the process itse
 """
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from preprocess.errors import PublishError, ServerError, TeziError
 from preprocess.repository.labels import read_labels
@@ -14,20 +16,48 @@ from preprocess.repository.lock import only_change
 from preprocess.repository.model_server import ModelServer
 from preprocess.repository.releases import Releases
 from preprocess.repository.versions import version_numbers
-from preprocess.runtime.stubs import models_with_stub
 from preprocess.settings import Settings
 
 _LOCK_WAIT_S = 10.0
 _LOOK_S = 0.5
+_PROCESSES = Path("/proc")
+_STUB = b"triton_python_backend_stub"
+
+
+def models_with_stub(repository: Path) -> frozenset[str]:
+    """Names of the models of a live repository that have a living process on this machine.
+
+    A process that has died and was not yet cleared away shows no command line, and does not count.
+    """
+    in_repository = re.compile(re.escape(str(repository)).encode() + rb"/(?P<model>[^/]+)/")
+    found = set()
+    for process in _PROCESSES.iterdir():
+        if not process.name.isdecimal():
+            continue
+        try:
+            words = (process / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has just ended, or is none of ours
+        model = in_repository.search(words) if _STUB in words else None
+        if model:
+            found.add(model["model"].decode())
+    return frozenset(found)
 
 
 class Mender:
     """Mends a running Triton, where that is quicker than to replace it."""
 
-    def __init__(self, settings: Settings, notice: Callable[[str], None]) -> None:
-        """`notice(text)` is told of each model that is loaded anew."""
+    def __init__(
+        self,
+        settings: Settings,
+        notice: Callable[[str], None],
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        """`notice(text)` is told of each model that is loaded anew; `sleep(s)` waits."""
         self._settings = settings
         self._notice = notice
+        self._sleep = sleep
         self._seen: frozenset[str] = frozenset()
         self._at_work = asyncio.Lock()
         self._trouble = ""
@@ -46,7 +76,7 @@ class Mender:
         while True:
             await self.mend()
             followed = await self._follow(releases, followed)
-            await asyncio.sleep(_LOOK_S)
+            await self._sleep(_LOOK_S)
 
     async def _follow(self, releases: Releases, followed: object) -> object:
         """Do as the labels and version folders say, if they have changed; what is done now."""

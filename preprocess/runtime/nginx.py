@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from preprocess.errors import ServerError
+from preprocess.files import atomic_copy, atomic_write
 from preprocess.runtime.asking import status_of
 from preprocess.runtime.ports import LOOPBACK
 from preprocess.runtime.supervisor import Patience, Server
@@ -20,10 +21,6 @@ MAIN_FILE = "nginx_load_balancer.conf"
 INCLUDES = "nginx"
 # A file of this name in nginx's folder leads callers to new connections.
 LEAVING = "leaving"
-
-# What nginx counts as failures before it leaves a gateway alone for a while, in seconds.
-MAX_FAILS = 3
-FAIL_TIMEOUT_S = 2
 
 _CHECK_S = 10.0
 # In so long whoever asks often has left the connections of before, and nginx has its new workers.
@@ -53,24 +50,32 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
     these settings.
     """
     folder = settings.nginx_dir
-    includes = folder / INCLUDES
+    shipped, includes = source / INCLUDES, folder / INCLUDES
     (folder / LEAVING).unlink(missing_ok=True)
-    shutil.rmtree(includes, ignore_errors=True)
-    shutil.copytree(
-        source / INCLUDES, includes, ignore=shutil.ignore_patterns("available"), dirs_exist_ok=True
-    )
-    shutil.copyfile(source / MAIN_FILE, folder / MAIN_FILE)
-    sticky = (includes / "sticky.conf").exists()
-    _write(includes / "upstream.conf", upstream(settings.gateway_ports, backups=not sticky))
-    _write(includes / "listen.conf", _listen(settings))
-    status = (source / INCLUDES / "available" / "status.conf").read_text("utf-8")
-    _write(
-        includes / "status.conf",
-        status.replace("127.0.0.1:8090", f"{LOOPBACK}:{settings.nginx_status_port}"),
-    )
-    if os.getuid() == 0 and not (includes / "main.conf").exists():
-        _write(includes / "main.conf", _workers_of(folder))
+    chosen = {name for name in _files(shipped) if not name.startswith("available/")}
+    status = (shipped / "available" / "status.conf").read_text("utf-8")
+    written = {
+        "upstream.conf": upstream(settings.gateway_ports, backups="sticky.conf" not in chosen),
+        "listen.conf": _listen(settings),
+        "status.conf": status.replace("127.0.0.1:8090", f"{LOOPBACK}:{settings.nginx_status_port}"),
+    }
+    if os.getuid() == 0 and "main.conf" not in chosen:
+        folder.mkdir(parents=True, exist_ok=True)
+        written["main.conf"] = _workers_of(folder)
+    # File by file, and nothing is deleted first: nginx may read them at any time.
+    for name, text in written.items():
+        atomic_write(includes / name, f"# Written by `tezi up`.\n{text}".encode())
+    for name in chosen - written.keys():
+        atomic_copy(shipped / name, includes / name)
+    atomic_copy(source / MAIN_FILE, folder / MAIN_FILE)
+    for name in _files(includes) - chosen - written.keys():
+        (includes / name).unlink()
     return folder / MAIN_FILE
+
+
+def _files(folder: Path) -> set[str]:
+    """Names of the files below a folder, relative to it."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
 def upstream(ports: Sequence[int], *, backups: bool) -> str:
@@ -78,7 +83,7 @@ def upstream(ports: Sequence[int], *, backups: bool) -> str:
 
     With `backups` each is named once more, for when failures would leave nobody to be asked.
     """
-    lines = [f"{port} max_fails={MAX_FAILS} fail_timeout={FAIL_TIMEOUT_S}s" for port in ports]
+    lines = [f"{port} max_fails=3 fail_timeout=2s" for port in ports]
     if backups:
         lines += [f"{port} max_fails=0 backup" for port in ports]
     return "".join(f"server {LOOPBACK}:{line};\n" for line in lines)
@@ -182,7 +187,3 @@ def _workers_of(folder: Path) -> str:
         return f"user {pwd.getpwuid(owner.st_uid).pw_name};\n"
     except KeyError:
         return "user root;\n"
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(f"# Written by `tezi up`.\n{text}", "utf-8")

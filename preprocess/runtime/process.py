@@ -58,7 +58,7 @@ class Child:
         self._output = output
         self._last_lines = last_lines
         self._end_signal = end_signal
-        self._ended = False
+        self._told = self._ended = False
         self.pid = transport.get_pid()
 
     @classmethod
@@ -115,7 +115,9 @@ class Child:
 
     async def stop(self, grace_s: float) -> int:
         """Tell it to end, and SIGKILL to its whole group when it is still there after `grace_s`."""
-        self.tell(self._end_signal)
+        if not self._told:  # a second signal would make some servers drop what is under way
+            self._told = True
+            self.tell(self._end_signal)
         try:
             await asyncio.wait_for(asyncio.shield(self._output.ended), grace_s)
         except TimeoutError:

@@ -1,62 +1,113 @@
-"""Parts of a running stack are restarted one at a time, while the others answer."""
+"""Parts of a running stack are restarted one at a time; `tezi restart` asks for it.
+
+The command writes the part that it wants into a file of the data folder and sends `tezi up` a
+signal; `tezi up` answers in the same file when it is done.
+"""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import replace
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
-from signal import SIGHUP
+from pathlib import Path
 
-from preprocess.errors import ServerError
-from preprocess.repository.releases import Releases
-from preprocess.runtime.gateways import gateway_environment, replicas, wait_until_ready
+import msgspec
+import psutil
+from filelock import Timeout
+
+from preprocess.errors import ServerError, TeziError
+from preprocess.files import atomic_write, file_lock
+from preprocess.runtime.data_folder import pid_file, pid_of_stack
+from preprocess.runtime.gateways import replicas, wait_until_ready
 from preprocess.runtime.nginx import check_config, reload_gently, write_config
-from preprocess.runtime.ports import free_ports
-from preprocess.runtime.servers import Lines, Notice, Stack, triton_server
-from preprocess.runtime.supervisor import Supervisor
+from preprocess.runtime.servers import Notice, Stack
 from preprocess.settings import Settings
 
 PARTS = ("gateways", "nginx", "triton", "all")
 
+_SIGNAL = signal.SIGUSR1
 _READY_S = 60.0
+_POLL_S = 0.1
+
+
+class _Request(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the command wants, and once `is_done` what came of it; no trouble means success."""
+
+    part: str
+    is_done: bool = False
+    trouble: str = ""
 
 
 class Rolling:
-    """Restarts of a stack's parts, one at a time."""
+    """The side of `tezi up`: restarts of a stack's parts, one at a time."""
 
-    def __init__(self, settings: Settings, stack: Stack, *, lines: Lines, notice: Notice) -> None:
-        """`lines(name, line)` gets what a second Triton prints, `notice(text)` what is done."""
+    def __init__(self, settings: Settings, stack: Stack, *, notice: Notice) -> None:
+        """`notice(text)` is told what is done."""
         self._settings = settings
         self._stack = stack
-        self._lines = lines
         self._notice = notice
-        self._at_work = asyncio.Lock()
+        self._work: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Take requests until the block ends; what is under way then is cancelled."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(_SIGNAL, self._begin)
+        pid = pid_file(self._settings)
+        atomic_write(pid, str(os.getpid()).encode())
+        try:
+            yield
+        finally:
+            pid.unlink(missing_ok=True)
+            if self._work is not None:
+                self._work.cancel()
+                await asyncio.gather(self._work, return_exceptions=True)
+            loop.remove_signal_handler(_SIGNAL)
+
+    def _begin(self) -> None:
+        if self._work is None or self._work.done():  # the command's lock keeps others waiting
+            self._work = asyncio.create_task(self._answer(), name="restart")
+
+    async def _answer(self) -> None:
+        file = _request_file(self._settings)
+        try:
+            request = msgspec.json.decode(file.read_bytes(), type=_Request)
+        except (OSError, msgspec.MsgspecError):
+            self._notice("restart: there is no request; use `tezi restart`")
+            return
+        trouble = ""
+        try:
+            await self.restart(request.part)
+        except TeziError as error:
+            trouble = str(error)
+            self._notice(f"restart: {trouble}")
+        answer = msgspec.structs.replace(request, is_done=True, trouble=trouble)
+        atomic_write(file, msgspec.json.encode(answer))
 
     async def restart(self, part: str) -> None:
         """Restart one of PARTS; return when it is done and everything is ready.
 
         Raises:
-            ServerError: another restart is under way, there is no such part, or something does not
-                come back. What has not been touched by then goes on as it was.
+            ServerError: there is no such part, or something does not come back. What has not been
+                touched by then goes on as it was.
         """
-        if self._at_work.locked():
-            raise ServerError("Another restart is under way: wait for its end.")
-        async with self._at_work:
-            if part in ("triton", "all"):
-                await self._triton()
-            if part == "gateways":
-                await self._gateways(replicas(self._settings))
-            if part in ("nginx", "all"):
-                await self._nginx()
+        if part not in PARTS:
+            raise ServerError(f"{part!r} is not among {', '.join(PARTS)}.")
+        if part in ("triton", "all"):
+            await self._stack.triton.restart()
+        if part in ("gateways", "all"):
+            await self._gateways()
+        if part == "nginx" or (part == "all" and self._stack.nginx is not None):
+            await self._nginx()
 
-    async def _gateways(self, anew: Mapping[str, Settings]) -> None:
-        """Start each gateway anew with the settings given, when all are ready to stand in."""
-        for name, own in anew.items():
-            await wait_until_ready([o.http_url for o in anew.values()], timeout_s=_READY_S)
-            supervisor = self._stack.gateways[name]
-            supervisor.server = replace(supervisor.server, environment=gateway_environment(own))
-            await supervisor.restart()
-            await wait_until_ready([own.http_url], timeout_s=_READY_S)
+    async def _gateways(self) -> None:
+        """Each gateway in turn, when all are ready to stand in for it."""
+        urls = {name: own.http_url for name, own in replicas(self._settings).items()}
+        for name, url in urls.items():
+            await wait_until_ready(list(urls.values()), timeout_s=_READY_S)
+            await self._stack.gateways[name].restart()
+            await wait_until_ready([url], timeout_s=_READY_S)
 
     async def _nginx(self) -> None:
         """New workers on the configuration as it is now; the old ones finish what they have."""
@@ -65,61 +116,32 @@ class Rolling:
             raise ServerError("There is no nginx here: it runs before two gateways or more.")
         await asyncio.to_thread(partial(write_config, self._settings))
         await check_config(self._settings)
-        await reload_gently(self._settings.nginx_dir, partial(nginx.child.tell, SIGHUP))
+        await reload_gently(self._settings.nginx_dir, partial(nginx.child.tell, signal.SIGHUP))
         self._notice("nginx: runs on its configuration as it is now")
 
-    async def _triton(self) -> None:
-        """A second Triton takes over while the first is started anew.
 
-        The gateways are led to it and back, one at a time.
-        """
-        beside = self._settings.model_copy(
-            update=dict(
-                zip(
-                    ("triton_http_port", "triton_grpc_port", "triton_metrics_port"),
-                    free_ports(self._settings.triton_host, 3),
-                    strict=True,
-                )
-            )
-        )
-        spare = Supervisor(
-            replace(triton_server(beside, notice=self._notice), name="spare"),
-            lines=self._lines,
-            notice=self._notice,
-        )
-        life = asyncio.create_task(spare.run(), name="spare")
-        up = asyncio.create_task(spare.up.wait())
-        try:
-            await asyncio.wait({life, up}, return_when=asyncio.FIRST_COMPLETED)
-            if life.done():
-                life.result()
-            await Releases(beside, notice=self._notice).reconcile()
-            ports = {
-                name: getattr(beside, name) for name in ("triton_http_port", "triton_grpc_port")
-            }
-            moved = {
-                name: own.model_copy(update=ports) for name, own in replicas(self._settings).items()
-            }
-            trouble = None
-            try:
-                await self._gateways(moved)
-                await self._first_triton()
-            except ServerError as error:
-                trouble = error
-            await self._gateways(replicas(self._settings))
-            if trouble is not None:
-                raise trouble
-        finally:
-            up.cancel()
-            life.cancel()
-            with suppress(asyncio.CancelledError, ServerError):
-                await life
+async def request_restart(settings: Settings, part: str) -> None:
+    """Have the stack on the data folder restart one of PARTS; return when it is done.
 
-    async def _first_triton(self) -> None:
-        """Start it anew, and wait however long that takes: the second one answers meanwhile."""
-        try:
-            await self._stack.triton.restart()
-        except ServerError as error:
-            self._notice(f"{error} The second one answers until it does.")
-            await self._stack.triton.up.wait()
-        await Releases(self._settings, notice=self._notice).reconcile()
+    Raises:
+        ServerError: no stack runs there, another restart is under way, the stack ends meanwhile, or
+            it could not do it.
+    """
+    try:
+        with file_lock(settings.home / "restart.lock"):
+            pid = pid_of_stack(settings)
+            file = _request_file(settings)
+            atomic_write(file, msgspec.json.encode(_Request(part)))
+            os.kill(pid, _SIGNAL)
+            while not (answer := msgspec.json.decode(file.read_bytes(), type=_Request)).is_done:
+                await asyncio.sleep(_POLL_S)
+                if not pid_file(settings).exists() or not psutil.pid_exists(pid):
+                    raise ServerError("The stack ended before it was done.")
+    except Timeout:
+        raise ServerError("Another restart is under way: wait for its end.") from None
+    if answer.trouble:
+        raise ServerError(answer.trouble)
+
+
+def _request_file(settings: Settings) -> Path:
+    return settings.home / "restart.json"

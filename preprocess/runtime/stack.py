@@ -1,16 +1,14 @@
 """The whole stack on one machine: Triton, the gateways, nginx; each watched, stopped in order."""
 
 import asyncio
-import fcntl
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import partial
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
-from preprocess.errors import ServerError, TeziError
-from preprocess.runtime.control import Control
+from preprocess.errors import TeziError
+from preprocess.runtime.data_folder import only_stack
 from preprocess.runtime.gateways import is_ready, replicas
 from preprocess.runtime.ports import require_free_ports
-from preprocess.runtime.rolling import PARTS, Rolling
+from preprocess.runtime.rolling import Rolling
 from preprocess.runtime.servers import Lines, Notice, Stack, make_stack
 from preprocess.runtime.signals import stop_signal
 from preprocess.runtime.supervisor import Supervisor
@@ -36,15 +34,9 @@ async def run_stack(
     stopped = stop_signal()
     with only_stack(settings):
         require_free_ports(settings)
-
-        def tell(text: str) -> None:
-            notice(text)
-            control.notice(text)
-
-        stack = make_stack(settings, lines=lines, notice=tell)
-        rolling = Rolling(settings, stack, lines=lines, notice=tell)
-        control = Control({f"restart {part}": partial(rolling.restart, part) for part in PARTS})
-        async with _alive(stack, notice) as lives, control.listening(settings):
+        stack = make_stack(settings, lines=lines, notice=notice)
+        rolling = Rolling(settings, stack, notice=notice)
+        async with _alive(stack, notice) as lives, rolling.listening():
             announce = asyncio.create_task(_announce(settings, stack.parts, ready))
             stop = asyncio.create_task(stopped.wait())
             try:
@@ -84,25 +76,3 @@ async def _announce(settings: Settings, parts: list[Supervisor], ready: Callable
         while not await is_ready(url):
             await asyncio.sleep(0.2)
     ready()
-
-
-@contextmanager
-def only_stack(settings: Settings, *, shared: bool = False) -> Iterator[None]:
-    """Hold the data folder: two Tritons on one machine would take the other's models for theirs.
-
-    `shared` is for a Triton by itself, in a container with processes and shared memory of its own:
-    others like it may be on the folder, and a whole stack may not.
-
-    Raises:
-        ServerError: another stack holds it.
-    """
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with (settings.home / "up.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ServerError(
-                f"Another stack runs on {settings.home}. Stop it, or give this one a folder and "
-                "ports of its own (TEZI_DATA_DIR, TEZI_HTTP_PORT, TEZI_TRITON_*_PORT)."
-            ) from None
-        yield

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +71,7 @@ class Supervisor:
         self.up = asyncio.Event()
         self.restarts = 0
         self.child: Child | None = None
-        self._wanted_anew = asyncio.Event()
+        self._told_to_end = False
         self._lines = lines
         self._notice = notice
 
@@ -100,10 +100,13 @@ class Supervisor:
         Raises:
             ServerError: it did not come back in time. It is tried again all the same.
         """
-        patience, before = self.server.patience, self.restarts
-        self._wanted_anew.set()
+        child, before = self.child, self.restarts
+        if child is None:
+            raise ServerError(f"{self.server.name} does not run.")
+        self._told_to_end = True
+        await child.stop(self.server.patience.grace)
         try:
-            async with asyncio.timeout(patience.grace + patience.start):
+            async with asyncio.timeout(self.server.patience.start):
                 while self.restarts == before or not self.up.is_set():
                     await asyncio.sleep(_GLANCE_S)
         except TimeoutError:
@@ -128,6 +131,7 @@ class Supervisor:
             end_signal=server.end_signal,
         )
         self.child = child
+        self._told_to_end = False
         grace = patience.grace
         ended = asyncio.create_task(child.wait(), name=f"end of {server.name}")
         try:
@@ -143,14 +147,11 @@ class Supervisor:
             self._notice(f"{server.name}: up after {time.monotonic() - began:.1f} s")
             async with self._follow_up():
                 trouble = await _first_of(ended, self._wait_for_trouble())
-            if trouble is None:
-                self._notice(f"{server.name}: stops, to be started anew")
-            else:
+            if not self._told_to_end:  # else its checks fail because it ends in order
                 grace = patience.grace_when_broken
-                self._give_up(trouble)
+            self._give_up(trouble)
         finally:
             self.up.clear()
-            self._wanted_anew.clear()
             await _to_its_end(child.stop(grace))
             await ended
             server.clean_up()
@@ -192,14 +193,12 @@ class Supervisor:
             else:
                 return None
 
-    async def _wait_for_trouble(self) -> str | None:
-        """What is wrong with it; None if it is wanted anew."""
+    async def _wait_for_trouble(self) -> str:
         patience = self.server.patience
         errors = timeouts = mends = 0
         last_seen = time.monotonic()
         while True:
-            if await self._is_wanted_anew(patience.second_look if errors else patience.interval):
-                return None
+            await asyncio.sleep(patience.second_look if errors else patience.interval)
             try:
                 await self.server.check(patience.answer)
             except DatabaseAwayError as error:
@@ -222,11 +221,6 @@ class Supervisor:
             else:
                 errors = timeouts = mends = 0
                 last_seen = time.monotonic()
-
-    async def _is_wanted_anew(self, wait_s: float) -> bool:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._wanted_anew.wait(), wait_s)
-        return self._wanted_anew.is_set()
 
     async def _mend(self) -> bool:
         return self.server.mend is not None and await self.server.mend()

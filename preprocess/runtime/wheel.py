@@ -1,14 +1,12 @@
 """Finds the Triton Inference Server that the nvidia-pytriton wheel carries."""
 
-import filecmp
-import os
-import shutil
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from preprocess.errors import ServerError
+from preprocess.files import atomic_copy
 from preprocess.settings import PROJECT_ROOT
 
 DISTRIBUTION = "nvidia-pytriton"
@@ -61,16 +59,7 @@ def assemble_backends(wheel: TritonWheel, folder: Path) -> Path:
     """
     for source in (*wheel.python_backend.iterdir(), wheel.stub):
         if source.is_file():  # compiled bytecode lies beside the backend's Python files
-            _copy(source, folder / "python" / source.name)
+            atomic_copy(source, folder / "python" / source.name)
     for source in ONNX_BACKEND.glob("*.py"):
-        _copy(source, folder / "onnxruntime" / source.name)
+        atomic_copy(source, folder / "onnxruntime" / source.name)
     return folder
-
-
-def _copy(source: Path, target: Path) -> None:
-    if target.is_file() and filecmp.cmp(source, target, shallow=True):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copy2(source, staged)
-    staged.replace(target)

@@ -36,6 +36,13 @@ class Load:
         """Seconds between the first failure and the last."""
         return max(self._failed_at, default=0.0) - min(self._failed_at, default=0.0)
 
+    def summary(self) -> str:
+        """One line on what came of it."""
+        return (
+            f"{self.answered} requests, {self.refused} refused, {len(self.lost)} lost, "
+            f"{self.wrong} wrong, for {self.away_s:.1f} s; slowest {self.slowest_s * 1e3:.0f} ms"
+        )
+
     def count(self, outcome: "Outcome", began: float, ended: float) -> None:
         """One request has ended."""
         with self._lock:

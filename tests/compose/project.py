@@ -38,11 +38,6 @@ class Project:
         """Where nginx listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def prometheus_url(self) -> str:
-        """Where Prometheus listens."""
-        return f"http://127.0.0.1:{self.prometheus_port}"
-
     def compose(self, *words: str, text: bool = True, check: bool = True) -> Any:
         """Run one compose command; its standard output."""
         command = [*COMPOSE, "--env-file", str(self.env_file), "-p", self.name, *words]

@@ -61,18 +61,3 @@ def restarted_under_load(
             failed, answered = len(load.failures), load.answered
             time.sleep(1)
     return load
-
-
-def table(loads: Mapping[str, Load]) -> str:
-    """A line for each restart."""
-    lines = [
-        "| restarted | requests | failed | refused (503, 504) | lost | wrong | for | slowest |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, load in loads.items():
-        lines.append(
-            f"| {name} | {load.answered} | {len(load.failures)} | {load.refused} | "
-            f"{len(load.lost)} | {load.wrong} | {load.away_s:.1f} s | "
-            f"{load.slowest_s * 1e3:.0f} ms |"
-        )
-    return "\n".join(lines)

@@ -1,6 +1,5 @@
 """Corporate actions from a file."""
 
-from collections import Counter
 from datetime import date
 from pathlib import Path
 
@@ -10,8 +9,7 @@ from preprocess.errors import ImportRefusedError
 from preprocess.imports.actions import ActionImporter, StockAction
 from preprocess.imports.refusal import Refusal, Rule
 from preprocess.market import CorporateAction
-from preprocess.store.sqlite import SQLiteStore
-from tests.imports.builders import TODAY, bring_in, read_all, text_file
+from tests.imports.builders import TODAY, read_all, text_file
 
 HEADER = "bse_code,symbol,ex_date,kind,subject,face_value,isin"
 STATED = "bse_code,ex_date,kind,ratio,subject"
@@ -133,19 +131,3 @@ def test_a_stated_ratio_goes_before_words_that_say_nothing(tmp_path: Path) -> No
 def test_a_wrong_header_is_refused_whole(tmp_path: Path) -> None:
     with pytest.raises(ImportRefusedError, match="lacking: kind, subject"):
         _read(tmp_path, header="bse_code,ex_date")
-
-
-@pytest.mark.market_data
-def test_real_actions_go_in_and_again_change_nothing(store: SQLiteStore, market_data: Path) -> None:
-    path = market_data / "corporate_actions.csv.gz"
-    report = bring_in(store, ActionImporter(TODAY), path)
-    # seven notices have both a bonus and a split
-    assert (report.rows, report.tally.added, report.refused) == (528, 535, 0)
-    sequence = store.sequence()
-    again = bring_in(store, ActionImporter(TODAY), path)
-    assert (again.tally.unchanged, again.complete, store.sequence()) == (535, True, sequence)
-    kinds: Counter[str] = Counter()
-    for row in read_all(ActionImporter(TODAY), path):
-        assert isinstance(row, list)
-        kinds.update(action.kind for _, action in row)
-    assert kinds == {"bonus": 202, "split": 162, "rights": 105, "demerger": 66}

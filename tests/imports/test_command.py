@@ -109,10 +109,3 @@ def test_a_report_that_cannot_be_written_is_told_after_the_import(
     store = tezi.store()
     assert store.span().price_rows == 60
     store.close()
-
-
-@pytest.mark.parametrize("kind", ["prices", "bhavcopy", "financials", "actions", "stocks"])
-def test_help_has_an_example(tezi: Tezi, kind: str) -> None:
-    done = tezi(kind, "--help")
-    assert done.exit_code == 0
-    assert f"tezi import {kind}" in done.output

@@ -43,11 +43,7 @@ def test_columns_may_stand_in_any_order_among_others(tmp_path: Path) -> None:
     [
         ("42,2024-01-02,10,12,9,11,703", Rule.CODE, "'42'"),
         ("500002,02-01-2024,10,12,9,11,703", Rule.DATE, "'02-01-2024'"),
-        ("500002,2026-08-23,10,12,9,11,703", Rule.FUTURE, "today is 2026-08-22"),
         ("500002,2024-01-02,0.00,12,9,11,703", Rule.PRICE, "open is '0.00'"),
-        ("500002,2024-01-02,10,nan,9,11,703", Rule.PRICE, "high is 'nan'"),
-        ("500002,2024-01-02,10,12,-9,11,703", Rule.PRICE, "low is '-9'"),
-        ("500002,2024-01-02,10,12,9,,703", Rule.PRICE, "close is ''"),
         ("500002,2024-01-02,10,10.5,9,11,703", Rule.RANGE, "high 10.5, low 9.0, close 11.0"),
         ("500002,2024-01-02,13,12,9,11,703", Rule.RANGE, "open 13.0"),
         ("500002,2024-01-02,10,12,11.5,11,703", Rule.RANGE, "low 11.5"),
@@ -79,12 +75,6 @@ def test_the_first_good_row_of_a_key_stays(tmp_path: Path) -> None:
         (2, 703),
         (3, 703),
     ]
-
-
-def test_a_key_may_come_again_in_another_file(tmp_path: Path) -> None:
-    price_file(tmp_path / "a.csv", GOOD)
-    price_file(tmp_path / "b.csv", GOOD)
-    assert len([x for x in read_all(PriceImporter(TODAY), tmp_path) if isinstance(x, Bar)]) == 2
 
 
 def test_a_file_without_the_columns_is_refused_whole(tmp_path: Path) -> None:

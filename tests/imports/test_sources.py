@@ -118,15 +118,6 @@ def test_a_missing_checksum_is_noticed(tmp_path: Path) -> None:
         _read(path)
 
 
-def test_bytes_that_were_never_compressed_are_noticed(tmp_path: Path) -> None:
-    path = gz_file(tmp_path / "a.csv.gz", _ROWS)
-    data = bytearray(path.read_bytes())
-    data[10] = 0xFF  # no such type of block
-    path.write_bytes(data)
-    with pytest.raises(DamagedFileError, match="invalid block type"):
-        _read(path)
-
-
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.tar.gz", "a.zip"])
 def test_altered_bytes_are_noticed(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -143,13 +134,6 @@ def test_altered_bytes_are_noticed(tmp_path: Path, name: str) -> None:
     path.write_bytes(data)
     with pytest.raises(DamagedFileError):
         _read(path)
-
-
-@pytest.mark.parametrize("name", ["a.csv.gz", "a.tar.gz", "a.zip"])
-def test_another_format_than_the_name_says(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"bse_code,date\n" * 100)
-    with pytest.raises(DamagedFileError):
-        _read(tmp_path / name)
 
 
 def test_an_archive_that_was_cut_short_before_it_was_compressed(tmp_path: Path) -> None:

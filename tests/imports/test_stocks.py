@@ -1,6 +1,5 @@
 """The stock list."""
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -74,25 +73,3 @@ def test_bad_rows_are_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_stock_list_is_refused_whole(tmp_path: Path, header: str) -> None:
     with pytest.raises(ImportRefusedError, match="bse_code"):
         read_all(StockImporter(), text_file(tmp_path / "s.csv", header))
-
-
-@pytest.mark.market_data
-def test_the_real_list_goes_in(store: SQLiteStore, market_data: Path) -> None:
-    path = market_data / "symbol_map.csv"
-    report = bring_in(store, StockImporter(), path)
-    assert (report.rows, report.tally.added, report.refused) == (1_406, 1_406, 0)
-    with path.open(encoding="utf-8") as lines:
-        expected = {row["bse_code"]: row for row in csv.DictReader(lines)}
-    stored = store.stocks()
-    assert [stock.bse_code for stock in stored] == sorted(expected)
-    for stock in stored:
-        row = expected[stock.bse_code]
-        assert (stock.nse_symbol or "", stock.company_name or "", stock.isin or "") == (
-            row["nse_symbol"],
-            row["name"],
-            row["isin_2020"],
-        )
-        assert (stock.industry or "", stock.status) == (row["industry"], "active")
-    sequence = store.sequence()
-    again = bring_in(store, StockImporter(), path)
-    assert (again.tally.unchanged, again.complete, store.sequence()) == (1_406, True, sequence)

@@ -20,7 +20,7 @@ import httpx
 import numpy as np
 import psutil
 
-from preprocess.runtime.alone import triton_alone
+from preprocess.runtime.service import triton_alone
 from preprocess.settings import Settings, load_settings
 from tests.integration.stack import environment, fresh_settings, tezi
 from tests.performance.bench_serve import fresh_pairs

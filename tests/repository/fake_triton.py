@@ -3,6 +3,7 @@
 What it answers is computed by the graphs that it has loaded, so a wrong file gives a wrong answer.
 """
 
+import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +30,7 @@ _ROW = feature_row(golden_history(), GOLDEN_DATE).values.astype(np.float32)
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # generated, untyped
     """`fail_at` names the call by its number (from 1) that is refused, of those that change
     something or infer; `refuse` names models that never load, `dead` those whose process is gone,
-    `deaf` those that stay as they are when they are loaded anew.
+    `deaf` those that stay as they are when they are loaded anew, `hangs` those that never finish.
     """
 
     repository: Path
@@ -39,6 +40,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     refuse: set[str] = field(default_factory=set)
     dead: set[str] = field(default_factory=set)
     deaf: set[str] = field(default_factory=set)
+    hangs: set[str] = field(default_factory=set)
     fail_at: int = 0
     shift: float = 0.0
 
@@ -69,6 +71,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         name = request.model_name
         await self._count(context, "load", name)
+        if name in self.hangs:
+            await asyncio.sleep(600)
         if name in self.deaf and name in self.loaded:
             return service_pb2.RepositoryModelLoadResponse()
         folder = self.repository / name

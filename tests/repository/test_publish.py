@@ -1,7 +1,5 @@
 """Publishing: a version folder is there whole or not at all, and what it answers is known."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from onnx import numpy_helper
 
 from preprocess.errors import ModelError, PublishError
 from preprocess.features.manifest import FEATURE_NAMES
-from preprocess.repository.files import staged_folder, write_atomically
 from preprocess.repository.labels import read_labels
 from preprocess.repository.publish import Candidate, withdraw, write_version
 from preprocess.repository.versions import (
@@ -145,45 +142,6 @@ def test_a_number_that_was_withdrawn_is_not_given_out_again(
         assert version_numbers(settings.versions_dir) == [1]
 
 
-_PUBLISH_AND_DIE = """
-import os, signal, sys
-from datetime import UTC, datetime
-from pathlib import Path
-from preprocess.repository import files
-from preprocess.repository.publish import write_version
-from preprocess.settings import load_settings
-from tests.graphs import tiny_candidate
-calls = 0
-def dying_sync(path, real=files.sync):
-    global calls
-    calls += 1
-    if calls == int(sys.argv[3]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    real(path)
-files.sync = dying_sync
-settings = load_settings(data_dir=Path(sys.argv[1]))
-candidate = tiny_candidate(Path(sys.argv[2]))
-write_version(settings, candidate, now=datetime(2026, 1, 1, tzinfo=UTC))
-"""
-
-
-@pytest.mark.parametrize("call", [1, 3, 4, 5, 6, 7])
-def test_a_publisher_killed_at_any_sync_leaves_whole_versions_only(
-    settings: Settings, candidate: Candidate, tmp_path: Path, call: int
-) -> None:
-    first = write_version(settings, candidate, now=NOW)
-    arguments = [str(settings.home), str(tmp_path / "model"), str(call)]
-    killed = subprocess.run([sys.executable, "-c", _PUBLISH_AND_DIE, *arguments], check=False)
-    assert killed.returncode == -9
-    found = read_versions(settings.versions_dir)
-    assert found[0] == first
-    for version in found:
-        require_intact(settings.versions_dir, version)
-    third = write_version(settings, candidate, now=NOW)
-    assert third.model_version == found[-1].model_version + 1
-    assert read_labels(settings.versions_dir).newest == third.model_version
-
-
 def test_damaged_descriptions_are_refused(settings: Settings, candidate: Candidate) -> None:
     write_version(settings, candidate, now=NOW)
     path = settings.versions_dir / "1" / "version.json"
@@ -215,32 +173,6 @@ def test_a_graph_that_is_not_the_published_one_is_noticed(
             path.unlink()
     with pytest.raises(ModelError, match=r"fp32\.onnx"):
         require_intact(settings.versions_dir, version)
-
-
-def test_atomic_files_and_folders(tmp_path: Path) -> None:
-    target = tmp_path / "deep" / "file"
-    assert write_atomically(target, b"one")
-    assert not write_atomically(target, b"one")
-    assert write_atomically(target, b"two")
-    assert target.read_bytes() == b"two"
-    assert [path.name for path in target.parent.iterdir()] == ["file"]
-    with pytest.raises(FileExistsError):
-        _stage(target.parent, tmp_path / "staging")
-    with pytest.raises(KeyError):
-        _fail_to_stage(tmp_path / "new", tmp_path / "staging")
-    assert not (tmp_path / "new").exists()
-    assert list((tmp_path / "staging").iterdir()) == []
-
-
-def _stage(target: Path, staging: Path) -> None:
-    with staged_folder(target, staging=staging):
-        pass
-
-
-def _fail_to_stage(target: Path, staging: Path) -> None:
-    with staged_folder(target, staging=staging) as folder:
-        (folder / "half").write_text("x")
-        raise KeyError("on purpose")
 
 
 def test_errors_of_other_kinds_are_not_hidden(

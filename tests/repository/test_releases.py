@@ -14,7 +14,7 @@ from preprocess.repository.labels import Labels, read_labels
 from preprocess.repository.lock import only_change
 from preprocess.repository.publish import Candidate
 from preprocess.repository.releases import Releases
-from preprocess.repository.versions import version_numbers
+from preprocess.repository.versions import read_versions, require_intact, version_numbers
 from preprocess.settings import Settings, load_settings
 from tests.graphs import tiny_candidate
 from tests.integration.stack import free_ports
@@ -224,6 +224,31 @@ async def test_whichever_call_fails_stable_and_the_plain_names_agree(
     else:
         raise AssertionError("an activation without a failure was never reached")
     assert number > 6
+
+
+async def test_an_activation_that_is_cancelled_changes_nothing(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    await publish(releases, candidate, 2)
+    triton.hangs.add("predict_fp32")
+    activation = asyncio.create_task(releases.activate(2))
+    async with asyncio.timeout(60):
+        while triton.loads()[-1] != "predict_fp32":
+            await asyncio.sleep(0.01)
+    activation.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await activation
+    assert labels(settings) == (1, None, None)
+    assert triton.behind("classifier_fp32") == "classifier_fp32_v1"
+
+
+async def test_a_folder_that_cannot_be_written_is_told_of(
+    settings: Settings, releases: Releases
+) -> None:
+    settings.home.mkdir()
+    settings.versions_dir.write_bytes(b"")  # root may write to any folder
+    with pytest.raises(PublishError, match="cannot be written"):
+        await releases.reconcile()
 
 
 async def test_old_versions_leave_and_those_in_use_never_do(
@@ -440,7 +465,7 @@ async def test_damaged_labels_stop_changes(
 _CHANGE_AND_DIE = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from preprocess.repository import files
+from preprocess import files
 from preprocess.repository.releases import Releases
 from preprocess.settings import load_settings
 from tests.graphs import tiny_candidate
@@ -458,15 +483,19 @@ asyncio.run(Releases(settings).publish(candidate, activate=True))
 """
 
 
-@pytest.mark.parametrize("call", [4, 9, 20, 32, 44])
+@pytest.mark.parametrize("call", [1, 4, 6, 9, 20, 44])
 async def test_killed_anywhere_it_leaves_a_repository_that_starts(
     settings: Settings, releases: Releases, candidate: Candidate, call: int
 ) -> None:
     """The version, its folders for Triton, the labels, the plain names: each may be cut short."""
-    await releases.publish(candidate)
+    first = await releases.publish(candidate)
     arguments = [str(settings.home), str(call), str(settings.triton_grpc_port)]
     killed = subprocess.run([sys.executable, "-c", _CHANGE_AND_DIE, *arguments], check=False)
     assert killed.returncode == -9
+    found = read_versions(settings.versions_dir)
+    assert found[0] == first
+    for each in found:
+        require_intact(settings.versions_dir, each)
     stable, models = await releases.prepare_start()
     assert stable.model_version == read_labels(settings.versions_dir).stable
     assert stable.model_version in (1, 2)

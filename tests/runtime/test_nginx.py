@@ -1,5 +1,6 @@
 """What `tezi up` makes of the shipped nginx configuration."""
 
+import asyncio
 import os
 import shutil
 import time
@@ -68,6 +69,29 @@ async def test_what_an_operator_has_chosen_comes_along(settings: Settings, tmp_p
     await check_config(settings)
     write_config(settings)  # chosen no longer
     assert not (settings.nginx_dir / INCLUDES / "sticky.conf").exists()
+
+
+async def test_it_is_whole_at_any_moment_and_keeps_modes(
+    settings: Settings, tmp_path: Path
+) -> None:
+    own = tmp_path / "config"
+    shutil.copytree(CONFIG, own, ignore=shutil.ignore_patterns("grafana", "kubernetes"))
+    (own / INCLUDES / "tls").mkdir()
+    key = own / INCLUDES / "tls" / "key.pem"
+    key.write_text("secret")
+    key.chmod(0o600)
+    write_config(settings, source=own)
+    copied = settings.nginx_dir / INCLUDES / "tls" / "key.pem"
+    assert copied.stat().st_mode & 0o777 == 0o600
+
+    def write_often() -> None:
+        for port in range(9081, 9121):
+            write_config(settings.model_copy(update={"http_port": port}), source=own)
+
+    writing = asyncio.create_task(asyncio.to_thread(write_often))
+    while not writing.done():
+        await check_config(settings)
+    await writing
 
 
 async def test_what_nginx_does_not_take_is_told_in_its_words(settings: Settings) -> None:

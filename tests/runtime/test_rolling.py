@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import re
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from preprocess.errors import ModelError, ServerError, TeziError
-from preprocess.runtime import rolling as module
+from preprocess.runtime.data_folder import only_stack
 from preprocess.runtime.gateways import Readiness, gateway_server, replicas
-from preprocess.runtime.rolling import Rolling
+from preprocess.runtime.rolling import Rolling, request_restart
 from preprocess.runtime.servers import Stack
 from preprocess.runtime.supervisor import Server, Supervisor
-from preprocess.settings import Settings, load_settings
+from preprocess.settings import Settings
 from tests.integration.stack import fresh_settings
 from tests.runtime.test_supervisor import QUICK, SLEEP, until
 
@@ -30,14 +30,13 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *_):
         pass
-print("asks", os.environ["TEZI_TRITON_HTTP_PORT"], flush=True)
 place = ("127.0.0.1", int(os.environ["TEZI_HTTP_PORT"]))
 http.server.ThreadingHTTPServer(place, Answer).serve_forever()
 """
 
 
 # As quick as a test wants it, and in no hurry on a machine that has much else to do.
-CALM = replace(QUICK, interval=0.2, answer=5.0, errors=20, grace=5.0)
+CALM = replace(QUICK, interval=0.2, errors=20)
 
 
 def script(text: str) -> Callable[[], Awaitable[Sequence[str]]]:
@@ -45,16 +44,6 @@ def script(text: str) -> Callable[[], Awaitable[Sequence[str]]]:
         return (sys.executable, "-S", "-c", text)
 
     return command
-
-
-class Reconciled:
-    """Stands for Releases: every model is loaded."""
-
-    def __init__(self, settings: Settings, **_: object) -> None:
-        pass
-
-    async def reconcile(self) -> None:
-        """Nothing is missing."""
 
 
 class Lab:
@@ -79,7 +68,7 @@ class Lab:
             },
             nginx=None,
         )
-        self.rolling = Rolling(settings, self.stack, lines=self._line, notice=self.events.append)
+        self.rolling = Rolling(settings, self.stack, notice=self.events.append)
         self.lives = [asyncio.create_task(part.run()) for part in self.stack.parts]
 
     def _watched(self, server: Server) -> Supervisor:
@@ -101,14 +90,9 @@ class Lab:
 
         return Server("triton", command, os.environ, check, CALM)
 
-    def asked(self) -> list[str]:
-        """Which Triton each gateway was started to ask, in order."""
-        found = [re.fullmatch(r"gateway\d: asks (\d+)", event) for event in self.events]
-        return [match[1] for match in found if match]
-
     async def up(self) -> None:
         """All answer."""
-        await until(lambda: all(part.up.is_set() for part in self.stack.parts), 10.0)
+        await until(lambda: all(part.up.is_set() for part in self.stack.parts))
 
     def pids(self) -> list[int]:
         """Of Triton and the gateways."""
@@ -116,12 +100,13 @@ class Lab:
 
 
 @pytest.fixture
-async def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lab]:
-    lab = Lab(fresh_settings(tmp_path / "home", gateways=2))
-    monkeypatch.setattr(module, "triton_server", lab.triton)
-    monkeypatch.setattr(module, "Releases", Reconciled)
-    await lab.up()
-    yield lab
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    settings = fresh_settings(tmp_path / ("long" * 40), gateways=2)
+    lab = Lab(settings)
+    with only_stack(settings):
+        async with lab.rolling.listening():
+            await lab.up()
+            yield lab
     for life in lab.lives:
         life.cancel()
         with suppress(asyncio.CancelledError):
@@ -130,83 +115,83 @@ async def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 async def test_gateways_take_turns(lab: Lab) -> None:
     before = lab.pids()
-    await lab.rolling.restart("gateways")
-    turns = [event for event in lab.events if "stops" in event or "up after" in event][3:]
-    words = [event.partition(" after")[0].partition(", to")[0] for event in turns]
-    assert words == ["gateway1: stops", "gateway1: up", "gateway2: stops", "gateway2: up"]
+    await request_restart(lab.settings, "gateways")
+    turns = [event for event in lab.events if "starting" in event or "up after" in event][3:]
+    words = [event.partition(" after")[0].partition(": it")[0] for event in turns]
+    assert words == ["gateway1", "gateway1: up", "gateway2", "gateway2: up"]
     assert lab.pids()[0] == before[0]
     assert not set(lab.pids()[1:]) & set(before[1:])
 
 
 async def test_a_gateway_is_left_alone_until_the_other_can_stand_in(lab: Lab) -> None:
-    lab.settings.home.mkdir(exist_ok=True)
     refuses = lab.settings.home / f"refuses-{lab.settings.gateway_ports[1]}"
     refuses.touch()
     before = lab.pids()
     work = asyncio.create_task(lab.rolling.restart("gateways"))
     await asyncio.sleep(0.3)
     assert lab.pids() == before
-    assert not any("stops" in event for event in lab.events)
     refuses.unlink()
     await work
     assert not set(lab.pids()[1:]) & set(before[1:])
 
 
-async def test_a_second_triton_answers_while_the_first_is_started_anew(lab: Lab) -> None:
+async def test_all_is_triton_first(lab: Lab) -> None:
     before = lab.pids()
-    await lab.rolling.restart("triton")
-    first = str(lab.settings.triton_http_port)
-    asked = lab.asked()
-    assert asked[:2] == asked[4:] == [first, first]
-    assert asked[2] == asked[3] != first
+    await request_restart(lab.settings, "all")
     assert not set(before) & set(lab.pids())
-    order = [lab.events.index("triton: stops, to be started anew"), lab.events.index("spare: up")]
-    moved = [at for at, event in enumerate(lab.events) if event.endswith(f"asks {asked[2]}")]
-    assert order[1] < moved[0] < moved[1] < order[0]
-    await until(lambda: not any("spare" in (t.get_name()) for t in asyncio.all_tasks()))
+    ended = [event.partition(":")[0] for event in lab.events if "starting" in event]
+    assert ended == ["triton", "gateway1", "gateway2"]
 
 
-async def test_a_second_triton_that_does_not_start_changes_nothing(lab: Lab) -> None:
-    before = lab.pids()
-    lab.trouble = ModelError("nothing is intact")
-    with pytest.raises(ModelError, match="nothing is intact"):
-        await lab.rolling.restart("triton")
-    assert lab.pids() == before
+async def test_what_goes_wrong_is_an_error_of_the_command(lab: Lab) -> None:
+    with pytest.raises(ServerError, match="There is no nginx here"):
+        await request_restart(lab.settings, "nginx")
+    with pytest.raises(ServerError, match="'dance' is not among gateways"):
+        await request_restart(lab.settings, "dance")
+    os.kill(os.getpid(), signal.SIGUSR1)  # by hand: what was asked for is done already
+    await request_restart(lab.settings, "gateways")
 
 
-async def test_the_second_triton_answers_until_the_first_is_back(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fails() -> None:
-        lab.trouble = ModelError("the disk is away")
-        await restart()
-
+async def test_one_that_does_not_come_back_is_told_of_and_tried_again(lab: Lab) -> None:
     triton = lab.stack.triton
-    restart = triton.restart
-    triton.server = replace(triton.server, patience=replace(QUICK, start=0.1, grace=0.2))
-    monkeypatch.setattr(triton, "restart", fails)
-    work = asyncio.create_task(lab.rolling.restart("triton"))
-    await until(lambda: any("answers until it does" in event for event in lab.events), 15.0)
-    assert len(lab.asked()) == 4  # led over, and not yet back
+    triton.server = replace(triton.server, patience=replace(CALM, start=0.1))
+    lab.trouble = ModelError("the disk is away")
+    with pytest.raises(ServerError, match="triton did not come back"):
+        await request_restart(lab.settings, "triton")
     lab.trouble = None
-    await work
-    assert lab.asked()[4:] == [str(lab.settings.triton_http_port)] * 2
+    await until(triton.up.is_set)
 
 
 async def test_one_restart_at_a_time(lab: Lab) -> None:
-    work = asyncio.create_task(lab.rolling.restart("gateways"))
-    await asyncio.sleep(0.05)
+    work = asyncio.create_task(request_restart(lab.settings, "gateways"))
+    await asyncio.sleep(0)  # it has the lock now
     with pytest.raises(ServerError, match="under way"):
-        await lab.rolling.restart("gateways")
+        await request_restart(lab.settings, "gateways")
     await work
 
 
-async def test_without_nginx_it_cannot_be_restarted(lab: Lab) -> None:
-    with pytest.raises(ServerError, match="There is no nginx here"):
-        await lab.rolling.restart("nginx")
+async def test_a_stack_that_stops_says_so_to_who_waits(tmp_path: Path) -> None:
+    lab = Lab(fresh_settings(tmp_path / "home", gateways=2))
+    with only_stack(lab.settings):
+        async with lab.rolling.listening():
+            await lab.up()
+            (lab.settings.home / f"refuses-{lab.settings.gateway_ports[1]}").touch()
+            waiting = asyncio.create_task(request_restart(lab.settings, "gateways"))
+            await asyncio.sleep(0.3)
+        with pytest.raises(ServerError, match="ended before it was done"):
+            await waiting
+    for life in lab.lives:
+        life.cancel()
+    await asyncio.gather(*lab.lives, return_exceptions=True)
 
 
-def test_settings_of_a_stack_have_ports_in_a_row(tmp_path: Path) -> None:
-    settings = fresh_settings(tmp_path, gateways=2)
-    assert settings.gateway_ports == [settings.gateway_base_port, settings.gateway_base_port + 1]
-    assert load_settings(data_dir=tmp_path).gateways == 1
+async def test_without_a_stack_nobody_gets_a_signal(tmp_path: Path) -> None:
+    settings = fresh_settings(tmp_path / "home")
+    with pytest.raises(ServerError, match="start one with `tezi up`"):
+        await request_restart(settings, "gateways")
+    settings.home.mkdir(exist_ok=True)
+    (settings.home / "up.pid").write_text(str(os.getppid()))  # as a killed `tezi up` leaves it
+    with pytest.raises(ServerError, match="start one with `tezi up`"):
+        await request_restart(settings, "gateways")
+    with only_stack(settings), pytest.raises(ServerError, match="start one with `tezi up`"):
+        await request_restart(settings, "gateways")  # of a command that takes no requests

@@ -10,9 +10,13 @@ import pytest
 
 from preprocess.errors import ServerError
 from preprocess.runtime import ports
+from preprocess.runtime.data_folder import only_stack
 from preprocess.runtime.servers import Lines, Notice, Stack, make_stack
-from preprocess.runtime.stack import only_stack, run_stack
+from preprocess.runtime.service import serve_triton, touching
+from preprocess.runtime.stack import run_stack
 from preprocess.settings import Settings, load_settings
+
+LONG_AGO = 1_000_000_000
 
 
 @pytest.fixture
@@ -36,22 +40,40 @@ def unhandled() -> Iterator[list[int]]:
     signal.signal(signal.SIGTERM, before)
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "allowed"),
-    [(True, True, True), (True, False, False), (False, True, False), (False, False, False)],
-)
-def test_tritons_by_themselves_share_a_folder_and_nobody_else(
-    settings: Settings, first: bool, second: bool, allowed: bool
-) -> None:
-    refused = pytest.raises(ServerError, match="Another stack runs on")
+def test_one_stack_at_a_time_has_a_folder(settings: Settings) -> None:
     with (
-        only_stack(settings, shared=first),
-        nullcontext() if allowed else refused,
-        only_stack(settings, shared=second),
+        only_stack(settings),
+        pytest.raises(ServerError, match="Another stack runs on"),
+        only_stack(settings),
     ):
         pass
     with only_stack(settings):
         pass
+
+
+async def test_a_triton_by_itself_starts_on_no_folder_of_a_stack(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("preprocess.runtime.service._TURN_S", 0.1)
+    with only_stack(settings), pytest.raises(ServerError, match="Another stack runs on"):
+        await serve_triton(settings, lines=lambda *_: None, notice=lambda _: None)
+
+
+@pytest.mark.parametrize("error", [None, ServerError("wrong"), TimeoutError("late")])
+async def test_a_right_answer_alone_makes_the_heartbeat_young(
+    tmp_path: Path, error: Exception | None
+) -> None:
+    async def check(timeout_s: float) -> None:
+        assert timeout_s == 1.5
+        if error is not None:
+            raise error
+
+    file = tmp_path / "heartbeat"
+    file.touch()
+    os.utime(file, (LONG_AGO, LONG_AGO))
+    with nullcontext() if error is None else pytest.raises(type(error)):
+        await touching(check, file)(1.5)
+    assert (file.stat().st_mtime > LONG_AGO) == (error is None)
 
 
 async def test_a_signal_that_comes_before_the_servers_ends_it_in_order(

