@@ -133,7 +133,7 @@ async def test_two_gateways_share_one_redis(tmp_path: Path, redis_server: RedisS
     ):
         assert not (await one.predict()).json()["cached"]
         with redis.Redis.from_url(redis_server.url) as client:
-            await until(lambda: client.keys("prediction:*"))  # it is written later
+            await until(lambda: list(client.scan_iter("*:prediction:*")))  # it is written later
         assert (await two.predict()).json()["cached"]
         assert not two.predictor.calls
         await clear(one, "?bse_code=500001")

@@ -16,8 +16,7 @@ import httpx
 import pytest
 import uvicorn
 
-from gateway.one_write import OneWriteProtocol
-from gateway.server import DrainingServer, listen, serve
+from gateway.server import DrainingServer, listen
 from gateway.traffic import Traffic
 from preprocess.errors import ServerError
 from preprocess.runtime.ports import LOOPBACK, free_ports
@@ -247,20 +246,3 @@ async def test_what_lives_as_long_as_the_process_is_not_looked_at_by_collections
     finally:
         gc.unfreeze()
         await server.shutdown([listener])
-
-
-def test_it_serves_with_answers_in_one_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    served: list[uvicorn.Config] = []
-
-    def run(self: DrainingServer, sockets: list[socket.socket]) -> None:
-        served.append(self.config)
-        sockets[0].close()
-
-    monkeypatch.setattr(DrainingServer, "run", run)
-    built = build_app(tmp_path, http_port=free_port())
-    serve(built.app, built.settings, built.traffic)
-    (config,) = served
-    config.load()
-    assert config.http_protocol_class is OneWriteProtocol
