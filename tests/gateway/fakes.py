@@ -97,7 +97,6 @@ class FakePredictor:
     probabilities: dict[str, float] = field(default_factory=dict)
     error: Exception | None = None
     errors: dict[str | int | None, Exception] = field(default_factory=dict)
-    delay_s: float = 0.0
     release: asyncio.Event | None = None
     model_version: int | None = None
     golden_shift: float = 0.0
@@ -120,8 +119,6 @@ class FakePredictor:
         try:
             if self.release is not None and not golden:
                 await self.release.wait()
-            if self.delay_s and not golden:
-                await asyncio.sleep(self.delay_s)
         finally:
             self.under_way -= not golden
         return [self._answer(ask) for ask in asks]

@@ -90,7 +90,6 @@ async def test_no_answer_is_counted(
 async def test_what_does_not_fit_is_dropped(
     shadow: Shadow, predictor: FakePredictor, seen: list[tuple[str, str, float | None]]
 ) -> None:
-    predictor.delay_s = 0.05
     for _ in range(300):
         shadow.offer(ASK, 2, RIGHT, 1)
     assert [result for _, result, _ in seen] == ["dropped"] * (300 - 256)
