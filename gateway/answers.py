@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import Field, WithJsonSchema
 from typing_extensions import (  # pydantic reads no typing.TypedDict before Python 3.12
     Doc,
@@ -28,8 +29,10 @@ Label = Annotated[
 Features = Annotated[dict[str, float], WithJsonSchema({"$ref": "#/components/schemas/Features"})]
 
 
-class PredictionAnswer(TypedDict):
+class PredictionAnswer(msgspec.Struct, frozen=True):
     """The prediction for one stock as of one day."""
+
+    # A structure, for the road that is measured: quicker to make and to encode than a dictionary.
 
     bse_code: Annotated[str, Doc("As requested")]
     nse_symbol: Annotated[str, Doc('"UNKNOWN" when not known')]

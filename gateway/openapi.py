@@ -4,9 +4,9 @@ import json
 import sys
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, create_model
 from pydantic.json_schema import JsonSchemaMode
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,8 +25,14 @@ _DESCRIPTION = (
     "time, from prices and results that were known on the day that is asked about."
 )
 _REQUESTS = (PredictionRequest, BatchRequest, TrafficRequest)
+# pydantic describes no structure of msgspec, but what has the same fields.
+_FIELDS: dict[str, Any] = {
+    name: (hint, ...)
+    for name, hint in get_type_hints(answers.PredictionAnswer, include_extras=True).items()
+}
+_PREDICTION = create_model("PredictionAnswer", __doc__=answers.PredictionAnswer.__doc__, **_FIELDS)
 _ANSWERS = (
-    answers.PredictionAnswer,
+    _PREDICTION,
     answers.ItemError,
     answers.Problem,
     answers.InvalidRequest,

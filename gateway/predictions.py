@@ -152,11 +152,11 @@ class Predictions:
         ]
         for ask, result in zip(asks, results, strict=True):
             if not isinstance(result, (Refusal, PredictorError)):
-                label = self._router.label(result["model_version"])
+                label = self._router.label(result.model_version)
                 self._count_routed(ask.variant, label)
                 if route.shadow is not None:
                     self._shadow.offer(
-                        ask, route.shadow, result["probability"], result["predicted_label"]
+                        ask, route.shadow, result.probability, result.predicted_label
                     )
         return results
 

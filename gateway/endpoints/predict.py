@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -65,7 +66,7 @@ class BatchPredictEndpoint(PredictEndpoint):
 def _item(item: Any, outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Refusal):
         return _refused(item, outcome.code, outcome.message)
-    return {**outcome, "error": None}
+    return {**msgspec.structs.asdict(outcome), "error": None}
 
 
 def _refused(item: Any, code: Code, message: str) -> dict[str, Any]:
@@ -84,4 +85,4 @@ def _in_words(error: InvalidRequestError) -> str:
     )
 
 
-_NOTHING: dict[str, Any] = dict.fromkeys(PredictionAnswer.__annotations__)
+_NOTHING: dict[str, Any] = dict.fromkeys(PredictionAnswer.__struct_fields__)
