@@ -22,6 +22,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is busy for seconds is no reason to distrust Triton or the database."""
     monkeypatch.setattr("gateway.probe.TIMEOUT_S", 60.0)
     monkeypatch.setattr("gateway.market_changes.PATIENCE_S", 60.0)
+    monkeypatch.setattr("gateway.http.links._CONNECT_S", 60.0)
 
 
 @pytest.fixture
