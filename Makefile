@@ -69,9 +69,9 @@ bench: setup-dev ## the serving benchmark, beside a naive service in the same ru
 perf-analyzer: setup ## install NVIDIA's perf_analyzer into the data folder, and print where it is
 	@$(BIN)/python -m tests.performance.perf_analyzer
 
-docs: setup ## write docs/openapi.json and the dashboard anew
+docs: setup-dev ## write docs/openapi.json and the dashboard anew
 	@$(BIN)/python -m gateway.openapi > docs/openapi.json
-	@$(BIN)/python -m gateway.dashboard > config/grafana/dashboards/tezi.json
+	@$(BIN)/python config/grafana/dashboard.py > config/grafana/dashboards/tezi.json
 
 lock: $(UV) ## pin every dependency anew, with hashes
 	@$(UV) pip compile requirements.in --generate-hashes --no-header -q -p 3.11 --upgrade -o requirements.lock

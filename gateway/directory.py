@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 import structlog
 
+from gateway.answers import StockEntry
 from gateway.ports import Clock
 from preprocess.errors import StoreError
 from preprocess.market import UNKNOWN_SYMBOL, Listing
@@ -17,15 +17,6 @@ from preprocess.store import Store
 log = structlog.get_logger()
 
 POLL_S = 1.0
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One stock as it is listed; its fields are the keys of the response."""
-
-    bse_code: str
-    nse_symbol: str
-    company_name: str | None
-    newest_price_date: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +39,7 @@ class StockDirectory:
         self._store: Store | None = None
         self._reading: asyncio.Future[None] | None = None
         self._sequence: int | None = None
-        self._entries: tuple[Entry, ...] = ()
+        self._entries: tuple[StockEntry, ...] = ()
         self._keys: tuple[tuple[str, str, str], ...] = ()
         self._symbols: dict[str, str] = {}
         self.state = DirectoryState(
@@ -62,7 +53,7 @@ class StockDirectory:
         """The NSE symbol of a stock, if it is known to have one."""
         return self._symbols.get(bse_code)
 
-    def search(self, text: str) -> Sequence[Entry]:
+    def search(self, text: str) -> Sequence[StockEntry]:
         """Stocks, ascending by code: `text` begins the code or symbol, or is part of the name."""
         wanted = text.strip().casefold()
         if not wanted:
@@ -134,9 +125,9 @@ class StockDirectory:
         self._entries, self._keys, self._symbols = entries, keys, symbols
 
 
-def _entry(listing: Listing) -> Entry:
+def _entry(listing: Listing) -> StockEntry:
     stock = listing.stock
-    return Entry(
+    return StockEntry(
         bse_code=stock.bse_code,
         nse_symbol=stock.nse_symbol or UNKNOWN_SYMBOL,
         company_name=stock.company_name,

@@ -3,7 +3,6 @@ of the same one a moment later.
 """
 
 import asyncio
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -44,7 +43,8 @@ class FailoverPredictor:
         """As the inner predictor, which is waited for a quarter of `timeout_s` at most while it
         refuses.
         """
-        began = time.monotonic()
+        now = asyncio.get_running_loop().time
+        began = now()
         try:
             return await self._inner.predict(asks, timeout_s)
         except GpuAbsentError:
@@ -55,18 +55,18 @@ class FailoverPredictor:
         if other is not None:
             asks = [replace(ask, version=other) for ask in asks]
             try:
-                return await self._inner.predict(asks, began + timeout_s - time.monotonic())
+                return await self._inner.predict(asks, began + timeout_s - now())
             except PredictorError as error:
                 trouble = error
         for pause_s in _pauses():
             share = SHARE_OF_TIME if pause_s else 1.0
-            if time.monotonic() + pause_s > began + timeout_s * share:
+            if now() + pause_s > began + timeout_s * share:
                 break
             if not _passes(trouble):
                 break
             await asyncio.sleep(pause_s)
             try:
-                return await self._inner.predict(asks, began + timeout_s - time.monotonic())
+                return await self._inner.predict(asks, began + timeout_s - now())
             except PredictorError as error:
                 trouble = error
         raise trouble

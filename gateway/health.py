@@ -1,10 +1,8 @@
 """What works and what does not, by component, each judged by its use."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 
+from gateway.answers import Component, Condition
 from gateway.directory import StockDirectory
 from gateway.probe import Finding, Probe
 from gateway.routing import Router
@@ -12,33 +10,6 @@ from gateway.traffic import Traffic
 from gateway.versions import VersionBook
 from preprocess.cache.core import Core
 from preprocess.repository.names import DEFAULT_VARIANT, Variant
-
-
-class Condition(StrEnum):
-    """Of the whole, and of a component; `absent` is of components that need not be there."""
-
-    HEALTHY = "healthy"
-    DEGRADED = "degraded"
-    UNHEALTHY = "unhealthy"
-    ABSENT = "absent"
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """One component's health; its fields are the keys of the response."""
-
-    status: Condition
-    detail: str
-    latency_ms: float | None = None
-    checked_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The health of the whole and of its components."""
-
-    status: Condition
-    components: Mapping[str, Component]
 
 
 class Health:
@@ -69,8 +40,8 @@ class Health:
         probe = self._probes[DEFAULT_VARIANT]
         return None if probe.passing else probe.state.finding.value
 
-    def report(self) -> Report:
-        """The health of everything."""
+    def report(self) -> tuple[Condition, dict[str, Component]]:
+        """The health of the whole, and of its components."""
         components = {
             "triton": self._triton(),
             "models": self._models(),
@@ -85,7 +56,7 @@ class Health:
             worst = Condition.DEGRADED
         if components["triton"].status is Condition.UNHEALTHY:
             worst = Condition.UNHEALTHY
-        return Report(worst, components)
+        return worst, components
 
     def _triton(self) -> Component:
         probe = self._probes[DEFAULT_VARIANT]

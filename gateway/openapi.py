@@ -2,15 +2,17 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter, create_model
+from pydantic.json_schema import JsonSchemaMode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.documents import DOCUMENTS
-from gateway.operations import paths
+from gateway import answers
+from gateway.operations import Spec, paths, ref
 from gateway.responses import NOT_STORED
 from gateway.schemas import BatchRequest, PredictionRequest, TrafficRequest
 from preprocess.features.manifest import MANIFEST
@@ -22,25 +24,39 @@ _DESCRIPTION = (
     "upper circuit on the day after its quarterly results? Every answer is computed point in "
     "time, from prices and results that were known on the day that is asked about."
 )
+_REQUESTS = (PredictionRequest, BatchRequest, TrafficRequest)
+# pydantic describes no structure of msgspec, but what has the same fields.
+_FIELDS: dict[str, Any] = {
+    name: (hint, ...)
+    for name, hint in get_type_hints(answers.PredictionAnswer, include_extras=True).items()
+}
+_PREDICTION = create_model("PredictionAnswer", __doc__=answers.PredictionAnswer.__doc__, **_FIELDS)
+_ANSWERS = (
+    _PREDICTION,
+    answers.ItemError,
+    answers.Problem,
+    answers.InvalidRequest,
+    answers.StocksAnswer,
+    answers.HealthAnswer,
+    answers.LiveAnswer,
+    answers.ReadyAnswer,
+    answers.NotReadyAnswer,
+    answers.ModelsAnswer,
+    answers.CacheClearedAnswer,
+    answers.CacheStatsAnswer,
+)
+_HEADERS = {
+    "X-Request-ID": (
+        "The caller's X-Request-ID if it is harmless, else one of our own",
+        {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    ),
+    "X-Process-Time": ("Seconds that the answer took", {"type": "number", "minimum": 0}),
+    "Retry-After": ("Seconds after which to try again", {"type": "integer", "minimum": 1}),
+}
 
 
-def build_document() -> dict[str, Any]:
-    """The whole document, made from the schemas that the service checks by."""
-    _, definitions = models_json_schema(
-        [
-            (PredictionRequest, "validation"),
-            (BatchRequest, "validation"),
-            (TrafficRequest, "validation"),
-            *((model, "serialization") for model in DOCUMENTS),
-        ],
-        ref_template="#/components/schemas/{model}",
-    )
-    schemas = definitions["$defs"]
-    # Items are judged one by one, so a wrong one does not make the batch wrong; right ones are so.
-    schemas["BatchRequest"]["properties"]["predictions"]["items"] = {
-        "anyOf": [{"$ref": "#/components/schemas/PredictionRequest"}, {}]
-    }
-    schemas["Features"] = _features()
+def build_document() -> Spec:
+    """The whole document, made from the types that come in and go out."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -50,18 +66,13 @@ def build_document() -> dict[str, Any]:
             "description": _DESCRIPTION,
         },
         "servers": [{"url": "/"}],
-        "tags": [
-            {"name": "predictions", "description": "Ask for one stock or many"},
-            {"name": "stocks", "description": "What can be asked for"},
-            {"name": "models", "description": "What answers"},
-            {"name": "cache", "description": "What is not computed again"},
-            {"name": "operation", "description": "For orchestrators and monitoring"},
-            {"name": "pages", "description": "For browsers"},
-        ],
         "paths": paths(),
         "components": {
-            "headers": _headers(),
-            "schemas": schemas,
+            "headers": {
+                name: {"description": description, "required": True, "schema": schema}
+                for name, (description, schema) in _HEADERS.items()
+            },
+            "schemas": _schemas(),
             "securitySchemes": {
                 "admin": {
                     "type": "http",
@@ -73,8 +84,9 @@ def build_document() -> dict[str, Any]:
     }
 
 
-def _features() -> dict[str, Any]:
-    return {
+def _schemas() -> Spec:
+    requests, answered = _defined("validation", _REQUESTS), _defined("serialization", _ANSWERS)
+    answered["Features"] = {
         "title": "Features",
         "description": "The 25 features in the order of the manifest; null where missing",
         "type": "object",
@@ -85,32 +97,42 @@ def _features() -> dict[str, Any]:
             }
             for feature in MANIFEST
         },
-        "required": [feature.name for feature in MANIFEST],
-        "additionalProperties": False,
     }
-
-
-def _headers() -> dict[str, Any]:
-    return {
-        "RequestId": {
-            "description": "The caller's X-Request-ID if it is harmless, else one of our own",
-            "required": True,
-            "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
-        },
-        "ProcessTime": {
-            "description": "Seconds that the answer took",
-            "required": True,
-            "schema": {"type": "number", "minimum": 0},
-        },
-        "RetryAfter": {
-            "description": "Seconds after which to try again",
-            "required": True,
-            "schema": {"type": "integer", "minimum": 1},
+    answered["BatchItemAnswer"] = {
+        "title": "BatchItemAnswer",
+        "description": "A prediction with `error` null, or an `error` and nulls.",
+        "type": "object",
+        "properties": {
+            **{
+                name: {"anyOf": [schema, {"type": "null"}]}
+                for name, schema in answered["PredictionAnswer"]["properties"].items()
+            },
+            # As requested, if they are strings: wrong ones come back with an error.
+            "bse_code": {"type": ["string", "null"]},
+            "prediction_date": {"type": ["string", "null"]},
+            "error": {"anyOf": [ref(answers.ItemError), {"type": "null"}]},
         },
     }
+    for schema in answered.values():
+        if "properties" in schema:  # every key is always there, and no other
+            schema |= {"required": [*schema["properties"]], "additionalProperties": False}
+    # Items are judged one by one, so a wrong one does not make the batch wrong; right ones are so.
+    requests["BatchRequest"]["properties"]["predictions"]["items"] = {
+        "anyOf": [ref(PredictionRequest), {}]
+    }
+    return {**requests, **answered}
 
 
-def printed(document: dict[str, Any]) -> str:
+def _defined(mode: JsonSchemaMode, kinds: Sequence[type]) -> Spec:
+    adapters: list[tuple[type, JsonSchemaMode, TypeAdapter[Any]]] = [
+        (kind, mode, TypeAdapter(kind)) for kind in kinds
+    ]
+    _, found = TypeAdapter.json_schemas(adapters, ref_template="#/components/schemas/{model}")
+    definitions: Spec = found["$defs"]
+    return definitions
+
+
+def printed(document: Spec) -> str:
     """The document as it lies in docs/openapi.json."""
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

@@ -4,299 +4,201 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gateway import answers
 from gateway.call import LONGEST_TIMEOUT_MS, TIMEOUT_HEADER
-from gateway.schemas import LARGEST_BATCH, CacheClearQuery, StocksQuery
+from gateway.metrics import CONTENT_TYPE
+from gateway.schemas import (
+    LARGEST_BATCH,
+    BatchRequest,
+    CacheClearQuery,
+    PredictionRequest,
+    StocksQuery,
+    TrafficRequest,
+)
 
 Spec = dict[str, Any]
 
-EXAMPLE_REQUEST = {
-    "bse_code": "500325",
-    "prediction_date": "2026-08-14",
-    "include_features": False,
-    "variant": "fp32",
+_PROBLEMS = {
+    401: "No token was given",
+    403: "Another token, or there are no admin calls here",
+    404: "There is no such stock or version",
+    409: "The change was refused; what served before serves on",
+    413: "The body is too large",
+    415: "The body is not said to be JSON",
+    422: "The request breaks the contract",
+    500: "An error that was not foreseen; the logs have it under the request's id",
+    503: "Busy, or without a model server that answers rightly; try again",
+    504: "There was no answer within the deadline",
 }
-EXAMPLE_ANSWER = {
-    "bse_code": "500325",
-    "nse_symbol": "RELIANCE",
-    "prediction_date": "2026-08-14",
-    "as_of": "2026-08-14",
-    "predicted_label": 0,
-    "probability": 0.0625,
-    "confidence": "HIGH",
-    "model_version": 1,
-    "variant": "fp32",
-    "cached": False,
-    "prediction_timestamp": "2026-08-14T11:30:00.000000Z",
-    "features": None,
-    "shap_values": None,
+_BODY = (413, 415, 422)
+_PREDICTION = (*_BODY, 500, 503, 504)
+_ADMIN = (401, 403, 500)
+
+_DEADLINE = {
+    "name": TIMEOUT_HEADER,
+    "in": "header",
+    "description": "Milliseconds that the caller waits; default in the settings",
+    "schema": {"type": "integer", "minimum": 1, "maximum": LONGEST_TIMEOUT_MS},
 }
-_UNANSWERED = {
-    **dict.fromkeys(EXAMPLE_ANSWER),
-    "bse_code": "50032",
-    "prediction_date": "2026-08-14",
-    "error": {
-        "code": "invalid_request",
-        "message": "bse_code: String should match pattern '^[0-9]{6}$'",
-    },
+_VERSION = {
+    "name": "version",
+    "in": "path",
+    "required": True,
+    "description": "Number of a published version",
+    "schema": {"type": "integer", "minimum": 1},
 }
 
-_RETRY_AFTER = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
 
-
-def _ref(name: str) -> Spec:
+def ref(schema: type | str) -> Spec:
+    """A reference to the schema of a request or an answer."""
+    name = schema if isinstance(schema, str) else schema.__name__
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _answer(
-    description: str,
-    schema: Spec,
-    *,
-    media_type: str = "application/json",
-    headers: Spec | None = None,
-    example: Any = None,
-) -> Spec:
-    content: Spec = {"schema": schema}
-    if example is not None:
-        content["example"] = example
+def _response(status: int, description: str, schema: Spec, media_type: str) -> Spec:
+    headers = ["X-Request-ID", "X-Process-Time", *(["Retry-After"] if status == 503 else [])]
     return {
         "description": description,
-        "headers": {
-            "X-Request-ID": {"$ref": "#/components/headers/RequestId"},
-            "X-Process-Time": {"$ref": "#/components/headers/ProcessTime"},
-            **(headers or {}),
-        },
-        "content": {media_type: content},
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+        "content": {media_type: {"schema": schema}},
     }
 
 
-def _problem(description: str, **more: Any) -> Spec:
-    return _answer(description, _ref("Problem"), **more)
+def _call(
+    tag: str,
+    summary: str,
+    answer: type | Spec,
+    *problems: int,
+    others: dict[int, tuple[str, Spec]] | None = None,
+    body: type[BaseModel] | None = None,
+    media_type: str = "application/json",
+    **more: Any,
+) -> Spec:
+    """One operation: answers 200 with `answer`, and `problems` and `others` by their statuses."""
+    described = {200: ("The answer", ref(answer) if isinstance(answer, type) else answer)}
+    for status in problems:
+        schema = answers.InvalidRequest if status == 422 else answers.Problem
+        described[status] = (_PROBLEMS[status], ref(schema))
+    described |= others or {}
+    if body is not None:
+        content = {"application/json": {"schema": ref(body)}}
+        more["requestBody"] = {"required": True, "content": content}
+    if 401 in problems:
+        more["security"] = [{"admin": []}]
+    responses = {
+        str(status): _response(status, description, schema, media_type)
+        for status, (description, schema) in described.items()
+    }
+    return {"tags": [tag], "summary": summary, "responses": responses, **more}
 
 
-_UNAVAILABLE = _problem(
-    "Busy, or without a model server that answers rightly; try again", headers=_RETRY_AFTER
-)
-_FAILED = _problem("An error that was not foreseen; the logs have it under the request's id")
-_INVALID = _answer("The request breaks the contract", _ref("InvalidRequest"))
-
-
-def _get(summary: str, tag: str, responses: Spec, **more: Any) -> Spec:
-    return {"get": {"summary": summary, "tags": [tag], "responses": responses, **more}}
+def _query(model: type[BaseModel]) -> list[Spec]:
+    properties = model.model_json_schema()["properties"]
+    return [
+        {"name": name, "in": "query", "description": schema.pop("description"), "schema": schema}
+        for name, schema in properties.items()
+    ]
 
 
 def _page(summary: str) -> Spec:
-    page = _answer("A page for browsers", {"type": "string"}, media_type="text/html; charset=utf-8")
-    return _get(summary, "pages", {"200": page})
+    return _call("pages", summary, {"type": "string"}, media_type="text/html; charset=utf-8")
 
 
-def _prediction_call(summary: str, description: str, body: Spec, responses: Spec) -> Spec:
-    return {
-        "post": {
-            "summary": summary,
-            "description": description,
-            "tags": ["predictions"],
-            "parameters": [
-                {
-                    "name": TIMEOUT_HEADER,
-                    "in": "header",
-                    "required": False,
-                    "description": "Milliseconds that the caller waits; default in the settings",
-                    "schema": {"type": "integer", "minimum": 1, "maximum": LONGEST_TIMEOUT_MS},
-                }
-            ],
-            "requestBody": {"required": True, "content": {"application/json": body}},
-            "responses": {
-                **responses,
-                "413": _problem("The body is too large"),
-                "415": _problem("The body is not said to be JSON"),
-                "500": _FAILED,
-                "503": _UNAVAILABLE,
-                "504": _problem("There was no answer within the deadline"),
-            },
-        }
-    }
-
-
-def _admin_call(summary: str, description: str, method: str = "post", **more: Any) -> Spec:
-    return {
-        method: {
-            "summary": summary,
-            "description": description,
-            "tags": ["models"],
-            "security": [{"admin": []}],
-            **more,
-            "responses": {
-                "200": _answer("Versions and variants afterwards", _ref("ModelsAnswer")),
-                "401": _problem("No token was given"),
-                "403": _problem("Another token, or there are no admin calls here"),
-                "409": _problem("The change was refused; what served before serves on"),
-                "500": _FAILED,
-                **more.get("responses", {}),
-            },
-        }
-    }
-
-
-def _admin_calls() -> Spec:
-    unknown = _problem("There is no such version")
-    version = {
-        "name": "version",
-        "in": "path",
-        "required": True,
-        "description": "Number of a published version",
-        "schema": {"type": "integer", "minimum": 1},
-    }
-    traffic = {"schema": _ref("TrafficRequest"), "example": {"candidate": 8, "share": 5.0}}
-    return {
-        "/api/v1/models/{version}/activate": _admin_call(
-            "Make a version stable",
-            "It is loaded and seen to answer first. The version before it stays loaded.",
-            parameters=[version],
-            responses={"404": unknown},
-        ),
-        "/api/v1/models/rollback": _admin_call(
-            "Make the previous version stable again", "One step, and no load."
-        ),
-        "/api/v1/models/traffic": _admin_call(
-            "Give a candidate a share of the stocks, or let it shadow them",
-            "A stock keeps its version while the share stays. A null candidate ends it.",
-            "put",
-            requestBody={"required": True, "content": {"application/json": traffic}},
-            responses={
-                "404": unknown,
-                "413": _problem("The body is too large"),
-                "415": _problem("The body is not said to be JSON"),
-                "422": _INVALID,
-            },
-        ),
-        "/api/v1/models/reload": _admin_call(
-            "Load what is newly published", "Kept for older clients; changes no label."
-        ),
-    }
-
-
-def _cache_calls() -> Spec:
-    return {
-        "/api/v1/cache/clear": {
-            "post": {
-                "summary": "Forget cached values, in every replica",
-                "description": "When this is answered, no replica answers from what was cleared, "
-                "nor from what was being computed meanwhile.",
-                "tags": ["cache"],
-                "security": [{"admin": []}],
-                "parameters": _query_parameters(CacheClearQuery),
-                "responses": {
-                    "200": _answer("What was forgotten", _ref("CacheClearedAnswer")),
-                    "401": _problem("No token was given"),
-                    "403": _problem("Another token, or there are no admin calls here"),
-                    "422": _INVALID,
-                    "500": _FAILED,
-                },
-            }
-        },
-        "/api/v1/cache/stats": _get(
-            "Say how often the cache answered",
-            "cache",
-            {"200": _answer("Counts of this process", _ref("CacheStatsAnswer"))},
-        ),
-    }
-
-
-def _query_parameters(query: type[BaseModel]) -> list[Spec]:
-    described = query.model_json_schema()["properties"]
-    parameters = []
-    for name, schema in described.items():
-        schema.pop("title")
-        description = schema.pop("description")
-        parameters.append(
-            {"name": name, "in": "query", "description": description, "schema": schema}
-        )
-    return parameters
+def _metrics(summary: str) -> Spec:
+    return _call("operation", summary, {"type": "string"}, media_type=CONTENT_TYPE)
 
 
 def paths() -> Spec:
     """The `paths` of the document."""
-    exposition = _answer(
-        "Metrics in Prometheus's text format",
-        {"type": "string"},
-        media_type="text/plain; version=0.0.4; charset=utf-8",
-    )
-    return {
-        "/api/v1/predict": _prediction_call(
-            "Predict one stock",
-            "Will this stock close at its upper circuit on the day after `prediction_date`?",
-            {"schema": _ref("PredictionRequest"), "example": EXAMPLE_REQUEST},
-            {
-                "200": _answer("A prediction", _ref("PredictionAnswer"), example=EXAMPLE_ANSWER),
-                "404": _problem("No stock has this code"),
-                "422": _answer(
-                    "The request breaks the contract (a list), or the stock has too few price "
-                    "rows, or the variant is not served (a sentence)",
-                    {"anyOf": [_ref("InvalidRequest"), _ref("Problem")]},
-                ),
-            },
+    unfit = "The request breaks the contract (a list), or the stock or variant cannot be answered"
+    calls = {
+        "post /api/v1/predict": _call(
+            "predictions",
+            "Predict one stock: will it close at its upper circuit on the day after the date?",
+            answers.PredictionAnswer,
+            *(404, *_PREDICTION),
+            others={422: (unfit, {"anyOf": [ref(answers.InvalidRequest), ref(answers.Problem)]})},
+            body=PredictionRequest,
+            parameters=[_DEADLINE],
         ),
-        "/api/v1/batch_predict": _prediction_call(
-            f"Predict up to {LARGEST_BATCH} stocks",
-            "One answer for each item, in the same order. An item that cannot be answered carries "
-            "`error`; the others are answered.",
-            {
-                "schema": _ref("BatchRequest"),
-                "example": {"predictions": [EXAMPLE_REQUEST, {"bse_code": "50032"}]},
-            },
-            {
-                "200": _answer(
-                    "Predictions and errors",
-                    {"type": "array", "items": _ref("BatchItemAnswer")},
-                    example=[{**EXAMPLE_ANSWER, "error": None}, _UNANSWERED],
-                ),
-                "422": _INVALID,
-            },
+        "post /api/v1/batch_predict": _call(
+            "predictions",
+            f"Predict up to {LARGEST_BATCH} stocks: an answer for each, in the same order. An item "
+            "that cannot be answered carries `error`; the others are answered",
+            {"type": "array", "items": ref("BatchItemAnswer")},
+            *_PREDICTION,
+            body=BatchRequest,
+            parameters=[_DEADLINE],
         ),
-        "/api/v1/stocks": _get(
-            "List the stocks that can be asked for",
+        "get /api/v1/stocks": _call(
             "stocks",
-            {"200": _answer("A page of stocks", _ref("StocksAnswer")), "422": _INVALID},
-            parameters=_query_parameters(StocksQuery),
+            "List the stocks that can be asked for",
+            *(answers.StocksAnswer, 422),
+            parameters=_query(StocksQuery),
         ),
-        "/api/v1/models": _get(
-            "List model versions and variants",
+        "get /api/v1/models": _call(
+            "models", "List model versions and variants", answers.ModelsAnswer
+        ),
+        "post /api/v1/models/{version}/activate": _call(
             "models",
-            {"200": _answer("Versions and variants", _ref("ModelsAnswer"))},
+            "Make a version stable, once it is loaded and seen to answer",
+            answers.ModelsAnswer,
+            *(*_ADMIN, 404, 409),
+            parameters=[_VERSION],
         ),
-        **_admin_calls(),
-        **_cache_calls(),
-        "/api/v1/health": _get(
+        "post /api/v1/models/rollback": _call(
+            "models",
+            "Make the previous version stable again: one step, and no load",
+            answers.ModelsAnswer,
+            *(*_ADMIN, 409),
+        ),
+        "put /api/v1/models/traffic": _call(
+            "models",
+            "Give a candidate a share of the stocks, or let it shadow them; null ends it. A stock "
+            "keeps its version while the share stays",
+            answers.ModelsAnswer,
+            *(*_ADMIN, 404, 409, *_BODY),
+            body=TrafficRequest,
+        ),
+        "post /api/v1/models/reload": _call(
+            "models",
+            "Load what is newly published (kept for older clients; changes no label)",
+            answers.ModelsAnswer,
+            *(*_ADMIN, 409),
+        ),
+        "post /api/v1/cache/clear": _call(
+            "cache",
+            "Forget cached values: afterwards no replica answers from them, nor from what was "
+            "being computed meanwhile",
+            answers.CacheClearedAnswer,
+            *(*_ADMIN, 422),
+            parameters=_query(CacheClearQuery),
+        ),
+        "get /api/v1/cache/stats": _call(
+            "cache", "Say how often the cache of this process answered", answers.CacheStatsAnswer
+        ),
+        "get /api/v1/health": _call(
+            "operation",
             "Say what works, component by component",
-            "operation",
-            {
-                "200": _answer("Healthy or degraded", _ref("HealthAnswer")),
-                "503": _answer("Unhealthy", _ref("HealthAnswer"), headers=_RETRY_AFTER),
-            },
+            answers.HealthAnswer,
+            others={503: ("Unhealthy", ref(answers.HealthAnswer))},
         ),
-        "/live": _get(
-            "Say that the process is alive",
+        "get /live": _call("operation", "Say that the process is alive", answers.LiveAnswer),
+        "get /ready": _call(
             "operation",
-            {"200": _answer("Alive", _ref("LiveAnswer"))},
-        ),
-        "/ready": _get(
             "Say whether predictions are answered rightly now",
-            "operation",
-            {
-                "200": _answer("Ready", _ref("ReadyAnswer")),
-                "503": _answer(
-                    "Not ready, or about to stop", _ref("NotReadyAnswer"), headers=_RETRY_AFTER
-                ),
-            },
+            answers.ReadyAnswer,
+            others={503: ("Not ready, or about to stop", ref(answers.NotReadyAnswer))},
         ),
-        "/metrics": _get("Metrics for Prometheus", "operation", {"200": exposition}),
-        "/api/v1/metrics": _get("The same metrics", "operation", {"200": exposition}),
-        "/openapi.json": _get(
-            "This document",
-            "pages",
-            {"200": _answer("OpenAPI 3.1", {"type": "object"})},
-        ),
-        "/": _page("The console"),
-        "/docs": _page("This API in Swagger UI"),
-        "/redoc": _page("This API in ReDoc"),
+        "get /metrics": _metrics("Metrics for Prometheus"),
+        "get /api/v1/metrics": _metrics("The same metrics"),
+        "get /openapi.json": _call("pages", "This document", {"type": "object"}),
+        "get /": _page("The console"),
+        "get /docs": _page("This API in Swagger UI"),
+        "get /redoc": _page("This API in ReDoc"),
     }
+    found: Spec = {}
+    for name, call in calls.items():
+        method, path = name.split()
+        found[path] = {method: call}
+    return found

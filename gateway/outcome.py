@@ -2,46 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 
-import msgspec
-
+from gateway.answers import Code, PredictionAnswer
 from gateway.errors import DeadlineExceededError, PredictorError, PredictorOverloadedError
 from gateway.schemas import PredictionRequest
-from preprocess.confidence import Confidence
-from preprocess.repository.names import Variant
-
-
-class Prediction(msgspec.Struct, frozen=True):
-    """The answer for one stock as of one day; its fields are the keys of the response."""
-
-    bse_code: str
-    nse_symbol: str
-    prediction_date: str
-    as_of: str
-    predicted_label: int
-    probability: float
-    confidence: Confidence
-    model_version: int
-    variant: Variant
-    cached: bool
-    prediction_timestamp: datetime
-    features: dict[str, float] | None
-    shap_values: dict[str, float] | None
-
-
-class Code(StrEnum):
-    """Why one stock has no prediction."""
-
-    INVALID_REQUEST = "invalid_request"
-    FUTURE_DATE = "future_date"
-    UNKNOWN_STOCK = "unknown_stock"
-    SHORT_HISTORY = "short_history"
-    VARIANT_NOT_SERVED = "variant_not_served"
-    UNAVAILABLE = "unavailable"
-    OVERLOADED = "overloaded"
-    DEADLINE_EXCEEDED = "deadline_exceeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +16,7 @@ class Refusal:
     message: str
 
 
-Outcome = Prediction | Refusal
+Outcome = PredictionAnswer | Refusal
 Result = Outcome | PredictorError
 
 
@@ -67,13 +31,9 @@ def settled(results: Sequence[Result]) -> list[Outcome]:
 
 
 def _is_answer(result: Result) -> bool:
-    match result:
-        case Prediction():
-            return True
-        case Refusal():
-            return result.code in (Code.UNKNOWN_STOCK, Code.SHORT_HISTORY)
-        case _:
-            return False
+    if isinstance(result, Refusal):
+        return result.code in (Code.UNKNOWN_STOCK, Code.SHORT_HISTORY)
+    return not isinstance(result, PredictorError)
 
 
 def unknown_stock(request: PredictionRequest) -> Refusal:
@@ -93,10 +53,6 @@ def _as_refusal(error: PredictorError) -> Refusal:
 
 def outcome_name(result: Result) -> str:
     """What the result is counted as."""
-    match result:
-        case Prediction():
-            return "ok"
-        case Refusal():
-            return result.code
-        case _:
-            return _as_refusal(result).code
+    if isinstance(result, PredictorError):
+        result = _as_refusal(result)
+    return result.code if isinstance(result, Refusal) else "ok"

@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from gateway.answers import Code, PredictionAnswer
 from gateway.errors import PredictorError, PredictorUnavailableError, StoreUnavailableError
 from gateway.outcome import (
-    Code,
     Outcome,
-    Prediction,
     Refusal,
     Result,
     outcome_name,
@@ -152,8 +151,9 @@ class Predictions:
             for request, answer in zip(requests, answers, strict=True)
         ]
         for ask, result in zip(asks, results, strict=True):
-            if isinstance(result, Prediction):
-                self._count_routed(ask.variant, self._router.label(result.model_version))
+            if not isinstance(result, (Refusal, PredictorError)):
+                label = self._router.label(result.model_version)
+                self._count_routed(ask.variant, label)
                 if route.shadow is not None:
                     self._shadow.offer(
                         ask, route.shadow, result.probability, result.predicted_label
@@ -185,7 +185,7 @@ class Predictions:
 
     async def _prediction(
         self, request: PredictionRequest, answer: Answer, now: datetime
-    ) -> Prediction | PredictorError:
+    ) -> PredictionAnswer | PredictorError:
         number, as_of, probability = answer.model_version, answer.as_of, answer.probability
         if as_of is None or as_of > request.prediction_date or not 0.0 <= probability <= 1.0:
             # No working model answers this, and a wrong number is worse than none.
@@ -196,7 +196,7 @@ class Predictions:
         if version is None:
             # Its threshold is not known, and one that is guessed may turn the answer round.
             return PredictorUnavailableError(f"version {number} answers and is not published")
-        return Prediction(
+        return PredictionAnswer(
             bse_code=request.bse_code,
             nse_symbol=(
                 self._symbols.symbol(request.bse_code) or request.nse_symbol or UNKNOWN_SYMBOL

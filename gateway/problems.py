@@ -6,6 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.answers import Code
 from gateway.errors import (
     CallerGoneError,
     ChangeRefusedError,
@@ -23,7 +24,7 @@ from gateway.errors import (
     VariantUnavailableError,
 )
 from gateway.middleware.request_id import REASON_KEY
-from gateway.outcome import Code, Refusal
+from gateway.outcome import Refusal
 from gateway.responses import JSONAnswer
 from gateway.schemas import PredictionRequest
 from gateway.validation import problem

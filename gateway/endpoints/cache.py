@@ -1,12 +1,11 @@
 """POST /api/v1/cache/clear and GET /api/v1/cache/stats."""
 
-from typing import Any
-
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.administrator import Administrator
+from gateway.answers import CacheClearedAnswer, CacheCountsAnswer, CacheStatsAnswer
 from gateway.features_model import FeaturesModel
 from gateway.responses import JSONAnswer
 from gateway.schemas import CacheClearQuery
@@ -40,7 +39,9 @@ class CacheEndpoints:
         stocks = None if query.bse_code is None else [query.bse_code]
         dropped = await self._cache.invalidate(kind=kind, stocks=stocks)
         log.info("cache cleared", type=query.type, bse_code=query.bse_code, dropped=dropped)
-        return JSONAnswer({"type": query.type, "bse_code": query.bse_code, "dropped": dropped})
+        return JSONAnswer(
+            CacheClearedAnswer(type=query.type, bse_code=query.bse_code, dropped=dropped)
+        )
 
     async def stats(self, _: Request) -> Response:
         """Counts of this process by kind and tier, since it began and over the last minutes."""
@@ -49,8 +50,8 @@ class CacheEndpoints:
         entries, size = core.size
         statistics = core.statistics
         return JSONAnswer(
-            {
-                "kinds": {
+            CacheStatsAnswer(
+                kinds={
                     kind: {
                         "enabled": kind in core.plan.kinds,
                         "ttl_s": core.plan.ttls.get(kind),
@@ -59,9 +60,9 @@ class CacheEndpoints:
                     }
                     for kind in KINDS
                 },
-                "features_model": None if model is None else _counts(model),
-                "recent_s": RECENT_S,
-                "memory": {
+                features_model=None if model is None else _counts(model),
+                recent_s=RECENT_S,
+                memory={
                     "entries": entries,
                     "bytes": size,
                     "most_entries": core.plan.local_entries,
@@ -69,12 +70,12 @@ class CacheEndpoints:
                     "ttl_s": core.plan.local_ttl_s,
                     "current": core.is_current,
                 },
-                "redis": core.redis,
-            }
+                redis=core.redis,
+            )
         )
 
 
-def _counts(stats: CacheStats) -> dict[str, Any]:
+def _counts(stats: CacheStats) -> CacheCountsAnswer:
     return {
         "asked": stats.asked,
         "local_hits": stats.local_hits,

@@ -1,11 +1,11 @@
 """GET /api/v1/models."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.answers import ModelsAnswer, ModelVersionAnswer, VariantAnswer
 from gateway.probe import Probe
 from gateway.responses import JSONAnswer
 from gateway.routing import Router
@@ -29,19 +29,25 @@ class ModelsEndpoint:
         """Every version, and every variant."""
         return JSONAnswer(self.document())
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> ModelsAnswer:
         """What is answered."""
         labels = self._router.labels
         serving = self._probes[DEFAULT_VARIANT].state.model_version
         return {
-            **traffic(labels),
+            "stable": labels.stable,
+            "candidate": labels.candidate,
+            "previous": labels.previous,
+            "share": labels.share,
+            "shadow": labels.shadow,
+            "generation": labels.generation,
+            "changed_at": labels.changed_at,
             "versions": [
                 _version(version, labels, serving=serving) for version in self._versions.published
             ],
             "variants": {variant: self._variant(variant) for variant in VARIANTS},
         }
 
-    def _variant(self, variant: Variant) -> dict[str, Any]:
+    def _variant(self, variant: Variant) -> VariantAnswer:
         state = self._probes[variant].state
         numbers = [
             version.model_version
@@ -56,20 +62,7 @@ class ModelsEndpoint:
         }
 
 
-def traffic(labels: Labels) -> dict[str, Any]:
-    """Who answers what."""
-    return {
-        "stable": labels.stable,
-        "candidate": labels.candidate,
-        "previous": labels.previous,
-        "share": labels.share,
-        "shadow": labels.shadow,
-        "generation": labels.generation,
-        "changed_at": labels.changed_at,
-    }
-
-
-def _version(version: ModelVersion, labels: Labels, *, serving: int | None) -> dict[str, Any]:
+def _version(version: ModelVersion, labels: Labels, *, serving: int | None) -> ModelVersionAnswer:
     number = version.model_version
     carried = labels.of(number)
     return {

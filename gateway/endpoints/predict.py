@@ -6,9 +6,10 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.answers import Code, PredictionAnswer
 from gateway.call import read_body, require_json, timeout_of
 from gateway.errors import InvalidRequestError
-from gateway.outcome import Code, Outcome, Prediction, Refusal
+from gateway.outcome import Outcome, Refusal
 from gateway.patience import Patience
 from gateway.predictions import Predictions
 from gateway.problems import refusal_answer
@@ -63,9 +64,9 @@ class BatchPredictEndpoint(PredictEndpoint):
 
 
 def _item(item: Any, outcome: Outcome) -> dict[str, Any]:
-    if isinstance(outcome, Prediction):
-        return {**msgspec.structs.asdict(outcome), "error": None}
-    return _refused(item, outcome.code, outcome.message)
+    if isinstance(outcome, Refusal):
+        return _refused(item, outcome.code, outcome.message)
+    return {**msgspec.structs.asdict(outcome), "error": None}
 
 
 def _refused(item: Any, code: Code, message: str) -> dict[str, Any]:
@@ -84,4 +85,4 @@ def _in_words(error: InvalidRequestError) -> str:
     )
 
 
-_NOTHING: dict[str, Any] = dict.fromkeys(Prediction.__struct_fields__)
+_NOTHING: dict[str, Any] = dict.fromkeys(PredictionAnswer.__struct_fields__)

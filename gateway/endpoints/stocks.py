@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.answers import StocksAnswer
 from gateway.directory import StockDirectory
 from gateway.responses import JSONAnswer
 from gateway.schemas import StocksQuery
@@ -20,10 +21,10 @@ class StocksEndpoint:
         query = validated(StocksQuery, dict(request.query_params), "query")
         found = self._directory.search(query.q)
         return JSONAnswer(
-            {
-                "total": len(found),
-                "limit": query.limit,
-                "offset": query.offset,
-                "stocks": found[query.offset : query.offset + query.limit],
-            }
+            StocksAnswer(
+                total=len(found),
+                limit=query.limit,
+                offset=query.offset,
+                stocks=list(found[query.offset : query.offset + query.limit]),
+            )
         )

@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
+import inspect
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -35,6 +36,21 @@ from preprocess.store import open_store
 NOW = datetime(2026, 8, 14, 12, tzinfo=UTC)
 TODAY = "2026-08-14"
 MISSING = 3  # this feature is NaN in every fake answer
+
+
+async def until(condition: Callable[[], Any]) -> Any:
+    """Wait until the condition, which may be a coroutine function, gives something true; this.
+
+    The bound is there for a test that fails: it is no measure of how quick anything is.
+    """
+    async with asyncio.timeout(60):
+        while True:
+            found = condition()
+            if inspect.isawaitable(found):
+                found = await found
+            if found:
+                return found
+            await asyncio.sleep(0.005)
 
 
 def fake_probability(code: str, day: str) -> float:
@@ -74,13 +90,14 @@ class FakePredictor:
     """Deterministic. What it is to do wrong is set from outside, and every call is kept.
 
     The version that is asked answers, version 1 when none is, unless `model_version` says another.
+    All but the golden row waits for `release`, if there is one.
     """
 
     statuses: dict[str, Status] = field(default_factory=dict)
     probabilities: dict[str, float] = field(default_factory=dict)
     error: Exception | None = None
     errors: dict[str | int | None, Exception] = field(default_factory=dict)
-    delay_s: float = 0.0
+    release: asyncio.Event | None = None
     model_version: int | None = None
     golden_shift: float = 0.0
     calls: list[list[Ask]] = field(default_factory=list)
@@ -100,8 +117,8 @@ class FakePredictor:
         self.under_way += not golden
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
-            if self.delay_s and not golden:
-                await asyncio.sleep(self.delay_s)
+            if self.release is not None and not golden:
+                await self.release.wait()
         finally:
             self.under_way -= not golden
         return [self._answer(ask) for ask in asks]
@@ -223,9 +240,17 @@ class Running:
 
     async def until_ready(self) -> None:
         """Wait for the first golden row."""
-        async with asyncio.timeout(3):
-            while (await self.client.get("/ready")).status_code != 200:
-                await asyncio.sleep(0.005)
+        await self.until_status(200)
+
+    async def until_status(self, status: int) -> httpx.Response:
+        """Wait until this is the status of /ready."""
+
+        async def ready() -> httpx.Response | None:
+            response = await self.client.get("/ready")
+            return response if response.status_code == status else None
+
+        found: httpx.Response = await until(ready)
+        return found
 
 
 def item(code: str = "500001", day: str = TODAY, **more: Any) -> dict[str, Any]:
@@ -258,6 +283,7 @@ def build_app(
         **{
             "data_dir": tmp_path / "data",
             "probe_interval_s": 0.05,
+            "request_timeout_ms": 60_000,  # a busy machine is no reason for a 504
             "cache_predictions": False,  # most tests count what the predictor is asked
             **overrides,
         }

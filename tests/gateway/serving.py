@@ -1,18 +1,35 @@
-"""A gateway on the fake predictor as a process: python -m tests.gateway.serving HOME PORT DELAY."""
+"""A gateway on the fake predictor as a process: python -m tests.gateway.serving HOME PORT DRAIN_S.
 
+Predictions are made once there is a file HOME/release.
+"""
+
+import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from gateway.ports import Answer, Ask
 from gateway.server import serve
+from preprocess.golden import GOLDEN_CODE
 from tests.gateway.fakes import FakePredictor, build_app
 
+home, port, drain_s = sys.argv[1:]
+
+
+class HeldPredictor(FakePredictor):
+    """Answers all but the golden row when the file is there."""
+
+    async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
+        while asks[0].bse_code != GOLDEN_CODE and not Path(home, "release").exists():
+            await asyncio.sleep(0.01)
+        return await super().predict(asks, timeout_s)
+
+
 if __name__ == "__main__":
-    home, port, delay = sys.argv[1:4]
     built = build_app(
         Path(home),
-        predictor=FakePredictor(delay_s=float(delay)),
+        predictor=HeldPredictor(),
         http_port=int(port),
-        request_timeout_ms=60_000,
-        drain_s=float(sys.argv[4]),
+        drain_s=float(drain_s),
     )
     serve(built.app, built.settings, built.traffic)

@@ -1,5 +1,6 @@
 """Bad input, each with its answer; never a 5xx, never the text of an exception."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -233,22 +234,21 @@ async def test_a_malformed_deadline(tezi: Running, value: str) -> None:
 async def test_the_bounds_of_the_deadline(tezi: Running, value: str, statuses: set[int]) -> None:
     response = await tezi.client.post(PREDICT, json=item(), headers={"X-Request-Timeout-Ms": value})
     assert response.status_code in statuses
-    assert tezi.predictor.timeouts[-1] <= int(value) / 1000
+    assert all(timeout_s <= int(value) / 1000 for timeout_s in tezi.predictor.timeouts)
 
 
 async def test_without_a_deadline_the_settings_one_holds(tezi: Running) -> None:
     await tezi.predict()
-    assert 1.9 < tezi.predictor.timeouts[-1] <= 2.0
+    assert 30 < tezi.predictor.timeouts[-1] <= 60
 
 
 @pytest.mark.parametrize("path", [PREDICT, BATCH])
 async def test_the_deadline_is_kept(tezi: Running, path: str) -> None:
-    tezi.predictor.delay_s = 5.0
+    tezi.predictor.release = asyncio.Event()
     body = item() if path == PREDICT else {"predictions": [item(), item("500002")]}
     response = await tezi.client.post(path, json=body, headers={"X-Request-Timeout-Ms": "30"})
     assert response.status_code == 504
     assert response.json() == {"detail": "There was no answer in time"}
-    assert float(response.headers["x-process-time"]) < 1.0
     assert tezi.predictor.under_way == 0
 
 

@@ -199,7 +199,7 @@ class TwoGateways(RuleBasedStateMachine):
             self.long.append(
                 asyncio.create_task(gateway.predict(bse_code=code, prediction_date=day))
             )
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while len(predictor.calls) == calls:
                     await asyncio.sleep(0.005)
 
@@ -250,7 +250,7 @@ class TwoGateways(RuleBasedStateMachine):
         self.redis = "up"
 
         async def until_used() -> None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 for gateway in self.gateways:
                     core = gateway.app.state.gateway.cache.core
                     while not (core.availability.may_be_asked and core.is_current):

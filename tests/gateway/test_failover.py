@@ -26,7 +26,7 @@ from gateway.routing import Router
 from gateway.triton import TritonPredictor
 from gateway.versions import VersionBook
 from preprocess.settings import load_settings
-from tests.gateway.fakes import TODAY, FakePredictor, Running, put_labels, write_version
+from tests.gateway.fakes import TODAY, FakePredictor, Running, put_labels, until, write_version
 from tests.gateway.http_triton import HttpTriton, leads_to, serving
 
 ASKS = [Ask("500325", TODAY, "fp32", 1)]
@@ -56,12 +56,6 @@ async def asked_together(router: Router, *tritons: HttpTriton) -> AsyncIterator[
             await predictor.close()
 
 
-async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not happened():
-            await asyncio.sleep(0.005)
-
-
 async def test_one_of_two_tritons_may_be_restarted(router: Router) -> None:
     first, second = HttpTriton(), HttpTriton()
     failures: list[PredictorError] = []
@@ -72,7 +66,7 @@ async def test_one_of_two_tritons_may_be_restarted(router: Router) -> None:
         nonlocal answered
         while not over:
             try:
-                await predictor.predict(ASKS, 2.0)
+                await predictor.predict(ASKS, 60.0)
                 answered += 1
             except PredictorError as error:
                 failures.append(error)
@@ -100,9 +94,9 @@ async def test_one_of_two_tritons_may_be_restarted(router: Router) -> None:
 async def test_a_triton_that_is_back_in_time_answers_who_waits(router: Router) -> None:
     triton = HttpTriton()
     async with asked_together(router, triton) as predictor:
-        await predictor.predict(ASKS, 2.0)
+        await predictor.predict(ASKS, 60.0)
         triton.failure = LEAVING
-        waits = asyncio.create_task(predictor.predict(ASKS, 20.0))
+        waits = asyncio.create_task(predictor.predict(ASKS, 200.0))
         await until(lambda: len(triton.requests) > 5)
         await triton.stop()
         triton.failure = None
@@ -110,18 +104,29 @@ async def test_a_triton_that_is_back_in_time_answers_who_waits(router: Router) -
         assert len(await waits) == 1
 
 
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch, skip: Callable[[float], None]) -> None:
+    """Every pause is over at once, by the clock too."""
+
+    async def pause(seconds: float) -> None:
+        skip(seconds)
+
+    monkeypatch.setattr("gateway.failover.asyncio.sleep", pause)
+
+
+@pytest.mark.usefixtures("no_waiting")
 async def test_asking_again_has_an_end(router: Router) -> None:
-    triton = HttpTriton(failure=LEAVING)
-    async with asked_together(router, triton) as predictor:
-        began = asyncio.get_running_loop().time()
-        with pytest.raises(VariantUnavailableError):
-            await predictor.predict(ASKS, 0.8)
-        took_s = asyncio.get_running_loop().time() - began
-    assert 0.1 < took_s <= 0.8 * SHARE_OF_TIME + 0.1
-    # Four at once, then after 5, 10, 20, 40 and 80 ms.
-    assert 6 <= len(triton.requests) <= 10
+    inner = FakePredictor(error=VariantUnavailableError("leaving"))
+    with pytest.raises(VariantUnavailableError):
+        await FailoverPredictor(inner, router).predict(ASKS, 3600.0)
+    assert inner.timeouts == sorted(inner.timeouts, reverse=True)
+    # Each try gets the time that is left, and the last one begins within the share.
+    assert 3600 * (1 - SHARE_OF_TIME) <= inner.timeouts[-1] < 3600 * (1 - SHARE_OF_TIME) + 1
+    # Five at once, and later five a second.
+    assert 3600 * SHARE_OF_TIME * 4.5 < len(inner.timeouts) < 3600 * SHARE_OF_TIME * 5.5
 
 
+@pytest.mark.serial
 async def test_one_that_lets_its_callers_wait_while_it_ends_costs_time_only(
     router: Router,
 ) -> None:
@@ -152,19 +157,11 @@ async def test_what_another_try_would_not_change_is_said_at_once(
 ) -> None:
     inner = FakePredictor(error=error)
     with pytest.raises(type(error)):
-        await FailoverPredictor(inner, router).predict(ASKS, 2.0)
+        await FailoverPredictor(inner, router).predict(ASKS, 60.0)
     assert len(inner.calls) == 1
 
 
-async def test_each_try_gets_the_time_that_is_left(router: Router) -> None:
-    inner = FakePredictor(error=PredictorAwayError("gone"))
-    with pytest.raises(PredictorAwayError):
-        await FailoverPredictor(inner, router).predict(ASKS, 0.4)
-    assert len(inner.timeouts) > 4
-    assert inner.timeouts == sorted(inner.timeouts, reverse=True)
-    assert 0.4 * (1 - SHARE_OF_TIME) < inner.timeouts[-1] < 0.4
-
-
+@pytest.mark.usefixtures("hardly_retried")
 async def test_callers_read_that_they_may_try_again(tezi: Running) -> None:
     tezi.predictor.error = PredictorAwayError("gone")
     response = await tezi.predict()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import structlog
 
+from gateway import probe as module
 from gateway.errors import (
     DeadlineExceededError,
     GpuAbsentError,
@@ -14,7 +15,7 @@ from gateway.errors import (
     PredictorUnavailableError,
 )
 from gateway.ports import Answer
-from gateway.probe import TIMEOUT_S, Finding, Probe
+from gateway.probe import Finding, Probe
 from gateway.routing import Router
 from gateway.versions import VersionBook
 from preprocess.features.row import Status
@@ -29,6 +30,7 @@ from tests.gateway.fakes import (
     item,
     put_labels,
     running_app,
+    until,
     without,
     write_version,
 )
@@ -83,7 +85,7 @@ async def test_a_right_answer_passes_until_it_is_old(probe: Probe, clock: Clock)
     assert probe.passing
     assert probe.state.finding is Finding.RIGHT
     assert (probe.state.model_version, probe.state.checked_at) == (1, NOW)
-    clock.now += 3 * INTERVAL + TIMEOUT_S - 0.01
+    clock.now += 3 * INTERVAL + module.TIMEOUT_S - 0.01
     assert probe.passing
     clock.now += 0.02
     assert not probe.passing
@@ -177,7 +179,7 @@ async def test_a_full_queue_counts_when_it_lasts(
     predictor.error = PredictorOverloadedError("x")
     await probe()
     assert (probe.passing, probe.state.finding) == (True, Finding.BUSY)
-    clock.now += 3 * INTERVAL + TIMEOUT_S + 0.01
+    clock.now += 3 * INTERVAL + module.TIMEOUT_S + 0.01
     await probe()
     assert not probe.passing
 
@@ -192,7 +194,7 @@ async def test_a_predictor_that_never_answers_is_not_waited_for(
 
     monkeypatch.setattr("gateway.probe.TIMEOUT_S", 0.02)
     monkeypatch.setattr(probe, "_predictor", Hanging())
-    await asyncio.wait_for(probe(), 1)
+    await probe()
     assert probe.state.finding is Finding.LATE
 
 
@@ -214,7 +216,7 @@ async def test_ready_follows_the_golden_row(tezi: Running) -> None:
     await tezi.until_ready()
     assert (await tezi.client.get("/ready")).json() == {"status": "ready"}
     tezi.predictor.golden_shift = 0.1
-    response = await not_ready(tezi)
+    response = await tezi.until_status(503)
     assert response.json() == {"status": "not ready", "reason": "the golden row comes back wrong"}
     assert response.headers["retry-after"] == "1"
     tezi.predictor.golden_shift = 0
@@ -225,7 +227,7 @@ async def test_while_the_golden_row_is_wrong_nothing_is_answered(tezi: Running) 
     await tezi.until_ready()
     assert (await tezi.predict()).status_code == 200
     tezi.predictor.golden_shift = 0.1
-    await not_ready(tezi)
+    await tezi.until_status(503)
     asked = len(tezi.predictor.calls)
     for response in (await tezi.predict(), await tezi.batch(item(), item("500002"))):
         assert response.status_code == 503
@@ -236,11 +238,9 @@ async def test_while_the_golden_row_is_wrong_nothing_is_answered(tezi: Running) 
     assert (await tezi.predict()).status_code == 200
 
 
-async def not_ready(tezi: Running) -> Any:
-    async with asyncio.timeout(3):
-        while (response := await tezi.client.get("/ready")).status_code != 503:
-            await asyncio.sleep(0.01)
-    return response
+async def component_is(tezi: Running, name: str, status: str) -> bool:
+    components = (await tezi.client.get("/api/v1/health")).json()["components"]
+    return status in (components[name]["status"], components[name]["detail"])
 
 
 async def test_draining_is_not_ready_and_alive(tezi: Running) -> None:
@@ -253,9 +253,10 @@ async def test_draining_is_not_ready_and_alive(tezi: Running) -> None:
 
 
 async def test_a_full_queue_of_ours_is_not_in_the_probes_way(tmp_path: Path) -> None:
-    predictor = FakePredictor(delay_s=0.5)
+    predictor = FakePredictor(release=asyncio.Event())
     async with running_app(tmp_path, predictor=predictor, max_in_flight=1, max_waiting=0) as tezi:
         busy = asyncio.create_task(tezi.predict())
+        await until(lambda: predictor.under_way)
         await tezi.until_ready()
         assert (await tezi.predict()).status_code == 503
         busy.cancel()
@@ -289,7 +290,7 @@ async def test_health_names_every_component(tezi: Running) -> None:
 async def test_without_predictions_the_whole_is_unhealthy(tezi: Running) -> None:
     await tezi.until_ready()
     tezi.predictor.error = PredictorUnavailableError("secret")
-    await not_ready(tezi)
+    await tezi.until_status(503)
     response = await tezi.client.get("/api/v1/health")
     assert response.status_code == 503
     found = response.json()
@@ -310,30 +311,26 @@ async def test_another_variant_that_fails_degrades_the_whole(tmp_path: Path) -> 
     predictor = FakePredictor(errors={"gpu": PredictorUnavailableError("x")})
     async with running_app(tmp_path, predictor=predictor, variants=("fp32", "gpu")) as tezi:
         await tezi.until_ready()
-        await asyncio.sleep(0.05)
+        await until(lambda: component_is(tezi, "gpu", "unhealthy"))
         response = await tezi.client.get("/api/v1/health")
         assert response.status_code == 200
         assert response.json()["status"] == "degraded"
-        assert response.json()["components"]["gpu"]["status"] == "unhealthy"
 
 
 async def test_a_busy_model_server_degrades_the_whole(tezi: Running) -> None:
     await tezi.until_ready()
     tezi.predictor.error = PredictorOverloadedError("x")
-    await asyncio.sleep(0.1)
-    found = (await tezi.client.get("/api/v1/health")).json()
-    assert found["status"] == found["components"]["triton"]["status"] == "degraded"
+    await until(lambda: component_is(tezi, "triton", "degraded"))
+    assert (await tezi.client.get("/api/v1/health")).json()["status"] == "degraded"
 
 
 async def test_without_a_gpu_nothing_is_broken(tmp_path: Path) -> None:
     predictor = FakePredictor(errors={"gpu": GpuAbsentError("not found")})
     async with running_app(tmp_path, predictor=predictor, variants=("fp32", "gpu")) as tezi:
         await tezi.until_ready()
-        await asyncio.sleep(0.05)
+        await until(lambda: component_is(tezi, "gpu", "no GPU"))
         found = (await tezi.client.get("/api/v1/health")).json()
-        assert found["status"] == "healthy"
-        assert found["components"]["gpu"]["status"] == "absent"
-        assert found["components"]["gpu"]["detail"] == "no GPU"
+        assert (found["status"], found["components"]["gpu"]["status"]) == ("healthy", "absent")
         response = await tezi.predict(variant="gpu")
         assert response.status_code == 503
         assert "there is none here" in response.json()["detail"]
@@ -344,12 +341,12 @@ async def test_models_say_what_serves(tezi: Running) -> None:
     await tezi.until_ready()
     write_version(tezi.settings, 2, threshold=0.125)
     put_labels(tezi.settings, stable=2, previous=1)
-    async with asyncio.timeout(3):
-        while True:
-            found = (await tezi.client.get("/api/v1/models")).json()
-            if found["variants"]["fp32"]["serving"] == 2:
-                break
-            await asyncio.sleep(0.01)
+
+    async def served() -> Any:
+        found = (await tezi.client.get("/api/v1/models")).json()
+        return found if found["variants"]["fp32"]["serving"] == 2 else None
+
+    found = await until(served)
     first, second = found["versions"]
     assert (first["model_version"], first["state"], first["labels"]) == (1, "loaded", ["previous"])
     assert (second["model_version"], second["state"], second["labels"]) == (

@@ -1,6 +1,5 @@
 """The gateway hears of commits, and knows when it does not."""
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -8,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.market_changes import PATIENCE_S, MarketChanges
+from gateway import market_changes
+from gateway.market_changes import MarketChanges
 from preprocess.cache.keys import prediction_key
 from preprocess.cache.plan import Plan
 from preprocess.cache_manager import CacheManager
@@ -16,6 +16,7 @@ from preprocess.errors import StoreError
 from preprocess.market import Bar
 from preprocess.store import Store
 from preprocess.store.sqlite import SQLiteStore
+from tests.gateway.fakes import until
 
 DAY = date(2026, 8, 14)
 KEYS = [prediction_key(code, DAY.isoformat(), 1, "fp32") for code in ("500001", "500002")]
@@ -80,7 +81,7 @@ async def test_a_database_that_is_away_is_opened_again(
     for _ in range(2):
         changes.poll()
     assert changes.is_current
-    now += PATIENCE_S
+    now += market_changes.PATIENCE_S
     assert not changes.is_current
     database.commit("500001")
     database.away = False
@@ -105,12 +106,8 @@ async def test_a_bug_while_following_ends_neither_the_thread_nor_the_caution(
     await changes.start()
     monkeypatch.setattr(cache.core, "invalidate", lambda *_, **__: 1 / 0)
     database.commit("500001")
-    async with asyncio.timeout(3):
-        while changes.is_current:
-            await asyncio.sleep(0.005)
+    await until(lambda: not changes.is_current)
     monkeypatch.undo()
-    async with asyncio.timeout(3):
-        while not changes.is_current:
-            await asyncio.sleep(0.005)
+    await until(lambda: changes.is_current)
     await changes.close()
     assert "changes of the market cannot be followed" in capsys.readouterr().out

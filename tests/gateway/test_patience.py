@@ -20,9 +20,9 @@ async def hung_up() -> Message:
 
 
 async def test_what_is_done_in_time_is_done() -> None:
-    with Patience(1.0) as patience:
+    with Patience(60.0) as patience:
         await asyncio.sleep(0)
-        assert 0.9 < patience.remaining_s <= 1.0
+        assert 30 < patience.remaining_s <= 60
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
@@ -33,16 +33,16 @@ async def test_the_deadline_ends_the_block(seconds: float) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     with pytest.raises(DeadlineExceededError), Patience(seconds):
-        await asyncio.sleep(5)
-    assert seconds <= loop.time() - began + 0.002 < seconds + 0.2
+        await asyncio.Event().wait()
+    assert loop.time() - began + 0.002 >= seconds
     await asyncio.sleep(0)  # nothing of the cancellation is left
 
 
 async def test_hanging_up_ends_the_block(soon: None) -> None:
     async def block() -> None:
-        with Patience(5.0) as patience:
+        with Patience(60.0) as patience:
             patience.listen(hung_up)
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
 
     with pytest.raises(CallerGoneError):
         await block()
@@ -50,10 +50,10 @@ async def test_hanging_up_ends_the_block(soon: None) -> None:
 
 async def test_listening_begins_at_once_when_the_body_came_late(soon: None) -> None:
     async def block() -> None:
-        with Patience(5.0) as patience:
+        with Patience(60.0) as patience:
             await asyncio.sleep(0.03)
             patience.listen(hung_up)
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
 
     with pytest.raises(CallerGoneError):
         await block()
@@ -67,7 +67,7 @@ async def test_a_caller_who_stays_is_waited_for_and_the_listener_goes(soon: None
         await asyncio.Event().wait()
         raise AssertionError
 
-    with Patience(5.0) as patience:
+    with Patience(60.0) as patience:
         patience.listen(receive)
         await heard.wait()
     await asyncio.sleep(0)
@@ -76,8 +76,8 @@ async def test_a_caller_who_stays_is_waited_for_and_the_listener_goes(soon: None
 
 async def test_cancellation_by_somebody_else_stays_one() -> None:
     async def block() -> None:
-        with Patience(5.0):
-            await asyncio.sleep(5)
+        with Patience(60.0):
+            await asyncio.Event().wait()
 
     task = asyncio.create_task(block())
     await asyncio.sleep(0)
@@ -88,10 +88,10 @@ async def test_cancellation_by_somebody_else_stays_one() -> None:
 
 async def test_both_at_once_is_a_cancellation() -> None:
     async def block() -> None:
-        with Patience(5.0) as patience:
+        with Patience(60.0) as patience:
             patience._expire()
             task.cancel()
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
 
     task = asyncio.create_task(block())
     with pytest.raises(asyncio.CancelledError):
@@ -101,17 +101,17 @@ async def test_both_at_once_is_a_cancellation() -> None:
 
 async def test_the_first_reason_counts(soon: None) -> None:
     async def block() -> None:
-        with Patience(5.0) as patience:
+        with Patience(60.0) as patience:
             patience._expire()
             await patience._hear(hung_up)
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
 
     with pytest.raises(DeadlineExceededError):
         await block()
 
 
 async def test_an_error_of_the_block_itself_passes() -> None:
-    with pytest.raises(ZeroDivisionError), Patience(5.0):
+    with pytest.raises(ZeroDivisionError), Patience(60.0):
         raise ZeroDivisionError
 
 

@@ -160,6 +160,7 @@ async def test_prices_of_after_the_day_are_no_answer(tezi: Running) -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
+@pytest.mark.usefixtures("hardly_retried")
 async def test_what_the_predictor_fails_with(
     tezi: Running, error: Exception, status: int, detail: str, retry: bool
 ) -> None:

@@ -1,7 +1,7 @@
 """Which version answers which stock: sticky, shared fairly, followed by every gateway."""
 
-import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -13,7 +13,14 @@ from gateway.routing import Route, Router, in_share
 from gateway.versions import VersionBook
 from preprocess.repository.names import Variant
 from preprocess.settings import Settings, load_settings
-from tests.gateway.fakes import TODAY, FakePredictor, Running, item, put_labels, write_version
+from tests.gateway.fakes import (
+    FakePredictor,
+    Running,
+    item,
+    put_labels,
+    until,
+    write_version,
+)
 
 CODES = [f"{number:06d}" for number in range(500_000, 511_000)]
 BOTH: tuple[Variant, ...] = ("fp32", "int8")
@@ -123,17 +130,17 @@ async def test_damaged_labels_change_nothing(settings: Settings, router: Router)
     assert router.labels.stable == 2
 
 
-async def test_a_running_gateway_follows_within_a_second(tezi: Running) -> None:
+async def answers(tezi: Running, version: int) -> bool:
+    return bool((await tezi.predict()).json()["model_version"] == version)
+
+
+async def test_a_running_gateway_follows(tezi: Running) -> None:
     write_version(tezi.settings, 2)
     assert (await tezi.predict()).json()["model_version"] == 1
     put_labels(tezi.settings, stable=2, previous=1)
-    async with asyncio.timeout(1):
-        while (await tezi.predict()).json()["model_version"] != 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: answers(tezi, 2))
     put_labels(tezi.settings, candidate=1, share=100.0)
-    async with asyncio.timeout(1):
-        while (await tezi.predict()).json()["model_version"] != 1:
-            await asyncio.sleep(0.01)
+    await until(lambda: answers(tezi, 1))
     metrics = (await tezi.client.get("/metrics")).text
     assert 'predictions_routed_total{label="candidate",variant="fp32"} 1.0' in metrics
     health = (await tezi.client.get("/api/v1/health")).json()
@@ -145,13 +152,13 @@ async def test_a_batch_is_one_request_a_version(tezi: Running) -> None:
     put_labels(tezi.settings, stable=1, candidate=2, share=50.0)
     codes = [f"5000{number:02d}" for number in range(40)]
     expected = [2 if in_share(code, 2, 50.0) else 1 for code in codes]
-    async with asyncio.timeout(1):
-        while True:
-            tezi.predictor.calls.clear()
-            found = (await tezi.batch(*map(item, codes))).json()
-            if {entry["model_version"] for entry in found} == {1, 2}:
-                break
-            await asyncio.sleep(0.01)
+
+    async def shared() -> Any:
+        tezi.predictor.calls.clear()
+        found = (await tezi.batch(*map(item, codes))).json()
+        return found if {entry["model_version"] for entry in found} == {1, 2} else None
+
+    found = await until(shared)
     assert [entry["model_version"] for entry in found] == expected
     assert sorted(len(call) for call in tezi.predictor.calls) == sorted(
         [expected.count(1), expected.count(2)]
@@ -165,12 +172,13 @@ async def test_where_a_candidate_fails_the_stable_version_answers(
     write_version(tezi.settings, 2)
     put_labels(tezi.settings, candidate=2, share=100.0)
     tezi.predictor.errors[2] = error
-    async with asyncio.timeout(1):
-        while len(tezi.predictor.calls) < 2 or tezi.predictor.calls[-2][0].version != 2:
-            response = await tezi.predict()
-            assert response.status_code == 200
-            assert response.json()["model_version"] == 1
-            await asyncio.sleep(0.01)
+
+    async def candidate_was_asked() -> bool:
+        response = await tezi.predict()
+        assert (response.status_code, response.json()["model_version"]) == (200, 1)
+        return len(tezi.predictor.calls) > 1 and tezi.predictor.calls[-2][0].version == 2
+
+    await until(candidate_was_asked)
     tezi.predictor.errors[1] = PredictorUnavailableError("y")
     assert (await tezi.predict()).status_code == 503
 
@@ -191,10 +199,6 @@ async def test_the_time_of_the_first_try_is_taken_off(tezi: Running) -> None:
     write_version(tezi.settings, 2)
     put_labels(tezi.settings, stable=2, previous=1)
     predictor.errors[1] = VariantUnavailableError("not found")
-    await tezi.client.post(
-        "/api/v1/predict",
-        json={"bse_code": "500001", "prediction_date": TODAY},
-        headers={"x-request-timeout-ms": "700"},
-    )
+    assert (await tezi.predict()).status_code == 200
     first, *_, last = predictor.timeouts
-    assert 0 < last <= first <= 0.7
+    assert 0 < last <= first <= 60

@@ -16,12 +16,11 @@ import httpx
 import pytest
 import uvicorn
 
-from gateway.one_write import OneWriteProtocol
-from gateway.server import DrainingServer, listen, serve
+from gateway.server import DrainingServer, listen
 from gateway.traffic import Traffic
 from preprocess.errors import ServerError
 from preprocess.runtime.ports import LOOPBACK, free_ports
-from tests.gateway.fakes import build_app, item
+from tests.gateway.fakes import build_app, item, until
 
 
 def free_port() -> int:
@@ -30,11 +29,11 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def serving(
-    home: Path, *, delay_s: float = 0.0, drain_s: float = 5.0
+    home: Path, *, drain_s: float = 60.0
 ) -> AsyncIterator[tuple["subprocess.Popen[bytes]", httpx.AsyncClient]]:
     """A process that is ready, and a client that opens a connection for each request."""
     port = free_port()
-    arguments = [str(home), str(port), str(delay_s), str(drain_s)]
+    arguments = [str(home), str(port), str(drain_s)]
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.gateway.serving", *arguments],
         stdout=subprocess.PIPE,
@@ -43,55 +42,53 @@ async def serving(
     limits = httpx.Limits(max_keepalive_connections=0)
     try:
         async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=10, trust_env=False
+            base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=60, trust_env=False
         ) as client:
-            await ready(client)
+            await until(lambda: is_ready(client))
             yield process, client
     finally:
         process.kill()
         process.communicate()
 
 
-async def ready(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(15):
-        while True:
-            try:
-                if (await client.get("/ready")).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.05)
+async def is_ready(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/ready")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def drains(client: httpx.AsyncClient) -> httpx.Response | None:
+    response = await client.get("/ready")
+    return response if response.status_code == 503 else None
 
 
 def predict(client: httpx.AsyncClient) -> "asyncio.Task[httpx.Response]":
     return asyncio.create_task(client.post("/api/v1/predict", json=item()))
 
 
-async def under_way(client: httpx.AsyncClient, count: int) -> None:
-    async with asyncio.timeout(5):
-        while f"predictor_requests_in_flight {count}.0" not in (await client.get("/metrics")).text:
-            await asyncio.sleep(0.02)
+async def is_under_way(client: httpx.AsyncClient) -> bool:
+    return "predictor_requests_in_flight 1.0" in (await client.get("/metrics")).text
 
 
 async def ended(process: "subprocess.Popen[bytes]") -> int:
-    return await asyncio.wait_for(asyncio.to_thread(process.wait), 10)
+    return await asyncio.to_thread(process.wait, 60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_requests_under_way_end_while_ready_says_no(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    async with serving(tmp_path, delay_s=1.0) as (process, client):
+    async with serving(tmp_path) as (process, client):
         slow = predict(client)
-        await under_way(client, 1)
+        await until(lambda: is_under_way(client))
         process.send_signal(number)
-        await asyncio.sleep(0.05)
-        response = await client.get("/ready")
-        assert response.status_code == 503
+        response = await until(lambda: drains(client))
         assert response.json() == {"status": "not ready", "reason": "the service is stopping"}
         assert response.headers["connection"] == "close"
         assert (await client.get("/live")).status_code == 200
         assert not slow.done()
+        (tmp_path / "release").touch()
         assert (await slow).status_code == 200
         assert await ended(process) == 0
         with pytest.raises(httpx.ConnectError):
@@ -99,19 +96,17 @@ async def test_requests_under_way_end_while_ready_says_no(
 
 
 async def test_without_requests_it_ends_at_once(tmp_path: Path) -> None:
-    async with serving(tmp_path) as (process, _):
-        began = time.monotonic()
+    async with serving(tmp_path, drain_s=600.0) as (process, _):
         process.terminate()
         assert await ended(process) == 0
-        assert time.monotonic() - began < 2.0
 
 
 async def test_a_second_signal_and_the_time_cut_the_drain_short(tmp_path: Path) -> None:
-    async with serving(tmp_path, delay_s=30.0) as (process, client):
+    async with serving(tmp_path, drain_s=600.0) as (process, client):
         stuck = predict(client)
-        await under_way(client, 1)
+        await until(lambda: is_under_way(client))
         process.terminate()
-        await asyncio.sleep(0.1)
+        await until(lambda: drains(client))
         process.terminate()
         response = await stuck
         assert response.status_code == 503
@@ -121,14 +116,14 @@ async def test_a_second_signal_and_the_time_cut_the_drain_short(tmp_path: Path) 
 
 
 async def test_the_drain_does_not_last_for_ever(tmp_path: Path) -> None:
-    async with serving(tmp_path, delay_s=30.0, drain_s=1.5) as (process, client):
+    async with serving(tmp_path, drain_s=1.5) as (process, client):
         stuck = predict(client)
-        await under_way(client, 1)
+        await until(lambda: is_under_way(client))
         began = time.monotonic()
         process.terminate()
         assert (await stuck).status_code == 503
         assert await ended(process) == 0
-        assert 1.0 < time.monotonic() - began < 4.0
+        assert time.monotonic() - began > 1.0
 
 
 async def test_ten_megabytes_are_refused_and_the_answer_arrives(tmp_path: Path) -> None:
@@ -138,6 +133,7 @@ async def test_ten_megabytes_are_refused_and_the_answer_arrives(tmp_path: Path) 
         for start in range(0, len(body), 65_536):
             yield body[start : start + 65_536]
 
+    (tmp_path / "release").touch()
     async with serving(tmp_path) as (_, client):
         for content in (body, chunks()):
             response = await client.post(
@@ -177,7 +173,7 @@ def test_a_port_that_is_taken_is_one_clear_line(taken: int, tmp_path: Path) -> N
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 1
@@ -192,7 +188,7 @@ def test_a_wrong_setting_is_one_clear_message(tmp_path: Path) -> None:
         env={**os.environ, "TEZI_MAX_IN_FLIGHT": "none", "TEZI_DATA_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 1
@@ -213,6 +209,7 @@ def test_the_real_gateway_starts_without_triton_or_data_and_says_so(tmp_path: Pa
         with httpx.Client(
             base_url=f"http://127.0.0.1:{port}",
             trust_env=False,
+            timeout=60,
             transport=httpx.HTTPTransport(retries=8),
         ) as client:
             assert client.get("/live").status_code == 200
@@ -221,7 +218,7 @@ def test_the_real_gateway_starts_without_triton_or_data_and_says_so(tmp_path: Pa
             assert client.post("/api/v1/predict", json=item()).status_code == 503
     finally:
         process.terminate()
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert '"event": "gateway starts"' in output
     assert "Traceback" not in output
@@ -249,20 +246,3 @@ async def test_what_lives_as_long_as_the_process_is_not_looked_at_by_collections
     finally:
         gc.unfreeze()
         await server.shutdown([listener])
-
-
-def test_it_serves_with_answers_in_one_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    served: list[uvicorn.Config] = []
-
-    def run(self: DrainingServer, sockets: list[socket.socket]) -> None:
-        served.append(self.config)
-        sockets[0].close()
-
-    monkeypatch.setattr(DrainingServer, "run", run)
-    built = build_app(tmp_path, http_port=free_port())
-    serve(built.app, built.settings, built.traffic)
-    (config,) = served
-    config.load()
-    assert config.http_protocol_class is OneWriteProtocol

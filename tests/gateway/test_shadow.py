@@ -20,6 +20,7 @@ from tests.gateway.fakes import (
     put_labels,
     write_version,
 )
+from tests.gateway.fakes import until as wait_until
 
 RIGHT = fake_probability("500001", TODAY)
 ASK = Ask("500001", TODAY, "fp32", 1)
@@ -56,9 +57,7 @@ async def shadow(
 
 
 async def until(seen: list[tuple[str, str, float | None]], count: int) -> None:
-    async with asyncio.timeout(2):
-        while len(seen) < count:
-            await asyncio.sleep(0.005)
+    await wait_until(lambda: len(seen) >= count)
 
 
 async def test_labels_and_probabilities_are_compared(
@@ -91,7 +90,6 @@ async def test_no_answer_is_counted(
 async def test_what_does_not_fit_is_dropped(
     shadow: Shadow, predictor: FakePredictor, seen: list[tuple[str, str, float | None]]
 ) -> None:
-    predictor.delay_s = 0.05
     for _ in range(300):
         shadow.offer(ASK, 2, RIGHT, 1)
     assert [result for _, result, _ in seen] == ["dropped"] * (300 - 256)
@@ -103,14 +101,14 @@ async def test_callers_do_not_wait_for_it(tezi: Running) -> None:
     write_version(tezi.settings, 2)
     put_labels(tezi.settings, candidate=2, share=100.0, shadow=True)
     tezi.predictor.errors[2] = PredictorUnavailableError("x")
-    async with asyncio.timeout(2):
-        while True:
-            response = await tezi.predict()
-            assert (response.status_code, response.json()["model_version"]) == (200, 1)
-            metrics = (await tezi.client.get("/metrics")).text
-            if 'shadow_predictions_total{result="failed",variant="fp32"}' in metrics:
-                break
-            await asyncio.sleep(0.01)
+
+    async def has_failed() -> bool:
+        response = await tezi.predict()
+        assert (response.status_code, response.json()["model_version"]) == (200, 1)
+        metrics = (await tezi.client.get("/metrics")).text
+        return 'shadow_predictions_total{result="failed",variant="fp32"}' in metrics
+
+    await wait_until(has_failed)
     health = (await tezi.client.get("/api/v1/health")).json()
     assert health["status"] == "healthy"
     assert "2 shadows 100 % of stocks" in health["components"]["models"]["detail"]

@@ -13,7 +13,7 @@ from preprocess.errors import StoreError
 from preprocess.market import Bar, Stock
 from preprocess.settings import Settings, load_settings
 from preprocess.store import Store, open_store
-from tests.gateway.fakes import NOW, Running, running_app, write_market
+from tests.gateway.fakes import NOW, Running, running_app, until, write_market
 
 
 async def stocks(tezi: Running, **query: Any) -> Any:
@@ -214,7 +214,7 @@ async def test_closing_waits_for_a_read_that_goes_on(settings: Settings) -> None
     loop = asyncio.get_running_loop()
 
     def open_slowly() -> Store:
-        asyncio.run_coroutine_threadsafe(slow.wait(), loop).result(2)
+        asyncio.run_coroutine_threadsafe(slow.wait(), loop).result(60)
         return opener()
 
     directory = StockDirectory(open_slowly, clock=lambda: NOW)
@@ -237,6 +237,8 @@ async def test_an_import_is_seen_by_a_running_service(
         health = (await tezi.client.get("/api/v1/health")).json()
         assert health["components"]["database"]["status"] == "degraded"
         write_market(tezi.settings)
-        async with asyncio.timeout(3):
-            while (await stocks(tezi))["total"] != 4:
-                await asyncio.sleep(0.01)
+
+        async def all_are_there() -> bool:
+            return bool((await stocks(tezi))["total"] == 4)
+
+        await until(all_are_there)
