@@ -4,7 +4,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -17,7 +16,6 @@ from preprocess.features.batch import STATUSES, batch_rows
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
 from preprocess.models.native import Float32s
-from preprocess.snapshot.current import load_market
 from preprocess.store import Store
 
 _CHUNK = 5_000
@@ -71,18 +69,16 @@ def build_dataset(
     store: Store,
     *,
     circuit_pct: float,
-    snapshot: Path | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Dataset:
     """Compute the samples of every labelled announcement in the store, point in time.
 
-    `snapshot` is where the columnar snapshot lies, if one is kept; `progress` is told of samples
-    done, and of how many there are.
+    `progress` is told of samples done, and of how many there are.
 
     Raises:
         TrainingError: the stored labels were made with another `circuit_pct`.
     """
-    columns = load_market(store, snapshot).columns
+    columns = store.columns()
     labels = columns.labels
     places = np.repeat(np.arange(len(columns)), np.diff(labels.starts))
     _require_circuit(columns, places, circuit_pct)

@@ -55,7 +55,6 @@ def train(
     dataset = build_dataset(
         store,
         circuit_pct=settings.circuit_pct,
-        snapshot=settings.snapshot_path,
         progress=progress,
     )
     origin = Origin(

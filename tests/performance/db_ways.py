@@ -106,9 +106,9 @@ def columns_of_one(settings: Settings, codes: Codes) -> Repetition:
     return lambda number: timed_each(lambda code: store.columns([code]), codes[number])
 
 
-def mapped_prices(settings: Settings, snapshot: Path, codes: Codes) -> Repetition:
+def prices_in_memory(settings: Settings, codes: Codes) -> Repetition:
     """One stock's slice of the market in memory, which is that of the newest commit."""
-    optimizer = FeatureOptimizer(open_store(settings), snapshot)
+    optimizer = FeatureOptimizer(open_store(settings))
 
     def prices(code: str) -> list[Array]:
         columns = optimizer.market()
@@ -157,18 +157,6 @@ def all_results(settings: Settings) -> Repetition:
     return lambda _: timed(results)
 
 
-def mapped_results(settings: Settings, snapshot: Path) -> Repetition:
-    """Every stock's results out of the snapshot, by an optimizer that holds nothing yet."""
-    store = open_store(settings)
-
-    def results() -> int:
-        table = FeatureOptimizer(store, snapshot).market().results
-        return sum(len(table[name].copy()) for name in table.columns) // len(table.columns)
-
-    results()
-    return lambda _: timed(results)
-
-
 def naive_join(source: Source) -> Repetition:
     """The join in SQL, as of each date, into a data frame; the result is its columns."""
     _quiet()
@@ -182,12 +170,19 @@ def naive_join(source: Source) -> Repetition:
     return lambda number: _seen_once(number, timed(join))
 
 
-def mapped_join(settings: Settings, snapshot: Path | None) -> Repetition:
-    """The join over the market's columns, by an optimizer that holds nothing yet."""
+def joined_in_memory(settings: Settings) -> Repetition:
+    """The join over the market's columns, by an optimizer that has read them already."""
+    optimizer = FeatureOptimizer(open_store(settings))
+    _joined(optimizer.market())
+    return lambda number: _seen_once(number, timed(lambda: _joined(optimizer.market())))
+
+
+def joined_live(settings: Settings) -> Repetition:
+    """The join over the market's columns, read from the database for it."""
     store = open_store(settings)
-    _joined(FeatureOptimizer(store, snapshot).market())
+    _joined(FeatureOptimizer(store).market())
     return lambda number: _seen_once(
-        number, timed(lambda: _joined(FeatureOptimizer(store, snapshot).market()))
+        number, timed(lambda: _joined(FeatureOptimizer(store).market()))
     )
 
 

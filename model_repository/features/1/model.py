@@ -27,9 +27,7 @@ class TritonPythonModel:
         self._counts: PublishedCounts | None = None
         if settings.cache_features:
             cached, self._counts = _cache(settings)
-        self._service = FeatureService(
-            lambda: open_store(settings), snapshot=settings.snapshot_path, cached=cached
-        )
+        self._service = FeatureService(lambda: open_store(settings), cached=cached)
         self._service.require_width(
             next(output["dims"][0] for output in config["output"] if output["name"] == "features")
         )
