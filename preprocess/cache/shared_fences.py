@@ -97,7 +97,7 @@ class SharedFences:
         for part in notice.invalidation.parts(_FENCES_A_STEP):
             step = Notice(notice.origin, part, moment=notice.moment)
             arguments: list[bytes | str | int] = [_random(), CHANNEL, step.to_bytes()]
-            arguments += [int(part.everything), part.pattern or "", followed, *part.fences]
+            arguments += [int(part.everything), followed, *part.fences]
             answer = self._invalidate(SCRIPT_KEYS, arguments)
             stamp = Stamp(*_shaped(answer, (bytes, int)))
         assert stamp is not None  # noqa: S101 - there is at least one part

@@ -1,16 +1,13 @@
 """The two tiers together: what is held, for how long, and what a clear takes out."""
 
-import fnmatch
 import threading
 import time
 from pathlib import Path
 
 import pytest
 import redis
-from hypothesis import given
-from hypothesis import strategies as st
 
-from preprocess.cache.pattern import glob
+from preprocess.cache.invalidation import Invalidation
 from preprocess.cache.plan import Plan
 from preprocess.cache.reading import VALUES
 from preprocess.cache_manager import MISS, CacheManager
@@ -236,14 +233,26 @@ def test_a_clear_takes_what_matches_in_both_tiers_and_nothing_else(
     reader.close()
 
 
-@given(
-    st.text("abc-]^\\", max_size=6),
-    st.lists(st.sampled_from(["*", "?", "a", "b", "[ab]", "[^a]", "\\*", "[a-c]"]), max_size=4),
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", Invalidation(everything=True)),
+        ("pred*", Invalidation(everything=True)),
+        ("*:500001:*", Invalidation(everything=True)),
+        ("query:*", Invalidation(fences=("queries",))),
+        ("prediction:*", Invalidation(fences=("predictions",))),
+        ("prediction:5000*", Invalidation(fences=("predictions",))),
+        ("prediction:500001*", Invalidation(fences=("predictions",))),
+        ("prediction:500001:*", Invalidation(fences=("predictions:500001",))),
+        ("features:500001:2024-0[12]-*", Invalidation(fences=("features:500001",))),
+        ("prediction:500001:2024-01-01:7:fp32", Invalidation(fences=("predictions:500001",))),
+        ("call:module.name:*", Invalidation(fences=("others",))),
+        ("k", Invalidation(fences=("others",))),
+        ("", Invalidation(fences=("others",))),
+    ],
 )
-def test_patterns_are_those_of_redis(text: str, parts: list[str]) -> None:
-    pattern = "".join(parts)
-    shell = pattern.replace("[^", "[!").replace("\\*", "[*]")
-    assert (glob(pattern).fullmatch(text) is not None) == fnmatch.fnmatchcase(text, shell)
+def test_a_pattern_means_the_least_that_has_all_of_it(pattern: str, expected: object) -> None:
+    assert Invalidation.matching(pattern) == expected
 
 
 def test_a_large_value_is_computed_each_time() -> None:
@@ -264,7 +273,7 @@ def test_the_cache_of_the_settings(
 ) -> None:
     cache = CacheManager.from_settings(load_settings(redis_url=shared_redis.url, data_dir=tmp_path))
     cache.set("k", 1, 10)
-    assert raw.exists("tezi:2:value:k") == 1
+    assert raw.exists("tezi:3:value:k") == 1
     cache.close()
     assert (
         CacheManager.from_settings(load_settings(redis_url="", data_dir=tmp_path)).get("k") is MISS
