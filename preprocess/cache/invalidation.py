@@ -98,14 +98,11 @@ _BEGINNING: dict[str, str] = {kind: beginning for beginning, kind in BEGINNINGS.
 class Notice:
     """An invalidation as it is written down for other processes.
 
-    `origin` is the replica that gave it; `owed` says that Redis could not be told; `moment` is
-    in seconds of Unix time.
+    `origin` is the replica that gave it.
     """
 
     origin: str
     invalidation: Invalidation
-    owed: bool = False
-    moment: float = 0.0
 
     def to_bytes(self) -> bytes:
         """JSON without a line break."""

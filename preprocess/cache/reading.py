@@ -26,15 +26,19 @@ _STATE = ("epoch", "number")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The values that are held and current, and the state of the fences at that moment."""
+    """The values that are held and current, and the state of the fences at that moment.
+
+    `spoilt` are keys under which lies what is no value.
+    """
 
     values: Mapping[str, Sealed]
     stamp: Stamp | None
+    spoilt: tuple[str, ...] = ()
 
     def of(self, keys: Sequence[str]) -> "Reading":
         """The same of some of the keys."""
         found = {key: self.values[key] for key in keys if key in self.values}
-        return Reading(found, self.stamp)
+        return Reading(found, self.stamp, tuple(key for key in self.spoilt if key in keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +76,16 @@ class Question:
             return Reading({}, None)
         fences = {name: int(found or 0) for name, found in zip(self._fences(), raised, strict=True)}
         values: dict[str, Sealed] = {}
+        spoilt: list[str] = []
         for key, envelope in zip(self.keys, envelopes, strict=True):
+            if envelope is None:
+                continue
             sealed = _opened(key, envelope)
-            if sealed is not None and _is_current(key, sealed.stamp, epoch, fences):
+            if sealed is None:
+                spoilt.append(key)
+            elif _is_current(key, sealed.stamp, epoch, fences):
                 values[key] = sealed
-        return Reading(values, Stamp(epoch, int(number)))
+        return Reading(values, Stamp(epoch, int(number)), tuple(spoilt))
 
     def _fences(self) -> list[str]:
         return list(dict.fromkeys(name for key in self.keys for name in scope_of(key).fences))

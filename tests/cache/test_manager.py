@@ -1,5 +1,6 @@
 """The two tiers together: what is held, for how long, and what a clear takes out."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -176,24 +177,6 @@ def test_all_who_wait_get_the_error_and_the_next_one_tries_again() -> None:
     assert cache.get_or_compute("k", lambda: 1, 10) == 1
 
 
-def test_a_stuck_computation_does_not_hold_the_others_for_ever() -> None:
-    cache = CacheManager(quick(wait_s=0.05))
-    release = threading.Event()
-    entered = threading.Event()
-
-    def stuck() -> object:
-        entered.set()
-        release.wait(5)
-        return "late"
-
-    leader = threading.Thread(target=cache.get_or_compute, args=("k", stuck, 10))
-    leader.start()
-    assert entered.wait(5)
-    assert cache.get_or_compute("k", lambda: "mine", 10) == "mine"
-    release.set()
-    leader.join()
-
-
 def test_what_was_begun_before_a_clear_is_not_kept_after_it(
     shared_redis: RedisServer, raw: "redis.Redis"
 ) -> None:
@@ -253,6 +236,55 @@ def test_a_clear_takes_what_matches_in_both_tiers_and_nothing_else(
 )
 def test_a_pattern_means_the_least_that_has_all_of_it(pattern: str, expected: object) -> None:
     assert Invalidation.matching(pattern) == expected
+
+
+def test_a_computation_runs_in_the_thread_that_asks_and_may_ask_itself() -> None:
+    cache = CacheManager()
+
+    def outer() -> object:
+        return [threading.get_ident(), cache.get_or_compute("inner", threading.get_ident, 10)]
+
+    assert cache.get_or_compute("outer", outer, 10) == [threading.get_ident()] * 2
+    cache.close()
+
+
+@pytest.mark.parametrize("error", [StopIteration("x"), KeyError("x")])
+def test_any_error_of_a_computation_comes_through(error: Exception) -> None:
+    cache = CacheManager()
+
+    def fails() -> object:
+        raise error
+
+    with pytest.raises((KeyError, RuntimeError)):
+        cache.get_or_compute("k", fails, 10)
+    cache.close()
+
+
+def test_a_forked_process_has_a_cache_of_its_own(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    cache = CacheManager(quick(shared_redis.url))
+    cache.set("k", 1, 100)
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        found = cache.get("k") == 1 and cache.get_or_compute("other", lambda: 2, 100) == 2
+        cache.close()
+        os._exit(0 if found and cache.stats.remote_hits == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert cache.get("other") == 2
+    cache.close()
+
+
+def test_a_closed_cache_leaves_no_thread_and_goes_on(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    before = set(threading.enumerate())
+    cache = CacheManager(quick(shared_redis.url))
+    cache.set("k", 1, 100)
+    cache.close()
+    assert set(threading.enumerate()) == before
+    assert cache.get("k") == 1
+    cache.close()
 
 
 def test_a_large_value_is_computed_each_time() -> None:
