@@ -45,21 +45,14 @@ class AsyncCacheManager:
     that leaves cancels nobody's computation.
     """
 
-    def __init__(
-        self,
-        plan: Plan | None = None,
-        *,
-        core: Core | None = None,
-        clock: Clock = time.monotonic,
-    ) -> None:
-        """`core`: that of another front, which then closes it.
+    def __init__(self, plan: Plan | None = None, *, clock: Clock = time.monotonic) -> None:
+        """Nothing is sent to Redis yet.
 
         Raises:
             SettingsError: the address of Redis is malformed.
             CacheError: the folder of the plan cannot be written to.
         """
-        self.core = core or Core(plan or Plan(), clock=clock)
-        self._owns_core = core is None
+        self.core = Core(plan or Plan(), clock=clock)
         self._remote: RemoteTier | None = None
         self._flights = Flights(self.core.may_join)
 
@@ -232,8 +225,7 @@ class AsyncCacheManager:
         if self._remote is not None:
             await self._remote.close()
             self._remote = None
-        if self._owns_core:
-            await asyncio.to_thread(self.core.close)
+        await asyncio.to_thread(self.core.close)
 
     def _flights_for(
         self, looked: Lookup, compute: ComputeMany, ttl: float, form: Form

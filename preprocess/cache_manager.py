@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from preprocess.async_cache_manager import AsyncCacheManager
 from preprocess.cache.calls import CallKeys
-from preprocess.cache.core import ANY, Core, Form, Lookup
+from preprocess.cache.core import ANY, Form, Lookup
 from preprocess.cache.keys import Kind
 from preprocess.cache.local import Clock
 from preprocess.cache.miss import MISS
@@ -190,8 +190,8 @@ class CacheManager:
 
     def _begin(self) -> None:
         self._starting = threading.Lock()
-        self.core = Core(self._plan, clock=self._clock)
-        self._cache = AsyncCacheManager(core=self.core)
+        self._cache = AsyncCacheManager(self._plan, clock=self._clock)
+        self.core = self._cache.core
         self._running = None
 
     def _started(self) -> asyncio.AbstractEventLoop:
