@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from preprocess.columns import Array, MarketColumns
+from preprocess.cache_manager import CacheManager
+from preprocess.columns import Array
 from preprocess.db_optimizer import DBOptimizer
 from preprocess.feature_optimizer import FeatureOptimizer
-from preprocess.features.samples import as_of_join
 from preprocess.settings import Settings
 from preprocess.store import open_store
 from preprocess.store.packs import RECORDS, collected
@@ -170,22 +170,6 @@ def naive_join(source: Source) -> Repetition:
     return lambda number: _seen_once(number, timed(join))
 
 
-def joined_in_memory(settings: Settings) -> Repetition:
-    """The join over the market's columns, by an optimizer that has read them already."""
-    optimizer = FeatureOptimizer(open_store(settings))
-    _joined(optimizer.market())
-    return lambda number: _seen_once(number, timed(lambda: _joined(optimizer.market())))
-
-
-def joined_live(settings: Settings) -> Repetition:
-    """The join over the market's columns, read from the database for it."""
-    store = open_store(settings)
-    _joined(FeatureOptimizer(store).market())
-    return lambda number: _seen_once(
-        number, timed(lambda: _joined(FeatureOptimizer(store).market()))
-    )
-
-
 def stored_join(settings: Settings) -> Repetition:
     """The join as it is kept in the database: a table, or a materialised view."""
     optimizer = DBOptimizer(settings)
@@ -208,7 +192,7 @@ def stored_join(settings: Settings) -> Repetition:
 
 def cached_batch(settings: Settings, codes: Codes) -> Repetition:
     """A hundred stocks' bars out of the query cache; each batch has been asked for before."""
-    optimizer = DBOptimizer(settings)
+    optimizer = DBOptimizer(settings, CacheManager.from_settings(settings))
 
     def batch(chunk: Sequence[str]) -> int:
         return sum(len(optimizer.query_with_cache(FEW_COLUMNS, (code,)).rows) for code in chunk)
@@ -233,7 +217,7 @@ def aggregate(settings: Settings) -> Repetition:
 
 def cached_aggregate(settings: Settings) -> Repetition:
     """The same out of the query cache, asked for before."""
-    optimizer = DBOptimizer(settings)
+    optimizer = DBOptimizer(settings, CacheManager.from_settings(settings))
 
     def lines() -> int:
         return len(optimizer.query_with_cache(_AGGREGATE).rows)
@@ -248,11 +232,6 @@ def cached_aggregate(settings: Settings) -> Repetition:
 def _seen_once(number: int, times: Times) -> Times:
     """With the result of the first repetition only: they are all alike."""
     return times if number == 0 else replace(times, result=None)
-
-
-def _joined(columns: MarketColumns) -> dict[str, Array]:
-    joined = as_of_join(columns)
-    return {name: joined[name] for name in ("close", "volume", "eps", "label")}
 
 
 def _quiet() -> None:

@@ -25,7 +25,7 @@ from preprocess.features.labels import circuit_labels
 from preprocess.features.row import MINIMUM_ROWS
 from preprocess.market import CircuitLabel, StockHistory
 from preprocess.settings import PROJECT_ROOT, Settings, load_settings
-from preprocess.store.base import Store, Writer
+from preprocess.store import Store, Writer
 from preprocess.store.sqlite import SQLiteStore
 from tests.integration.stack import fresh_settings, tezi
 from tests.walk import commands_before
