@@ -2,16 +2,17 @@
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import cast
+
+import msgspec
 
 from gateway.errors import PredictorError, PredictorUnavailableError
 from gateway.ports import Answer, Ask, Predictor
 from gateway.versions import VersionBook
 from preprocess.async_cache_manager import AsyncCacheManager
-from preprocess.cache.codec import encode
 from preprocess.cache.keys import prediction_key
-from preprocess.cache.outcome import Uncached
+from preprocess.cache.miss import MISS
 from preprocess.errors import CacheError
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
@@ -21,13 +22,13 @@ _FEATURES = struct.Struct(f"<{FEATURE_COUNT}f")
 
 _Value = tuple[str, str, float, bytes]
 """Digest of the graph, as-of date, probability, features."""
-_FOUR = b"\x94"  # msgpack's head of an array of four
+_DECODER = msgspec.msgpack.Decoder(_Value)
 
 
 class CachedPredictor:
     """Answers what is cached, and asks the inner predictor once for all the rest of a call.
 
-    Held are predictions alone: a refusal costs Triton little, and strangers' codes would fill the
+    Only predictions are cached: a refusal costs Triton little, and made-up codes would fill the
     cache. An answer by another version than the one that was asked is given and not held. A value
     names the graph that computed it: that of another graph is a miss, as when a data folder was
     made anew and begins with version 1 again.
@@ -69,22 +70,14 @@ class CachedPredictor:
             answers = await self._inner.predict(
                 [of_key[key] for key in missing], max(timeout_s, self._timeout_s)
             )
-            return {
-                key: _value(of_key[key], answer, digest)
-                for key, answer in zip(missing, answers, strict=True)
-            }
+            return dict(zip(missing, answers, strict=True))
 
-        beginning = _beginning(digest)
-
-        def accepts(_key: str, body: bytes) -> bool:
-            return body.startswith(beginning)
-
-        fetched = await self._cache.fetch_many(keys, compute, self._ttl_s, accepts=accepts)
+        form = _Form(digest, asks[0].version or 0)
+        fetched = await self._cache.fetch_many(keys, compute, self._ttl_s, form=form)
         found: dict[str, Answer | PredictorError] = {
             key: _as_predictor_error(error) for key, error in fetched.errors.items()
         }
-        for key, value in fetched.values.items():
-            found[key] = _answer(value, of_key[key], held=key in fetched.held)
+        found |= cast("Mapping[str, Answer]", fetched.values)
         return [found[key] for key in keys]
 
     def _digest(self, ask: Ask) -> str | None:
@@ -94,10 +87,43 @@ class CachedPredictor:
         return None if graph is None else graph.sha256[:16]
 
 
-@lru_cache(maxsize=64)
-def _beginning(digest: str) -> bytes:
-    """The bytes with which a value of this graph begins."""
-    return _FOUR + encode("", digest)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Answers of one version's graph as the cache keeps them."""
+
+    digest: str
+    version: int
+
+    def dump(self, _key: str, value: object) -> bytes | None:
+        answer = cast("Answer", value)
+        if (
+            answer.status is not Status.OK
+            or answer.as_of is None
+            or answer.model_version != self.version
+        ):
+            return None
+        features = _FEATURES.pack(*answer.features)
+        return msgspec.msgpack.encode((self.digest, answer.as_of, answer.probability, features))
+
+    def load(self, _key: str, body: bytes) -> object:
+        try:
+            digest, as_of, probability, features = _DECODER.decode(body)
+        except msgspec.DecodeError:
+            return MISS
+        if (
+            digest != self.digest
+            or len(features) != _FEATURES.size
+            or not 0.0 <= probability <= 1.0
+        ):
+            return MISS
+        return Answer(
+            status=Status.OK,
+            as_of=as_of,
+            probability=probability,
+            model_version=self.version,
+            features=_FEATURES.unpack(features),
+            cached=True,
+        )
 
 
 def _as_predictor_error(error: Exception) -> PredictorError:
@@ -110,27 +136,3 @@ def _as_predictor_error(error: Exception) -> PredictorError:
 
 def _key(ask: Ask) -> str:
     return prediction_key(ask.bse_code, ask.prediction_date, ask.version or 0, ask.variant)
-
-
-def _value(ask: Ask, answer: Answer, digest: str) -> _Value | Uncached:
-    if (
-        answer.status is not Status.OK
-        or answer.as_of is None
-        or answer.model_version != ask.version
-    ):
-        return Uncached(answer)
-    return digest, answer.as_of, answer.probability, _FEATURES.pack(*answer.features)
-
-
-def _answer(value: object, ask: Ask, *, held: bool) -> Answer:
-    if isinstance(value, Answer):
-        return value
-    _, as_of, probability, features = cast("_Value", value)
-    return Answer(
-        status=Status.OK,
-        as_of=as_of,
-        probability=probability,
-        model_version=cast("int", ask.version),
-        features=_FEATURES.unpack(features),
-        cached=held,
-    )

@@ -5,19 +5,19 @@ import functools
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
 
-from preprocess.cache.async_flight import AsyncFlights, Flight, landing
-from preprocess.cache.async_remote import AsyncRemoteTier
 from preprocess.cache.calls import CallKeys
-from preprocess.cache.codec import decode
-from preprocess.cache.core import Accepts, Core, Lookup
+from preprocess.cache.codec import decode, encode
+from preprocess.cache.core import ANY, Core, Form, Lookup
+from preprocess.cache.flight import Flight, Flights, landing
 from preprocess.cache.invalidation import Invalidation
 from preprocess.cache.keys import Kind
 from preprocess.cache.local import Clock
 from preprocess.cache.miss import MISS
-from preprocess.cache.outcome import Fetched, Landed
 from preprocess.cache.plan import Plan
+from preprocess.cache.remote import RemoteTier
 from preprocess.cache.statistics import CacheStats
 from preprocess.errors import CacheError
 from preprocess.settings import Settings
@@ -29,26 +29,32 @@ _Arguments = ParamSpec("_Arguments")
 _Given = TypeVar("_Given")
 
 
-class AsyncCacheManager:
-    """As `CacheManager`, for one event loop. A caller that leaves cancels nobody's computation."""
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Values by key, and the errors of those that could not be computed."""
 
-    def __init__(
-        self,
-        plan: Plan | None = None,
-        *,
-        core: Core | None = None,
-        clock: Clock = time.monotonic,
-    ) -> None:
-        """`core`: that of another front, which then closes it.
+    values: Mapping[str, object]
+    errors: Mapping[str, Exception]
+
+
+class AsyncCacheManager:
+    """Values by key, for a time, until they are invalidated. For one event loop.
+
+    After an invalidation has returned no replica answers with what was computed, or begun, before
+    it. Without Redis, or while it does not answer, the tier in the process serves alone. A caller
+    that leaves cancels nobody's computation.
+    """
+
+    def __init__(self, plan: Plan | None = None, *, clock: Clock = time.monotonic) -> None:
+        """Nothing is sent to Redis yet.
 
         Raises:
             SettingsError: the address of Redis is malformed.
             CacheError: the folder of the plan cannot be written to.
         """
-        self.core = core or Core(plan or Plan(), clock=clock)
-        self._owns_core = core is None
-        self._remote: AsyncRemoteTier | None = None
-        self._flights = AsyncFlights(self.core.may_join)
+        self.core = Core(plan or Plan(), clock=clock)
+        self._remote: RemoteTier | None = None
+        self._flights = Flights(self.core.may_join)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -59,10 +65,10 @@ class AsyncCacheManager:
         """The value, or MISS."""
         return (await self.get_many([key])).values.get(key, MISS)
 
-    async def get_many(self, keys: Sequence[str]) -> Lookup:
+    async def get_many(self, keys: Sequence[str], *, form: Form = ANY) -> Lookup:
         """What is held of the keys, with one question to Redis, and the moment it was looked at."""
         await self._opened()
-        return await self._fetched(self.core.look(keys))
+        return await self.fetched(self.core.look(keys, form), form)
 
     async def set(
         self, key: str, value: object, ttl: float, *, since: Lookup | None = None
@@ -71,7 +77,12 @@ class AsyncCacheManager:
         await self.set_many({key: value}, ttl, since=since)
 
     async def set_many(
-        self, values: Mapping[str, object], ttl: float, *, since: Lookup | None = None
+        self,
+        values: Mapping[str, object],
+        ttl: float,
+        *,
+        since: Lookup | None = None,
+        form: Form = ANY,
     ) -> None:
         """Hold values, with one write to Redis; `since`: the lookup before they were computed.
 
@@ -82,7 +93,7 @@ class AsyncCacheManager:
         """
         await self._opened()
         moment = self.core.look(()).moment if since is None else since.moment
-        _, envelopes = self.core.keep(values, ttl, moment)
+        envelopes = self.core.keep(values, ttl, moment, form)
         remote = await self._opened()
         if envelopes and remote is not None:
             await remote.write(envelopes)
@@ -90,7 +101,8 @@ class AsyncCacheManager:
     async def get_or_compute(self, key: str, compute: Compute, ttl: float) -> object:
         """The value, computed once for all who ask meanwhile if it is not held.
 
-        They get the same answer, or the same error. `compute` may give `Uncached(value)`.
+        They get the same answer, or the same error. What was begun before an invalidation is not
+        kept after it.
 
         Raises:
             CacheError: the value is of a type that the cache does not keep.
@@ -106,13 +118,18 @@ class AsyncCacheManager:
     ) -> dict[str, object]:
         """The values; those that are neither held nor being computed, by one call of `compute`.
 
-        `compute` is given these keys; a key that it leaves out is left out of the answer, and a
-        value given as `Uncached` is answered and not kept.
+        `compute` is given these keys; a key that it leaves out is left out of the answer. Values
+        are copies: a tuple is a list, also for the one who computed it.
 
         Raises:
             CacheError: a value is of a type that the cache does not keep.
         """
-        fetched = await self.fetch_many(keys, compute, ttl)
+
+        async def copied(missing: Sequence[str]) -> Mapping[str, object]:
+            given = await compute(missing)
+            return {key: decode(key, encode(key, value)) for key, value in given.items()}
+
+        fetched = await self.fetch_many(keys, copied, ttl)
         for error in fetched.errors.values():
             raise error
         return dict(fetched.values)
@@ -123,40 +140,45 @@ class AsyncCacheManager:
         compute: ComputeMany,
         ttl: float,
         *,
-        accepts: Accepts | None = None,
+        form: Form = ANY,
     ) -> Fetched:
         """As `get_or_compute_many`; an error of a computation leaves the other keys alone.
 
-        A value that `accepts` says no to, given its key and its bytes, is a miss.
+        `form` says how values are kept, and which are not. What `compute` gives is the answer to
+        all who wait for it, and is not copied.
         """
         await self._opened()
-        looked = self.core.look(keys, accepts)
+        looked = self.core.look(keys, form)
         found = looked.values
-        held = set(found)
         errors: dict[str, Exception] = {}
-        for flight, wanted in self._flights_for(looked, compute, ttl, accepts).items():
+        for flight, wanted in self._flights_for(looked, compute, ttl, form).items():
             landed = await landing(flight)
             if isinstance(landed, Exception):
                 errors |= dict.fromkeys(wanted, landed)
                 continue
-            for key in wanted:
-                result = landed[key]
-                if result.loose is not None:
-                    found[key] = result.loose.value
-                elif result.body is not None:
-                    found[key] = decode(key, result.body)
-                    if result.held:
-                        held.add(key)
-        return Fetched(found, frozenset(held), errors)
+            found |= {key: landed[key] for key in wanted if key in landed}
+        return Fetched(found, errors)
 
     async def invalidate(
         self, *, kind: Kind | None = None, stocks: Sequence[str] | None = None
     ) -> int:
-        """As `CacheManager.invalidate`."""
+        """Forget all of a kind, all of some stocks, both, or everything, in every replica.
+
+        How many values there were, as far as Redis says. Returns when no replica answers from
+        them any more: in milliseconds with Redis alone, in a quarter of a second by way of the
+        data folder, or when the lease of a replica that does not say so is over. While Redis does
+        not answer it is told when it does again, before it is asked anything.
+
+        Raises:
+            CacheError: keys of this kind name no stock, or the data folder cannot be written to.
+        """
         return await self._forget(Invalidation.of(kind=kind, stocks=stocks))
 
     async def invalidate_pattern(self, pattern: str) -> int:
-        """As `CacheManager.invalidate_pattern`."""
+        """Forget every key that matches a glob pattern of Redis, as `invalidate` does.
+
+        Beside it whatever shares their fences: see `Invalidation.matching`.
+        """
         return await self._forget(Invalidation.matching(pattern))
 
     def cached(
@@ -168,7 +190,7 @@ class AsyncCacheManager:
         """A decorator: the function's answers are cached for `ttl` seconds, by its arguments.
 
         Raises:
-            CacheError: the function is none of a coroutine; at a call, see `CallKeys.key`.
+            CacheError: the function is not a coroutine function; at a call, see `CallKeys.key`.
         """
 
         def decorate(
@@ -203,11 +225,10 @@ class AsyncCacheManager:
         if self._remote is not None:
             await self._remote.close()
             self._remote = None
-        if self._owns_core:
-            await asyncio.to_thread(self.core.close)
+        await asyncio.to_thread(self.core.close)
 
     def _flights_for(
-        self, looked: Lookup, compute: ComputeMany, ttl: float, accepts: Accepts | None
+        self, looked: Lookup, compute: ComputeMany, ttl: float, form: Form
     ) -> dict[Flight, list[str]]:
         """The computations of others that the missing may wait for, and one for all the rest."""
         if not looked.missing:
@@ -217,40 +238,46 @@ class AsyncCacheManager:
         mine = [key for key in looked.missing if key not in theirs]
         if mine:
             lookup = Lookup({}, tuple(mine), looked.moment)
-            computation = self._computed(lookup, compute, ttl, accepts)
+            computation = self._computed(lookup, compute, ttl, form)
             flights[self._flights.lead(mine, looked.moment, computation)] = mine
         return flights
 
     async def _computed(
-        self, lookup: Lookup, compute: ComputeMany, ttl: float, accepts: Accepts | None
-    ) -> dict[str, Landed]:
-        lookup = await self._fetched(lookup, accepts)
-        given = await compute(lookup.missing) if lookup.missing else {}
-        landed, envelopes = self.core.landing(lookup, given, ttl)
+        self, lookup: Lookup, compute: ComputeMany, ttl: float, form: Form
+    ) -> dict[str, object]:
+        lookup = await self.fetched(lookup, form)
+        if not lookup.missing:
+            return lookup.values
+        given = await compute(lookup.missing)
+        computed = {key: given[key] for key in lookup.missing if key in given}
+        envelopes = self.core.keep(computed, ttl, lookup.moment, form)
         if envelopes and self._remote is not None:
             self._remote.write_later(envelopes)  # nobody has to wait for it
-        return landed
+        return lookup.values | computed
 
-    async def _fetched(self, looked: Lookup, accepts: Accepts | None = None) -> Lookup:
-        """With what Redis holds of what is missing."""
+    async def fetched(self, looked: Lookup, form: Form = ANY) -> Lookup:
+        """A lookup in the process with what Redis holds of what is missing."""
         if not any(map(self.core.is_kept, looked.missing)):
             return looked
         remote = await self._opened()
         if remote is None:
             return looked
-        return self.core.accept(looked, await remote.read(looked.missing), accepts)
+        lookup = self.core.accept(looked, await remote.read(looked.missing), form)
+        if lookup.spoilt:
+            remote.write_later(dict.fromkeys(lookup.spoilt, (b"", 0)))
+        return lookup
 
     async def _forget(self, invalidation: Invalidation) -> int:
         # In a thread, and to its end even if the caller leaves: half told is not told.
         work = asyncio.create_task(asyncio.to_thread(self.core.clear, invalidation))
         return await asyncio.shield(work)
 
-    async def _opened(self) -> AsyncRemoteTier | None:
+    async def _opened(self) -> RemoteTier | None:
         watch = self.core.watch
         if watch is None:
             return None
         if not watch.is_started:
             await asyncio.to_thread(watch.start)
         if self._remote is None:
-            self._remote = AsyncRemoteTier(self.core.plan, self.core.availability)
+            self._remote = RemoteTier(self.core.plan, self.core.availability)
         return self._remote

@@ -1,27 +1,28 @@
-"""CacheManager: the cache of computed values, a small tier in the process in front of Redis."""
+"""CacheManager: the cache of computed values for threads."""
 
+import asyncio
 import functools
 import inspect
+import os
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, Self, TypeVar, cast
+import weakref
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from queue import SimpleQueue
+from typing import Any, ParamSpec, Self, TypeVar
 
 from preprocess.async_cache_manager import AsyncCacheManager
 from preprocess.cache.calls import CallKeys
-from preprocess.cache.codec import decode
-from preprocess.cache.core import Accepts, Core, Lookup
-from preprocess.cache.flight import Flight, Flights
-from preprocess.cache.invalidation import Invalidation
+from preprocess.cache.core import ANY, Form, Lookup
 from preprocess.cache.keys import Kind
 from preprocess.cache.local import Clock
 from preprocess.cache.miss import MISS
-from preprocess.cache.outcome import Landed, Uncached
 from preprocess.cache.plan import Plan
-from preprocess.cache.remote import RemoteTier
 from preprocess.cache.statistics import CacheStats
+from preprocess.errors import CacheError
 from preprocess.settings import Settings
 
-__all__ = ["MISS", "CacheManager", "CacheStats", "Lookup", "Plan", "Uncached"]
+__all__ = ["MISS", "CacheManager", "CacheStats", "Lookup", "Plan"]
 
 Compute = Callable[[], object]
 ComputeMany = Callable[[Sequence[str]], Mapping[str, object]]
@@ -31,33 +32,27 @@ _Given = TypeVar("_Given")
 
 
 class CacheManager:
-    """Values by key, for a time, until they are invalidated. Safe to share between threads.
+    """AsyncCacheManager, on an event loop in a thread of its own. Safe to share between threads.
 
-    Values are what `preprocess.cache.codec` can encode, and come back as copies. After an
-    invalidation has returned no replica answers with what was computed, or begun, before it.
-    Without Redis, or while it does not answer, the tier in the process serves alone.
+    Values are what `preprocess.cache.codec` can encode, and come back as copies. A process that
+    was forked has its own tier in memory and its own connections to the same Redis.
     """
 
-    def __init__(
-        self,
-        plan: Plan | None = None,
-        *,
-        core: Core | None = None,
-        clock: Clock = time.monotonic,
-    ) -> None:
-        """`core`: that of another front, which then closes it.
+    _running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None
+
+    def __init__(self, plan: Plan | None = None, *, clock: Clock = time.monotonic) -> None:
+        """Nothing is sent to Redis yet.
 
         Raises:
             SettingsError: the address of Redis is malformed.
             CacheError: the folder of the plan cannot be written to.
         """
-        self.core = core or Core(plan or Plan(), clock=clock)
-        self._owns_core = core is None
-        self._remote = (
-            None if self.core.watch is None else RemoteTier(self.core.plan, self.core.availability)
-        )
-        self._flights = Flights(self.core.may_join)
-        self._asynchronous: AsyncCacheManager | None = None
+        self._plan = plan or Plan()
+        self._clock = clock
+        self._begin()
+        # The threads of the parent, and the locks that they hold, are not those of its child.
+        begin = weakref.WeakMethod(self._begin)
+        os.register_at_fork(after_in_child=lambda: (again := begin()) and again())
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -68,104 +63,93 @@ class CacheManager:
         """The value, or MISS."""
         return self.get_many([key]).values.get(key, MISS)
 
-    def get_many(self, keys: Sequence[str], *, accepts: Accepts | None = None) -> Lookup:
-        """What is held of the keys, with one question to Redis, and the moment it was looked at.
-
-        A value that `accepts` says no to, given its key and its bytes, is a miss.
-        """
-        self._start()
-        return self._fetched(self.core.look(keys, accepts), accepts)
+    def get_many(self, keys: Sequence[str], *, form: Form = ANY) -> Lookup:
+        """What is held of the keys, with one question to Redis, and the moment it was looked at."""
+        watch = self.core.watch
+        if watch is not None and not watch.is_started:
+            return self._run(self._cache.get_many(keys, form=form))
+        looked = self.core.look(keys, form)
+        if watch is None or not looked.missing:
+            return looked
+        return self._run(self._cache.fetched(looked, form))
 
     def set(self, key: str, value: object, ttl: float, *, since: Lookup | None = None) -> None:
-        """Hold a value for at most `ttl` seconds; see `set_many`."""
+        """Hold a value for at most `ttl` seconds; see `AsyncCacheManager.set_many`."""
         self.set_many({key: value}, ttl, since=since)
 
     def set_many(
-        self, values: Mapping[str, object], ttl: float, *, since: Lookup | None = None
+        self,
+        values: Mapping[str, object],
+        ttl: float,
+        *,
+        since: Lookup | None = None,
+        form: Form = ANY,
     ) -> None:
-        """Hold values, with one write to Redis; `since`: the lookup before they were computed.
-
-        Without it they count as computed now. What is too large is not held.
-
-        Raises:
-            CacheError: a value is of a type that the cache does not keep.
-        """
-        self._start()
-        moment = self.core.look(()).moment if since is None else since.moment
-        _, envelopes = self.core.keep(values, ttl, moment)
-        if envelopes and self._remote is not None:
-            self._remote.write(envelopes)
+        """As `AsyncCacheManager.set_many`."""
+        if self.core.watch is None:
+            moment = (self.core.look(()) if since is None else since).moment
+            self.core.keep(values, ttl, moment, form)
+        else:
+            self._run(self._cache.set_many(values, ttl, since=since, form=form))
 
     def get_or_compute(self, key: str, compute: Compute, ttl: float) -> object:
-        """The value, computed once for all who ask meanwhile if it is not held.
-
-        They get the same answer, or the same error. What was begun before an invalidation is not
-        kept after it. `compute` may give `Uncached(value)`.
-
-        Raises:
-            CacheError: the value is of a type that the cache does not keep.
-        """
+        """As `AsyncCacheManager.get_or_compute`; `compute` runs in the thread of one who asks."""
         return self.get_or_compute_many([key], lambda _keys: {key: compute()}, ttl)[key]
 
     def get_or_compute_many(
         self, keys: Sequence[str], compute: ComputeMany, ttl: float
     ) -> dict[str, object]:
-        """The values; those that are neither held nor being computed, by one call of `compute`.
+        """As `AsyncCacheManager.get_or_compute_many`; `compute` runs in the caller's thread."""
+        tasks: SimpleQueue[tuple[Sequence[str], asyncio.Future[Any]] | None] = SimpleQueue()
 
-        `compute` is given these keys; a key that it leaves out is left out of the answer, and a
-        value given as `Uncached` is answered and not kept.
-
-        Raises:
-            CacheError: a value is of a type that the cache does not keep.
-        """
-        self._start()
-        looked = self.core.look(keys)
-        found = looked.values
-        if not looked.missing:
+        async def computed(missing: Sequence[str]) -> Mapping[str, object]:
+            given: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            tasks.put((missing, given))
+            values, error = await given
+            if error is not None:
+                raise error
+            found: Mapping[str, object] = values
             return found
-        mine, others = self._flights.board(looked.missing, looked.moment)
-        landed = self._lead(mine, compute, ttl) if mine else {}
-        for key, flight in others.items():
-            result = flight.wait(self.core.plan.wait_s)
-            # The one that led is stuck or was stopped: nobody else must be.
-            landed |= {key: result} if result is not None else self._computed((key,), compute, ttl)
-        for key, result in landed.items():
-            if result.loose is not None:
-                found[key] = result.loose.value
-            elif result.body is not None:
-                found[key] = decode(key, result.body)
-        return found
+
+        loop = self._started()
+        found = asyncio.run_coroutine_threadsafe(
+            self._cache.get_or_compute_many(keys, computed, ttl), loop
+        )
+        found.add_done_callback(lambda _: tasks.put(None))
+        while (task := tasks.get()) is not None:
+            missing, given = task
+            try:
+                outcome: tuple[Any, Exception | None] = (compute(missing), None)
+            except Exception as error:  # noqa: BLE001 - raised in all who wait for it
+                outcome = (None, error)
+            except BaseException:  # the thread is told to end: others must not wait for it
+                outcome = (None, CacheError("The computation was interrupted."))
+                raise
+            finally:
+                loop.call_soon_threadsafe(_settle, given, outcome)
+        return found.result()
 
     def invalidate(self, *, kind: Kind | None = None, stocks: Sequence[str] | None = None) -> int:
-        """Forget all of a kind, all of some stocks, both, or everything, in every replica.
-
-        How many values there were, as far as Redis says. Returns when no replica answers from
-        them any more: in milliseconds, or when the lease of one that does not say so is over.
-        While Redis does not answer it is told when it does again, before it is asked anything.
-
-        Raises:
-            CacheError: keys of this kind name no stock.
-        """
-        return self.core.clear(Invalidation.of(kind=kind, stocks=stocks))
+        """As `AsyncCacheManager.invalidate`."""
+        return self._run(self._cache.invalidate(kind=kind, stocks=stocks))
 
     def invalidate_pattern(self, pattern: str) -> int:
-        """Forget every key that matches a glob pattern of Redis, as `invalidate` does."""
-        return self.core.clear(Invalidation.matching(pattern))
+        """As `AsyncCacheManager.invalidate_pattern`."""
+        return self._run(self._cache.invalidate_pattern(pattern))
 
     def cached(
         self, ttl: float
     ) -> Callable[[Callable[_Arguments, _Given]], Callable[_Arguments, _Given]]:
-        """A decorator: the answers of a function, or of a coroutine, are cached by its arguments.
+        """A decorator: the function's answers are cached for `ttl` seconds, by its arguments.
 
-        A call with an argument that has no canonical form raises CacheError.
+        Raises:
+            CacheError: it is a coroutine function; at a call, see `CallKeys.key`.
         """
 
         def decorate(function: Callable[_Arguments, _Given]) -> Callable[_Arguments, _Given]:
             if inspect.iscoroutinefunction(function):
-                if self._asynchronous is None:
-                    self._asynchronous = AsyncCacheManager(core=self.core)
-                return cast(
-                    "Callable[_Arguments, _Given]", self._asynchronous.cached(ttl)(function)
+                raise CacheError(
+                    f"{function!r} is async: decorate it with AsyncCacheManager.cached"
                 )
             keys = CallKeys(function)
 
@@ -189,44 +173,40 @@ class CacheManager:
         return self.core.statistics.of(kind, recent=recent).hit_rate
 
     def close(self) -> None:
-        """Let go of Redis; the cache goes on in the process."""
-        remote, self._remote = self._remote, None
-        if remote is not None:
-            remote.close()
-        if self._owns_core:
-            self.core.close()
+        """End the thread and let go of Redis; the cache goes on in the process."""
+        with self._starting:
+            running, self._running = self._running, None
+        if running is not None:
+            loop, thread = running
+            asyncio.run_coroutine_threadsafe(self._end(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+        self.core.close()
 
-    def _lead(self, mine: dict[str, Flight], compute: ComputeMany, ttl: float) -> dict[str, Landed]:
-        try:
-            landed = self._computed(tuple(mine), compute, ttl)
-        except Exception as error:
-            for flight in mine.values():
-                flight.land(error=error)
-            raise
-        else:
-            for key, flight in mine.items():
-                flight.land(landed[key])
-            return landed
-        finally:
-            self._flights.leave(mine)
+    async def _end(self) -> None:
+        await self._cache.close()
+        await asyncio.get_running_loop().shutdown_default_executor()
 
-    def _computed(
-        self, keys: tuple[str, ...], compute: ComputeMany, ttl: float
-    ) -> dict[str, Landed]:
-        # Another's computation may have ended between the look and now.
-        lookup = self._fetched(self.core.look_again(keys))
-        given = compute(lookup.missing) if lookup.missing else {}
-        landed, envelopes = self.core.landing(lookup, given, ttl)
-        if envelopes and self._remote is not None:
-            self._remote.write(envelopes)
-        return landed
+    def _begin(self) -> None:
+        self._starting = threading.Lock()
+        self._cache = AsyncCacheManager(self._plan, clock=self._clock)
+        self.core = self._cache.core
+        self._running = None
 
-    def _fetched(self, looked: Lookup, accepts: Accepts | None = None) -> Lookup:
-        """With what Redis holds of what is missing."""
-        if self._remote is None or not any(map(self.core.is_kept, looked.missing)):
-            return looked
-        return self.core.accept(looked, self._remote.read(looked.missing), accepts)
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._running is None:
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=loop.run_forever, name="tezi-cache", daemon=True)
+                thread.start()
+                self._running = loop, thread
+            return self._running[0]
 
-    def _start(self) -> None:
-        if self.core.watch is not None:
-            self.core.watch.start()
+    def _run(self, work: Coroutine[Any, Any, _Given]) -> _Given:
+        return asyncio.run_coroutine_threadsafe(work, self._started()).result()
+
+
+def _settle(given: "asyncio.Future[Any]", outcome: tuple[Any, Exception | None]) -> None:
+    if not given.done():
+        given.set_result(outcome)

@@ -13,10 +13,6 @@ class StoreError(TeziError):
     """The market database cannot be opened, read or written."""
 
 
-class SnapshotError(TeziError):
-    """The columnar snapshot is absent, damaged or cannot be written; the database still answers."""
-
-
 class ImportRefusedError(TeziError):
     """A whole file is refused: it is not what it was said to be, or is damaged."""
 

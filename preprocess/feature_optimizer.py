@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,6 @@ from preprocess.features.technical import (
     RSI_PERIOD,
 )
 from preprocess.market import Days, Floats, is_bse_code
-from preprocess.snapshot.current import caught_up, load_market
 from preprocess.store import Store
 
 
@@ -50,27 +48,22 @@ class Extract:
 
 
 class FeatureOptimizer:
-    """Features from a store and its snapshot, as of the newest commit at each call."""
+    """Features from a store, as of the newest commit at each call."""
 
-    def __init__(self, store: Store, snapshot: Path | None = None) -> None:
-        """`snapshot` is where the columnar snapshot lies, if one is kept."""
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._snapshot = snapshot
         self._columns: MarketColumns | None = None
 
     def market(self) -> MarketColumns:
-        """The columns of all stocks as they are now.
+        """The columns of all stocks as they are now; read again only after a commit.
 
         Raises:
             StoreError: the database cannot be read.
         """
-        held = self._columns
-        if held is None or not self._store.has_mark(held.mark):  # a copy may have been put back
-            held = load_market(self._store, self._snapshot).columns
-        elif self._store.sequence() != held.mark.sequence:
-            held = caught_up(self._store, held).columns
-        self._columns = held
-        return held
+        columns = self._columns
+        if columns is None or columns.mark != self._store.mark():
+            columns = self._columns = self._store.columns()
+        return columns
 
     @staticmethod
     def calculate_rsi_vectorized(

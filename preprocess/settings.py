@@ -221,11 +221,6 @@ class Settings(BaseSettings):
         return database.path
 
     @property
-    def snapshot_path(self) -> Path:
-        """The columnar snapshot of the market, which all processes map."""
-        return self.home / "snapshot" / "market.snapshot"
-
-    @property
     def models_dir(self) -> Path:
         """One folder a trained model: the model, its card, plots and ONNX graphs."""
         return self.home / "models"

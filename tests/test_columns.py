@@ -17,7 +17,7 @@ from preprocess.market import Bar, Stock
 from preprocess.store.packs import collected, damage_explained, price_pack
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import bars, result
-from tests.snapshot.markets import fill
+from tests.store.filled import fill
 from tests.store.markets import assert_same_columns
 
 CODES = ["000001", "500001", "500002", "500003", "999998"]

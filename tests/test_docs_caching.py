@@ -1,6 +1,7 @@
 """The recipes of docs/caching.md, run as they stand there."""
 
 import subprocess
+import time
 from pathlib import Path
 
 from preprocess.cache_manager import MISS, CacheManager
@@ -29,6 +30,7 @@ def test_recipes(tmp_path: Path) -> None:
         for key in (stock, other):
             for cache in (one, two):
                 assert cache.get_or_compute(key, lambda: 1, 100) == 1
+        time.sleep(0.2)  # what was computed is written behind the answer
         assert run(count, server.port) == "2"
         assert "epoch" in run(show, server.port)
         run(one_stock, server.port)

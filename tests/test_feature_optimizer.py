@@ -17,7 +17,6 @@ from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.research import research_features
 from preprocess.features.row import Status
 from preprocess.settings import Settings
-from preprocess.snapshot.refresh import refresh_snapshot
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import bars
 from tests.features.closeness import assert_same_features
@@ -144,18 +143,12 @@ def test_history_of_the_real_market_sees_nothing_later(real_store: SQLiteStore) 
     assert assert_history_is_blind(columns, date(2026, 2, 13)) > 6_000
 
 
-@pytest.mark.parametrize("with_snapshot", [False, True])
-def test_a_commit_between_two_calls_is_seen(
-    store: SQLiteStore, tmp_path: Path, with_snapshot: bool
-) -> None:
+def test_a_commit_between_two_calls_is_seen(store: SQLiteStore) -> None:
     closes = [100.0 + row % 7 for row in range(60)]
     with store.transaction() as writer:
         for code in ("500001", "500002"):
             writer.put_prices(bars(code, closes))
-    path = tmp_path / "market.snapshot"
-    if with_snapshot:
-        refresh_snapshot(store, path)
-    optimizer = FeatureOptimizer(store, path if with_snapshot else None)
+    optimizer = FeatureOptimizer(store)
     before = optimizer.batch_extract_features(None, date(2024, 3, 1))
     with store.transaction() as writer:
         writer.put_prices(bars("500002", [close * 2 for close in closes]))
@@ -215,7 +208,7 @@ def test_a_thousand_real_rows_are_those_of_a_second_implementation(
     reference = ReferenceMarket.load(market_data)
     rng = np.random.default_rng(SEED)
     with closing(SQLiteStore(real_market.database_path)) as store:
-        optimizer = FeatureOptimizer(store, real_market.snapshot_path)
+        optimizer = FeatureOptimizer(store)
         columns = optimizer.market()
         priced = np.flatnonzero(np.diff(columns.prices.starts) > 60)
         for place in rng.choice(priced, 1000).tolist():

@@ -2,10 +2,9 @@
 
 import hashlib
 import inspect
-import math
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -50,29 +49,20 @@ class CallKeys:
         return f"call:{self._name}:{digest}"
 
 
-def _canonical(value: object) -> list[object]:  # noqa: PLR0911 - one line a type
+def _canonical(value: object) -> list[object]:
     """A value so that 1, "1", 1.0, True and a list or tuple of them all differ."""
-    # In this order: an Enum may be an int, a bool is one, and a datetime is a date.
-    if value is None:
-        return ["null"]
+    kind = type(value)
+    if value is None or kind in (bool, int, float, str, bytes, Decimal):
+        return [kind.__name__, repr(value)]
     if isinstance(value, Enum):
-        kind = type(value)
         return ["enum", f"{kind.__module__}.{kind.__qualname__}", value.name]
-    if type(value) in (bool, int, str):
-        return [type(value).__name__, str(value)]
-    if type(value) is float:
-        return ["float", "nan" if math.isnan(value) else value.hex()]
-    if type(value) is bytes:
-        return ["bytes", value.hex()]
-    if isinstance(value, datetime | date):
-        return [type(value).__name__, value.isoformat()]
-    if isinstance(value, Decimal):
-        return ["decimal", str(value)]
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
-        return [type(value).__name__, *map(_canonical, value)]
+    if isinstance(value, date):  # a datetime is one
+        return [kind.__name__, value.isoformat()]
+    if isinstance(value, list | tuple) and kind in (list, tuple):
+        return [kind.__name__, *map(_canonical, value)]
     if isinstance(value, set | frozenset):
         return ["set", *sorted(map(_canonical, value), key=msgspec.msgpack.encode)]
-    if isinstance(value, dict) and type(value) is dict:
-        pairs = [[_canonical(name), _canonical(held)] for name, held in value.items()]
+    if isinstance(value, dict) and kind is dict:
+        pairs = [[_canonical(name), _canonical(item)] for name, item in value.items()]
         return ["dict", *sorted(pairs, key=msgspec.msgpack.encode)]
-    raise CacheError(f"is a {type(value).__name__}, which has no form that all processes share")
+    raise CacheError(f"is a {kind.__name__}, which has no form that all processes share")

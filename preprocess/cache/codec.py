@@ -75,7 +75,6 @@ def unseal(key: str, envelope: bytes) -> Sealed:
         raise CacheError(f"The cached value of {key!r} cannot be read: {error}") from None
     if found != key:
         raise CacheError(f"Under {key!r} lies the value of {found!r}.")
-    decode(key, body)
     return Sealed(body, Stamp(epoch, number), ends_ms)
 
 

@@ -1,14 +1,9 @@
 """Fences in the process: what was begun before an invalidation is not kept after it."""
 
-import re
-from collections import deque
-
 from preprocess.cache.invalidation import Invalidation
 from preprocess.cache.keys import scope_of
-from preprocess.cache.pattern import glob
 
 _NAMES = 50_000
-_PATTERNS = 100
 
 
 class Fences:
@@ -22,7 +17,6 @@ class Fences:
         self._number = 0
         self._everything = 0
         self._raised: dict[str, int] = {}
-        self._patterns: deque[tuple[int, re.Pattern[str]]] = deque(maxlen=_PATTERNS)
 
     @property
     def stamp(self) -> int:
@@ -32,16 +26,11 @@ class Fences:
     def raise_for(self, invalidation: Invalidation) -> None:
         """From now on, what was begun earlier is stale in this scope."""
         self._number += 1
-        if invalidation.pattern is not None:
-            if len(self._patterns) == _PATTERNS:
-                self._everything = self._patterns[0][0]  # what it fenced is no longer told apart
-            self._patterns.append((self._number, glob(invalidation.pattern)))
         for name in invalidation.fences:
             self._raised[name] = self._number
         if invalidation.everything or len(self._raised) > _NAMES:
             self._everything = self._number
             self._raised.clear()
-            self._patterns.clear()
 
     def holds(self, key: str, stamp: int) -> bool:
         """Whether what was begun at `stamp` for `key` may still be kept and served."""
@@ -49,8 +38,4 @@ class Fences:
             return True
         if stamp < self._everything:
             return False
-        if any(self._raised.get(name, 0) > stamp for name in scope_of(key).fences):
-            return False
-        return not any(
-            number > stamp and pattern.fullmatch(key) for number, pattern in self._patterns
-        )
+        return all(self._raised.get(name, 0) <= stamp for name in scope_of(key).fences)

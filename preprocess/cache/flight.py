@@ -1,65 +1,68 @@
-"""One computation a key at a time: whoever asks while it runs waits for what it gives."""
+"""One computation a key at a time, for coroutines: a caller that leaves cancels nobody."""
 
-import threading
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from preprocess.cache.core import Moment
-from preprocess.cache.outcome import Landed
+from preprocess.errors import CacheError
 
-
-class Flight:
-    """A computation under way, and the moment from which on it may be joined."""
-
-    def __init__(self, moment: Moment) -> None:
-        self.moment = moment
-        self._done = threading.Event()
-        self._landed: Landed | None = None
-        self._error: Exception | None = None
-
-    def land(self, landed: Landed | None = None, error: Exception | None = None) -> None:
-        """It is over; without a result and without an error it was cut off."""
-        if not self._done.is_set():
-            self._landed, self._error = landed, error
-            self._done.set()
-
-    def wait(self, seconds: float) -> Landed | None:
-        """What it gave; None if it is stuck or was cut off. Raises what it raised."""
-        if not self._done.wait(seconds):
-            return None
-        if self._error is not None:
-            raise self._error
-        return self._landed
+Flight = asyncio.Task[dict[str, object]]
 
 
 class Flights:
-    """Computations by key. Safe to share between threads."""
+    """Computations under way by key, each for all keys that one caller missed."""
 
     def __init__(self, may_join: Callable[[str, Moment], bool]) -> None:
         """`may_join`: whether a computation of a key that began at a moment is recent enough."""
         self._may_join = may_join
-        self._lock = threading.Lock()
-        self._flights: dict[str, Flight] = {}
+        self._flights: dict[str, tuple[Moment, Flight]] = {}
+        self._under_way: set[Flight] = set()
 
-    def board(
-        self, keys: Sequence[str], moment: Moment
-    ) -> tuple[dict[str, Flight], dict[str, Flight]]:
-        """Flights that the caller has to make, and those of others that it may wait for."""
-        mine: dict[str, Flight] = {}
-        others: dict[str, Flight] = {}
-        with self._lock:
+    def joined(self, keys: Sequence[str]) -> dict[Flight, list[str]]:
+        """The computations of others that may be waited for, with the keys that each is for."""
+        others: dict[Flight, list[str]] = {}
+        for key in keys:
+            known = self._flights.get(key)
+            if known is not None and self._may_join(key, known[0]):
+                others.setdefault(known[1], []).append(key)
+        return others
+
+    def lead(
+        self,
+        keys: Sequence[str],
+        moment: Moment,
+        computation: Coroutine[Any, Any, dict[str, object]],
+    ) -> Flight:
+        """Begin a computation for keys, in a task: it goes on if the caller does not wait."""
+        flight = asyncio.create_task(computation, name="tezi-cache-compute")
+        self._under_way.add(flight)
+        for key in keys:
+            self._flights[key] = moment, flight
+
+        def ended(_: Flight) -> None:
+            self._under_way.discard(flight)
             for key in keys:
-                flight = self._flights.get(key)
-                if flight is not None and self._may_join(key, flight.moment):
-                    others[key] = flight
-                else:
-                    mine[key] = self._flights[key] = Flight(moment)
-        return mine, others
-
-    def leave(self, mine: dict[str, Flight]) -> None:
-        """These have landed, or are given up."""
-        with self._lock:
-            for key, flight in mine.items():
-                if self._flights.get(key) is flight:
+                if self._flights.get(key, (None, None))[1] is flight:
                     del self._flights[key]
-        for flight in mine.values():
-            flight.land()
+            if not flight.cancelled():
+                flight.exception()  # mark it as retrieved: perhaps nobody waits for it any more
+
+        flight.add_done_callback(ended)
+        return flight
+
+    async def close(self) -> None:
+        """Give up what is under way; whoever waits for it gets a CacheError."""
+        flights = list(self._under_way)
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+
+async def landing(flight: Flight) -> Mapping[str, object] | Exception:
+    """What came of a flight, when it has ended. Who leaves does not end it."""
+    await asyncio.wait((flight,))
+    if flight.cancelled():
+        return CacheError("The cache was closed while this was being computed.")
+    error = flight.exception()
+    return error if isinstance(error, Exception) else flight.result()

@@ -1,25 +1,25 @@
 """Invalidations: what is to be forgotten, as a value that travels between processes."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import msgspec
 
-from preprocess.cache.keys import BEGINNINGS, STOCK_KINDS, Kind
+from preprocess.cache.keys import BEGINNINGS, STOCK_KINDS, Kind, scope_of
 from preprocess.errors import CacheError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invalidation:
-    """Everything; or the values behind some fences; or the keys that match a glob pattern.
+    """Everything, or the values behind some fences.
 
     `fences` are names as `Scope.fences` has them: a kind, or a kind and a stock.
     """
 
     everything: bool = False
     fences: tuple[str, ...] = ()
-    pattern: str | None = None
 
     @classmethod
     def of(cls, *, kind: Kind | None = None, stocks: Iterable[str] | None = None) -> Self:
@@ -37,15 +37,23 @@ class Invalidation:
 
     @classmethod
     def matching(cls, pattern: str) -> Self:
-        """The keys that match a glob pattern of Redis; all of a kind where it says no more."""
-        if pattern == "*":
+        """The least that has every key that matches a glob pattern of Redis.
+
+        That is a stock's values of a kind, a kind, or everything: what is forgotten beside what
+        matches is computed again.
+        """
+        literal = _WILD.split(pattern, maxsplit=1)[0]
+        if ":" not in literal and literal != pattern:
             return cls(everything=True)
-        return cls.of(kind=_WHOLE[pattern]) if pattern in _WHOLE else cls(pattern=pattern)
+        # An open end may go on: `prediction:5003*` names no stock.
+        whole = literal if literal == pattern else literal.rpartition(":")[0] + ":"
+        scope = scope_of(whole)
+        return cls(fences=(scope.stock_fence or scope.kind,))
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to forget."""
-        return not (self.everything or self.fences or self.pattern is not None)
+        return not (self.everything or self.fences)
 
     @property
     def dependants(self) -> Self | None:
@@ -56,8 +64,6 @@ class Invalidation:
         stale = tuple(name for name in products if name in named)
         if self.everything:
             return type(self)(fences=("predictions",))
-        if self.pattern is not None and not self.pattern.startswith(_NO_PREDICTIONS):
-            return self
         return type(self)(fences=stale) if stale else None
 
     @property
@@ -65,8 +71,6 @@ class Invalidation:
         """Glob patterns of the keys; none where there is none, or where they would be many."""
         if self.everything:
             return ("*",)
-        if self.pattern is not None:
-            return (self.pattern,)
         if len(self.fences) > _MANY:
             return ()
         found = [name.partition(":") for name in self.fences]
@@ -86,23 +90,19 @@ class Invalidation:
 
 
 _MANY = 20
-_NO_PREDICTIONS = ("features:", "query:", "call:")
+_WILD = re.compile(r"[*?\[\\]")
 _BEGINNING: dict[str, str] = {kind: beginning for beginning, kind in BEGINNINGS.items()}
-_WHOLE: dict[str, Kind] = {f"{beginning}:*": kind for beginning, kind in BEGINNINGS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """An invalidation as it is written down for other processes.
 
-    `origin` is the replica that gave it; `owed` says that Redis could not be told; `moment` is
-    in seconds of Unix time.
+    `origin` is the replica that gave it.
     """
 
     origin: str
     invalidation: Invalidation
-    owed: bool = False
-    moment: float = 0.0
 
     def to_bytes(self) -> bytes:
         """JSON without a line break."""

@@ -8,7 +8,6 @@ from preprocess.cache.fences import Fences
 from preprocess.cache.invalidation import Invalidation
 from preprocess.cache.keys import KINDS, scope_of
 from preprocess.cache.local import Clock, LocalTier
-from preprocess.cache.pattern import glob
 
 
 class Memory:
@@ -49,9 +48,6 @@ class Memory:
             self._fences.raise_for(invalidation)
             if invalidation.everything:
                 return self._local.drop(lambda _key: True)
-            if invalidation.pattern is not None:
-                pattern = glob(invalidation.pattern)
-                return self._local.drop(lambda key: pattern.fullmatch(key) is not None)
             names = frozenset(invalidation.fences)
             if names.isdisjoint(KINDS):  # stocks, of which there are few
                 return self._local.drop_groups(names)

@@ -34,8 +34,6 @@ class Plan:
     # A replica answers out of its memory only for so long after it has heard of everything.
     lease_s: float = 0.8
     renew_s: float = 0.25
-    # How long a thread waits for another's computation of the same key, then makes its own.
-    wait_s: float = 30.0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

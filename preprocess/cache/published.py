@@ -10,6 +10,7 @@ from preprocess.cache.local import Clock
 from preprocess.cache.statistics import Result, Statistics, Tier
 
 METRIC = "cache_requests_total"
+RATE_METRIC = "cache_hit_rate_percent"
 MEANING = "Keys that a tier of the cache was asked for"
 _PAUSE_S = 1.0
 
@@ -17,9 +18,11 @@ _Name = tuple[Kind, Tier, Result]
 
 
 class Series(Protocol):
-    """What is needed of a counter with its labels."""
+    """What is needed of a metric with its labels."""
 
     def increment(self, value: float) -> None: ...
+
+    def set(self, value: float) -> None: ...
 
 
 class PublishedCounts:
@@ -29,10 +32,15 @@ class PublishedCounts:
         self,
         statistics: Statistics,
         series: Callable[[Mapping[str, str]], Series],
+        rate: Callable[[], Series],
         *,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`series` makes a counter for labels; from now on every question counts."""
+        """`series` makes a counter for labels, `rate` a gauge of the hit rate of features in %."""
+        self._statistics = statistics
+        # With the function, which holds the family: Triton wants that to outlive the series.
+        self._make_rate = rate
+        self._rate = rate()
         self._make = series
         self._clock = clock
         self._series: dict[_Name, Series] = {}
@@ -52,6 +60,7 @@ class PublishedCounts:
                 self._series[name] = self._make({"cache": kind, "tier": tier, "result": result})
             self._series[name].increment(count)
         self._untold.clear()
+        self._rate.set(100.0 * self._statistics.of("features", recent=True).hit_rate)
 
     def _count(self, kind: Kind, tier: Tier, result: Result, count: int) -> None:
         self._untold[kind, tier, result] += count

@@ -4,18 +4,15 @@ Values and fences come in one round trip, the fences after the values: a value t
 current when Redis answered.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from preprocess.cache.codec import Sealed, Stamp, unseal
 from preprocess.cache.keys import scope_of
-from preprocess.cache.pattern import glob
 from preprocess.errors import CacheError
 
 # Every key of Tezi in Redis begins with this; the number is that of the envelope's form.
-PREFIX = "tezi:2:"
+PREFIX = "tezi:3:"
 VALUES = f"{PREFIX}value:"
 FENCES = f"{PREFIX}fences"
 LOG = f"{PREFIX}log"
@@ -24,20 +21,24 @@ SEEN = f"{PREFIX}seen"
 CHANNEL = f"{PREFIX}news"
 SCRIPT_KEYS = (FENCES, LOG, LEASES, SEEN)
 
-_STATE = ("epoch", "number", "patterns")
+_STATE = ("epoch", "number")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The values that are held and current, and the state of the fences at that moment."""
+    """The values that are held and current, and the state of the fences at that moment.
+
+    `spoilt` are keys under which lies what is no value.
+    """
 
     values: Mapping[str, Sealed]
     stamp: Stamp | None
+    spoilt: tuple[str, ...] = ()
 
     def of(self, keys: Sequence[str]) -> "Reading":
         """The same of some of the keys."""
         found = {key: self.values[key] for key in keys if key in self.values}
-        return Reading(found, self.stamp)
+        return Reading(found, self.stamp, tuple(key for key in self.spoilt if key in keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +71,21 @@ class Question:
                 raise part
             if not isinstance(part, list) or len(part) != length:
                 raise ValueError("Redis gave a list of another length")
-        epoch, number, patterns, *raised = state
+        epoch, number, *raised = state
         if not isinstance(epoch, bytes):
             return Reading({}, None)
         fences = {name: int(found or 0) for name, found in zip(self._fences(), raised, strict=True)}
         values: dict[str, Sealed] = {}
+        spoilt: list[str] = []
         for key, envelope in zip(self.keys, envelopes, strict=True):
+            if envelope is None:
+                continue
             sealed = _opened(key, envelope)
-            if sealed is not None and _is_current(key, sealed.stamp, epoch, fences, patterns):
+            if sealed is None:
+                spoilt.append(key)
+            elif _is_current(key, sealed.stamp, epoch, fences):
                 values[key] = sealed
-        return Reading(values, Stamp(epoch, int(number)))
+        return Reading(values, Stamp(epoch, int(number)), tuple(spoilt))
 
     def _fences(self) -> list[str]:
         return list(dict.fromkeys(name for key in self.keys for name in scope_of(key).fences))
@@ -94,19 +100,7 @@ def _opened(key: str, envelope: object) -> Sealed | None:
         return None
 
 
-def _is_current(
-    key: str, stamp: Stamp, epoch: bytes, fences: Mapping[str, int], patterns: bytes | None
-) -> bool:
-    if stamp.epoch != epoch:
-        return False
-    if any(fences[name] > stamp.number for name in scope_of(key).fences):
-        return False
-    return not patterns or not any(
-        number > stamp.number and pattern.fullmatch(key) for number, pattern in _lines(patterns)
+def _is_current(key: str, stamp: Stamp, epoch: bytes, fences: Mapping[str, int]) -> bool:
+    return stamp.epoch == epoch and all(
+        fences[name] <= stamp.number for name in scope_of(key).fences
     )
-
-
-@lru_cache(maxsize=4)
-def _lines(patterns: bytes) -> list[tuple[int, re.Pattern[str]]]:
-    lines = [line.partition(" ") for line in patterns.decode().split("\n") if line]
-    return [(int(number), glob(pattern)) for number, _, pattern in lines]

@@ -1,16 +1,14 @@
 """What Redis does in one step: Lua, run by EVALSHA.
 
 `fences` is a hash: `epoch`, a random name that a new one begins with; `run`, which server made it;
-`number`, of the newest invalidation; `patterns`, lines of a number and a pattern; `followed`, a
-place in the change log; and for each fence that was ever raised in this epoch, the number of the
-invalidation that did. A hash that is lost, by eviction or a restart, is made anew under another
-epoch, and what was stamped with the old one is nobody's any more. `log` is a list of the newest
-invalidations; `leases` has the replicas with the moment (ms) until which they may answer out of
-their own memory; `seen`, the number up to which they have forgotten what they had to.
+`number`, of the newest invalidation; `followed`, a place in the change log; and for each fence that
+was ever raised in this epoch, the number of the invalidation that did. A hash that is lost, by
+eviction or a restart, is made anew under another epoch, and what was stamped with the old one is
+not served any more. `log` is a list of the newest invalidations; `leases` has the replicas with the
+moment (ms) until which they may answer out of their own memory; `seen`, the number up to which they
+have forgotten what they had to.
 """
 
-# How long the patterns may become until a new epoch takes their place.
-MOST_PATTERNS = 4096
 KEPT_NOTICES = 1000
 # The moment at which the leases were made is a member among them, far after every lease.
 BIRTH, BORN = "*", 10**15
@@ -51,21 +49,14 @@ end
 return {{epoch, number, now, notices}}
 """
 
-# ARGV fresh-epoch channel notice everything pattern followed fence...
+# ARGV fresh-epoch channel notice everything followed fence...
 # Gives the epoch and the number of the invalidation.
 INVALIDATE = f"""{_BEGIN}
 local number = redis.call('HINCRBY', KEYS[1], 'number', 1)
-for place = 7, #ARGV do redis.call('HSET', KEYS[1], ARGV[place], number) end
-local renew = ARGV[4] == '1'
-if ARGV[5] ~= '' then
-  local patterns = redis.call('HGET', KEYS[1], 'patterns') or ''
-  patterns = patterns .. number .. ' ' .. ARGV[5] .. '\\n'
-  redis.call('HSET', KEYS[1], 'patterns', patterns)
-  renew = renew or #patterns > {MOST_PATTERNS}
-end
+for place = 6, #ARGV do redis.call('HSET', KEYS[1], ARGV[place], number) end
 local followed = redis.call('HGET', KEYS[1], 'followed')
-if ARGV[6] ~= '' then followed = ARGV[6] end
-if renew then
+if ARGV[5] ~= '' then followed = ARGV[5] end
+if ARGV[4] == '1' then
   epoch = ARGV[1]
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'run', run, 'number', number)

@@ -10,11 +10,11 @@ from typing import Any
 import redis
 
 from preprocess.cache import scripts
+from preprocess.cache.client import FAILURES, connect
 from preprocess.cache.codec import Stamp
 from preprocess.cache.invalidation import Notice
 from preprocess.cache.plan import Plan
 from preprocess.cache.reading import CHANNEL, FENCES, SCRIPT_KEYS, VALUES
-from preprocess.cache.remote import FAILURES, connect
 
 _FENCES_A_STEP = 1_000
 _SWEEP_S = 5.0
@@ -95,9 +95,9 @@ class SharedFences:
         """
         stamp: Stamp | None = None
         for part in notice.invalidation.parts(_FENCES_A_STEP):
-            step = Notice(notice.origin, part, moment=notice.moment)
+            step = Notice(notice.origin, part)
             arguments: list[bytes | str | int] = [_random(), CHANNEL, step.to_bytes()]
-            arguments += [int(part.everything), part.pattern or "", followed, *part.fences]
+            arguments += [int(part.everything), followed, *part.fences]
             answer = self._invalidate(SCRIPT_KEYS, arguments)
             stamp = Stamp(*_shaped(answer, (bytes, int)))
         assert stamp is not None  # noqa: S101 - there is at least one part

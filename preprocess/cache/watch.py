@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterable
 
 from preprocess.cache.availability import FAILURES_IN_A_ROW, Availability
+from preprocess.cache.client import FAILURES
 from preprocess.cache.codec import Stamp
 from preprocess.cache.invalidation import Invalidation, Notice
 from preprocess.cache.local import Clock
 from preprocess.cache.plan import Plan
-from preprocess.cache.remote import FAILURES
 from preprocess.cache.shared_fences import SharedFences
 
 THREAD_NAME = "tezi-cache-watch"
@@ -174,7 +174,7 @@ class Watch:
         try:
             self._fences.listen(0.0)
             while (owed := self._availability.owed) is not None:
-                notice = Notice(self._replica, owed, moment=time.time())
+                notice = Notice(self._replica, owed)
                 self._fences.invalidate(notice)
                 self._availability.paid(owed)
             self._renew()

@@ -4,7 +4,6 @@ from datetime import date, datetime
 
 import click
 
-from preprocess.cli.features import refresh_after_writing, show_refreshed
 from preprocess.derive import refresh_derived
 from preprocess.errors import StoreError
 from preprocess.settings import load_settings
@@ -49,4 +48,3 @@ def delete_prices_command(
     finally:
         store.close()
     click.echo(f"{gone:,} bars taken out.")
-    show_refreshed(refresh_after_writing(settings))

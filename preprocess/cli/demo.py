@@ -6,7 +6,6 @@ from functools import partial
 import click
 
 from preprocess.calendar import exchange_today
-from preprocess.cli.features import refresh_after_writing, show_refreshed
 from preprocess.cli.progress import progress_bar
 from preprocess.cli.publish import publish_command
 from preprocess.cli.training import export_command, train_command
@@ -48,7 +47,6 @@ def demo_command(ctx: click.Context, if_missing: bool, seed: int, stocks: int, d
             _make_market(store, settings, seed, stocks, days)
     finally:
         store.close()
-    show_refreshed(refresh_after_writing(settings))
     if not version_numbers(settings.versions_dir):
         ctx.invoke(train_command)
         ctx.invoke(export_command)

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from preprocess.calendar import exchange_today
-from preprocess.cli.features import refresh_after_writing, show_refreshed
 from preprocess.derive import refresh_derived
 from preprocess.imports.actions import ActionImporter
 from preprocess.imports.bhavcopy import BhavcopyImporter
@@ -156,7 +155,6 @@ def _run(importer: Importer[T], paths: tuple[Path, ...], report_path: Path | Non
     if report_path is not None:
         _write(report_path, json.dumps(report.to_json(), indent=2) + "\n")
     click.echo(f"Stocks changed: {report.stocks_changed:,}, in {time.monotonic() - began:.1f} s.")
-    show_refreshed(refresh_after_writing(settings))
     if not report.complete:
         raise SystemExit(1)
 

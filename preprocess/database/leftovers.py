@@ -17,9 +17,8 @@ from preprocess.settings import Settings
 LEAST_AGE_S = 3_600.0
 
 # The names of files that become whole by a rename: preprocess.repository.files and others write
-# `.NAME.PID`, the snapshot writes `NAME.staged`.
+# `.NAME.PID`.
 _OF_PROCESS = re.compile(r"\..+\.(?P<pid>[0-9]+)(?:-journal|-wal|-shm)?")
-_STAGED = re.compile(r".+\.staged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Leftover:
 def leftovers(
     settings: Settings, *, least_age_s: float = LEAST_AGE_S, now: float | None = None
 ) -> list[Leftover]:
-    """What killed trainings, publications and snapshots have left, by path."""
+    """What killed trainings and publications have left, by path."""
     latest = (time.time() if now is None else now) - least_age_s
     found = []
     for path in sorted(set(_suspects(settings))):
@@ -69,7 +68,7 @@ def _suspects(settings: Settings) -> Iterator[Path]:
             yield from folder.iterdir()
     if settings.versions_dir.is_dir():
         yield from settings.versions_dir.glob(f"{DROPPED}*")
-    places = [settings.home, settings.snapshot_path.parent, settings.versions_dir]
+    places = [settings.home, settings.versions_dir]
     if settings.repository_dir.is_dir():
         places += [settings.repository_dir, *settings.repository_dir.rglob("*")]
     for place in places:
@@ -77,7 +76,7 @@ def _suspects(settings: Settings) -> Iterator[Path]:
             continue
         for path in place.iterdir():
             match = _OF_PROCESS.fullmatch(path.name)
-            if _STAGED.fullmatch(path.name) or (match and not _is_running(int(match["pid"]))):
+            if match and not _is_running(int(match["pid"])):
                 yield path
 
 

@@ -7,16 +7,16 @@ anybody has been told of it or not; invalidations, as of an administrator, come 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import cast
 
 import msgspec
 import numpy as np
 
 from preprocess.cache.keys import features_key
+from preprocess.cache.miss import MISS
 from preprocess.cache_manager import CacheManager
 from preprocess.calendar import from_day_number
-from preprocess.features.batch import BatchRows
+from preprocess.features.live import LiveMarket
 from preprocess.features.manifest import FEATURE_COUNT, feature_hash
 from preprocess.features.row import Status
 from preprocess.features.wire import Float32s, WireRows
@@ -25,57 +25,47 @@ from preprocess.market import Days, Mark
 _VALUES = np.dtype("<f4")
 _SIZE = FEATURE_COUNT * _VALUES.itemsize
 _OK = Status.OK.encode()
+# The mark up to which the row is right (number, token), the day of its newest price, the values.
 _DECODER = msgspec.msgpack.Decoder(tuple[int, str, bytes, bytes])
 
-
-class Market(Protocol):
-    """What is needed of a market: its rows, and which of them have changed."""
-
-    @property
-    def mark(self) -> Mark: ...
-
-    def knows(self, code: bytes) -> bool: ...
-
-    def is_current(self, code: bytes, mark: Mark) -> bool: ...
-
-    def rows(self, codes: Sequence[bytes], days: Days) -> BatchRows: ...
+_Row = tuple[bytes, Float32s]
 
 
-@dataclass(frozen=True, slots=True)
-class CachedRow:
-    """A row that is OK: values float32 [25], the day of its newest price, and since when right."""
+class _Form:
+    """Rows as the cache keeps them, which are of use only to a market that they are current in."""
 
-    mark: Mark
-    as_of: bytes
-    values: Float32s
+    def __init__(self, market: LiveMarket, codes: Mapping[str, bytes]) -> None:
+        self._market = market
+        self._codes = codes
 
-    @property
-    def value(self) -> tuple[int, str, bytes, bytes]:
-        """As the cache keeps it."""
-        values = self.values.astype(_VALUES, copy=False).tobytes()
-        return self.mark.sequence, self.mark.token, self.as_of, values
+    def dump(self, _key: str, row: object) -> bytes:
+        as_of, values = cast("_Row", row)
+        mark = self._market.mark
+        return msgspec.msgpack.encode(
+            (mark.sequence, mark.token, as_of, values.astype(_VALUES, copy=False).tobytes())
+        )
 
-    @classmethod
-    def of(cls, body: bytes) -> Self | None:
-        """Out of the cache's bytes; None if they are no row."""
+    def load(self, key: str, body: bytes) -> object:
         try:
             sequence, token, as_of, values = _DECODER.decode(body)
         except msgspec.DecodeError:
-            return None
+            return MISS
         if len(values) != _SIZE:
-            return None
-        return cls(Mark(sequence, token), as_of, np.frombuffer(values, dtype=_VALUES))
+            return MISS
+        if not self._market.is_current(self._codes[key], Mark(sequence, token)):
+            return MISS
+        return as_of, np.frombuffer(values, dtype=_VALUES)
 
 
 class CachedRows:
     """Rows of a market by way of a cache: one question to it a call, and one write.
 
-    Kept are rows that are OK. The others take next to nothing to find out, and names that nobody
-    has could be made up without end.
+    Only rows that are OK are cached. The others take next to nothing to find out, and codes that
+    no stock has could be made up without end.
     """
 
     def __init__(self, cache: CacheManager, *, ttl_s: float) -> None:
-        """Rows are kept for `ttl_s` seconds at most."""
+        """Rows are cached for `ttl_s` seconds at most."""
         self._cache = cache
         self._ttl_s = ttl_s
         self._names = feature_hash()
@@ -84,7 +74,7 @@ class CachedRows:
         """Find Redis before the first request has to wait for it."""
         self._cache.get_many([])
 
-    def rows(self, market: Market, codes: Sequence[bytes], days: Days) -> WireRows:
+    def rows(self, market: LiveMarket, codes: Sequence[bytes], days: Days) -> WireRows:
         """The rows of stocks as of day numbers, in order.
 
         `market` is to be up to date with what was committed before the request.
@@ -92,52 +82,32 @@ class CachedRows:
         Raises:
             StoreError: the market cannot read its database.
         """
-        keys = self._keys(market, codes, days)
-        asked: dict[str, bytes] = {
-            key: code for key, code in zip(keys, codes, strict=True) if key is not None
-        }
-        held: dict[str, CachedRow] = {}
-
-        def accepts(key: str, body: bytes) -> bool:
-            row = CachedRow.of(body)
-            if row is None or not market.is_current(asked[key], row.mark):
-                return False
-            held[key] = row
-            return True
-
-        lookup = self._cache.get_many(list(asked), accepts=accepts)
+        keys = [
+            features_key(code.decode(), from_day_number(day), self._names)
+            for code, day in zip(codes, days.tolist(), strict=True)
+        ]
+        known = {k: code for k, code in zip(keys, codes, strict=True) if market.knows(code)}
+        form = _Form(market, known)
+        lookup = self._cache.get_many(list(known), form=form)
         out = WireRows.empty(len(codes))
         lacking = []
         for place, key in enumerate(keys):
-            if key is None or key not in lookup.bodies:
+            row = lookup.values.get(key)
+            if row is None:
                 lacking.append(place)
             else:
-                row = held[key]
-                out.values[place], out.as_of[place], out.status[place] = row.values, row.as_of, _OK
+                out.as_of[place], out.values[place] = cast("_Row", row)
+                out.status[place] = _OK
         if lacking:
-            found = WireRows.of(market.rows([codes[place] for place in lacking], days[lacking]))
-            out.put(lacking, found)
-            fresh = self._fresh(market.mark, [keys[place] for place in lacking], found)
-            self._cache.set_many(fresh, self._ttl_s, since=lookup)
+            out.put(lacking, WireRows.of(market.rows([codes[at] for at in lacking], days[lacking])))
+            fresh = {
+                keys[at]: (out.as_of[at], out.values[at])
+                for at in lacking
+                if keys[at] in known and out.status[at] == _OK
+            }
+            self._cache.set_many(fresh, self._ttl_s, since=lookup, form=form)
         return out
 
     def close(self) -> None:
         """Let go of the cache."""
         self._cache.close()
-
-    def _keys(self, market: Market, codes: Sequence[bytes], days: Days) -> list[str | None]:
-        """A key for each row; None where the market has no such stock."""
-        return [
-            features_key(code.decode(), from_day_number(day), self._names)
-            if market.knows(code)
-            else None
-            for code, day in zip(codes, days.tolist(), strict=True)
-        ]
-
-    @staticmethod
-    def _fresh(mark: Mark, keys: Sequence[str | None], found: WireRows) -> Mapping[str, object]:
-        return {
-            key: CachedRow(mark, found.as_of[place], found.values[place]).value
-            for place, key in enumerate(keys)
-            if key is not None and found.status[place] == _OK
-        }

@@ -1,6 +1,6 @@
 """The market in memory, never older than the newest commit, for answers one stock at a time.
 
-All stocks lie in columns (`base`): the snapshot's, shared with other processes, or the database's.
+All stocks lie in columns (`base`), read from the database in one pass.
 A stock that a commit has touched since is read from the database when it is next asked for, and
 kept beside them (`patch`). When a commit touches much of the market, a thread makes a new base
 meanwhile, and nobody waits for it.
@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,6 @@ from preprocess.errors import StoreError
 from preprocess.features.batch import NO_DAY, BatchRows, batch_rows, places_of
 from preprocess.features.wire import Float32s, WireRows
 from preprocess.market import Days, Mark
-from preprocess.snapshot.current import load_market
 from preprocess.store import Store
 
 # From so many touched stocks on, a new base is made: reading each alone takes 0.1 ms.
@@ -51,16 +49,15 @@ class _Base:
 class LiveMarket:
     """Rows of any stock and day. For use by one thread; the thread that it starts is its own."""
 
-    def __init__(self, opener: Callable[[], Store], snapshot: Path | None) -> None:
+    def __init__(self, opener: Callable[[], Store]) -> None:
         """`opener` gives a store of its own to each of the two threads.
 
         Raises:
             StoreError: the database cannot be read.
         """
         self._opener = opener
-        self._snapshot = snapshot
         self._store = opener()
-        self._base = _Base.of(load_market(self._store, snapshot).columns)
+        self._base = _Base.of(self._store.columns())
         self._patch = _nothing()
         self._stale: set[bytes] = set()  # touched since the base was made
         self._held: set[bytes] = set()  # of these, what the patch has as it is now
@@ -192,7 +189,7 @@ class LiveMarket:
         try:
             store = self._opener()
             try:
-                self._next_base = _Base.of(load_market(store, self._snapshot).columns)
+                self._next_base = _Base.of(store.columns())
             finally:
                 store.close()
         except StoreError:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,15 +33,10 @@ class FeatureService:
         self,
         opener: Callable[[], Store],
         *,
-        snapshot: Path | None = None,
         cached: "CachedRows | None" = None,
     ) -> None:
-        """`snapshot` is where the columnar snapshot lies, if there is one.
-
-        `cached` is asked first for rows that would have to be computed.
-        """
+        """`cached` is asked first for rows that would have to be computed."""
         self._opener = opener
-        self._snapshot = snapshot
         self._cached = cached
         self._market: LiveMarket | None = None
         self._spelt: dict[bytes, int | None] = {}
@@ -114,7 +108,7 @@ class FeatureService:
         """The market up to the newest commit; None without a database."""
         try:
             if self._market is None:
-                self._market = LiveMarket(self._opener, self._snapshot)
+                self._market = LiveMarket(self._opener)
             self._market.refresh()
         except StoreError:
             self._let_go()

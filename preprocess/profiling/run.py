@@ -27,7 +27,6 @@ from preprocess.profiling.statistics import (
 )
 from preprocess.repository.live import GRAPH_FILE
 from preprocess.settings import Settings
-from preprocess.snapshot.current import load_market
 from preprocess.store import open_store
 
 Advance = Callable[[int, int], None]
@@ -60,9 +59,9 @@ async def run_profile(
         StoreError: the market has no stock to ask about.
     """
     with closing(open_store(settings)) as store:
-        columns = load_market(store, settings.snapshot_path).columns
+        columns = store.columns()
     plan = {ONE: requests, BATCH: max(requests // _SINGLES_A_BATCH, _FEWEST_BATCHES)}
-    service = FeatureService(lambda: open_store(settings), snapshot=settings.snapshot_path)
+    service = FeatureService(lambda: open_store(settings))
     async with (
         profiled_gateway(settings) as gateway,
         TritonStatistics(settings.triton_grpc_address) as statistics,

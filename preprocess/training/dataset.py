@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -60,15 +59,13 @@ class Dataset:
         return digest.hexdigest()
 
 
-def build_dataset(store: Store, *, circuit_pct: float, snapshot: Path | None = None) -> Dataset:
+def build_dataset(store: Store, *, circuit_pct: float) -> Dataset:
     """Compute the samples of every labelled announcement in the store, point in time.
-
-    `snapshot` is where the columnar snapshot lies, if one is kept.
 
     Raises:
         TrainingError: the stored labels were made with another `circuit_pct`.
     """
-    frame = FeatureOptimizer(store, snapshot).extract_history()
+    frame = FeatureOptimizer(store).extract_history()
     _require_circuit(frame, circuit_pct)
     good = frame["status"] == Status.OK
     skipped = Counter(frame.loc[~good, "status"])

@@ -53,7 +53,6 @@ def train(
     dataset = build_dataset(
         store,
         circuit_pct=settings.circuit_pct,
-        snapshot=settings.snapshot_path,
     )
     origin = Origin(
         market=market_of(store, dataset),

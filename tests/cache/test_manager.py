@@ -1,16 +1,14 @@
 """The two tiers together: what is held, for how long, and what a clear takes out."""
 
-import fnmatch
+import os
 import threading
 import time
 from pathlib import Path
 
 import pytest
 import redis
-from hypothesis import given
-from hypothesis import strategies as st
 
-from preprocess.cache.pattern import glob
+from preprocess.cache.invalidation import Invalidation
 from preprocess.cache.plan import Plan
 from preprocess.cache.reading import VALUES
 from preprocess.cache_manager import MISS, CacheManager
@@ -179,24 +177,6 @@ def test_all_who_wait_get_the_error_and_the_next_one_tries_again() -> None:
     assert cache.get_or_compute("k", lambda: 1, 10) == 1
 
 
-def test_a_stuck_computation_does_not_hold_the_others_for_ever() -> None:
-    cache = CacheManager(quick(wait_s=0.05))
-    release = threading.Event()
-    entered = threading.Event()
-
-    def stuck() -> object:
-        entered.set()
-        release.wait(5)
-        return "late"
-
-    leader = threading.Thread(target=cache.get_or_compute, args=("k", stuck, 10))
-    leader.start()
-    assert entered.wait(5)
-    assert cache.get_or_compute("k", lambda: "mine", 10) == "mine"
-    release.set()
-    leader.join()
-
-
 def test_what_was_begun_before_a_clear_is_not_kept_after_it(
     shared_redis: RedisServer, raw: "redis.Redis"
 ) -> None:
@@ -236,14 +216,75 @@ def test_a_clear_takes_what_matches_in_both_tiers_and_nothing_else(
     reader.close()
 
 
-@given(
-    st.text("abc-]^\\", max_size=6),
-    st.lists(st.sampled_from(["*", "?", "a", "b", "[ab]", "[^a]", "\\*", "[a-c]"]), max_size=4),
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", Invalidation(everything=True)),
+        ("pred*", Invalidation(everything=True)),
+        ("*:500001:*", Invalidation(everything=True)),
+        ("query:*", Invalidation(fences=("queries",))),
+        ("prediction:*", Invalidation(fences=("predictions",))),
+        ("prediction:5000*", Invalidation(fences=("predictions",))),
+        ("prediction:500001*", Invalidation(fences=("predictions",))),
+        ("prediction:500001:*", Invalidation(fences=("predictions:500001",))),
+        ("features:500001:2024-0[12]-*", Invalidation(fences=("features:500001",))),
+        ("prediction:500001:2024-01-01:7:fp32", Invalidation(fences=("predictions:500001",))),
+        ("call:module.name:*", Invalidation(fences=("others",))),
+        ("k", Invalidation(fences=("others",))),
+        ("", Invalidation(fences=("others",))),
+    ],
 )
-def test_patterns_are_those_of_redis(text: str, parts: list[str]) -> None:
-    pattern = "".join(parts)
-    shell = pattern.replace("[^", "[!").replace("\\*", "[*]")
-    assert (glob(pattern).fullmatch(text) is not None) == fnmatch.fnmatchcase(text, shell)
+def test_a_pattern_means_the_least_that_has_all_of_it(pattern: str, expected: object) -> None:
+    assert Invalidation.matching(pattern) == expected
+
+
+def test_a_computation_runs_in_the_thread_that_asks_and_may_ask_itself() -> None:
+    cache = CacheManager()
+
+    def outer() -> object:
+        return [threading.get_ident(), cache.get_or_compute("inner", threading.get_ident, 10)]
+
+    assert cache.get_or_compute("outer", outer, 10) == [threading.get_ident()] * 2
+    cache.close()
+
+
+@pytest.mark.parametrize("error", [StopIteration("x"), KeyError("x")])
+def test_any_error_of_a_computation_comes_through(error: Exception) -> None:
+    cache = CacheManager()
+
+    def fails() -> object:
+        raise error
+
+    with pytest.raises((KeyError, RuntimeError)):
+        cache.get_or_compute("k", fails, 10)
+    cache.close()
+
+
+def test_a_forked_process_has_a_cache_of_its_own(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    cache = CacheManager(quick(shared_redis.url))
+    cache.set("k", 1, 100)
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        found = cache.get("k") == 1 and cache.get_or_compute("other", lambda: 2, 100) == 2
+        cache.close()
+        os._exit(0 if found and cache.stats.remote_hits == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert cache.get("other") == 2
+    cache.close()
+
+
+def test_a_closed_cache_leaves_no_thread_and_goes_on(
+    shared_redis: RedisServer, raw: "redis.Redis"
+) -> None:
+    before = set(threading.enumerate())
+    cache = CacheManager(quick(shared_redis.url))
+    cache.set("k", 1, 100)
+    cache.close()
+    assert set(threading.enumerate()) == before
+    assert cache.get("k") == 1
+    cache.close()
 
 
 def test_a_large_value_is_computed_each_time() -> None:
@@ -264,7 +305,7 @@ def test_the_cache_of_the_settings(
 ) -> None:
     cache = CacheManager.from_settings(load_settings(redis_url=shared_redis.url, data_dir=tmp_path))
     cache.set("k", 1, 10)
-    assert raw.exists("tezi:2:value:k") == 1
+    assert raw.exists("tezi:3:value:k") == 1
     cache.close()
     assert (
         CacheManager.from_settings(load_settings(redis_url="", data_dir=tmp_path)).get("k") is MISS

@@ -42,8 +42,6 @@ def meant(key: str, invalidation: Invalidation) -> bool:
     """By the definition, key by key."""
     if invalidation.everything:
         return True
-    if invalidation.pattern is not None:
-        return key.startswith(invalidation.pattern.rstrip("*"))
     return bool(set(scope_of(key).fences) & set(invalidation.fences))
 
 

@@ -13,6 +13,9 @@ class FakeSeries:
     def increment(self, value: float) -> None:
         self._told.append((self._name, value))
 
+    def set(self, value: float) -> None:
+        self._told.append((self._name, value))
+
 
 def test_counts_are_gathered_and_told_once_a_second() -> None:
     now = [100.0]
@@ -24,7 +27,9 @@ def test_counts_are_gathered_and_told_once_a_second() -> None:
         return FakeSeries(told, labels)
 
     statistics = Statistics(clock=lambda: now[0])
-    published = PublishedCounts(statistics, series, clock=lambda: now[0])
+    rates: list[tuple[str, float]] = []
+    rate = FakeSeries(rates, {"cache": "features"})
+    published = PublishedCounts(statistics, series, lambda: rate, clock=lambda: now[0])
     for _ in range(3):
         statistics.record("features", "local", "hit", 2)
         published.publish()
@@ -37,6 +42,7 @@ def test_counts_are_gathered_and_told_once_a_second() -> None:
     now[0] += 5.0
     published.publish()
     assert len(told) == 2, "nothing new was told"
+    assert rates == [("features", 100.0)]
     statistics.record("features", "local", "hit")
     published.publish()
     assert told[2:] == [("features local hit", 1)]

@@ -32,7 +32,6 @@ def test_what_is_left_over_is_found_and_removed(settings: Settings) -> None:
     kept = [
         put(home / "market.db"),
         put(home / "market.db.maintenance"),
-        put(settings.snapshot_path),
         put(settings.models_dir / "20260814T120000-xgboost-3f2a9c" / "card.json"),
         put(settings.models_dir / ".staging" / "at-work-x1" / "card.json", fresh=True),
         put(settings.repository_dir / "features" / "config.pbtxt"),
@@ -49,7 +48,6 @@ def test_what_is_left_over_is_found_and_removed(settings: Settings) -> None:
         put(settings.repository_dir / f".note.{NOBODY}"),
         put(settings.versions_dir / ".dropped-2" / "version.json").parent,
         put(settings.versions_dir / f".labels.json.{NOBODY}"),
-        put(settings.snapshot_path.with_name("market.snapshot.staged")),
         put(home / f".market.db.copy.{NOBODY + 1}-journal"),
     ]
     found = leftovers(settings)

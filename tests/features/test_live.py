@@ -4,24 +4,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from preprocess.calendar import day_number
+from preprocess.columns import MarketColumns
 from preprocess.errors import StoreError
 from preprocess.features import live as live_module
 from preprocess.features.batch import STATUSES, batch_rows, places_of
-from preprocess.features.live import LiveMarket
+from preprocess.features.live import LiveMarket, _Base
 from preprocess.features.row import Status
-from preprocess.snapshot.current import load_market
-from preprocess.snapshot.refresh import refresh_snapshot
 from preprocess.store import Store
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import bars, weekdays
-from tests.snapshot.markets import fill
+from tests.store.filled import fill
 
 CODES = [f"50{number:04d}" for number in range(12)]
 WIRE = [code.encode() for code in CODES]
@@ -39,7 +37,7 @@ def market(filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liv
     """A market that makes a new base as soon as four stocks are touched."""
     monkeypatch.setattr(live_module, "_REBASE_FROM", 4)
     monkeypatch.setattr(live_module, "_REBASE_PAUSE_S", 0.0)
-    opened = LiveMarket(lambda: SQLiteStore(filled.path), None)
+    opened = LiveMarket(lambda: SQLiteStore(filled.path))
     yield opened
     opened.close()
 
@@ -98,20 +96,18 @@ def test_a_stock_that_changes_once_more_is_read_once_more(
 def test_a_new_base_is_made_and_holds_what_came_meanwhile(
     market: LiveMarket, filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = load_market
-    writing = filled
+    made = _Base.of
 
-    def overtaken(store: Store, snapshot: Path | None) -> object:
-        loaded = made(store, snapshot)
-        correct(writing, CODES[7:9], 33.0)  # committed while the base is being made
-        return loaded
+    def overtaken(columns: MarketColumns) -> _Base:
+        correct(filled, CODES[7:9], 33.0)  # committed while the base is being made
+        return made(columns)
 
-    monkeypatch.setattr(live_module, "load_market", overtaken)
+    monkeypatch.setattr(_Base, "of", overtaken)
     correct(filled, CODES[:6], 60.0)
     market.refresh()
     assert market.ready_row(WIRE[0], LAST) is None
     wait_for(lambda: market._next_base is not None)
-    monkeypatch.setattr(live_module, "load_market", made)
+    monkeypatch.setattr(_Base, "of", made)
     check(market, filled)
     assert market.ready_row(WIRE[0], LAST) is not None, "the new base is not in use"
     assert market.ready_row(WIRE[7], LAST) is None, "what came meanwhile is not fresh"
@@ -120,16 +116,15 @@ def test_a_new_base_is_made_and_holds_what_came_meanwhile(
 def test_what_was_noted_while_a_base_was_made_is_not_forgotten(
     market: LiveMarket, filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = load_market
+    made = _Base.of
     has_read, may_go_on = threading.Event(), threading.Event()
 
-    def slow(store: Store, snapshot: Path | None) -> object:
-        loaded = made(store, snapshot)
+    def slow(columns: MarketColumns) -> _Base:
         has_read.set()
         assert may_go_on.wait(10.0)
-        return loaded
+        return made(columns)
 
-    monkeypatch.setattr(live_module, "load_market", slow)
+    monkeypatch.setattr(_Base, "of", slow)
     correct(filled, CODES[:6], 60.0)
     market.refresh()
     assert has_read.wait(10.0)
@@ -152,7 +147,7 @@ def test_with_a_new_base_the_change_log_is_asked_at_once(
     now = 1_000.0
     monkeypatch.setattr(live_module, "time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(live_module, "_REBASE_FROM", 4)
-    market = LiveMarket(lambda: SeldomAsked(filled.path), None)
+    market = LiveMarket(lambda: SeldomAsked(filled.path))
     correct(filled, CODES[:6], 60.0)
     now += 61.0
     market.refresh()
@@ -187,24 +182,15 @@ def test_a_base_that_cannot_be_made_leaves_the_old_one(
             raise StoreError("no more")
         return stores.pop()
 
-    market = LiveMarket(opener, None)
+    market = LiveMarket(opener)
     correct(filled, CODES[:3], 45.0)
     for _ in range(3):
         check(market, filled)
     market.close()
 
 
-def test_a_snapshot_is_used_and_what_changed_since_is_read(filled: SQLiteStore) -> None:
-    path = filled.path.with_name("market.snapshot")
-    refresh_snapshot(filled, path)
-    correct(filled, CODES[:2], 81.0)
-    market = LiveMarket(lambda: SQLiteStore(filled.path), path)
-    check(market, filled)
-    market.close()
-
-
 def test_a_market_without_a_price_answers(store: SQLiteStore) -> None:
-    market = LiveMarket(lambda: SQLiteStore(store.path), None)
+    market = LiveMarket(lambda: SQLiteStore(store.path))
     rows = market.rows([b"500001"], np.array([LAST], dtype=np.int32))
     assert STATUSES[rows.status[0]] is Status.UNKNOWN_STOCK
     with store.transaction() as writer:

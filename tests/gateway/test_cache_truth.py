@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,6 +26,7 @@ from hypothesis.stateful import (
 )
 
 from gateway.ports import Answer, Ask
+from preprocess.cache.reading import FENCES, LEASES, LOG, SEEN
 from preprocess.golden import GOLDEN_CODE
 from preprocess.market import Bar
 from preprocess.store import open_store
@@ -257,6 +259,12 @@ class TwoGateways(RuleBasedStateMachine):
                         await asyncio.sleep(0.01)
 
         self.wait(until_used())
+
+    @precondition(lambda self: self.redis == "up")
+    @rule(lost=st.sampled_from([FENCES, LOG, LEASES, SEEN]))
+    def redis_loses_a_key(self, lost: str) -> None:
+        with redis.Redis.from_url(self.server.url, socket_timeout=5) as client:
+            client.delete(lost)
 
     def teardown(self) -> None:
         if self.redis != "up":

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.errors import PredictorUnavailableError
+from preprocess.async_cache_manager import AsyncCacheManager
 from preprocess.cache.keys import prediction_key
+from preprocess.cache.plan import Plan
 from preprocess.features.row import Status
 from preprocess.market import Bar
 from preprocess.repository.names import Variant
@@ -25,6 +27,7 @@ from tests.gateway.fakes import (
     until,
     write_version,
 )
+from tests.redis import running_redis
 
 
 @pytest.fixture
@@ -180,6 +183,35 @@ async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: 
         assert found["probability"] != 0.25
         assert (await tezi.predict()).json() == {**found, "cached": True}
         assert asked(tezi) == [["500001"]]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1,
+        ["text"],
+        [1, 2, 3, 4],
+        ["graph", "2026-08-14", "0.5", b"\0" * 100],
+        ["graph", "2026-08-14", 0.25, b"short"],
+        ["graph", "2026-08-14", 1.25, b"\0" * 100],
+    ],
+)
+async def test_a_value_of_the_wrong_type_in_redis_is_computed_again(
+    tmp_path: Path, value: Any
+) -> None:
+    with running_redis(tmp_path) as server:
+        async with running_app(
+            tmp_path / "app", cache_predictions=True, redis_url=server.url
+        ) as tezi:
+            gateway = tezi.app.state.gateway
+            if value != 1 and value[0] == "graph":
+                value = [gateway.versions.get(1).variants["fp32"].sha256[:16], *value[1:]]
+            other = AsyncCacheManager(Plan(redis_url=server.url, timeout_s=1.0))
+            await other.set(prediction_key("500001", TODAY, 1, "fp32"), value, 100)
+            await other.close()
+            found = (await tezi.predict()).json()
+            assert not found["cached"]
+            assert (await tezi.predict()).json() == {**found, "cached": True}
 
 
 async def test_a_commit_of_prices_is_seen(tezi: Running) -> None:

@@ -68,4 +68,6 @@ def test_rows_are_held_counted_and_never_older_than_a_commit(
                 while features_model(settings)["asked"] < 18 and time.monotonic() < end:
                     time.sleep(0.1)
                 found = features_model(settings)
+                page = httpx.get(settings.triton_metrics_url, trust_env=False).text
+    assert 'cache_hit_rate_percent{cache="features"} 33.3' in page
     assert (found["asked"], found["local_hits"], found["misses"]) == (18, 6, 12)

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from preprocess.errors import TeziError
-from preprocess.snapshot.current import load_market
 from preprocess.store import open_store
 from tests.integration.stack import RunningStack
 from tests.performance.perf_analyzer import Load, PerfAnalyzer
@@ -29,7 +28,7 @@ def test_it_measures_what_triton_has_loaded(
     assert models == ["predict_fp32", "predict_int8", "classifier_fp32", "classifier_int8"]
     store = open_store(settings)
     try:
-        write_pairs(load_market(store, settings.snapshot_path).columns, tmp_path / "p.json", 1_000)
+        write_pairs(store.columns(), tmp_path / "p.json", 1_000)
     finally:
         store.close()
     load, address = Load(per_second=100), settings.triton_grpc_address

@@ -11,7 +11,6 @@ import numpy as np
 
 from preprocess.columns import MarketColumns
 from preprocess.settings import Settings, load_settings
-from preprocess.snapshot.file import read_snapshot
 from tests.performance import db_ways as ways
 from tests.performance.market import (
     QUICK,
@@ -20,6 +19,7 @@ from tests.performance.market import (
     BenchMarket,
     bench_settings,
     generated_market,
+    read_columns,
     real_market,
 )
 from tests.performance.measure import Measured, Way, in_turns
@@ -128,7 +128,7 @@ def one_stock(bench: Bench) -> list[Row]:
             Way("naive", ways.naive_prices, (bench.market.naive, ways.ALL_COLUMNS, codes)),
             Way("frames", ways.naive_prices, (bench.market.naive, ways.FEW_COLUMNS, codes)),
             Way("pooled", ways.pooled_prices, (settings, codes)),
-            Way("mapped", ways.mapped_prices, (settings, bench.market.snapshot, codes)),
+            Way("mapped", ways.prices_in_memory, (settings, codes)),
             Way("packs", ways.packed_prices, (settings, codes)),
             Way("columns", ways.columns_of_one, (settings, codes)),
             Way("cache", ways.cached_batch, (settings, batches)),
@@ -144,7 +144,7 @@ def one_stock(bench: Bench) -> list[Row]:
             found["mapped"],
             naive,
             goal_ratio=45.0,
-            note="the snapshot's slice, after asking the database for its newest commit",
+            note="a slice of the market in memory, after asking the database for its newest commit",
         ),
         bench.row("price_one_stock_pack", found["packs"], naive, note="packs out of the database"),
         bench.row(
@@ -180,7 +180,6 @@ def all_stocks(bench: Bench) -> list[Row]:
             Way("naive", ways.naive_results, (market.naive, few)),
             Way("plain", ways.plain_results, (market.naive, codes)),
             Way("packs", ways.all_results, (settings,)),
-            Way("mapped", ways.mapped_results, (settings, market.snapshot)),
             Way("naive_join", ways.naive_join, (market.naive,)),
             Way("table_join", ways.stored_join, (settings,)),
             Way("aggregate", ways.aggregate, (settings,)),
@@ -202,12 +201,6 @@ def all_stocks(bench: Bench) -> list[Row]:
             naive_ms,
             goal_ratio=60.0,
             note=f"packs out of the database; {note}",
-        ),
-        bench.row(
-            "financials_all_snapshot",
-            found["mapped"],
-            naive_ms,
-            note="the snapshot, opened anew; all copied",
         ),
         bench.row(
             "aggregate_from_cache",
@@ -280,5 +273,5 @@ def require_same_join(found: Found, baseline: str, names: Sequence[str]) -> None
 
 
 def _bench(market: BenchMarket, *, repetitions: int, stocks: int, suffix: str = "") -> Bench:
-    columns = read_snapshot(market.snapshot)
+    columns = read_columns(market.database)
     return Bench(market, bench_settings(market), columns, repetitions, stocks, suffix)

@@ -75,8 +75,7 @@ def real_rows(market: BenchMarket) -> list[Row]:
             Way("naive_pairs", ways.naive_rows, (market.naive, pairs)),
             Way("pairs", ways.any_pairs, (settings, pairs)),
             Way("naive", ways.naive_rows, (market.naive, newest)),
-            Way("live", ways.batch, (settings, None, days)),
-            Way("snapshot", ways.batch, (settings, market.snapshot, days)),
+            Way("live", ways.batch, (settings, days)),
         ],
         size.repetitions,
     )
@@ -88,7 +87,6 @@ def real_rows(market: BenchMarket) -> list[Row]:
     both = zip(found["pairs"].times, found["naive_pairs"].times, strict=True)
     return [
         real.batch_row("batch_live_sqlite_real", found["live"], naive_s, note=note),
-        real.batch_row("batch_snapshot_real", found["snapshot"], naive_s, note=note),
         equality_row(
             "equality_max_rel_real", [(mine.result, naive.result) for mine, naive in both]
         ),

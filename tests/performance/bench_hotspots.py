@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from preprocess.cli.progress import progress_bar
 from preprocess.settings import load_settings
-from preprocess.snapshot.file import read_snapshot
 from tests.performance.load_test.generator import Outcome
 from tests.performance.load_test.mix import Mix, Once, PastPairs, newest_pairs
 from tests.performance.load_test.processes import Samples, sampling
@@ -18,7 +17,7 @@ from tests.performance.load_test.schedule import constant
 from tests.performance.load_test.stacks import PARTS, REST, Stacks, watching
 from tests.performance.load_test.whole_stack import CACHE, GATEWAYS, whole_stack
 from tests.performance.load_test.worker import Source, load_source
-from tests.performance.market import QUICK, SEED, WHOLE, generated_market
+from tests.performance.market import QUICK, SEED, WHOLE, generated_market, read_columns
 from tests.performance.report import Report
 from tests.performance.report_grid import Grid
 from tests.performance.row import Row
@@ -45,7 +44,7 @@ def run(*, quick: bool, command: str) -> Report:
     home = load_settings().home
     market = generated_market(home, QUICK if quick else WHOLE)
     seconds, warming = (2.0, 2.0) if quick else (20.0, 60.0)
-    columns = read_snapshot(market.snapshot)
+    columns = read_columns(market.database)
     newest, past = newest_pairs(columns), PastPairs(columns, SEED)
     del columns
     with (

@@ -52,9 +52,7 @@ def feature_times(bench: Bench, redis_url: str, *, calls: int) -> Times:
                     road,
                     ways.feature_rows,
                     (
-                        ways.RowWay(
-                            bench.settings, bench.market.snapshot, road, size, f"{redis_url}{place}"
-                        ),
+                        ways.RowWay(bench.settings, road, size, f"{redis_url}{place}"),
                         ready if road == "ready" else chunks,
                     ),
                 )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from preprocess.cache.plan import Plan
@@ -29,16 +28,13 @@ class RowWay:
     """One road to rows of a market, so many rows a call; `redis_url` is that of an empty Redis."""
 
     settings: Settings
-    snapshot: Path
     road: Road
     rows: int
     redis_url: str = ""
 
     def service(self, cached: CachedRows | None) -> FeatureService:
         """A features model's service, warm."""
-        service = FeatureService(
-            lambda: open_store(self.settings), snapshot=self.snapshot, cached=cached
-        )
+        service = FeatureService(lambda: open_store(self.settings), cached=cached)
         service.warm_up()
         return service
 

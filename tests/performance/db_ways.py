@@ -106,9 +106,9 @@ def columns_of_one(settings: Settings, codes: Codes) -> Repetition:
     return lambda number: timed_each(lambda code: store.columns([code]), codes[number])
 
 
-def mapped_prices(settings: Settings, snapshot: Path, codes: Codes) -> Repetition:
+def prices_in_memory(settings: Settings, codes: Codes) -> Repetition:
     """One stock's slice of the market in memory, which is that of the newest commit."""
-    optimizer = FeatureOptimizer(open_store(settings), snapshot)
+    optimizer = FeatureOptimizer(open_store(settings))
 
     def prices(code: str) -> list[Array]:
         columns = optimizer.market()
@@ -152,18 +152,6 @@ def all_results(settings: Settings) -> Repetition:
                 "SELECT results FROM stock_packs ORDER BY bse_code"
             ).fetchall()
         return collected("results", [len(p) for (p,) in packs], [p for (p,) in packs]).rows
-
-    results()
-    return lambda _: timed(results)
-
-
-def mapped_results(settings: Settings, snapshot: Path) -> Repetition:
-    """Every stock's results out of the snapshot, by an optimizer that holds nothing yet."""
-    store = open_store(settings)
-
-    def results() -> int:
-        table = FeatureOptimizer(store, snapshot).market().results
-        return sum(len(table[name].copy()) for name in table.columns) // len(table.columns)
 
     results()
     return lambda _: timed(results)

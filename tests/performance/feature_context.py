@@ -9,10 +9,9 @@ import numpy as np
 from preprocess.calendar import from_day_number
 from preprocess.columns import Array, MarketColumns
 from preprocess.settings import Settings
-from preprocess.snapshot.file import read_snapshot
 from tests.performance.equality import distance
 from tests.performance.feature_ways import Pair, newest_pairs
-from tests.performance.market import SEED, BenchMarket, bench_settings
+from tests.performance.market import SEED, BenchMarket, bench_settings, read_columns
 from tests.performance.measure import Measured
 from tests.performance.row import Row
 
@@ -54,7 +53,7 @@ class Bench:
     @classmethod
     def of(cls, market: BenchMarket, size: Size) -> "Bench":
         """The market with the days and the naive samples that are measured."""
-        columns = read_snapshot(market.snapshot)
+        columns = read_columns(market.database)
         days = newest_days(columns, size.repetitions)
         chunks = newest_pairs(columns, size.naive, days, SEED)
         return cls(market, bench_settings(market), columns, days, size, chunks)

@@ -42,15 +42,15 @@ def one_stock(bench: Bench) -> list[Row]:
 
 def on_line(bench: Bench) -> list[Row]:
     """What Triton's Python model asks for: rows of the newest day, and of any past day."""
-    size, snapshot = bench.size, bench.market.snapshot
+    size = bench.size
     newest = [bench.days[0]] * size.repetitions
     lookups = ways.newest_pairs(bench.columns, size.on_line, newest, SEED + 2)
     past = ways.fresh_pairs(bench.columns, size.on_line, size.repetitions, SEED + 3)
     found = in_turns(
         [
             Way("naive", ways.naive_rows, (bench.market.naive, bench.few_naive)),
-            Way("lookup", ways.on_line, (bench.settings, snapshot, lookups)),
-            Way("past_date", ways.on_line, (bench.settings, snapshot, past)),
+            Way("lookup", ways.on_line, (bench.settings, lookups)),
+            Way("past_date", ways.on_line, (bench.settings, past)),
         ],
         size.repetitions,
     )
@@ -75,17 +75,16 @@ def on_line(bench: Bench) -> list[Row]:
 
 def batches(bench: Bench) -> list[Row]:
     """Every stock as of a day."""
-    settings, snapshot, days = bench.settings, bench.market.snapshot, bench.days
+    settings, days = bench.settings, bench.days
     found = in_turns(
         [
             Way("naive", ways.naive_rows, (bench.market.naive, bench.chunks)),
-            Way("live", ways.batch, (settings, None, days)),
-            Way("snapshot", ways.batch, (settings, snapshot, days)),
-            Way("again", ways.batch_again, (settings, snapshot, days)),
+            Way("live", ways.batch, (settings, days)),
+            Way("again", ways.batch_again, (settings, days)),
         ],
         bench.size.repetitions,
     )
-    naive, live, mapped = found["naive"], found["live"], found["snapshot"]
+    naive, live = found["naive"], found["live"]
     naive_s = bench.scaled(naive)
     note = f"naive: {len(naive.all_ms):,} random stocks, scaled to {len(bench.columns):,}"
     places = bench.columns.places
@@ -96,7 +95,6 @@ def batches(bench: Bench) -> list[Row]:
     return [
         bench.batch_row("batch_live_sqlite", live, naive_s, goal=2.0, goal_ratio=100.0, note=note),
         _postgres_row(bench, naive_s),
-        bench.batch_row("batch_snapshot", mapped, naive_s, goal_ratio=1_000.0, note=note),
         bench.batch_row(
             "batch_in_memory", found["again"], naive_s, note="a second call of one FeatureOptimizer"
         ),
@@ -112,7 +110,7 @@ def _postgres_row(bench: Bench, naive_sqlite_s: float) -> Row:
         found = in_turns(
             [
                 Way("naive", ways.naive_rows, (postgres.dsn, chunks)),
-                Way("live", ways.batch, (postgres.settings, None, bench.days)),
+                Way("live", ways.batch, (postgres.settings, bench.days)),
             ],
             bench.size.repetitions,
         )
@@ -127,23 +125,21 @@ def _postgres_row(bench: Bench, naive_sqlite_s: float) -> Row:
 
 
 def _memory_row(bench: Bench, naive_mb: float) -> Row:
-    live = batch_memory(bench.settings, None, bench.days[0])
-    mapped = batch_memory(bench.settings, bench.market.snapshot, bench.days[0])
+    live = batch_memory(bench.settings, bench.days[0])
     return Row(
         "batch_peak_memory",
-        max(live.peak_mb, mapped.peak_mb),
+        live.peak_mb,
         "MB",
         goal=500.0,
-        note=f"a process of its own; live {live.peak_mb:.0f} MB, of which {live.mapped_mb:.0f} are "
-        f"pages of files (the database, shared libraries); snapshot {mapped.peak_mb:.0f} MB, of "
-        f"which {mapped.mapped_mb:.0f}; the naive way, which holds one stock: {naive_mb:.0f} MB",
+        note=f"a process of its own; {live.mapped_mb:.0f} MB of it are pages of files (the "
+        f"database, shared libraries); the naive way, which holds one stock: {naive_mb:.0f} MB",
     )
 
 
 def steps(bench: Bench) -> list[Row]:
     """Where a batch's time goes, and what compiled code costs a new process."""
     found = in_turns(
-        [Way("steps", ways.steps, (bench.settings, bench.market.snapshot, bench.days))],
+        [Way("steps", ways.steps, (bench.settings, bench.days))],
         bench.size.repetitions,
     )["steps"]
     taken = {
@@ -152,7 +148,6 @@ def steps(bench: Bench) -> list[Row]:
     }
     rows = [
         Row("batch_step_load", taken["load"], "ms", note="packs of the database to arrays"),
-        Row("batch_step_map", taken["map"], "ms", note="the same from the snapshot"),
         Row(
             "batch_step_kernel",
             taken["kernel"],

@@ -22,7 +22,6 @@ from preprocess.features.financial import financial_features
 from preprocess.features.service import FeatureService
 from preprocess.golden import GOLDEN_DATE, golden_history
 from preprocess.settings import Settings
-from preprocess.snapshot.current import load_market
 from preprocess.store import Store, open_store
 from tests.performance.measure import Repetition, Times, timed, timed_each
 from tests.performance.naive import (
@@ -70,7 +69,7 @@ def any_pairs(settings: Settings, chunks: Chunks) -> Repetition:
     return lambda number: timed(lambda: rows(chunks[number]))
 
 
-def batch(settings: Settings, snapshot: Path | None, days: Sequence[date]) -> Repetition:
+def batch(settings: Settings, days: Sequence[date]) -> Repetition:
     """All stocks as of a day, from an optimizer that holds nothing yet; the result is values."""
     warm_up()
     opened: list[Store] = []
@@ -78,9 +77,7 @@ def batch(settings: Settings, snapshot: Path | None, days: Sequence[date]) -> Re
     def rows(day: date) -> Array:
         store = open_store(settings)
         opened.append(store)
-        values: Array = (
-            FeatureOptimizer(store, snapshot).batch_extract_features(None, day).to_numpy()
-        )
+        values: Array = FeatureOptimizer(store).batch_extract_features(None, day).to_numpy()
         return values
 
     def repetition(number: int) -> Times:
@@ -91,9 +88,9 @@ def batch(settings: Settings, snapshot: Path | None, days: Sequence[date]) -> Re
     return repetition
 
 
-def batch_again(settings: Settings, snapshot: Path, days: Sequence[date]) -> Repetition:
+def batch_again(settings: Settings, days: Sequence[date]) -> Repetition:
     """All stocks as of a day, from an optimizer that has the market in memory already."""
-    optimizer = FeatureOptimizer(open_store(settings), snapshot)
+    optimizer = FeatureOptimizer(open_store(settings))
     optimizer.batch_extract_features(None, days[0])
 
     def rows(day: date) -> Array:
@@ -103,7 +100,7 @@ def batch_again(settings: Settings, snapshot: Path, days: Sequence[date]) -> Rep
     return lambda number: timed(lambda: rows(days[number]))
 
 
-def steps(settings: Settings, snapshot: Path, days: Sequence[date]) -> Repetition:
+def steps(settings: Settings, days: Sequence[date]) -> Repetition:
     """Where a batch's time goes; the result is seconds by step."""
     warm_up()
     store = open_store(settings)
@@ -112,7 +109,6 @@ def steps(settings: Settings, snapshot: Path, days: Sequence[date]) -> Repetitio
     def repetition(number: int) -> Times:
         columns: list[MarketColumns] = []
         load = timed(lambda: columns.append(store.columns()))
-        mapped = timed(lambda: columns.append(load_market(store, snapshot).columns))
         places = np.arange(len(columns[0]), dtype=np.int64)
         numbers = np.full(len(places), day_number(days[number]), dtype=np.int32)
         kernel = timed(lambda: batch_rows(columns[0], places, numbers))
@@ -126,7 +122,7 @@ def steps(settings: Settings, snapshot: Path, days: Sequence[date]) -> Repetitio
                 FeatureOptimizer.calculate_bollinger_vectorized(close, starts=starts),
             )
         )
-        found = {"load": load, "map": mapped, "kernel": kernel, "frame": frame, "talib": talib}
+        found = {"load": load, "kernel": kernel, "frame": frame, "talib": talib}
         return Times([], {name: times.seconds[0] for name, times in found.items()})
 
     return repetition
@@ -145,9 +141,9 @@ def one_stock(settings: Settings, chunks: Chunks) -> Repetition:
     return lambda number: timed_each(row, chunks[number])
 
 
-def on_line(settings: Settings, snapshot: Path, chunks: Chunks) -> Repetition:
+def on_line(settings: Settings, chunks: Chunks) -> Repetition:
     """One row at a time, as Triton's Python model asks for it."""
-    service = FeatureService(lambda: open_store(settings), snapshot=snapshot)
+    service = FeatureService(lambda: open_store(settings))
     service.warm_up()
     pairs = [[(code.encode(), day.encode()) for code, day in chunk] for chunk in chunks]
     warming = pairs[0][:_WARMING]  # this process has waited for its turn, and is cold

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from preprocess.settings import PROJECT_ROOT, Settings
@@ -30,9 +29,8 @@ from preprocess.settings import load_settings
 from preprocess.store import open_store
 
 store = open_store(load_settings())
-snapshot = Path(sys.argv[2]) if sys.argv[2] else None
 day = date.fromisoformat(sys.argv[1])
-frame = FeatureOptimizer(store, snapshot).batch_extract_features(None, day)
+frame = FeatureOptimizer(store).batch_extract_features(None, day)
 lines = Path("/proc/self/status").read_text().splitlines()
 sizes = {line.split(":")[0]: line.split()[1] for line in lines if line.endswith("kB")}
 print(json.dumps([int(sizes[name]) * 1024 / 1e6 for name in ("VmHWM", "RssAnon", "RssFile")]))
@@ -63,9 +61,9 @@ def measure_compiling() -> Compiling:
         return Compiling(_run(_WARM_UP, env=cache), _run(_WARM_UP, env=cache))
 
 
-def batch_memory(settings: Settings, snapshot: Path | None, day: date) -> Memory:
+def batch_memory(settings: Settings, day: date) -> Memory:
     """One batch of all stocks; Python and the imports are in it."""
-    sizes = _run(_BATCH, day.isoformat(), str(snapshot or ""), env=settings.environment())
+    sizes = _run(_BATCH, day.isoformat(), env=settings.environment())
     return Memory(*sizes)
 
 

@@ -18,7 +18,7 @@ from numba import njit
 from preprocess.columns import SCHEMA, Array, MarketColumns
 from preprocess.features import kernel
 from preprocess.features.row import MINIMUM_ROWS
-from preprocess.snapshot.file import read_snapshot
+from tests.performance.market import read_columns
 from tests.performance.measure import Repetition, Times, timed, timed_each
 
 GROUPS = ("technical", "financial", "static")
@@ -60,9 +60,9 @@ def group(columns: MarketColumns, name: str, day: int) -> Array:
     return out
 
 
-def sequential(snapshot: Path) -> Repetition:
+def sequential(database: Path) -> Repetition:
     """One group after another; the result is seconds by group."""
-    columns, day = _market(snapshot)
+    columns, day = _market(database)
 
     def repetition(_: int) -> Times:
         found = timed_each(lambda name: group(columns, name, day), GROUPS)
@@ -71,16 +71,16 @@ def sequential(snapshot: Path) -> Repetition:
     return repetition
 
 
-def threads(snapshot: Path) -> Repetition:
+def threads(database: Path) -> Repetition:
     """A thread for each group; the threads are kept, and the compiled code lets go of the GIL."""
     pool = ThreadPoolExecutor(len(GROUPS))
-    columns, day = _market(snapshot)
+    columns, day = _market(database)
     return lambda _: timed(lambda: list(pool.map(lambda name: group(columns, name, day), GROUPS)))
 
 
-def pool_per_call(snapshot: Path) -> Repetition:
+def pool_per_call(database: Path) -> Repetition:
     """A pool of processes made for each call, which have the market by being forked."""
-    _remember(*_market(snapshot))
+    _remember(*_market(database))
 
     def run() -> list[Array]:
         pool = multiprocessing.get_context("fork").Pool(len(GROUPS))
@@ -92,9 +92,9 @@ def pool_per_call(snapshot: Path) -> Repetition:
     return lambda _: timed(run)
 
 
-def pool_kept(snapshot: Path) -> Repetition:
+def pool_kept(database: Path) -> Repetition:
     """A pool of processes made once; each has the market in memory already."""
-    _remember(*_market(snapshot))
+    _remember(*_market(database))
     pool = multiprocessing.get_context("fork").Pool(len(GROUPS))
     Finalize(None, _let_end, (pool,), exitpriority=20)  # before the pool's own, which terminates
     pool.map(_remembered, GROUPS, chunksize=1)
@@ -107,9 +107,9 @@ def _let_end(pool: Pool) -> None:
     pool.join()
 
 
-def _market(snapshot: Path) -> tuple[MarketColumns, int]:
+def _market(database: Path) -> tuple[MarketColumns, int]:
     """The market with every page touched, and everything compiled."""
-    columns = read_snapshot(snapshot)
+    columns = read_columns(database)
     day = columns.newest_day() or 0
     for name in GROUPS:
         group(columns, name, day)

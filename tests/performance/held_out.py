@@ -8,11 +8,10 @@ import numpy as np
 from preprocess.features.batch import STATUSES, batch_rows
 from preprocess.features.row import MINIMUM_ROWS, Status
 from preprocess.models.native import Float32s
-from preprocess.snapshot.file import read_snapshot
 from preprocess.store.sqlite import SQLiteStore
 from preprocess.training.dataset import Dataset, build_dataset
 from preprocess.training.split import split_by_time
-from tests.performance.market import CIRCUIT_PCT, SEED, BenchMarket
+from tests.performance.market import CIRCUIT_PCT, SEED, BenchMarket, read_columns
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def samples(market: BenchMarket) -> Dataset:
     """The market's labelled samples, with their features."""
     store = SQLiteStore(market.database)
     try:
-        return build_dataset(store, circuit_pct=CIRCUIT_PCT, snapshot=market.snapshot)
+        return build_dataset(store, circuit_pct=CIRCUIT_PCT)
     finally:
         store.close()
 
@@ -79,7 +78,7 @@ def fresh_rows(market: BenchMarket, dataset: Dataset, count: int, target: Path) 
     Raises:
         ValueError: the market has fewer such pairs.
     """
-    columns = read_snapshot(market.snapshot)
+    columns = read_columns(market.database)
     prices = columns.prices
     places = np.repeat(np.arange(len(columns)), np.diff(prices.starts))
     enough = np.arange(prices.rows) - prices.starts[places] >= MINIMUM_ROWS

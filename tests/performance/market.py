@@ -18,13 +18,13 @@ import numpy as np
 
 from preprocess.calendar import from_day_number
 from preprocess.cli.progress import progress_bar
+from preprocess.columns import MarketColumns
 from preprocess.demo.market import build_demo_market
 from preprocess.derive import refresh_derived
 from preprocess.features.labels import circuit_labels
 from preprocess.features.row import MINIMUM_ROWS
 from preprocess.market import CircuitLabel, StockHistory
 from preprocess.settings import PROJECT_ROOT, Settings, load_settings
-from preprocess.snapshot.refresh import refresh_snapshot
 from preprocess.store import Store, Writer
 from preprocess.store.sqlite import SQLiteStore
 from tests.integration.stack import fresh_settings, tezi
@@ -74,12 +74,11 @@ QUICK = Recipe(stocks=400, trading_days=365, samples=4_000)
 
 @dataclass(frozen=True)
 class BenchMarket:
-    """A market's files: the product's database and snapshot, and the naive way's database."""
+    """A market's files: the product's database, and the naive way's database."""
 
     name: str
     database: Path
     naive: Path
-    snapshot: Path
 
 
 def generated_market(home: Path, recipe: Recipe) -> BenchMarket:
@@ -179,11 +178,15 @@ def _copy_for_naive(database: Path, target: Path) -> None:
 
 
 def _brought_up_to_date(name: str, database: Path, folder: Path) -> BenchMarket:
-    """With the newest schema, and a snapshot of the newest commit."""
-    snapshot = folder / "snapshot" / "market.snapshot"
-    store = SQLiteStore(database, write=True)
+    """With the newest schema."""
+    SQLiteStore(database, write=True).close()
+    return BenchMarket(name, database, folder / "naive.db")
+
+
+def read_columns(database: Path) -> MarketColumns:
+    """The whole market of a file."""
+    store = SQLiteStore(database)
     try:
-        refresh_snapshot(store, snapshot)
+        return store.columns()
     finally:
         store.close()
-    return BenchMarket(name, database, folder / "naive.db", snapshot)

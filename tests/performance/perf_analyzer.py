@@ -24,7 +24,6 @@ import click
 from preprocess.errors import TeziError
 from preprocess.runtime.wheel import find_wheel
 from preprocess.settings import load_settings
-from preprocess.snapshot.current import load_market
 from preprocess.store import open_store
 from tests.performance.perf_input import write_pairs
 from tests.performance.tool_folder import tool_folder
@@ -173,7 +172,7 @@ def main(pairs: Path | None) -> None:
     if pairs:
         store = open_store(settings)
         try:
-            write_pairs(load_market(store, settings.snapshot_path).columns, pairs)
+            write_pairs(store.columns(), pairs)
         finally:
             store.close()
     print(command)

@@ -16,13 +16,13 @@ _AT_ONCE = {
 
 def groups(bench: Bench) -> list[Row]:
     """Technical, financial and static features one after another, and side by side."""
-    snapshot = (bench.market.snapshot,)
+    database = (bench.market.database,)
     found = in_turns(
         [
-            Way("sequential", group_ways.sequential, snapshot),
-            Way("threads", group_ways.threads, snapshot),
-            Way("pool_per_call", group_ways.pool_per_call, snapshot),
-            Way("pool_kept", group_ways.pool_kept, snapshot),
+            Way("sequential", group_ways.sequential, database),
+            Way("threads", group_ways.threads, database),
+            Way("pool_per_call", group_ways.pool_per_call, database),
+            Way("pool_kept", group_ways.pool_kept, database),
         ],
         bench.size.repetitions * 4,
     )
@@ -50,7 +50,7 @@ def groups(bench: Bench) -> list[Row]:
 
 def static(bench: Bench) -> list[Row]:
     """What the monthly stamps save, as a share of the time without them."""
-    arguments = (bench.market.snapshot, bench.days)
+    arguments = (bench.market.database, bench.days)
     found = in_turns(
         [
             Way("one_stamped", static_ways.one_row, (*arguments, False)),

@@ -11,8 +11,8 @@ from preprocess.calendar import day_number, month_of
 from preprocess.columns import Array, MarketColumns
 from preprocess.features.batch import batch_rows
 from preprocess.features.stamps import LARGE_CAP_RANKS, MID_CAP_RANKS, eve_of
-from preprocess.snapshot.file import read_snapshot
 from tests.performance.feature_ways import warm_up
+from tests.performance.market import read_columns
 from tests.performance.measure import Repetition, Times, timed, timed_each
 
 _ROWS = 20
@@ -64,9 +64,9 @@ def ranked_tiers(columns: MarketColumns, day: date) -> Array:
     return tiers
 
 
-def one_row(snapshot: Path, days: Sequence[date], ranked: bool) -> Repetition:
+def one_row(database: Path, days: Sequence[date], ranked: bool) -> Repetition:
     """One stock's row, again and again; with `ranked`, the tier is computed each time."""
-    columns = _market(snapshot, days[0])
+    columns = _market(database, days[0])
     random = np.random.default_rng(1)
     places = random.integers(len(columns), size=(len(days), _ROWS))
 
@@ -84,9 +84,9 @@ def one_row(snapshot: Path, days: Sequence[date], ranked: bool) -> Repetition:
     return repetition
 
 
-def all_rows(snapshot: Path, days: Sequence[date], ranked: bool) -> Repetition:
+def all_rows(database: Path, days: Sequence[date], ranked: bool) -> Repetition:
     """Every stock's row; with `ranked`, the tiers are computed once for all of them."""
-    columns = _market(snapshot, days[0])
+    columns = _market(database, days[0])
     places = np.arange(len(columns), dtype=np.int64)
 
     def rows(day: date) -> None:
@@ -98,8 +98,8 @@ def all_rows(snapshot: Path, days: Sequence[date], ranked: bool) -> Repetition:
     return lambda number: timed(lambda: rows(days[number]))
 
 
-def _market(snapshot: Path, day: date) -> MarketColumns:
+def _market(database: Path, day: date) -> MarketColumns:
     warm_up()
-    columns = read_snapshot(snapshot)
+    columns = read_columns(database)
     ranked_tiers(columns, day)
     return columns

@@ -3,7 +3,6 @@
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -15,12 +14,11 @@ from preprocess.cache_manager import CacheManager
 from preprocess.features.cached import CachedRows
 from preprocess.features.service import FeatureService
 from preprocess.settings import Settings, load_settings
-from preprocess.snapshot.file import read_snapshot
-from preprocess.snapshot.refresh import refresh_snapshot
 from preprocess.store.sqlite import SQLiteStore
 from tests.performance.arrivals import arriving
 from tests.performance.cache_ways import ROADS, Road, RowWay, feature_rows
 from tests.performance.feature_ways import fresh_pairs
+from tests.performance.market import read_columns
 from tests.performance.measure import Way, in_turns
 from tests.performance.mix import BATCH, Mix
 from tests.redis import running_redis
@@ -37,13 +35,10 @@ METRICS = {
 
 @pytest.fixture
 def market(demo_database: Path, tmp_path: Path) -> Settings:
-    """A market of its own, with a snapshot."""
+    """A market of its own."""
     path = tmp_path / "market.db"
     shutil.copy(demo_database, path)
-    settings = load_settings(data_dir=tmp_path, database_url=f"sqlite:///{path}")
-    with closing(SQLiteStore(path, write=True)) as store:
-        refresh_snapshot(store, settings.snapshot_path)
-    return settings
+    return load_settings(data_dir=tmp_path, database_url=f"sqlite:///{path}")
 
 
 @pytest.fixture
@@ -78,7 +73,7 @@ def test_the_mix_is_that_of_the_goals() -> None:
 
 def test_two_features_models_hold_most_rows_of_the_mix(market: Settings, redis_url: str) -> None:
     """Prices arrive meanwhile, and every answer is that of a model without a cache."""
-    columns = read_snapshot(market.snapshot_path)
+    columns = read_columns(market.database_path)
     mix = Mix([code.decode() for code in columns.codes], "2026-08-12", seed=3)
 
     def opened() -> SQLiteStore:
@@ -113,19 +108,19 @@ def test_two_features_models_hold_most_rows_of_the_mix(market: Settings, redis_u
 
 @pytest.mark.parametrize("road", ROADS)
 def test_every_road_is_the_one_it_says(market: Settings, redis_url: str, road: Road) -> None:
-    columns = read_snapshot(market.snapshot_path)
+    columns = read_columns(market.database_path)
     pairs = fresh_pairs(columns, 60, 2, seed=5)
     newest = max(day for chunk in pairs for _, day in chunk)
     chunks = [[pair for pair in chunk if pair[1] < newest][:40] for chunk in pairs]
-    way = RowWay(market, market.snapshot_path, road, 4, redis_url)
+    way = RowWay(market, road, 4, redis_url)
     measured = in_turns([Way(road, feature_rows, (way, chunks))], 1)[road]
     assert len(measured.all_ms) == 10
     assert min(measured.all_ms) > 0.0
 
 
 def test_what_comes_by_another_road_is_no_figure(market: Settings, redis_url: str) -> None:
-    columns = read_snapshot(market.snapshot_path)
+    columns = read_columns(market.database_path)
     pairs = fresh_pairs(columns, 20, 1, seed=5)[0][:10]
-    way = RowWay(market, market.snapshot_path, "redis_miss", 1, redis_url)
+    way = RowWay(market, "redis_miss", 1, redis_url)
     with pytest.raises(RuntimeError, match=r"redis_miss: \d+ of 10 rows out of the cache"):
         in_turns([Way("twice", feature_rows, (way, [pairs, pairs]))], 1)

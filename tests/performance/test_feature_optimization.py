@@ -18,7 +18,6 @@ METRICS = {
     "online_past_date_p99",
     "batch_live_sqlite",
     "batch_live_postgres",
-    "batch_snapshot",
     "batch_peak_memory",
 }
 
@@ -46,10 +45,9 @@ def test_every_road_is_quicker_than_the_naive_way(quick: Quick, metric: str) -> 
     assert quick.rows[metric]["ratio"] > 2
 
 
-def test_the_snapshot_is_quicker_than_the_database(quick: Quick) -> None:
+def test_a_second_call_is_quicker_than_the_database(quick: Quick) -> None:
     rows = quick.rows
     assert rows["batch_in_memory"]["value"] < rows["batch_live_sqlite"]["value"]
-    assert rows["batch_step_map"]["value"] < rows["batch_step_load"]["value"]
 
 
 def test_the_kernel_earns_its_keep(quick: Quick) -> None:

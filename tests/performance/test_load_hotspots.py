@@ -15,7 +15,7 @@ SPIN = "def spin():\n    while True:\n        pass\n\nspin()\n"
 
 
 def test_the_innermost_frame_that_is_known_says_the_part() -> None:
-    read = "AsyncLink.ask (preprocess/cache/async_link.py:50)"
+    read = "Link.ask (preprocess/cache/link.py:50)"
     look = "Core.look (preprocess/cache/core.py:109)"
     assert part_of([SERVE, look]) == "cache"
     assert part_of([SERVE, look, read, "readinto (socket.py:1)"]) == "Redis client"

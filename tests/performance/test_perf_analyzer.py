@@ -7,9 +7,8 @@ import pytest
 
 from preprocess.errors import TeziError
 from preprocess.settings import Settings
-from preprocess.snapshot.file import read_snapshot
 from tests.performance import perf_analyzer
-from tests.performance.market import QUICK, BenchMarket, generated_market
+from tests.performance.market import QUICK, BenchMarket, generated_market, read_columns
 from tests.performance.perf_analyzer import Load, PerfAnalyzer, Point
 from tests.performance.perf_input import write_features, write_pairs
 from tests.performance.tool_folder import LOCKS, tool_folder
@@ -81,7 +80,7 @@ def market(bench_settings: Settings) -> BenchMarket:
 
 
 def test_inputs_are_many_different_rows(market: BenchMarket, tmp_path: Path) -> None:
-    columns = read_snapshot(market.snapshot)
+    columns = read_columns(market.database)
     pairs, features = tmp_path / "pairs.json", tmp_path / "features.json"
     write_pairs(columns, pairs, 500)
     write_features(columns, features, 500)

@@ -8,10 +8,9 @@ from tritonclient.grpc import InferenceServerClient
 
 from preprocess.cli.progress import progress_bar
 from preprocess.settings import Settings
-from preprocess.snapshot.file import read_snapshot
 from tests.integration.stack import running
 from tests.performance.evening import scored_stack
-from tests.performance.market import BenchMarket
+from tests.performance.market import BenchMarket, read_columns
 from tests.performance.perf_analyzer import Load, PerfAnalyzer
 from tests.performance.perf_input import write_features, write_pairs
 from tests.performance.report_grid import Grid
@@ -29,7 +28,7 @@ def triton_grids(home: Path, market: BenchMarket) -> list[Grid]:
     """A table for each ensemble and each classifier, of a stack of its own on the market."""
     analyzer = PerfAnalyzer.installed(home)
     settings = scored_stack(market, home / "bench" / "stack")
-    columns = read_snapshot(market.snapshot)
+    columns = read_columns(market.database)
     with TemporaryDirectory() as folder, running(settings):
         inputs = {"predict": Path(folder) / "pairs.json", "classifier": Path(folder) / "rows.json"}
         write_pairs(columns, inputs["predict"])

@@ -27,7 +27,7 @@ from preprocess.store.tables import ACTIONS, Table
 from preprocess.store.writing import Writer
 from tests.builders import bars, result
 from tests.postgres import PostgresServer, written_out
-from tests.snapshot.markets import fill
+from tests.store.filled import fill
 from tests.store.markets import assert_same_columns
 
 CODES = [f"50{number:04d}" for number in range(50)]

@@ -27,9 +27,7 @@ class TritonPythonModel:
         self._counts: PublishedCounts | None = None
         if settings.cache_features:
             cached, self._counts = _cache(settings)
-        self._service = FeatureService(
-            lambda: open_store(settings), snapshot=settings.snapshot_path, cached=cached
-        )
+        self._service = FeatureService(lambda: open_store(settings), cached=cached)
         self._service.require_width(
             next(output["dims"][0] for output in config["output"] if output["name"] == "features")
         )
@@ -75,7 +73,7 @@ def _cache(settings: Settings) -> tuple["CachedRows", "PublishedCounts"]:
 
     load_redis()
 
-    from preprocess.cache.published import MEANING, METRIC, PublishedCounts  # noqa: PLC0415
+    from preprocess.cache.published import MEANING, METRIC, RATE_METRIC, PublishedCounts  # noqa: PLC0415
     from preprocess.cache_manager import CacheManager  # noqa: PLC0415
     from preprocess.features.cached import CachedRows  # noqa: PLC0415
 
@@ -83,7 +81,14 @@ def _cache(settings: Settings) -> tuple["CachedRows", "PublishedCounts"]:
     family = pb_utils.MetricFamily(
         name=METRIC, description=MEANING, kind=pb_utils.MetricFamily.COUNTER
     )
+    rates = pb_utils.MetricFamily(
+        name=RATE_METRIC,
+        description="Keys of the last five minutes that the cache held",
+        kind=pb_utils.MetricFamily.GAUGE,
+    )
     counts = PublishedCounts(
-        cache.core.statistics, lambda labels: family.Metric(labels=dict(labels))
+        cache.core.statistics,
+        lambda labels: family.Metric(labels=dict(labels)),
+        lambda: rates.Metric(labels={"cache": "features"}),
     )
     return CachedRows(cache, ttl_s=settings.cache_features_ttl_s), counts

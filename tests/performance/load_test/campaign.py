@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.cli.progress import progress_bar
-from preprocess.snapshot.file import read_snapshot
 from tests.performance.load_test.caches import CacheCounts, following
 from tests.performance.load_test.generator import Outcome
 from tests.performance.load_test.mix import (
@@ -26,7 +25,7 @@ from tests.performance.load_test.search import Found, Step, greatest_rate
 from tests.performance.load_test.truth import wrong_answers
 from tests.performance.load_test.whole_stack import whole_stack
 from tests.performance.load_test.worker import Source, load_source
-from tests.performance.market import BenchMarket
+from tests.performance.market import BenchMarket, read_columns
 
 _WARM_UP_S = 5.0
 _WARM_UP_RATE = 100.0
@@ -128,7 +127,7 @@ class Campaign:
 
 def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) -> Campaign:
     """Start the stack, run everything, stop it."""
-    columns = read_snapshot(market.snapshot)
+    columns = read_columns(market.database)
     newest = newest_pairs(columns)
     cold = PastPairs(columns, seed)
     del columns

@@ -24,7 +24,7 @@ _LINE = re.compile(r":\d+\)$")
 
 # The innermost frame that one of these is found in says what part a sample belongs to.
 PARTS: Sequence[tuple[str, Sequence[str]]] = (
-    ("Redis client", ("(redis/", "async_link")),
+    ("Redis client", ("(redis/", "cache/link")),
     ("cache", ("preprocess/cache/", "async_cache_manager", "gateway/cached_predictor")),
     (
         "Triton client",

@@ -1,4 +1,4 @@
-"""Any sequence of imports, corrections, deletions and crashes: snapshot and memory == database."""
+"""Any sequence of imports, corrections, deletions and crashes: memory == database."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, cast
+from typing import cast
 
 import numpy as np
 import pytest
@@ -20,15 +20,10 @@ from hypothesis.stateful import (
 )
 
 from preprocess.calendar import day_number
-from preprocess.columns import MarketColumns, columns_of
-from preprocess.errors import SnapshotError
+from preprocess.columns import columns_of
 from preprocess.features.batch import batch_rows
 from preprocess.features.live import LiveMarket
 from preprocess.market import CircuitLabel, CorporateAction, StaticRow, Stock
-from preprocess.snapshot import file as snapshot_file
-from preprocess.snapshot.current import load_market
-from preprocess.snapshot.file import read_snapshot
-from preprocess.snapshot.refresh import refresh_snapshot
 from preprocess.store import Store
 from preprocess.store.postgres import PostgresStore
 from preprocess.store.sqlite import SQLiteStore
@@ -56,16 +51,14 @@ def market_in_sqlite() -> Iterator[Callable[[], Store]]:
 
 
 class MarketMachine(RuleBasedStateMachine):
-    """One writer, one snapshot, one reader that lives through it all."""
+    """One writer, and one reader that lives through it all."""
 
     def __init__(self, market: Callable[[], AbstractContextManager[Callable[[], Store]]]) -> None:
         super().__init__()
         self.held = ExitStack()
-        folder = Path(self.held.enter_context(TemporaryDirectory(prefix="tezi-stateful-")))
-        self.path = folder / "market.snapshot"
         opener = self.held.enter_context(market())
         self.store = self.held.enter_context(closing(opener()))
-        self.live = self.held.enter_context(closing(LiveMarket(opener, self.path)))
+        self.live = self.held.enter_context(closing(LiveMarket(opener)))
 
     def teardown(self) -> None:
         self.held.close()
@@ -122,47 +115,10 @@ class MarketMachine(RuleBasedStateMachine):
                 raise CrashError
             writer.put_prices(bars(code, [close], weekdays(1)[0]))
 
-    @rule(full=st.booleans())
-    def refresh(self, full: bool) -> None:
-        refresh_snapshot(self.store, self.path, full=full)
-        assert_same_columns(read_snapshot(self.path), self.store.columns())
-
-    @rule(bytes_written=st.integers(0, 20_000))
-    def crash_in_a_refresh(self, bytes_written: int) -> None:
-        """The refresh ends after so many bytes: what it had staged is left lying there."""
-        before = self.path.read_bytes() if self.path.exists() else None
-        write = snapshot_file._write
-
-        def half(file: IO[bytes], columns: MarketColumns) -> None:
-            write(file, columns)
-            file.truncate(bytes_written)
-            raise CrashError
-
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(snapshot_file, "_write", half)
-            with pytest.raises(CrashError):
-                refresh_snapshot(self.store, self.path, full=True)
-        assert (self.path.read_bytes() if self.path.exists() else None) == before
-        assert self.path.with_name("market.snapshot.staged").exists()
-
-    @rule(cut=st.integers(1, 400))
-    def damage(self, cut: int) -> None:
-        if self.path.exists():
-            content = self.path.read_bytes()
-            with self.path.with_name("damaged").open("wb") as file:
-                file.write(content[:-cut])
-            self.path.with_name("damaged").rename(self.path)
-
     @invariant()
     def the_database_agrees_with_itself(self) -> None:
         histories = list(self.store.histories())
         assert_same_columns(self.store.columns(), columns_of(histories, self.store.mark()))
-
-    @invariant()
-    def the_snapshot_never_makes_a_wrong_market(self) -> None:
-        assert_same_columns(load_market(self.store, self.path).columns, self.store.columns())
-        with suppress(SnapshotError):
-            read_snapshot(self.path)  # whole, or refused
 
     @invariant()
     def memory_answers_as_the_database_would(self) -> None:

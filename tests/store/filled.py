@@ -1,4 +1,4 @@
-"""Small markets to keep snapshots of."""
+"""Small markets."""
 
 from datetime import date
 

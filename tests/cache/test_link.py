@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import redis
 
-from preprocess.cache.async_link import Links
+from preprocess.cache.link import Links
 from tests.cache.conftest import quick
 from tests.cache.proxy import slow_proxy
 from tests.redis import RedisServer, running_redis

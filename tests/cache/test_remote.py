@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import redis
 
-from preprocess.cache.async_remote import AsyncRemoteTier
 from preprocess.cache.availability import Availability
 from preprocess.cache.reading import VALUES
+from preprocess.cache.remote import RemoteTier
 from tests.cache.conftest import quick
 from tests.redis import RedisServer
 
 
 @pytest.fixture
-async def tier(shared_redis: RedisServer, raw: "redis.Redis") -> AsyncIterator[AsyncRemoteTier]:
-    made = AsyncRemoteTier(quick(shared_redis.url, timeout_s=5.0), Availability(30.0))
+async def tier(shared_redis: RedisServer, raw: "redis.Redis") -> AsyncIterator[RemoteTier]:
+    made = RemoteTier(quick(shared_redis.url, timeout_s=5.0), Availability(30.0))
     yield made
     await made.close()
 
@@ -31,7 +31,7 @@ def times_read(raw: "redis.Redis") -> int:
     return int(stats.get("cmdstat_mget", {}).get("calls", 0))
 
 
-async def test_what_does_not_fit_is_not_written(tier: AsyncRemoteTier, raw: "redis.Redis") -> None:
+async def test_what_does_not_fit_is_not_written(tier: RemoteTier, raw: "redis.Redis") -> None:
     for part in range(5):
         tier.write_later(dict.fromkeys(keys(part * 1_000, 1_000), (b"envelope", 100_000)))
     tier.write_later(dict.fromkeys(keys(9_000, 96), (b"envelope", 100_000)))
@@ -40,9 +40,7 @@ async def test_what_does_not_fit_is_not_written(tier: AsyncRemoteTier, raw: "red
     assert found == {VALUES + key for key in [*keys(0, 4_000), *keys(9_000, 96)]}
 
 
-async def test_what_waits_is_read_in_bounded_portions(
-    tier: AsyncRemoteTier, raw: "redis.Redis"
-) -> None:
+async def test_what_waits_is_read_in_bounded_portions(tier: RemoteTier, raw: "redis.Redis") -> None:
     before = times_read(raw)
     asked = [200, 200, 200, 700, 10, 10]
     readings = await asyncio.gather(*(tier.read(keys(0, count)) for count in asked))
@@ -51,7 +49,7 @@ async def test_what_waits_is_read_in_bounded_portions(
 
 
 async def test_who_asks_again_at_once_is_answered(
-    tier: AsyncRemoteTier, monkeypatch: pytest.MonkeyPatch
+    tier: RemoteTier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All readers may have ended in this very turn of the event loop."""
     ask, gate = tier._links.ask, asyncio.Event()
@@ -81,7 +79,7 @@ async def test_a_time_out_that_comes_late_says_nothing_of_redis(
     monkeypatch: pytest.MonkeyPatch, took_s: float, *, counts: bool
 ) -> None:
     """With a time-out of 50 ms: the process itself was busy for the rest."""
-    slow = AsyncRemoteTier(quick("redis://127.0.0.1:1", timeout_s=0.05), Availability(30.0))
+    slow = RemoteTier(quick("redis://127.0.0.1:1", timeout_s=0.05), Availability(30.0))
 
     async def late(*_: Any) -> list[object]:
         time.sleep(took_s)

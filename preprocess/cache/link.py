@@ -15,13 +15,13 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from preprocess.cache.client import FAILURES, connection_options
 from preprocess.cache.plan import Plan
-from preprocess.cache.remote import FAILURES, connection_options
 
 Command = tuple[bytes | str | int, ...]
 
 
-class AsyncLink:
+class Link:
     """One connection, opened by the first question and by the first after a failure."""
 
     def __init__(
@@ -40,7 +40,7 @@ class AsyncLink:
             ValueError: they are the answers to another question.
             redis.TimeoutError: they did not come in time.
             redis.RedisError: there is no connection, or what came is no protocol of Redis. These
-                are not all that redis-py makes of such bytes: see `remote.FAILURES`.
+                are not all that redis-py makes of such bytes: see `client.FAILURES`.
         """
         was_open = self._connection.is_connected
         try:
@@ -102,6 +102,13 @@ class AsyncLink:
             return refusal
 
 
+def _packed(command: Command) -> bytes:
+    """As `hiredis.pack_command`, in Python."""
+    parts = [str(part).encode() if isinstance(part, str | int) else part for part in command]
+    lengths = (b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
+    return b"*%d\r\n" % len(parts) + b"".join(lengths)
+
+
 class Links:
     """As many links as there are questions under way at once."""
 
@@ -112,22 +119,23 @@ class Links:
             plan.redis_url, **{**options, "socket_timeout": None}
         )
         self._timeout_s = plan.timeout_s
-        # Not before it is needed: the stub of Triton's Python backend imports this module too, and
-        # its Python cannot load what is built for that of the machine.
-        self._pack = importlib.import_module("hiredis").pack_command
-        self._idle: list[AsyncLink] = []
+        try:
+            self._pack = importlib.import_module("hiredis").pack_command
+        except ImportError:  # the Python of Triton's stub cannot load what is built for another
+            self._pack = _packed
+        self._idle: list[Link] = []
 
     async def ask(self, *commands: Command) -> list[object]:
-        """As `AsyncLink.ask`, by a link that is idle or by a new one."""
+        """As `Link.ask`, by a link that is idle or by a new one."""
         link = self._idle.pop() if self._idle else self._opened()
         try:
             return await link.ask(*commands)
         finally:
             self._idle.append(link)
 
-    def _opened(self) -> AsyncLink:
+    def _opened(self) -> Link:
         connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-        return AsyncLink(connection, self._timeout_s, self._pack)
+        return Link(connection, self._timeout_s, self._pack)
 
     async def close(self) -> None:
         """Let go of all that are idle."""

@@ -2,21 +2,20 @@
 
 import asyncio
 
-from preprocess.cache.async_flight import AsyncFlights, landing
 from preprocess.cache.core import Moment
-from preprocess.cache.outcome import Landed
+from preprocess.cache.flight import Flights, landing
 
 
 async def test_an_older_computation_that_ends_leaves_the_newer_one_to_be_joined() -> None:
-    flights, gates = AsyncFlights(lambda _key, _moment: True), (asyncio.Event(), asyncio.Event())
+    flights, gates = Flights(lambda _key, _moment: True), (asyncio.Event(), asyncio.Event())
 
-    async def compute(gate: asyncio.Event) -> dict[str, Landed]:
+    async def compute(gate: asyncio.Event) -> dict[str, object]:
         await gate.wait()
-        return {"k": Landed()}
+        return {"k": 1}
 
     older, newer = (flights.lead(["k"], Moment(0), compute(gate)) for gate in gates)
     gates[0].set()
-    assert await landing(older) == {"k": Landed()}
+    assert await landing(older) == {"k": 1}
     assert flights.joined(["k"]) == {newer: ["k"]}
     gates[1].set()
     await landing(newer)
