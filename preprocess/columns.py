@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.calendar import day_number, month_number
-from preprocess.features.adjustment import ADJUSTING_KINDS
-from preprocess.market import CorporateAction, Mark, StockHistory
+from preprocess.market import ADJUSTING_KINDS, CorporateAction, Mark, StockHistory
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]

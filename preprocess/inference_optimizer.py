@@ -12,13 +12,13 @@ import onnx
 import onnxruntime
 
 from preprocess.errors import ModelError
+from preprocess.files import atomic_write
 from preprocess.models.folder import ModelFolder
 from preprocess.models.gate import examine, require_passed
 from preprocess.models.native import Float32s, NativeModel
 from preprocess.models.proof import PROOF_FILE, Proof
 from preprocess.models.session import open_session, probabilities
 from preprocess.models.variants import build, graph_file
-from preprocess.repository.files import write_atomically
 from preprocess.repository.names import VARIANTS, Variant
 
 
@@ -109,10 +109,10 @@ class InferenceOptimizer:
         for variant in VARIANTS:
             path = self._model.path / graph_file(variant)
             if variant in graphs:
-                write_atomically(path, graphs[variant].SerializeToString(deterministic=True))
+                atomic_write(path, graphs[variant].SerializeToString(deterministic=True))
             else:
                 path.unlink(missing_ok=True)
-        write_atomically(self._model.path / PROOF_FILE, proof.to_json())
+        atomic_write(self._model.path / PROOF_FILE, proof.to_json())
         progress(steps, steps)
         return proof
 

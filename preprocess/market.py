@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from preprocess.calendar import FiscalQuarter, announcement_limit, day_number
 
+ADJUSTING_KINDS = ("bonus", "split")
+"""Corporate actions that change the number of shares by their ratio."""
+
 BSE_CODE_PATTERN = re.compile(r"[0-9]{6}")
 
 Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from preprocess.db_optimizer import DBOptimizer
-from preprocess.repository.files import write_atomically
+from preprocess.files import atomic_write
 from preprocess.settings import load_settings
 
 
@@ -50,7 +50,7 @@ def analyze_command(json_file: Path | None) -> None:
             }
             for report in reports
         ]
-        write_atomically(json_file, json.dumps({"queries": queries}, indent=2).encode() + b"\n")
+        atomic_write(json_file, json.dumps({"queries": queries}, indent=2).encode() + b"\n")
 
 
 @db_group.command("samples")

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from preprocess.cli.progress import progress_bar
 from preprocess.database.maintenance import CHORES, Done, chosen, maintain
-from preprocess.repository.files import write_atomically
+from preprocess.files import atomic_write
 from preprocess.settings import load_settings
 from preprocess.store import open_upkeep
 
@@ -46,7 +46,7 @@ def maintain_command(only: str | None, json_file: Path | None) -> None:
     Console().print(_table(done))
     if json_file is not None:
         document = {"tasks": [task.document() for task in done]}
-        write_atomically(json_file, json.dumps(document, indent=2).encode() + b"\n")
+        atomic_write(json_file, json.dumps(document, indent=2).encode() + b"\n")
     failed = [task for task in done if task.failed]
     for task in failed:
         click.secho(f"tezi: {task.name} failed: {task.detail}", fg="red", err=True)

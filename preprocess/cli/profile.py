@@ -8,9 +8,9 @@ import click
 
 from preprocess.cli.own_triton import running_triton
 from preprocess.cli.progress import progress_bar
+from preprocess.files import atomic_write
 from preprocess.profiling.profile import Profile
 from preprocess.profiling.run import Advance, run_profile
-from preprocess.repository.files import write_atomically
 from preprocess.settings import Settings, load_settings
 
 
@@ -66,11 +66,11 @@ async def _run(
 def _write(profile: Profile, target: Path) -> list[Path]:
     """The JSON document at `target`; returns what was written beside it."""
     document = json.dumps(profile.document(), indent=2) + "\n"
-    write_atomically(target, document.encode())
+    atomic_write(target, document.encode())
     beside = {target.with_suffix(".txt"): profile.text()}
     for shape in profile.shapes:
         name = f"{target.stem}-{shape.shape.name}.svg"
         beside[target.with_name(name)] = shape.flame_graph()
     for path, text in beside.items():
-        write_atomically(path, text.encode())
+        atomic_write(path, text.encode())
     return list(beside)

@@ -16,7 +16,7 @@ from preprocess.settings import Settings
 # is left alone, whoever wrote it. The longest of them, a training, writes every few minutes.
 LEAST_AGE_S = 3_600.0
 
-# The names of files that become whole by a rename: preprocess.repository.files and others write
+# The names of files that become whole by a rename: preprocess.files and others write
 # `.NAME.PID`.
 _OF_PROCESS = re.compile(r"\..+\.(?P<pid>[0-9]+)(?:-journal|-wal|-shm)?")
 

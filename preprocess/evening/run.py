@@ -16,7 +16,7 @@ from preprocess.evening.prediction import Prediction, Reason, judge
 from preprocess.evening.report import Report
 from preprocess.evening.scoring import Advance, Answer, score
 from preprocess.evening.selection import Selection
-from preprocess.repository.files import write_atomically
+from preprocess.files import atomic_write
 from preprocess.repository.model_server import server_is_live
 from preprocess.repository.names import Variant, ensemble_name
 from preprocess.repository.serving import served_variants
@@ -155,7 +155,7 @@ def json_document(predictions: Sequence[Prediction], skipped: Mapping[str, Reaso
 
 def _write(path: Path, content: bytes) -> None:
     try:
-        write_atomically(path, content)
+        atomic_write(path, content)
     except OSError as error:
         raise EveningError(
             f"{path} cannot be written: {error.strerror}. The database has the "

@@ -6,9 +6,7 @@ from datetime import date
 import numpy as np
 
 from preprocess.calendar import day_number
-from preprocess.market import CorporateAction, Floats, Prices
-
-ADJUSTING_KINDS = ("bonus", "split")
+from preprocess.market import ADJUSTING_KINDS, CorporateAction, Floats, Prices
 
 
 def adjustment_factors(prices: Prices, actions: Sequence[CorporateAction], day: date) -> Floats:

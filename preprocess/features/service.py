@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -15,15 +15,32 @@ from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
 from preprocess.features.wire import WireRows
 from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE, golden_history
-from preprocess.market import is_bse_code
+from preprocess.market import Days, is_bse_code
 from preprocess.store import Store
-
-if TYPE_CHECKING:  # who caches nothing does not load what talks to Redis
-    from preprocess.features.cached import CachedRows
 
 _GOLDEN = (GOLDEN_CODE.encode(), GOLDEN_DATE.isoformat().encode())
 # Spellings of days that are kept with their numbers; requests name few days.
 _MOST_SPELLINGS = 4_096
+
+
+class RowCache(Protocol):
+    """Rows that were computed before; gateway.cache has one."""
+
+    def warm_up(self) -> None:
+        """Connect before the first request has to wait for it."""
+        ...
+
+    def rows(self, market: LiveMarket, codes: Sequence[bytes], days: Days) -> WireRows:
+        """The rows of stocks as of day numbers, in order, computed where they are missing.
+
+        Raises:
+            StoreError: the market cannot read its database.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close connections."""
+        ...
 
 
 class FeatureService:
@@ -33,7 +50,7 @@ class FeatureService:
         self,
         opener: Callable[[], Store],
         *,
-        cached: "CachedRows | None" = None,
+        cached: RowCache | None = None,
     ) -> None:
         """`cached` is asked first for rows that would have to be computed."""
         self._opener = opener

@@ -16,7 +16,7 @@ from typing import Any
 from pyinstrument import Profiler
 from pyinstrument.renderers import JSONRenderer
 
-from preprocess.repository.files import write_atomically
+from preprocess.files import atomic_write
 
 SAMPLES_FILE = "samples.json"
 
@@ -56,7 +56,7 @@ def main(folder: str, module: str) -> None:
         if running:
             profiler = running.pop()
             profiler.stop()
-            write_atomically(Path(folder) / SAMPLES_FILE, _document(profiler).encode())
+            atomic_write(Path(folder) / SAMPLES_FILE, _document(profiler).encode())
 
     signal.signal(signal.SIGUSR1, begin)
     signal.signal(signal.SIGUSR2, end)

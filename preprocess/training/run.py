@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.errors import TrainingError
+from preprocess.files import staged_folder
 from preprocess.models.card import Market, PartName
 from preprocess.models.folder import (
     CARD_FILE,
@@ -21,7 +22,6 @@ from preprocess.models.folder import (
     sha256,
 )
 from preprocess.models.native import Doubles
-from preprocess.repository.files import staged_folder
 from preprocess.settings import Settings
 from preprocess.store import Store
 from preprocess.training.card import Origin, describe

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from preprocess.calendar import day_number, from_day_number, months_between
 from preprocess.derive import stamp_months
-from preprocess.features.adjustment import ADJUSTING_KINDS, adjusted
+from preprocess.features.adjustment import adjusted
 from preprocess.features.labels import circuit_labels
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.research import RESEARCH_FEATURES, research_features
 from preprocess.features.row import MINIMUM_ROWS, Status
-from preprocess.market import CorporateAction, Prices, StockHistory
+from preprocess.market import ADJUSTING_KINDS, CorporateAction, Prices, StockHistory
 from preprocess.settings import Settings
 from preprocess.store.sqlite import SQLiteStore
 from tests.features.rows import both_roads, row_of

@@ -16,9 +16,9 @@ import onnx
 import xgboost
 
 from preprocess.errors import ModelError
+from preprocess.files import atomic_write
 from preprocess.models.folder import MODEL_FILES, PICKLE_FILE, ModelFolder, newest_model
 from preprocess.models.variants import build
-from preprocess.repository.files import write_atomically
 from preprocess.repository.names import Variant
 from preprocess.settings import PROJECT_ROOT
 from preprocess.training.card import Origin
@@ -82,8 +82,8 @@ def _graphs(model: ModelFolder) -> dict[Variant, Path]:
         native = model.native()
         for variant, path in paths.items():
             graph = build(variant, native, model.about)
-            write_atomically(path, graph.SerializeToString(deterministic=True))
-        write_atomically(record, json.dumps(wanted).encode())
+            atomic_write(path, graph.SerializeToString(deterministic=True))
+        atomic_write(record, json.dumps(wanted).encode())
     return paths
 
 
