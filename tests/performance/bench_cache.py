@@ -47,11 +47,11 @@ from tests.performance.gateways import gateways
 from tests.performance.hit_load import HitLoad, hit_load
 from tests.performance.load import Load, rest_load
 from tests.performance.market import QUICK, SEED, WHOLE, BenchMarket, generated_market
+from tests.performance.measure import one_thread
 from tests.performance.mix import Mix
 from tests.performance.prediction_ways import ROADS, PredictionRoads
 from tests.performance.report import Report
 from tests.performance.row import Row
-from tests.performance.threads import one_thread
 from tests.redis import running_redis
 
 HIT_RATE_GOALS = {"feature": 0.8, "prediction": 0.6}

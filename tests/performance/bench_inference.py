@@ -26,9 +26,8 @@ from tests.performance.held_out import Plan, fresh_rows, samples
 from tests.performance.inference_rows import Both, Goals, Judged, SizeRows, variants_grids
 from tests.performance.lleaves_tool import LLeaves
 from tests.performance.market import QUICK, SEED, WHOLE, generated_market
-from tests.performance.measure import Way, apart, in_turns
+from tests.performance.measure import Way, apart, in_turns, one_thread
 from tests.performance.report import Report
-from tests.performance.threads import one_thread
 from tests.performance.triton_grids import triton_grids
 
 # An INT8 probability that is further from the trained model's than this is no rounding.
