@@ -63,7 +63,7 @@ class Report:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.document(), indent=2) + "\n", encoding="utf-8")
         path.with_suffix(".md").write_text(self.markdown(), encoding="utf-8")
-        title = f"tezi bench {self.name}"
+        title = f"python -m tests.performance {self.name}"
         if self.draw is not None:
             self.draw(path.with_suffix(".png"))
         elif self.plot == "latencies":

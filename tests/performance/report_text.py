@@ -110,7 +110,7 @@ def replace_between_markers(page: Path, name: str, text: str) -> None:
     Raises:
         TeziError: the page has no such markers.
     """
-    begin, end = f"<!-- tezi bench {name} -->\n", f"<!-- end of {name} -->"
+    begin, end = f"<!-- table of {name} -->\n", f"<!-- end of {name} -->"
     before, found, rest = page.read_text(encoding="utf-8").partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from preprocess.cli.bench import bench_command
 from preprocess.errors import TeziError
 from preprocess.settings import PROJECT_ROOT
+from tests.performance.__main__ import main
 from tests.performance.report import Report
 from tests.performance.report_text import figure, replace_between_markers
 from tests.performance.row import Row
@@ -66,7 +66,7 @@ def test_figures_have_three_digits(value: float | None, text: str) -> None:
 def report() -> Report:
     return Report(
         name="demo",
-        command="tezi bench demo",
+        command="python -m tests.performance demo",
         seed=1,
         rows=[
             Row("quick", 1.0, "ms", 50.0, note="a | note", goal_ratio=10.0, cpu_s=0.5),
@@ -117,10 +117,10 @@ def test_a_report_is_written_in_three_forms(report: Report, plot: str, tmp_path:
 
 def test_a_table_is_put_between_its_markers(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("before\n<!-- tezi bench db -->\nold\n<!-- end of db -->\nafter\n")
+    page.write_text("before\n<!-- table of db -->\nold\n<!-- end of db -->\nafter\n")
     replace_between_markers(page, "db", "new\n")
     assert page.read_text() == (
-        "before\n<!-- tezi bench db -->\n\nnew\n\n<!-- end of db -->\nafter\n"
+        "before\n<!-- table of db -->\n\nnew\n\n<!-- end of db -->\nafter\n"
     )
     with pytest.raises(TeziError, match="has no lines"):
         replace_between_markers(page, "serve", "new\n")
@@ -134,27 +134,24 @@ def test_the_page_has_the_last_full_run_of_each() -> None:
         ("cache", CACHE_METRICS),
         ("inference", {f"{metric}_{size}" for metric in INFERENCE for size in SIZES}),
     ):
-        table = page.partition(f"<!-- tezi bench {name} -->")[2].partition("<!-- end")[0]
-        assert f"`tezi bench {name}`, seed" in table
+        table = page.partition(f"<!-- table of {name} -->")[2].partition("<!-- end")[0]
+        assert f"`python -m tests.performance {name}`, seed" in table
         assert all(f"| `{metric}` |" in table for metric in metrics)
 
 
 def test_update_docs_rewrites_the_page(
     report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "tests" / "performance").mkdir(parents=True)
-    (tmp_path / "tests" / "performance" / "bench_db.py").touch()
     (tmp_path / "docs").mkdir()
     page = tmp_path / "docs" / "benchmarks.md"
-    page.write_text("<!-- tezi bench db -->\n<!-- end of db -->\n")
+    page.write_text("<!-- table of db -->\n<!-- end of db -->\n")
     module = ModuleType("bench_db")
     vars(module)["run"] = lambda *, quick, command: replace(report, command=command)
     monkeypatch.setitem(sys.modules, "tests.performance.bench_db", module)
-    monkeypatch.setattr("preprocess.cli.bench.PROJECT_ROOT", tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))  # taken back with what the command adds
+    monkeypatch.setattr("tests.performance.__main__.PROJECT_ROOT", tmp_path)
     file = tmp_path / "db.json"
     arguments = ["db", "--quick", "--update-docs", "--json", str(file)]
-    done = CliRunner().invoke(bench_command, arguments, catch_exceptions=False)
+    done = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert done.exit_code == 0
-    assert "`tezi bench db --quick`, seed 1." in page.read_text()
+    assert "`python -m tests.performance db --quick`, seed 1." in page.read_text()
     assert file.with_suffix(".md").is_file()
