@@ -10,7 +10,6 @@ from preprocess.errors import TeziError
 
 COMMANDS = {
     "activate": "preprocess.cli.releases:activate_command",
-    "bench": "preprocess.cli.bench:bench_command",
     "db": "preprocess.cli.db:db_group",
     "check-gateways": "preprocess.cli.check_gateways:check_gateways_command",
     "copy-db": "preprocess.cli.copy_db:copy_db_command",

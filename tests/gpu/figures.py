@@ -1,4 +1,4 @@
-"""What a run on the GPU found: a table to read, and JSON as `tezi bench` writes it."""
+"""What a run on the GPU found: a table to read, and JSON as the other benchmarks write it."""
 
 import json
 import os

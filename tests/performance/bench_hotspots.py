@@ -1,6 +1,6 @@
-"""`tezi bench hotspots`: where the processor time goes while the whole stack is under load.
+"""Where the processor time goes while the whole stack is under load.
 
-The stack of `tezi bench load`, with the mix of the goals and then with nothing cached: what a
+The stack of the load test, with the mix of the goals and then with nothing cached: what a
 request takes of each component, and which parts of the gateways take it.
 """
 

@@ -1,4 +1,4 @@
-"""`tezi bench load`: the whole stack under the loads that the goals name.
+"""`python -m tests.performance load`: the whole stack under the loads that the goals name.
 
 nginx, two gateways, Redis as it is shipped and Triton, with a market of 11,000 stocks; the load
 generator takes a part of the same machine. What is sent and how it is looked at lies in load_test/.

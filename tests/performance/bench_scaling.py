@@ -1,4 +1,4 @@
-"""`tezi bench scaling`: load through the autoscalers of config/kubernetes.
+"""`python -m tests.performance scaling`: load through the autoscalers of config/kubernetes.
 
 They do as Kubernetes documents it. Nothing is measured here: figures of a load test go in, and what
 the policies make of them comes out.
@@ -21,7 +21,7 @@ from tests.performance.scaling.tier import Cluster
 
 PEAKS = (500, 5_000, 50_000)
 GOAL_MS = 50.0
-# What a request takes when nobody waits: REST, one at a time, `tezi bench serve`.
+# What a request takes when nobody waits: REST, one at a time, `python -m tests.performance serve`.
 BASE_MS = 2.03
 # Of no provider: a round figure for a core-hour on demand, to turn hours into money.
 DOLLARS_A_CORE_HOUR = 0.04
@@ -31,10 +31,15 @@ Key = tuple[str, int, str]
 
 
 def run(
-    *, quick: bool, command: str, cpu: CpuMs | None = None, cluster: Cluster | None = None
+    *,
+    quick: bool,
+    command: str,
+    cpu_ms_per_request: str = "",
+    cluster: Cluster | None = None,
 ) -> Report:
     """Replay every curve at every peak under every setup; `quick` takes longer steps."""
-    cpu, cluster = cpu or CpuMs(), cluster or Cluster()
+    cpu = CpuMs.parse(cpu_ms_per_request) if cpu_ms_per_request else CpuMs()
+    cluster = cluster or Cluster()
     longer = 6 if quick else 1
     curves = [replace(curve, step_s=curve.step_s * longer) for curve in CURVES]
     found: dict[Key, Replay] = {}

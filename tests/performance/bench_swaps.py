@@ -1,4 +1,4 @@
-"""`tezi bench swaps`: versions change under load, and every answer is held against its version."""
+"""Versions change under load, and every answer is compared with what its version predicts."""
 
 import asyncio
 import json

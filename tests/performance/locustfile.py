@@ -95,7 +95,7 @@ class Caller(FastHttpUser):
 
 
 class Shape(LoadTestShape):
-    """Users over time: steady, spike and sustained as `tezi bench load` has them, or steps."""
+    """Users over time: steady, spike and sustained as in the load test, or steps."""
 
     def tick(self) -> tuple[int, float] | None:
         """How many users there are to be now, and how many may begin in a second."""

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from preprocess.cli.bench import bench_command
 from preprocess.settings import PROJECT_ROOT
 from tests.performance.bench_load import report_of
 from tests.performance.load_test.caches import CacheCounts, Counts
@@ -235,9 +233,3 @@ def test_the_report_is_text_json_a_plot_and_one_page(campaign: Campaign, tmp_pat
     assert text.count("data:image/png;base64,") == 10
     assert '<td class="PASS">PASS</td>' in text
     assert "http" not in text.replace("http-equiv", "")  # nothing is fetched from elsewhere
-
-
-def test_only_the_load_test_has_a_scale() -> None:
-    done = CliRunner().invoke(bench_command, ["serve", "--scale", "0.1"])
-    assert done.exit_code == 2
-    assert "Only `tezi bench load` takes --scale." in done.output

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess.cli import main
 from preprocess.errors import TeziError
 from tests.performance import bench_scaling
+from tests.performance.__main__ import main
 from tests.performance.scaling.curves import CURVES, DAY, SPIKE, Curve
 from tests.performance.scaling.queueing import erlang_c, mean_wait_s, wait_quantile_s
 from tests.performance.scaling.replay import Replay, replay
@@ -123,7 +123,7 @@ def test_it_reports_and_draws(tmp_path: Path) -> None:
         {"metric": "triton_cpu_ms_per_request", "value": 0.6},
     ]
     load.write_text(json.dumps({"rows": rows}))
-    words = ["bench", "scaling", "--quick", "--json", str(target), "--load-report", str(load)]
+    words = ["scaling", "--quick", "--json", str(target), "--cpu-ms-per-request", "0.4,0.6"]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     document = json.loads(target.read_text())
@@ -156,8 +156,3 @@ def test_what_tells_no_cpu_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TeziError, match="caches held every prediction"):
         CpuMs.of_report(tmp_path / "cached.json")
     assert CpuMs.parse("0.3,0.5") == CpuMs(0.3, 0.5, "given")
-
-
-def test_other_benchmarks_take_no_cpu() -> None:
-    done = CliRunner().invoke(main, ["bench", "serve", "--cpu-ms-per-request", "1,1"])
-    assert done.exit_code == 2
