@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from preprocess.cache_manager import CacheManager
 from preprocess.columns import Array
 from preprocess.db_optimizer import DBOptimizer
-from preprocess.feature_optimizer import FeatureOptimizer
-from preprocess.features.samples import as_of_join
 from preprocess.settings import Settings
-from preprocess.store import open_store
 from preprocess.store.packs import RECORDS, collected
 from tests.performance.measure import Repetition, Times, timed, timed_each
 from tests.performance.naive import Source, connect
@@ -51,6 +49,7 @@ LEFT JOIN historical_financials f ON f.bse_code = l.bse_code
     WHERE f.bse_code = l.bse_code AND {known} <= l.earnings_date)
 ORDER BY l.bse_code, l.earnings_date
 """
+_SAMPLES = "SELECT * FROM announcement_samples ORDER BY bse_code, earnings_date"
 # The columns that are compared.
 _JOINED = ("close", "volume", "eps", "label")
 
@@ -95,7 +94,7 @@ def packed_prices(settings: Settings, codes: Codes) -> Repetition:
 
 def cached_batch(settings: Settings, codes: Codes) -> Repetition:
     """A hundred stocks' bars out of the query cache; each batch has been asked for before."""
-    optimizer = DBOptimizer(settings)
+    optimizer = DBOptimizer(settings, CacheManager.from_settings(settings))
 
     def batch(chunk: Sequence[str]) -> int:
         return sum(len(optimizer.query_with_cache(_FEW_COLUMNS, (code,)).rows) for code in chunk)
@@ -145,18 +144,20 @@ def naive_join(source: Source) -> Repetition:
     return lambda number: _seen_once(number, timed(join))
 
 
-JOIN_NOTE = "over the market in memory"
-
-
 def product_join(settings: Settings) -> Repetition:
-    """The product's join, all that this benchmark knows of it; the result is as above."""
-    optimizer = FeatureOptimizer(open_store(settings))
+    """The join as the database keeps it: a table, or a materialised view. The result is as above."""
+    with DBOptimizer(settings) as optimizer:
+        optimizer.refresh_samples()
+    pool = DBOptimizer(settings).create_connection_pool()
 
     def join() -> dict[str, Array]:
-        joined = as_of_join(optimizer.market())
-        return {name: joined[name] for name in _JOINED}
+        with pool.connection() as connection:
+            cursor = connection.cursor()
+            cursor.execute(_SAMPLES)
+            names = [column[0] for column in cursor.description]
+            columns = dict(zip(names, zip(*cursor.fetchall(), strict=True), strict=True))
+        return {name: np.array(columns[name], dtype=np.float64) for name in _JOINED}
 
-    join()
     return lambda number: _seen_once(number, timed(join))
 
 
