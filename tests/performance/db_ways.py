@@ -145,7 +145,7 @@ def naive_join(source: Source) -> Repetition:
 
 
 def product_join(settings: Settings) -> Repetition:
-    """The join as the database keeps it: a table, or a materialised view. The result is as above."""
+    """The join as the database keeps it, a table or a materialised view; the result is as above."""
     with DBOptimizer(settings) as optimizer:
         optimizer.refresh_samples()
     pool = DBOptimizer(settings).create_connection_pool()

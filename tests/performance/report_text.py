@@ -69,7 +69,9 @@ def _cells(row: Row, samples_ms: Sequence[float]) -> dict[str, str]:
     goals = [f"{row.goal:g} {row.unit}".strip()] if row.goal is not None else []
     goals += [f"{row.goal_ratio:,g}x"] if row.goal_ratio is not None else []
     value = "not measured" if row.value is None else f"{figure(row.value)} {row.unit}".strip()
-    quantiles = np.percentile(samples_ms, (50, 95, 99)) if len(samples_ms) >= _FEWEST else []
+    quantiles: list[float] = []
+    if len(samples_ms) >= _FEWEST:
+        quantiles = np.percentile(samples_ms, (50, 95, 99)).tolist()
     return {
         "metric": row.metric,
         "value": value,
@@ -77,7 +79,7 @@ def _cells(row: Row, samples_ms: Sequence[float]) -> dict[str, str]:
         "ratio": "" if row.ratio is None else f"{figure(row.ratio)}x",
         "goal": " and ".join(goals),
         "met": {True: "yes", False: "no", None: ""}[row.met],
-        "p50 / p95 / p99, ms": " / ".join(figure(float(q)) for q in quantiles),
+        "p50 / p95 / p99, ms": " / ".join(figure(q) for q in quantiles),
         "CPU s": figure(row.cpu_s),
         "read MB": figure(row.read_mb),
         "peak MB": figure(row.peak_mb),

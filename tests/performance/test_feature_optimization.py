@@ -42,7 +42,9 @@ def test_distance_goes_by_the_scale_and_sees_what_is_missing() -> None:
     expected[0, 1] = 1e-3  # a MACD line near zero, at a price of 1,000
     found = expected.copy()
     found[0, 1] += 1e-9
-    assert distance(found, expected) == (pytest.approx(1e-12), "macd_line")
+    relative, feature = distance(found, expected)
+    assert relative == pytest.approx(1e-12)
+    assert feature == "macd_line"
     found[1, 3] = np.nan
     assert distance(found, expected)[0] == np.inf
     expected[1, 3] = np.nan
