@@ -107,8 +107,10 @@ def campaign() -> Campaign:
         taken.append(Sample(1_000.0 + second, used, float(second)))
     samples = Samples(taken, dict(enumerate(("gateway", "triton", "generator"))))
     found = Found(2_100.0, [Step(2_100.0, 30.0, 3.0, 20.0, 1.0, 0)])
-    searches = [Phase(name, began, began + 5.0) for name in ("max_rate", "max_rate_cold")]
-    return Campaign(idle, ran, searches, found, found, samples, ["gateway1 ended"], 3, 9_000, 11)
+    names = ("max_rate", "max_rate_cold")
+    searches = [Phase(name, began, began + 5.0) for name in names]
+    rates = dict.fromkeys(names, found)
+    return Campaign(idle, ran, searches, rates, samples, ["gateway1 ended"], 3, 9_000, 11)
 
 
 def test_faults_are_failed_and_the_rest_passes(campaign: Campaign, tmp_path: Path) -> None:

@@ -45,7 +45,6 @@ def test_a_short_load_test_of_a_small_market(bench_settings: Settings, tmp_path:
     assert rows.keys() >= METRICS
     assert rows["steady_errors"] == rows["spike_errors"] == rows["sustained_errors"] == 0
     assert rows["wrong_answers"] == 0
-    assert rows["max_rate"] > rows["max_rate_cold"] > 0
     assert "Goals" in done.output
     assert target.with_suffix(".png").is_file()
 

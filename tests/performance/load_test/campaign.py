@@ -68,14 +68,14 @@ class Ran:
 class Campaign:
     """What a whole run found; `wrong` are answers that the model does not give.
 
-    `idle` is a time without any request, `searches` are when the greatest rates were looked for.
+    `idle` is a time without any request, `searches` are when the greatest rates were looked for,
+    and `found` what they are: `max_rate` and `max_rate_cold`.
     """
 
     idle: Phase
     ran: Sequence[Ran]
     searches: Sequence[Phase]
-    warm: Found
-    cold: Found
+    found: Mapping[str, Found]
     samples: Samples
     restarts: Sequence[str]
     wrong: int
@@ -109,8 +109,10 @@ class Campaign:
         }
 
 
-def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) -> Campaign:
-    """Start the stack, run everything, stop it."""
+def run_campaign(
+    market: BenchMarket, home: Path, *, scale: float, seed: int, search: bool
+) -> Campaign:
+    """Start the stack, run every scenario and both searches if they are wanted, stop it."""
     columns = read_snapshot(market.snapshot)
     newest = newest_pairs(columns)
     past = PastPairs(columns, seed)
@@ -135,10 +137,11 @@ def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) ->
                 # Memory is judged there: a cache that still fills would look like a leak.
                 fill(whole.gateway_urls, newest)
             ran.append(_run(source, scenario, Mix(newest, seed, number), whole.gateway_urls))
-        warm_rate, warm_phase = _search(
-            source, "max_rate", lambda number, _: Mix(newest, seed, 100 + number), scale
-        )
-        cold_rate, cold_phase = _search(source, "max_rate_cold", cold, scale)
+        draws: dict[str, Callable[[int, int], Mix | Once]] = {
+            "max_rate": lambda number, _: Mix(newest, seed, 100 + number),
+            "max_rate_cold": cold,
+        }
+        searched = {n: _search(source, n, draw, scale) for n, draw in draws.items() if search}
         time.sleep(PAUSE_S)
         restarts = whole.restarts()
         settings = whole.settings
@@ -151,9 +154,8 @@ def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) ->
     return Campaign(
         idle=idle,
         ran=ran,
-        searches=[warm_phase, cold_phase],
-        warm=warm_rate,
-        cold=cold_rate,
+        searches=[phase for _, phase in searched.values()],
+        found={name: found for name, (found, _) in searched.items()},
         samples=samples,
         restarts=restarts,
         wrong=wrong,

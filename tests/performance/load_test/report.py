@@ -38,8 +38,8 @@ def rows(campaign: Campaign) -> list[Row]:
         _errors(sustained),
         row("sustained_error_share", float(sustained.outcome.failed.mean()), "relative"),
         _growth(campaign, "all", "memory_growth"),
-        _rate("max_rate", campaign.warm),
-        _rate("max_rate_cold", campaign.cold),
+        _rate("max_rate", campaign),
+        _rate("max_rate_cold", campaign),
         row(
             "wrong_answers",
             campaign.wrong,
@@ -59,8 +59,7 @@ def grids(campaign: Campaign) -> list[Grid]:
     return [
         _scenarios(campaign),
         _system(campaign),
-        _steps("Greatest rate, popular stocks", campaign.warm),
-        _steps("Greatest rate, nothing cached", campaign.cold),
+        *(_steps(f"Steps to {name}", found) for name, found in campaign.found.items()),
     ]
 
 
@@ -112,7 +111,10 @@ def _growth(campaign: Campaign, component: str, metric: str) -> Row:
     return Row(metric, growth, "MB", goal=round(FLAT_SHARE * level, 1), note=note)
 
 
-def _rate(metric: str, found: Found) -> Row:
+def _rate(metric: str, campaign: Campaign) -> Row:
+    found = campaign.found.get(metric)
+    if found is None:
+        return row(metric, None, "/s", "--quick leaves it out")
     note = f"p99 below {BOUND_MS:g} ms and no error; {len(found.steps)} steps"
     return row(metric, found.rate, "/s", note)
 
