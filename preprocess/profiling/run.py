@@ -196,7 +196,8 @@ class _Profiler:
             lookup, values = time_lookups(service, requests)
         folder = self.settings.repository_dir / classifier / str(version)
         clocks = Clocks(
-            *(float(mean) for mean in times.mean(axis=0)),
+            end_to_end=float(times[:, 0].mean()),
+            application=float(times[:, 1].mean()),
             predictor=wait.total,
             ensemble=whole.total,
             queues=features.queue + infer.queue,
