@@ -27,7 +27,7 @@ from preprocess.settings import Settings, load_settings
 from tests.integration.stack import fresh_settings
 from tests.performance import cache_ways as ways
 from tests.performance.arrivals import arriving
-from tests.performance.bench_features import FULL_SIZE, QUICK_SIZE, Bench
+from tests.performance.bench import FULL_SIZE, QUICK_SIZE, Bench
 from tests.performance.cache_ways import ROADS, Road
 from tests.performance.evening import scored_stack
 from tests.performance.feature_ways import Pair, fresh_pairs

@@ -8,28 +8,18 @@ product's.
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from preprocess.columns import MarketColumns
 from preprocess.settings import PROJECT_ROOT, Settings, load_settings
 from tests.integration.stack import environment
 from tests.performance import feature_ways as ways
+from tests.performance.bench import FULL_SIZE, QUICK_SIZE, Bench
 from tests.performance.evening import model_file, naive_scores, predict_all, scored_stack
-from tests.performance.market import (
-    QUICK,
-    SEED,
-    WHOLE,
-    BenchMarket,
-    bench_settings,
-    generated_market,
-    read_columns,
-)
-from tests.performance.measure import Measured, Way, in_turns, one_thread
+from tests.performance.market import QUICK, SEED, WHOLE, generated_market
+from tests.performance.measure import Way, in_turns, one_thread
 from tests.performance.naive import distance
 from tests.performance.postgres_market import postgres_market
 from tests.performance.report import Report
@@ -50,78 +40,6 @@ lines = Path("/proc/self/status").read_text().splitlines()
 sizes = {line.split(":")[0]: line.split()[1] for line in lines if line.endswith("kB")}
 print(json.dumps([int(sizes[name]) * 1024 / 1e6 for name in ("VmHWM", "RssFile")]))
 """
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much is measured: by repetition, stocks of the naive samples and of the others."""
-
-    repetitions: int
-    naive: int
-    naive_postgres: int
-    on_line: int
-    indicators: int
-
-
-FULL_SIZE = Size(repetitions=5, naive=200, naive_postgres=60, on_line=2_000, indicators=200)
-QUICK_SIZE = Size(repetitions=3, naive=34, naive_postgres=10, on_line=130, indicators=40)
-
-
-@dataclass
-class Bench:
-    """One market under measurement; `samples` (ms by metric) grow as it goes."""
-
-    market: BenchMarket
-    settings: Settings
-    columns: MarketColumns
-    days: Sequence[date]
-    size: Size
-    chunks: Sequence[Sequence[ways.Pair]]
-    samples: dict[str, Sequence[float]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, market: BenchMarket, size: Size) -> "Bench":
-        """The market with the days and the naive samples that are measured."""
-        columns = read_columns(market.database)
-        days = ways.newest_days(columns, size.repetitions)
-        chunks = ways.newest_pairs(columns, size.naive, days, SEED)
-        return cls(market, bench_settings(market), columns, days, size, chunks)
-
-    @property
-    def few_naive(self) -> Sequence[Sequence[ways.Pair]]:
-        """A fifth of the naive samples, where a median is all that is wanted."""
-        return [chunk[: max(self.size.naive // 5, 1)] for chunk in self.chunks]
-
-    def scaled(self, naive: Measured) -> float:
-        """Seconds that the naive way takes for all stocks, from the mean over its sample."""
-        return float(np.mean(naive.all_ms)) * len(self.columns) / 1e3
-
-    def row(
-        self,
-        metric: str,
-        measured: Measured,
-        baseline: float,
-        *,
-        value: float | None = None,
-        unit: str = "ms",
-        goal: float | None = None,
-        goal_ratio: float | None = None,
-        note: str = "",
-    ) -> Row:
-        """A row with what it took; the value is the median unless it is given."""
-        self.samples[metric] = measured.all_ms
-        return Row(
-            metric,
-            measured.median_ms if value is None else value,
-            unit,
-            baseline,
-            goal,
-            note,
-            goal_ratio,
-            cpu_s=measured.cpu,
-            read_mb=max(measured.read_mb, 0.0),
-            peak_mb=measured.peak_mb,
-        )
 
 
 def run(*, quick: bool, command: str) -> Report:
@@ -152,7 +70,7 @@ def run(*, quick: bool, command: str) -> Report:
 
 def one_stock(bench: Bench) -> list[Row]:
     """Indicators and results in memory, and all 25 features from the database."""
-    pairs = ways.newest_pairs(bench.columns, bench.size.indicators, bench.days, SEED + 1)
+    pairs = ways.newest_pairs(bench.columns, bench.size.one_stock, bench.days, SEED + 1)
     market, settings = bench.market, bench.settings
     found = in_turns(
         [
@@ -203,7 +121,7 @@ def on_line(bench: Bench) -> list[Row]:
             f"online_{name}_p99",
             found[name],
             found["naive"].quantile_ms(99),
-            value=found[name].quantile_ms(99),
+            value_ms=found[name].quantile_ms(99),
             goal=goal,
             note="p99 of FeatureService.rows, one pair a call",
         )
@@ -233,8 +151,7 @@ def batches(bench: Bench) -> list[Row]:
         bench.row(
             "batch_live_sqlite",
             live,
-            bench.scaled(naive),
-            value=live.median_ms / 1e3,
+            bench.scaled_ms(naive),
             unit="s",
             goal=2.0,
             goal_ratio=100.0,
@@ -273,8 +190,7 @@ def _on_postgres(bench: Bench) -> Row:
     return bench.row(
         "batch_live_postgres",
         live,
-        bench.scaled(naive),
-        value=live.median_ms / 1e3,
+        bench.scaled_ms(naive),
         unit="s",
         goal_ratio=100.0,
         note=f"PostgreSQL {postgres.version}; naive: {len(naive.all_ms):,} random stocks, scaled",
@@ -291,7 +207,7 @@ def predictions(bench: Bench, home: Path) -> Row:
         "predict_all_11000",
         float(np.median(done.seconds)),
         "s",
-        bench.scaled(naive),
+        bench.scaled_ms(naive) / 1e3,
         3.0,
         f"the whole command; {done.stored:,} stored; naive: {len(naive.all_ms)} random stocks, "
         "scaled",
