@@ -77,7 +77,7 @@ def run(*, quick: bool, command: str) -> Report:
     with _redis() as redis_url:
         features = _features(bench, redis_url, calls)
         stack = scored_stack(_copied(market, home / "bench" / "cache"), home / "bench" / "cache")
-        with gateways(_serving(stack), 1) as running:
+        with gateways(_serving(stack)) as running:
             predictions = _predictions(bench, running.settings, f"{redis_url}16", calls)
             missed, held, hits = _over_rest(bench, running.urls[0], seconds)
         mix = Mix(_answerable(bench), bench.days[1].isoformat(), SEED)
@@ -228,6 +228,7 @@ def _counted(
     """What the caches of features and of predictions counted of the mix, once they were warm."""
     settings = _serving(
         stack,
+        gateways=pace.gateways,
         redis_url=redis_url,
         cache_features=True,
         cache_predictions=predictions,
@@ -239,7 +240,7 @@ def _counted(
     requests = mix.requests(int(rate * (pace.warming_s + pace.measured_s)) + 1)
     every_s = COMMIT_EVERY_S / pace.faster
     with (
-        gateways(settings, pace.gateways) as running,
+        gateways(settings) as running,
         arriving(settings, mix, every_s=every_s, stocks=COMMIT_STOCKS),
     ):
         asyncio.run(send(running.urls, requests, rate=rate, seconds=pace.warming_s))

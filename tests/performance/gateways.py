@@ -1,19 +1,14 @@
 """Several gateways before one Triton and one Redis, each a process of its own."""
 
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
 
 from gateway.features_model import counts
-from preprocess.settings import PROJECT_ROOT, Settings
-from tests.integration.stack import environment, free_ports, running
-
-_READY_S = 60.0
+from preprocess.settings import Settings
+from tests.integration.stack import running
 
 
 @dataclass(frozen=True)
@@ -68,45 +63,8 @@ class Gateways:
 
 
 @contextmanager
-def gateways(settings: Settings, count: int) -> Iterator[Gateways]:
-    """Triton with its gateway, and further gateways until there are `count`."""
-    with ExitStack() as stack:
-        stack.enter_context(running(settings, covered=False))
-        urls = [settings.http_url]
-        for port in free_ports(count - 1):
-            own = settings.model_copy(update={"http_port": port})
-            stack.enter_context(_gateway(own))
-            urls.append(own.http_url)
-        yield Gateways(settings, tuple(urls))
-
-
-@contextmanager
-def _gateway(settings: Settings) -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gateway"],
-        cwd=PROJECT_ROOT,
-        env=environment(settings, covered=False),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_until_ready(settings.http_url, process)
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + _READY_S
-    with httpx.Client(timeout=5.0, trust_env=False) as client:
-        while time.monotonic() < end:
-            if process.poll() is not None:
-                raise RuntimeError(f"a gateway ended with {process.returncode}")
-            try:
-                if client.get(f"{url}/ready").is_success:
-                    return
-            except httpx.TransportError:
-                pass  # it does not listen yet
-            time.sleep(0.1)
-    raise RuntimeError(f"the gateway at {url} does not become ready")
+def gateways(settings: Settings) -> Iterator[Gateways]:
+    """A stack with the gateways of its settings, each of which is asked at its own port."""
+    with running(settings, covered=False):
+        ports = settings.gateway_ports if settings.gateways > 1 else [settings.http_port]
+        yield Gateways(settings, tuple(f"http://127.0.0.1:{port}" for port in ports))
