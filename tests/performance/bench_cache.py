@@ -200,7 +200,7 @@ def _predictions(bench: Bench, settings: Settings, redis_url: str, calls: int) -
     """Every road to a prediction."""
     chunks = _past_pairs(bench, calls, len(ROADS), SEED + 100)
     pairs = dict(zip(ROADS, chunks, strict=True))
-    return uvloop.run(ways.PredictionRoads(settings, redis_url).measure(pairs))
+    return uvloop.run(ways.prediction_times(settings, redis_url, pairs))
 
 
 def _over_rest(bench: Bench, url: str, seconds: float) -> tuple[Load, Load, Load]:

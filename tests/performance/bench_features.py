@@ -202,17 +202,14 @@ def predictions(bench: Bench, home: Path) -> Row:
     stack = scored_stack(bench.market, home)
     arguments = (bench.market.naive, model_file(stack), bench.few_naive)
     naive = in_turns([Way("naive", naive_scores, arguments)], bench.size.repetitions)["naive"]
-    done = predict_all(stack, bench.days[:3])
+    seconds, stored = predict_all(stack, bench.days[:3])
     return Row(
         "predict_all_11000",
-        float(np.median(done.seconds)),
+        float(np.median(seconds)),
         "s",
         bench.scaled_ms(naive) / 1e3,
         3.0,
-        f"the whole command; {done.stored:,} stored; naive: {len(naive.all_ms)} random stocks, "
-        "scaled",
-        cpu_s=float(np.median(done.cpu_s)),
-        peak_mb=done.peak_mb,
+        f"the whole command; {stored:,} stored; naive: {len(naive.all_ms)} random stocks, scaled",
     )
 
 

@@ -6,7 +6,6 @@ written: the four roads.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from gateway.cached_predictor import CachedPredictor
@@ -92,58 +91,52 @@ def feature_rows(
     return repetition
 
 
-@dataclass
-class PredictionRoads:
-    """Every road to predictions inside a gateway, of one running Triton and an empty Redis."""
+async def prediction_times(
+    settings: Settings, redis_url: str, pairs: Mapping[Road, Sequence[Pair]]
+) -> dict[Road, list[float]]:
+    """Times in ms of predictions inside a gateway, the roads in turns, each with pairs of its own.
 
-    settings: Settings
-    redis_url: str
+    Triton runs with these settings; the Redis is empty.
 
-    async def measure(self, pairs: Mapping[Road, Sequence[Pair]]) -> dict[Road, list[float]]:
-        """Times in ms of each prediction, the roads in turns; every road has pairs of its own.
+    Raises:
+        AssertionError: a prediction failed, or came by another road.
+    """
+    triton = TritonPredictor.from_settings(settings)
+    versions = VersionBook(settings.versions_dir)
+    await versions.refresh()
+    number = stable_version(settings.versions_dir).model_version
+    caches = {
+        road: AsyncCacheManager(_plan(redis_url, road)) for road in pairs if road != "computed"
+    }
+    filling = AsyncCacheManager(_plan(redis_url, "miss"))
 
-        Raises:
-            AssertionError: a prediction failed, or came by another road.
-        """
-        triton = TritonPredictor.from_settings(self.settings)
-        versions = VersionBook(self.settings.versions_dir)
-        await versions.refresh()
-        number = stable_version(self.settings.versions_dir).model_version
-        caches = {
-            road: AsyncCacheManager(_plan(self.redis_url, road))
-            for road in pairs
-            if road != "computed"
-        }
-        filling = AsyncCacheManager(_plan(self.redis_url, "miss"))
+    def through(cache: AsyncCacheManager) -> Source:
+        return CachedPredictor(
+            triton, cache, versions, ttl_s=_TTL_S, timeout_s=_TIMEOUT_S, usable=lambda: True
+        )
 
-        def through(cache: AsyncCacheManager) -> Source:
-            return CachedPredictor(
-                triton, cache, versions, ttl_s=_TTL_S, timeout_s=_TIMEOUT_S, usable=lambda: True
-            )
-
-        sources: dict[Road, Source] = {road: through(cache) for road, cache in caches.items()}
-        sources["computed"] = triton
-        asks = {
-            road: [Ask(code, day, "fp32", number) for code, day in mine]
-            for road, mine in pairs.items()
-        }
-        found: dict[Road, list[float]] = {road: [] for road in pairs}
-        try:
-            for ask in asks["local"]:
-                await sources["local"].predict([ask], _TIMEOUT_S)
-            for ask in asks["redis"]:
-                await through(filling).predict([ask], _TIMEOUT_S)
-            for group in zip(*asks.values(), strict=True):
-                for road, ask in zip(asks, group, strict=True):
-                    began = time.perf_counter()
-                    (answer,) = await sources[road].predict([ask], _TIMEOUT_S)
-                    found[road].append((time.perf_counter() - began) * 1e3)
-                    if not isinstance(answer, Answer) or answer.status is not Status.OK:
-                        raise AssertionError(f"no prediction: {answer}")
-                    if answer.cached is not (road in ("local", "redis")):
-                        raise AssertionError(f"came by another road than {road}: {answer}")
-        finally:
-            for cache in (*caches.values(), filling):
-                await cache.close()
-            await triton.close()
-        return found
+    sources: dict[Road, Source] = {road: through(cache) for road, cache in caches.items()}
+    sources["computed"] = triton
+    asks = {
+        road: [Ask(code, day, "fp32", number) for code, day in mine] for road, mine in pairs.items()
+    }
+    found: dict[Road, list[float]] = {road: [] for road in pairs}
+    try:
+        for ask in asks["local"]:
+            await sources["local"].predict([ask], _TIMEOUT_S)
+        for ask in asks["redis"]:
+            await through(filling).predict([ask], _TIMEOUT_S)
+        for group in zip(*asks.values(), strict=True):
+            for road, ask in zip(asks, group, strict=True):
+                began = time.perf_counter()
+                (answer,) = await sources[road].predict([ask], _TIMEOUT_S)
+                found[road].append((time.perf_counter() - began) * 1e3)
+                if not isinstance(answer, Answer) or answer.status is not Status.OK:
+                    raise AssertionError(f"no prediction: {answer}")
+                if answer.cached is not (road in ("local", "redis")):
+                    raise AssertionError(f"came by another road than {road}: {answer}")
+    finally:
+        for cache in (*caches.values(), filling):
+            await cache.close()
+        await triton.close()
+    return found

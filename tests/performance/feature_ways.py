@@ -5,7 +5,7 @@ stocks or another day.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import date
@@ -108,19 +108,15 @@ def on_line(settings: Settings, chunks: Chunks) -> Repetition:
 def pandas_indicator(settings: Settings, name: str, chunks: Chunks) -> Repetition:
     """RSI or MACD by pandas over one stock's whole series, in memory."""
     series = [[pd.Series(close) for close in chunk] for chunk in _closes(settings, chunks)]
-    if name == "rsi":
-        return lambda number: timed_each(naive_rsi, series[number])
-    return lambda number: timed_each(naive_macd, series[number])
+    by_name: dict[str, Callable[[pd.Series], object]] = {"rsi": naive_rsi, "macd": naive_macd}
+    return lambda number: timed_each(by_name[name], series[number])
 
 
 def indicator(settings: Settings, name: str, chunks: Chunks) -> Repetition:
     """The same by FeatureOptimizer."""
     closes = _closes(settings, chunks)
-    if name == "rsi":
-        rsi = FeatureOptimizer.calculate_rsi_vectorized
-        return lambda number: timed_each(rsi, closes[number])
-    macd = FeatureOptimizer.calculate_macd_vectorized
-    return lambda number: timed_each(macd, closes[number])
+    calculate = getattr(FeatureOptimizer, f"calculate_{name}_vectorized")
+    return lambda number: timed_each(calculate, closes[number])
 
 
 def pandas_financials(source: Source, chunks: Chunks) -> Repetition:
