@@ -208,7 +208,8 @@ def _over_rest(bench: Bench, url: str, seconds: float) -> tuple[Load, Load, Load
     fresh = iter(_past_pairs(bench, 20_000, 1, SEED + 200)[0])
     popular = _past_pairs(bench, _POPULAR, 1, SEED + 300)[0]
     missed = uvloop.run(rest_load(url, fresh, 1, seconds))
-    uvloop.run(rest_load(url, cycle(popular), 4, seconds))  # in its memory from here on
+    filling = uvloop.run(rest_load(url, cycle(popular), 4, seconds))
+    popular = popular[: len(filling.latencies_ms)]  # these are in the gateway's memory now
     held = uvloop.run(rest_load(url, cycle(popular), 1, seconds / 2))
     hits = uvloop.run(rest_load(url, cycle(popular), _IN_FLIGHT, seconds))
     return missed, held, hits
