@@ -8,7 +8,6 @@ import pytest
 from preprocess.errors import TeziError
 from preprocess.settings import Settings
 from preprocess.snapshot.file import read_snapshot
-from tests.performance import perf_analyzer
 from tests.performance.market import QUICK, BenchMarket, generated_market
 from tests.performance.perf_analyzer import Load, PerfAnalyzer, Point
 from tests.performance.perf_input import write_features, write_pairs
@@ -24,15 +23,6 @@ def test_the_last_line_of_the_table_counts() -> None:
     late = "not able to keep up with the desired request rate. 25.00% of the requests were delayed."
     assert Point.parse(TABLE, late) == Point(821.378, 3.761, 11.794, 19.313, 0.25)
     assert Point.parse(TABLE, "Throughput: 821 infer/sec").delayed == 0.0
-
-
-def test_a_load_is_so_many_in_flight_or_a_rate() -> None:
-    assert Load(in_flight=4).options() == ["--concurrency-range", "4"]
-    assert Load(in_flight=4).text == "4 in flight"
-    rate = Load(per_second=500)
-    assert rate.options()[:2] == ["--request-rate-range", "500"]
-    assert "poisson" in rate.options()
-    assert rate.text == "500 /s, Poisson"
 
 
 def test_a_tool_that_cannot_be_had_says_so_and_leaves_what_is_there(tmp_path: Path) -> None:
@@ -59,12 +49,6 @@ def test_every_package_is_pinned_with_its_hash(name: str) -> None:
     assert all(line.endswith(" \\") for line in packages)
     assert sum("--hash=sha256:" in line for line in lines) >= len(packages)
     assert not any("://" in line for line in lines)
-
-
-def test_libraries_that_the_wheel_lacks_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(perf_analyzer.LIBRARIES, "libnone.so", "libnone-*.so")
-    with pytest.raises(TeziError, match=r"has no libnone-\*\.so: run `make clean setup`"):
-        perf_analyzer._libraries()
 
 
 def test_its_words_are_passed_on_when_it_fails(tmp_path: Path) -> None:
