@@ -18,47 +18,23 @@ from preprocess.models.folder import find_model
 from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
 from tests.integration.stack import TEZI, environment, fresh_settings, running, tezi
-from tests.performance.feature_context import Bench
 from tests.performance.feature_ways import Chunks
 from tests.performance.market import BenchMarket
-from tests.performance.measure import Repetition, Times, Way, in_turns, timed_each
+from tests.performance.measure import Repetition, Times, timed_each
 from tests.performance.naive import load_model, naive_features
-from tests.performance.row import Row
 
 
 @dataclass(frozen=True)
 class Evening:
     """Seconds of each run, from the command's start to its end; rows stored by the last one.
 
-    `start_s` is what `tezi --version` takes, which is in every run: Python, and the imports that
-    any command needs. `peak_mb` is the most memory of any run, without Triton's.
+    `peak_mb` is the most memory of any run, without Triton's.
     """
 
     seconds: Sequence[float]
     cpu_s: Sequence[float]
-    start_s: float
     peak_mb: float
     stored: int
-
-
-def evening_row(bench: Bench, home: Path) -> Row:
-    """The row of predict_all_11000, with a stack in `home`."""
-    stack = scored_stack(bench.market, home)
-    arguments = (bench.market.naive, model_file(stack), bench.few_naive)
-    naive = in_turns([Way("naive", naive_scores, arguments)], bench.size.repetitions)["naive"]
-    done = predict_all(stack, bench.days[:3])
-    bench.samples["predict_all_11000"] = [second * 1e3 for second in done.seconds]
-    return Row(
-        "predict_all_11000",
-        float(np.median(done.seconds)),
-        "s",
-        bench.scaled(naive),
-        3.0,
-        f"the whole command, of which {done.start_s:.2f} s are what `tezi --version` takes; "
-        f"{done.stored:,} stored; naive: {len(naive.all_ms)} random stocks, scaled",
-        cpu_s=float(np.median(done.cpu_s)),
-        peak_mb=done.peak_mb,
-    )
 
 
 def scored_stack(market: BenchMarket, home: Path) -> Settings:
@@ -81,7 +57,6 @@ def predict_all(settings: Settings, days: Sequence[date]) -> Evening:
     _forget(settings)
     seconds, cpu, peaks = [], [], []
     with running(settings):
-        start_s = min(_command(settings, "--version")[0] for _ in range(3))
         for day in days:
             wall_s, cpu_s, peak_mb = _command(settings, "predict-all", "--date", day.isoformat())
             seconds.append(wall_s)
@@ -89,7 +64,7 @@ def predict_all(settings: Settings, days: Sequence[date]) -> Evening:
             peaks.append(peak_mb)
     stored = _stored(settings, days[-1])
     _forget(settings)
-    return Evening(seconds, cpu, start_s, max(peaks), stored)
+    return Evening(seconds, cpu, max(peaks), stored)
 
 
 def naive_scores(database: Path, model: Path, chunks: Chunks) -> Repetition:

@@ -9,21 +9,18 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from preprocess.calendar import day_number, from_day_number
 from preprocess.columns import Array, MarketColumns, columns_of
-from preprocess.feature_optimizer import Extract, FeatureOptimizer
-from preprocess.features.batch import batch_rows, places_of
+from preprocess.feature_optimizer import FeatureOptimizer
+from preprocess.features.batch import batch_rows
 from preprocess.features.financial import financial_features
-from preprocess.features.series import bollinger_series, macd_series, rsi_series
 from preprocess.features.service import FeatureService
 from preprocess.golden import GOLDEN_DATE, golden_history
 from preprocess.settings import Settings
-from preprocess.snapshot.current import load_market
 from preprocess.store import Store, open_store
 from tests.performance.measure import Repetition, Times, timed, timed_each
 from tests.performance.naive import (
@@ -57,21 +54,7 @@ def naive_rows(source: Source, chunks: Chunks) -> Repetition:
     return repetition
 
 
-def any_pairs(settings: Settings, chunks: Chunks) -> Repetition:
-    """The batch road for pairs of any day, from the database each time; rows as above."""
-    warm_up()
-    store = open_store(settings)
-
-    def rows(chunk: Sequence[Pair]) -> Array:
-        columns = store.columns()
-        places = places_of(columns, [code.encode() for code, _ in chunk])
-        days = np.array([day_number(date.fromisoformat(day)) for _, day in chunk], np.int32)
-        return batch_rows(columns, places, days).values
-
-    return lambda number: timed(lambda: rows(chunks[number]))
-
-
-def batch(settings: Settings, snapshot: Path | None, days: Sequence[date]) -> Repetition:
+def batch(settings: Settings, days: Sequence[date]) -> Repetition:
     """All stocks as of a day, from an optimizer that holds nothing yet; the result is values."""
     warm_up()
     opened: list[Store] = []
@@ -79,56 +62,13 @@ def batch(settings: Settings, snapshot: Path | None, days: Sequence[date]) -> Re
     def rows(day: date) -> Array:
         store = open_store(settings)
         opened.append(store)
-        values: Array = (
-            FeatureOptimizer(store, snapshot).batch_extract_features(None, day).to_numpy()
-        )
+        values: Array = FeatureOptimizer(store).batch_extract_features(None, day).to_numpy()
         return values
 
     def repetition(number: int) -> Times:
         while opened:
             opened.pop().close()
         return timed(lambda: rows(days[number]))
-
-    return repetition
-
-
-def batch_again(settings: Settings, snapshot: Path, days: Sequence[date]) -> Repetition:
-    """All stocks as of a day, from an optimizer that has the market in memory already."""
-    optimizer = FeatureOptimizer(open_store(settings), snapshot)
-    optimizer.batch_extract_features(None, days[0])
-
-    def rows(day: date) -> Array:
-        values: Array = optimizer.batch_extract_features(None, day).to_numpy()
-        return values
-
-    return lambda number: timed(lambda: rows(days[number]))
-
-
-def steps(settings: Settings, snapshot: Path, days: Sequence[date]) -> Repetition:
-    """Where a batch's time goes; the result is seconds by step."""
-    warm_up()
-    store = open_store(settings)
-    codes = tuple(store.bse_codes())
-
-    def repetition(number: int) -> Times:
-        columns: list[MarketColumns] = []
-        load = timed(lambda: columns.append(store.columns()))
-        mapped = timed(lambda: columns.append(load_market(store, snapshot).columns))
-        places = np.arange(len(columns[0]), dtype=np.int64)
-        numbers = np.full(len(places), day_number(days[number]), dtype=np.int32)
-        kernel = timed(lambda: batch_rows(columns[0], places, numbers))
-        frame = timed(lambda: Extract(codes, days[number], kernel.result).frame())
-        prices = columns[0].prices
-        close, starts = prices["close"], prices.starts
-        talib = timed(
-            lambda: (
-                rsi_series(close, starts=starts),
-                macd_series(close, starts=starts),
-                bollinger_series(close, starts=starts),
-            )
-        )
-        found = {"load": load, "map": mapped, "kernel": kernel, "frame": frame, "talib": talib}
-        return Times([], {name: times.seconds[0] for name, times in found.items()})
 
     return repetition
 
@@ -146,9 +86,9 @@ def one_stock(settings: Settings, chunks: Chunks) -> Repetition:
     return lambda number: timed_each(row, chunks[number])
 
 
-def on_line(settings: Settings, snapshot: Path, chunks: Chunks) -> Repetition:
+def on_line(settings: Settings, chunks: Chunks) -> Repetition:
     """One row at a time, as Triton's Python model asks for it."""
-    service = FeatureService(lambda: open_store(settings), snapshot=snapshot)
+    service = FeatureService(lambda: open_store(settings))
     service.warm_up()
     pairs = [[(code.encode(), day.encode()) for code, day in chunk] for chunk in chunks]
     warming = pairs[0][:_WARMING]  # this process has waited for its turn, and is cold
@@ -183,7 +123,7 @@ def indicator(settings: Settings, name: str, chunks: Chunks) -> Repetition:
     return lambda number: timed_each(macd, closes[number])
 
 
-def pandas_financials(source: Path, chunks: Chunks) -> Repetition:
+def pandas_financials(source: Source, chunks: Chunks) -> Repetition:
     """The six financial features by pandas, of results that have been read."""
     text = "SELECT * FROM historical_financials WHERE bse_code = ? ORDER BY fiscal_year, quarter"
     with closing(connect(source)) as connection:
@@ -199,17 +139,16 @@ def pandas_financials(source: Path, chunks: Chunks) -> Repetition:
 
 def financials(settings: Settings, chunks: Chunks) -> Repetition:
     """The same by preprocess.features.financial."""
-    store = open_store(settings)
-    items = [
-        [
-            (history.results, date.fromisoformat(day))
-            for (_, day), history in zip(
-                chunk, store.histories([code for code, _ in chunk]), strict=True
-            )
+    with closing(open_store(settings)) as store:
+        items = [
+            [
+                (history.results, date.fromisoformat(day))
+                for (_, day), history in zip(
+                    chunk, store.histories([code for code, _ in chunk]), strict=True
+                )
+            ]
+            for chunk in chunks
         ]
-        for chunk in chunks
-    ]
-    store.close()
     return lambda number: timed_each(lambda item: financial_features(*item), items[number])
 
 
@@ -217,24 +156,6 @@ def warm_up() -> None:
     """Compile, or load from numba's cache, what is compiled."""
     day = np.array([day_number(GOLDEN_DATE)], dtype=np.int32)
     batch_rows(columns_of([golden_history()]), np.zeros(1, dtype=np.int64), day)
-
-
-def _closes(settings: Settings, chunks: Chunks) -> list[list[Array]]:
-    """Each pair's closes as far as its day."""
-    store = open_store(settings)
-    columns = store.columns()
-    store.close()
-    prices = columns.prices
-
-    def closes(pair: Pair) -> Array:
-        place = columns.places[pair[0].encode()]
-        rows = slice(prices.starts[place], prices.starts[place + 1])
-        until = np.searchsorted(
-            prices["day"][rows], day_number(date.fromisoformat(pair[1])), side="right"
-        )
-        return prices["close"][rows][:until].copy()
-
-    return [[closes(pair) for pair in chunk] for chunk in chunks]
 
 
 def fresh_pairs(columns: MarketColumns, count: int, repetitions: int, seed: int) -> Chunks:
@@ -257,13 +178,33 @@ def newest_pairs(
 ) -> list[list[Pair]]:
     """For each day, `count` stocks that have history enough by then; other stocks each day."""
     random = np.random.default_rng(seed)
-    rows = np.diff(columns.prices.starts)
-    able = np.flatnonzero(rows > 40 + len(days))
-    order = random.permutation(able)
-    if len(order) < count * len(days):  # a small market: stocks come again, on another day
-        order = np.resize(order, count * len(days))
+    able = np.flatnonzero(np.diff(columns.prices.starts) > 40 + len(days))
+    # In a small market stocks come again, on another day.
+    order = np.resize(random.permutation(able), count * len(days))
     codes = [code.decode() for code in columns.codes[order].tolist()]
     return [
         [(code, day.isoformat()) for code in codes[start : start + count]]
         for start, day in zip(range(0, count * len(days), count), days, strict=True)
     ]
+
+
+def newest_days(columns: MarketColumns, count: int) -> list[date]:
+    """The newest days on which anything traded, newest first."""
+    days = np.unique(columns.prices["day"])[-count:]
+    return [from_day_number(day) for day in days[::-1].tolist()]
+
+
+def _closes(settings: Settings, chunks: Chunks) -> list[list[Array]]:
+    """Each pair's closes as far as its day."""
+    with closing(open_store(settings)) as store:
+        columns = store.columns()
+    prices = columns.prices
+
+    def closes(pair: Pair) -> Array:
+        place = columns.places[pair[0].encode()]
+        rows = slice(prices.starts[place], prices.starts[place + 1])
+        day = day_number(date.fromisoformat(pair[1]))
+        until = np.searchsorted(prices["day"][rows], day, side="right")
+        return prices["close"][rows][:until].copy()
+
+    return [[closes(pair) for pair in chunk] for chunk in chunks]

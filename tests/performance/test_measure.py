@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess.features.manifest import FEATURE_COUNT
-from tests.performance.equality import distance
 from tests.performance.measure import Repetition, Times, Way, in_turns, timed, timed_each
 
 
@@ -74,18 +72,3 @@ def test_what_is_read_and_computed_is_counted(tmp_path: Path) -> None:
 def test_a_way_that_fails_is_named(setup: object, said: str) -> None:
     with pytest.raises(RuntimeError, match=f"broken {said}"):
         in_turns([Way("good", _allocating, (1,)), Way("broken", setup)], 1)  # type: ignore[arg-type]
-
-
-def test_distance_goes_by_the_scale_and_sees_what_is_missing() -> None:
-    expected = np.full((2, FEATURE_COUNT), 1_000.0)
-    expected[0, 1] = 1e-3  # a MACD line near zero, at a price of 1,000
-    found = expected.copy()
-    found[0, 1] += 1e-9
-    apart = distance(found, expected)
-    assert apart.relative == pytest.approx(1e-12)
-    assert apart.strict == pytest.approx(1e-6)
-    assert (apart.rows, apart.feature) == (2, "macd_line")
-    found[1, 3] = np.nan
-    assert distance(found, expected).relative == np.inf
-    expected[1, 3] = np.nan
-    assert distance(found, expected).relative == pytest.approx(1e-12)
