@@ -26,11 +26,9 @@ def test_it_measures_stocks_and_days_of_the_market(
     assert len({json.dumps(row) for row in json.loads(pairs.read_text())["data"]}) == 1_000
     load = "-i grpc --request-rate-range 100 --request-distribution poisson --async"
     windows = "--measurement-interval 400 --max-trials 3 --stability-percentage 1000"
+    words = f"-m predict_fp32 -u {settings.triton_grpc_address} --input-data {pairs} -f {table}"
     subprocess.run(
-        [
-            *(command, "-m", "predict_fp32", "-u", settings.triton_grpc_address, *load.split()),
-            *(*windows.split(), "--input-data", pairs, "-f", table),
-        ],
+        [command, *words.split(), *load.split(), *windows.split()],
         check=True,
         timeout=120,
         stdout=subprocess.DEVNULL,
