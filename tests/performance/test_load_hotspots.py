@@ -14,7 +14,7 @@ from tests.performance.bench_hotspots import watching
 def test_a_process_is_sampled_while_it_runs(tmp_path: Path) -> None:
     script = tmp_path / "spinning.py"
     script.write_text("def spin():\n    while True:\n        pass\n\nspin()\n")
-    command = [sys.executable, script]
+    command = [sys.executable, str(script)]
     with subprocess.Popen(command) as one, subprocess.Popen(command) as other:
         try:
             time.sleep(0.3)
