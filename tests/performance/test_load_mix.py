@@ -20,7 +20,8 @@ from preprocess.store import open_store
 from preprocess.store.sqlite import SQLiteStore
 from tests.gateway.fakes import put_labels, write_version
 from tests.graphs import tiny_graph
-from tests.performance.load_test.checks import Checks, wrong_answers
+from tests.performance.load_test.checks import Checks
+from tests.performance.load_test.judgement import wrong_answers
 from tests.performance.load_test.mix import (
     Call,
     Mix,
