@@ -5,17 +5,13 @@ import http.client
 import json
 import os
 import platform
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 
 from preprocess.calendar import from_day_number
@@ -30,12 +26,12 @@ from preprocess.profiling.clocks import (
     time_lookups,
     triton_work,
 )
+from preprocess.profiling.gateway import flame_graph, flame_graph_command, own_gateway
 from preprocess.profiling.split import Clocks, Split
 from preprocess.repository.live import GRAPH_FILE
 from preprocess.repository.names import FEATURES, classifier_name, ensemble_name
 from preprocess.repository.stable import stable_version
-from preprocess.runtime.ports import LOOPBACK, free_ports
-from preprocess.runtime.process import Child
+from preprocess.runtime.ports import LOOPBACK
 from preprocess.settings import Settings
 from preprocess.snapshot.current import load_market
 from preprocess.store import open_store
@@ -46,9 +42,7 @@ SEED = 20260814
 BATCH_ROWS = 100
 _BATCHES_SHARE = 5
 _DAYS_BACK = 250
-_START_S = 30.0
 _TIMEOUT_S = 30.0
-_FLAME_RATE = "1000"  # samples a second: a request spends less than a millisecond in a gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +81,6 @@ class ShapeProfile:
 def machine() -> str:
     """What a profile runs on."""
     return f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-
-
-def flame_graph_command() -> str | None:
-    """The py-spy of this environment; None where there is none."""
-    program = Path(sys.executable).with_name("py-spy")
-    return str(program) if program.is_file() else None
 
 
 async def run_profile(
@@ -245,58 +233,3 @@ class _Profiler:
                 raise ServerError(f"The gateway refuses a stock: {answer['error']}")
         self.step()
         return took * 1e3, float(response.headers["x-process-time"]) * 1e3
-
-
-@contextmanager
-def flame_graph(pid: int, target: Path) -> Iterator[bool]:
-    """Have py-spy watch a process until the block ends, and draw `target`; False without py-spy.
-
-    Whether it may look at the process is the system's choice; if not, no picture is drawn.
-    """
-    program = flame_graph_command()
-    if program is None:
-        yield False
-        return
-    command = [program, "record", "--pid", str(pid), "--nonblocking", "--gil"]
-    command += ["--rate", _FLAME_RATE, "--duration", "3600", "--output", str(target)]
-    target.unlink(missing_ok=True)
-    with subprocess.Popen(  # noqa: S603 - a program of this environment
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as spy:
-        try:
-            yield True
-        finally:
-            spy.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                spy.wait(_TIMEOUT_S)
-            spy.kill()
-
-
-@asynccontextmanager
-async def own_gateway(settings: Settings) -> AsyncIterator[tuple[str, int]]:
-    """A gateway before the configured Triton, on a free port, until the block ends; URL and pid.
-
-    Raises:
-        ServerError: it does not come up.
-    """
-    (port,) = free_ports(LOOPBACK, 1)
-    own = settings.model_copy(
-        update={"http_host": LOOPBACK, "http_port": port, "cache_predictions": False}
-    )
-    child = await Child.start(
-        (sys.executable, "-m", "gateway"), {**os.environ, **own.environment()}, lambda _: None
-    )
-    try:
-        deadline = time.monotonic() + _START_S
-        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
-            while True:
-                with suppress(httpx.TransportError):
-                    if (await client.get(f"{own.http_url}/ready")).status_code == 200:
-                        break
-                if time.monotonic() > deadline:
-                    words = "".join(f"\n  {line}" for line in child.last_lines)
-                    raise ServerError(f"The gateway is not ready after {_START_S:g} s.{words}")
-                await asyncio.sleep(0.1)
-        yield own.http_url, child.pid
-    finally:
-        await child.stop(own.drain_s + 2.0)

@@ -132,6 +132,7 @@ def watching(pids: Sequence[int]) -> Iterator[Counter[str]]:
             for spy in spies:
                 spy.kill()
                 spy.communicate()
-        for line in "\n".join(file.read_text("utf-8") for file in files).splitlines():
-            stack, _, count = line.rpartition(" ")
-            found[_LINE.sub(")", stack.rpartition(";")[2])] += int(count)
+        for file in files:
+            for line in file.read_text("utf-8").splitlines():
+                stack, _, count = line.rpartition(" ")
+                found[_LINE.sub(")", stack.rpartition(";")[2])] += int(count)

@@ -18,7 +18,6 @@ from tests.performance.load_test.generator import OpenLoop, Outcome
 from tests.performance.load_test.mix import Mix
 from tests.performance.load_test.processes import component_of, sampling
 from tests.performance.load_test.scenario import constant
-from tests.performance.load_test.timer import PreciseTimer
 from tests.performance.load_test.worker import load_source
 from tests.performance.small_service import DAY, THRESHOLD, SmallService, small_service
 
@@ -90,29 +89,6 @@ def test_callers_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome.errors == 40
     assert set(outcome.failures) >= {"no answer within 0.3 s"}
     assert (outcome.latency_ms > 300).all()
-
-
-def test_nobody_who_listens_is_an_error() -> None:
-    with small_service() as service:
-        pass
-    with pytest.raises(OSError, match="Connect"):
-        send(service, constant(100.0, 0.1))
-
-
-@pytest.mark.serial
-async def test_the_timer_wakes_at_the_moment() -> None:
-    woken: list[float] = []
-    timer = PreciseTimer(lambda: woken.append(time.perf_counter()))
-    try:
-        moment = time.perf_counter() + 0.0203
-        timer.set(moment)
-        await asyncio.sleep(0.2)
-        timer.set(time.perf_counter() - 1.0)  # past: at once
-        await asyncio.sleep(0.1)
-    finally:
-        timer.close()
-    assert len(woken) == 2
-    assert 0.0 <= woken[0] - moment < 0.1
 
 
 def test_a_load_comes_from_a_process_of_its_own_and_is_sampled() -> None:

@@ -14,13 +14,15 @@ from tests.performance.bench_hotspots import watching
 def test_a_process_is_sampled_while_it_runs(tmp_path: Path) -> None:
     script = tmp_path / "spinning.py"
     script.write_text("def spin():\n    while True:\n        pass\n\nspin()\n")
-    with subprocess.Popen([sys.executable, script]) as process:
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command) as one, subprocess.Popen(command) as other:
         try:
             time.sleep(0.3)
-            with watching([process.pid]) as functions:
+            with watching([one.pid, other.pid]) as functions:
                 time.sleep(1.0)
         finally:
-            process.kill()
+            one.kill()
+            other.kill()
     ((name, count),) = functions.most_common(1)
     assert name.startswith("spin (")
     assert count > 0.8 * functions.total()

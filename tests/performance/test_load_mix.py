@@ -20,10 +20,9 @@ from preprocess.store import open_store
 from preprocess.store.sqlite import SQLiteStore
 from tests.gateway.fakes import put_labels, write_version
 from tests.graphs import tiny_graph
-from tests.performance.load_test.checks import Checks, wrong_answers
+from tests.performance.load_test.checks import Checks
+from tests.performance.load_test.judgement import wrong_answers
 from tests.performance.load_test.mix import (
-    BATCH_PREDICT,
-    PREDICT,
     Call,
     Mix,
     Once,
@@ -43,16 +42,6 @@ def test_the_mix_is_seven_singles_to_three_batches_of_ten_that_differ() -> None:
     assert {len(call.pairs) for call in calls if not call.is_batch} == {1}
     assert calls == list(islice(Mix(PAIRS, 1).calls(), 10_000))
     assert calls != list(islice(Mix(PAIRS, 2).calls(), 10_000))
-
-
-def test_the_same_stocks_stay_popular() -> None:
-    def popular(seed: int, number: int) -> list[str]:
-        calls = islice(Mix(PAIRS, seed, number).calls(), 5_000)
-        counts = Counter(code for call in calls for code, _ in call.pairs)
-        return [code for code, _ in counts.most_common(3)]
-
-    assert popular(1, 1) == popular(1, 2) != popular(2, 1)
-    assert next(Mix(PAIRS, 1, 1).calls()) != next(Mix(PAIRS, 1, 2).calls())
 
 
 def test_stocks_are_asked_for_by_zipfs_law() -> None:
@@ -79,14 +68,6 @@ def test_past_pairs_are_taken_once_and_have_history(demo_store: SQLiteStore) -> 
     assert all(day < newest for _, day in taken)
     with pytest.raises(TeziError, match="choose a smaller --scale"):
         pairs.take(enough)
-
-
-def test_a_call_is_what_the_api_takes() -> None:
-    one, many = Call((PAIRS[0],), is_batch=False), Call(tuple(PAIRS[:2]), is_batch=True)
-    item = {"bse_code": "500000", "prediction_date": DAY}
-    assert (one.path, json.loads(one.body)) == (PREDICT, item)
-    assert many.path == BATCH_PREDICT
-    assert json.loads(many.body)["predictions"][0] == item
 
 
 def found(
@@ -125,11 +106,6 @@ def test_batches_must_be_whole_and_in_order() -> None:
     answers = [right(*pair) for pair in MANY.pairs]
     assert "another stock" in found(MANY, answers[::-1])
     assert "3 stocks were asked for, and 2 answered" in found(MANY, answers[:2])
-
-
-def test_another_status_is_a_failure_and_so_is_no_json() -> None:
-    assert found(ONE, [right(*PAIRS[0])], status=503) == "status 503"
-    assert "no prediction" in Checks({}).finding(ONE, 200, b"<html>")
 
 
 def test_answers_that_differ_are_remembered() -> None:

@@ -63,21 +63,17 @@ def locust(service: SmallService, *options: object) -> "subprocess.Popen[str]":
 
 
 def test_locust_sends_the_mix_and_looks_at_the_answers(tmp_path: Path) -> None:
-    """Side by side: a service that is right and gets slow, and one that mixes up batches."""
-    with (
-        small_service(delay_s=lambda number: 0.2 * (number > 170)) as slow,
-        small_service(spoil=lambda answers: answers[::-1]) as bad,
-    ):
+    """Side by side: a service that is right, and one that mixes up batches."""
+    with small_service() as good, small_service(spoil=lambda answers: answers[::-1]) as bad:
         runs = [
-            locust(slow, "--shape", "steps", "--scale", 0.07, "--csv", tmp_path / "slow"),
+            locust(good, "--shape", "spike", "--scale", 0.001, "--csv", tmp_path / "good"),
             locust(bad, "--shape", "steady", "--scale", 0.001),
         ]
         outputs = [run.communicate(timeout=60)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 1], outputs
-    lines = (tmp_path / "slow_stats.csv").read_text().splitlines()[1:]
+    lines = (tmp_path / "good_stats.csv").read_text().splitlines()[1:]
     counts = {line.split(",")[1]: int(line.split(",")[2]) for line in lines}
     total = counts.pop("Aggregated")
     assert 100 < total == sum(counts.values())
     assert 0.15 < counts["/api/v1/batch_predict"] / total < 0.45
-    assert "The greatest rate with a p99 below 50 ms is" in outputs[0]
     assert "another stock or day was answered than asked for" in outputs[1]

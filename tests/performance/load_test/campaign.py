@@ -11,8 +11,8 @@ import numpy as np
 from gateway.schemas import LARGEST_BATCH
 from preprocess.cli.progress import progress_bar
 from preprocess.snapshot.file import read_snapshot
-from tests.performance.load_test.checks import wrong_answers
 from tests.performance.load_test.generator import Outcome
+from tests.performance.load_test.judgement import wrong_answers
 from tests.performance.load_test.mix import (
     BATCH_PREDICT,
     Call,

@@ -5,11 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from preprocess.repository.stable import stable_version
-from preprocess.settings import Settings
 from tests.performance.load_test.mix import Call, Pair
-from tests.performance.open_loop import Answer, Request
-from tests.performance.version_answers import VersionAnswers
 
 _OK = 200
 # So many pairs are remembered; the whole market as of one day is less than that.
@@ -71,20 +67,3 @@ class Checks:
         if pair in self.seen or len(self.seen) < _REMEMBERED:
             self.seen[pair] = min(least, probability), max(greatest, probability)
         return ""
-
-
-def wrong_answers(settings: Settings, seen: Mapping[Pair, tuple[float, float]]) -> tuple[int, int]:
-    """Compare what was answered with what the stable version says without any server.
-
-    Returns how many questions were looked at, and to how many a wrong probability was answered.
-    """
-    model_id = stable_version(settings.versions_dir).model_id
-    expected = VersionAnswers(settings, [Request(*pair) for pair in seen], {model_id})
-    wrong = sum(
-        not all(
-            expected.is_right(Answer(Request(*pair), 0.0, 0.0, 200, probability=one), model_id)
-            for one in answered
-        )
-        for pair, answered in seen.items()
-    )
-    return len(seen), wrong

@@ -1,14 +1,20 @@
-"""What is made of a campaign's latencies and memory: seconds, recovery, growth, goals."""
+"""What is made of latencies, memory and answers: seconds, recovery, growth, goals, truth."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from preprocess.market import Floats
+from preprocess.repository.stable import stable_version
+from preprocess.settings import Settings
 from tests.performance.load_test.generator import Outcome
+from tests.performance.load_test.mix import Pair
+from tests.performance.open_loop import Answer, Request
 from tests.performance.report_grid import Grid
 from tests.performance.report_text import figure
 from tests.performance.row import Row
+from tests.performance.version_answers import VersionAnswers
 
 # Asked for at the start, and what Tezi holds itself to, in the metric's unit.
 GOALS: dict[str, tuple[float | None, float]] = {
@@ -105,3 +111,20 @@ def _verdict(found: Row, goal: float | None) -> str:
         return ""
     met = Row(found.metric, found.value, found.unit, goal=goal).met
     return {True: "PASS", False: "FAIL", None: "not measured"}[met]
+
+
+def wrong_answers(settings: Settings, seen: Mapping[Pair, tuple[float, float]]) -> tuple[int, int]:
+    """Compare what was answered with what the stable version says without any server.
+
+    Returns how many questions were looked at, and to how many a wrong probability was answered.
+    """
+    model_id = stable_version(settings.versions_dir).model_id
+    expected = VersionAnswers(settings, [Request(*pair) for pair in seen], {model_id})
+    wrong = sum(
+        not all(
+            expected.is_right(Answer(Request(*pair), 0.0, 0.0, 200, probability=one), model_id)
+            for one in answered
+        )
+        for pair, answered in seen.items()
+    )
+    return len(seen), wrong
