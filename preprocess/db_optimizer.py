@@ -1,141 +1,183 @@
 """DBOptimizer: what makes queries quick and keeps them quick, under one name."""
 
-from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
-from typing import Any, Self
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
-from preprocess.cache_manager import CacheManager
-from preprocess.database.analysis import Analysis, Progress, Recommendation, analyse, logged_queries
-from preprocess.database.cached_queries import is_logged, query_key
-from preprocess.derive import refresh_derived
+import msgspec
+
 from preprocess.errors import StoreError
-from preprocess.samples import Refreshed, Samples
 from preprocess.settings import Settings
-from preprocess.store.base import Writer
-from preprocess.store.indexes import Index
-from preprocess.store.pool import Pool
-from preprocess.store.slow_log import slow_queries
-from preprocess.store.statements import Parameters
-from preprocess.store.tools import POOL_SIZE, POOL_WAIT_S, Rows, tools_for
-from preprocess.store.workload import is_query, product_queries
+from preprocess.store import Pool, Upkeep, open_pool, open_upkeep
+from preprocess.store.pool import POOL_SIZE, POOL_WAIT_S, Parameters, Plan, Rows
+from preprocess.store.queries import NamedQuery, product_queries
+from preprocess.store.reading import NEWEST_MARK, PRICE_DAYS
+from preprocess.store.upkeep import INDEXES
+
+QUERY_TTL_S = 300.0
+
+_QUERY = re.compile(r"\s*(SELECT|WITH)\b", re.IGNORECASE)
+_A_STOCK = "SELECT bse_code FROM stocks ORDER BY bse_code LIMIT 1"
+
+
+class QueryCache(Protocol):
+    """Where results of queries are kept; CacheManager is one."""
+
+    def get(self, key: str, /) -> object:
+        """The bytes that are kept under a key; anything else if there are none."""
+        ...
+
+    def set(self, key: str, value: bytes, ttl: float, /) -> None:
+        """Keep bytes for at most `ttl` seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueryReport:
+    """A query, its plan, and the milliseconds of one run with all of its rows."""
+
+    query: NamedQuery
+    plan: Plan
 
 
 class DBOptimizer:
     """The market database of some settings. Safe to share between threads; close it at the end."""
 
-    def __init__(self, settings: Settings, cache: CacheManager | None = None) -> None:
-        """`cache`: where `query_with_cache` keeps results; default: one of its own.
+    def __init__(self, settings: Settings, cache: QueryCache | None = None) -> None:
+        """`cache`: where `query_with_cache` keeps results; without one each query is run.
 
         Raises:
             StoreError: there is no database.
         """
         self._settings = settings
-        self._tools = tools_for(settings)
-        self._cache = cache or CacheManager.from_settings(settings)
-        self._owns_cache = cache is None
-        self._pool: Pool = self._tools.pool()
+        self._cache = cache
+        self._pool = self.create_connection_pool()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def analyze_slow_queries(self, progress: Progress = lambda _done, _total: None) -> Analysis:
-        """Look at the plans of what the product runs and of what was logged as slow.
+    def analyze_slow_queries(
+        self, queries: Sequence[NamedQuery] | None = None
+    ) -> list[QueryReport]:
+        """Explain and run each of `queries` (default: the product's); the slowest comes first.
 
-        Each index that a plan asks for is built where nobody else sees it and measured; only one
-        that was used and saved time is recommended. It takes from seconds to minutes.
-
-        Raises:
-            StoreError: there is no room for a copy, or the database cannot be read.
-        """
-        queries = product_queries(self._tools.observed)
-        queries += logged_queries(slow_queries(self._settings.slow_query_log))
-        with self._tools.laboratory() as laboratory:
-            return analyse(laboratory, queries, progress)
-
-    def create_indexes(self, recommendations: Iterable[Recommendation | Index]) -> list[Index]:
-        """Make the indexes that are not there yet, all or none; which they were.
+        SQLite: EXPLAIN QUERY PLAN and a timed run. PostgreSQL: EXPLAIN (ANALYZE, BUFFERS) in a
+        read-only transaction.
 
         Raises:
-            StoreError: another index has such a name, or a writer does not end.
+            StoreError: a query is refused, or the database cannot be read.
         """
-        wanted = [
-            found.index if isinstance(found, Recommendation) else found for found in recommendations
+        chosen = self._product_queries() if queries is None else queries
+        reports = [
+            QueryReport(query, self._pool.explain(query.sql, query.parameters)) for query in chosen
         ]
-        return self._tools.create_indexes(wanted)
+        return sorted(reports, key=lambda report: report.plan.milliseconds, reverse=True)
 
-    def query_with_cache(self, query: str, params: Parameters = (), ttl: float = 300) -> Rows:
+    def create_indexes(self) -> list[str]:
+        """Make the product's own indexes that are not there; the names of all of them.
+
+        Raises:
+            StoreError: a writer does not end.
+        """
+        with self._upkeep() as upkeep:
+            upkeep.create_indexes()
+        return list(INDEXES)
+
+    def query_with_cache(
+        self, query: str, params: Parameters = (), ttl: float = QUERY_TTL_S
+    ) -> Rows:
         """The rows of a query that only reads, out of the cache for at most `ttl` seconds.
 
-        A commit that changes the market, or the samples, is seen at once: it is part of the key.
-        A query over tables that no mark covers (stored predictions) is run each time.
+        The key is `query:{hash}` of the SQL, its parameters and the newest change, so that a
+        commit that changes the market is seen at once. What the change log does not tell of
+        (stored predictions, the samples' refresh) may be `ttl` seconds old. Results are kept as
+        msgpack.
 
         Raises:
-            StoreError: the query is refused, or is none.
-            CacheError: the result has a value of a type that the cache does not keep.
+            StoreError: the query is refused, or is none, or a value cannot be kept.
         """
-        if not is_query(query):
+        if not _QUERY.match(query):
             raise StoreError("query_with_cache() takes a query that begins with SELECT or WITH.")
-        with self._pool.connection() as connection:
-            version = self._tools.version(connection)
-        key = query_key(query, params, version)
-        if not is_logged(query, version):
-            return self._run(query, params)
-        found: Any = self._cache.get_or_compute(key, self._computation(query, params), ttl)
-        columns, rows = found
-        return Rows(tuple(columns), tuple(map(tuple, rows)))
+        if self._cache is None or ttl <= 0:
+            return _decoded(self._encoded_rows(query, params))
+        key = self._key(query, params)
+        found = self._cache.get(key)
+        if not isinstance(found, bytes):
+            found = self._encoded_rows(query, params)
+            self._cache.set(key, found, ttl)
+        return _decoded(found)
 
-    def create_connection_pool(self, size: int = POOL_SIZE, wait_s: float = POOL_WAIT_S) -> Pool:
-        """A pool of at most `size` connections; a caller waits at most `wait_s` for one."""
-        return self._tools.pool(size, wait_s)
+    def create_connection_pool(
+        self, size: int = POOL_SIZE, wait_s: float = POOL_WAIT_S
+    ) -> Pool[Any]:
+        """A pool of at most `size` connections for reading; a caller waits `wait_s` for one."""
+        return open_pool(self._settings, size=size, wait_s=wait_s)
 
-    def refresh_samples(self) -> Refreshed:
-        """Bring the announcement samples (price, results and label as of each day) up to date."""
-        with self._tools.upkeep(self._derive) as upkeep:
+    def refresh_samples(self) -> int:
+        """Join price, results and label of each announcement anew; how many rows there are."""
+        with self._upkeep() as upkeep:
             return upkeep.refresh_samples()
-
-    def samples(self, bse_codes: Sequence[str] | None = None) -> Samples:
-        """The announcement samples as they were refreshed last, with the mark that they hold."""
-        return self._tools.samples(bse_codes)
 
     def vacuum_database(self) -> str:
         """Give the room of deleted rows back; what is left to say, or nothing."""
-        with self._tools.upkeep(self._derive) as upkeep, upkeep.alone():
+        with self._upkeep() as upkeep:
             return upkeep.vacuum()
 
     def analyze_database(self) -> None:
         """Count what the planner goes by."""
-        with self._tools.upkeep(self._derive) as upkeep, upkeep.alone():
+        with self._upkeep() as upkeep:
             upkeep.analyze()
 
     def reindex(self) -> None:
         """Build every index anew."""
-        with self._tools.upkeep(self._derive) as upkeep, upkeep.alone():
+        with self._upkeep() as upkeep:
             upkeep.reindex()
 
     def close(self) -> None:
         """Let go of the connections."""
         self._pool.close()
-        if self._owns_cache:
-            self._cache.close()
 
-    def _computation(self, query: str, params: Parameters) -> Callable[[], object]:
-        def run() -> object:
-            found = self._run(query, params)
-            return [found.columns, found.rows]
+    @contextmanager
+    def _upkeep(self) -> Iterator[Upkeep]:
+        with closing(open_upkeep(self._settings)) as upkeep, upkeep.alone():
+            yield upkeep
 
-        return run
+    def _product_queries(self) -> tuple[NamedQuery, ...]:
+        """The product's queries, for the first stock and the newest day."""
+        stocks, days, newest = (
+            self._pool.rows(sql).rows for sql in (_A_STOCK, PRICE_DAYS, NEWEST_MARK)
+        )
+        return product_queries(
+            bse_code=stocks[0][0] if stocks else "000000",
+            day=days[0][1] or "2000-01-01",
+            sequence=max(newest[0][0] - 1, 0) if newest else 0,
+        )
 
-    def _run(self, query: str, params: Parameters) -> Rows:
-        with self._pool.connection() as connection:
-            return self._tools.rows(connection, query, params)
+    def _key(self, query: str, params: Parameters) -> str:
+        newest = self._pool.rows(NEWEST_MARK).rows
+        return f"query:{hashlib.sha256(_encoded((query.strip(), params, newest))).hexdigest()}"
 
-    def _derive(self, writer: Writer) -> None:
-        refresh_derived(writer, circuit_pct=self._settings.circuit_pct)
+    def _encoded_rows(self, query: str, params: Parameters) -> bytes:
+        try:
+            found = self._pool.rows(query, params)
+        except (TypeError, ValueError, IndexError, OverflowError) as error:  # of parameters
+            raise StoreError(f"The query is refused: {error}. ({query.strip()[:200]})") from error
+        return _encoded((found.columns, found.rows))
+
+
+def _encoded(value: object) -> bytes:
+    try:
+        return msgspec.msgpack.encode(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise StoreError(f"A value cannot be kept in the cache of queries: {error}") from error
+
+
+def _decoded(encoded: bytes) -> Rows:
+    columns, rows = msgspec.msgpack.decode(encoded)
+    return Rows(tuple(columns), tuple(map(tuple, rows)))

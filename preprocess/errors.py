@@ -50,4 +50,4 @@ class CacheError(TeziError):
 
 
 class EveningError(TeziError):
-    """The evening run cannot be done or finished; what it has stored stays, and it can go on."""
+    """The evening run cannot be done or finished; it can be run again."""

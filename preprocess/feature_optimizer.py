@@ -1,12 +1,14 @@
 """FeatureOptimizer: the served features of one stock or of the whole market, in one pass."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import talib
 from numpy.typing import NDArray
 
 from preprocess.calendar import day_number
@@ -14,7 +16,7 @@ from preprocess.columns import Indices, MarketColumns
 from preprocess.errors import FeatureError
 from preprocess.features.batch import STATUSES, BatchRows, as_dates, batch_rows, places_of
 from preprocess.features.manifest import FEATURE_NAMES
-from preprocess.features.series import bollinger_series, macd_series, rsi_series
+from preprocess.features.research import research_features
 from preprocess.features.technical import (
     BAND_DEVIATIONS,
     BAND_PERIOD,
@@ -74,8 +76,17 @@ class FeatureOptimizer:
     def calculate_rsi_vectorized(
         close: Floats, period: int = RSI_PERIOD, starts: Indices | None = None
     ) -> Floats:
-        """RSI series of one stock, or of all with offsets; see features.series."""
-        return rsi_series(close, period=period, starts=starts)
+        """Wilder's RSI, 0 to 100, of one stock's closes [n], or of many that lie end to end.
+
+        `starts` are int64 [stocks + 1] offsets into the closes. TA-Lib computes each stock alone: a
+        call over the whole column would carry one stock's averages into the next. NaN where there
+        is no value yet. So do the other two.
+
+        Raises:
+            FeatureError: the closes or the offsets have another shape.
+        """
+        (series,) = _by_stock(lambda one: (talib.RSI(one, period),), 1, close, starts)
+        return series
 
     @staticmethod
     def calculate_macd_vectorized(
@@ -86,8 +97,11 @@ class FeatureOptimizer:
         *,
         starts: Indices | None = None,
     ) -> tuple[Floats, Floats, Floats]:
-        """MACD line, signal and histogram; see features.series."""
-        return macd_series(close, fast=fast, slow=slow, signal=signal, starts=starts)
+        """MACD line, signal and histogram in rupees, each float64 [n]."""
+        line, average, histogram = _by_stock(
+            lambda one: talib.MACD(one, fast, slow, signal), 3, close, starts
+        )
+        return line, average, histogram
 
     @staticmethod
     def calculate_bollinger_vectorized(
@@ -96,8 +110,23 @@ class FeatureOptimizer:
         deviations: float = BAND_DEVIATIONS,
         starts: Indices | None = None,
     ) -> tuple[Floats, Floats, Floats]:
-        """Upper, middle and lower band; see features.series."""
-        return bollinger_series(close, period=period, deviations=deviations, starts=starts)
+        """Upper, middle and lower band in rupees, each float64 [n]."""
+        upper, middle, lower = _by_stock(
+            lambda one: talib.BBANDS(one, period, deviations, deviations), 3, close, starts
+        )
+        return upper, middle, lower
+
+    def research(self, bse_code: str, day: date) -> dict[str, float]:
+        """The wider library of features, which no model is served: see features.research.
+
+        Raises:
+            FeatureError: there is no such stock.
+            StoreError: the database cannot be read.
+        """
+        history = self._store.history(bse_code)
+        if history is None:
+            raise FeatureError(f"There is no stock {bse_code!r} in the database.")
+        return research_features(history, day)
 
     def batch_extract_features(self, bse_codes: Sequence[str] | None, day: date) -> pd.DataFrame:
         """The features of `bse_codes` (None: all stocks) as of `day`, one row each, float64.
@@ -166,3 +195,29 @@ def _code(code: str) -> bytes:
     if not isinstance(code, str) or not is_bse_code(code):
         raise FeatureError(f"A BSE code is text of six digits, like '500325', and not {code!r}.")
     return code.encode()
+
+
+def _by_stock(
+    indicator: Callable[[Floats], tuple[Floats, ...]],
+    count: int,
+    close: Floats,
+    starts: Indices | None,
+) -> tuple[Floats, ...]:
+    column = np.ascontiguousarray(close, dtype=np.float64)
+    ends = np.array([0, len(column)]) if starts is None else np.asarray(starts)
+    if (
+        np.ndim(close) != 1
+        or ends.ndim != 1
+        or ends.dtype.kind not in "iu"
+        or not np.array_equal(ends[[0, -1]] if len(ends) else ends, [0, len(column)])
+        or (np.diff(ends) < 0).any()
+    ):
+        raise FeatureError(
+            "Closes have one dimension, and the offsets of stocks ascend from 0 to their number."
+        )
+    out = tuple(np.empty(len(column)) for _ in range(count))
+    for first, last in pairwise(ends.tolist()):
+        if first < last:
+            for whole, part in zip(out, indicator(column[first:last]), strict=True):
+                whole[first:last] = part
+    return out

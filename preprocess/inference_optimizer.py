@@ -1,77 +1,120 @@
-"""InferenceOptimizer: a trained forest as ONNX graphs, smaller ones, and how fast they are."""
+"""InferenceOptimizer: a trained model's graphs, made, proven and timed."""
 
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
+import numpy as np
 import onnx
 import onnxruntime
 
 from preprocess.errors import ModelError
-from preprocess.models.card import Family
-from preprocess.models.estimators import native_model
-from preprocess.models.fp32 import fp32_graph
-from preprocess.models.native import Float32s
-from preprocess.models.quantise import Quantised, quantised
+from preprocess.models.folder import ModelFolder
+from preprocess.models.gate import examine, require_passed
+from preprocess.models.native import Float32s, NativeModel
+from preprocess.models.proof import PROOF_FILE, Proof
 from preprocess.models.session import open_session, probabilities
-from preprocess.models.timing import Timing, time_inference
-from preprocess.models.verification import answers, compare, known_answers, rows_of_split_points
+from preprocess.models.variants import build, graph_file
 from preprocess.repository.files import write_atomically
+from preprocess.repository.names import VARIANTS, Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Calls with `batch` rows each; times in ms."""
+
+    batch: int
+    p50: float
+    p95: float
+    p99: float
+
+    @property
+    def rows_per_second(self) -> float:
+        """At the median."""
+        return self.batch / self.p50 * 1e3
 
 
 class InferenceOptimizer:
-    """The ways from a model to a graph that is served, one call each."""
+    """The way from a trained model to graphs that may be served."""
 
-    @staticmethod
-    def convert_to_onnx(model: object, model_type: Family, output_path: Path | str) -> Path:
-        """Write the FP32 graph of a model, once it is shown to compute the same.
+    def __init__(self, model: ModelFolder) -> None:
+        self._model = model
 
-        `model` is a fitted XGBClassifier or LGBMClassifier, a Booster, a model file, or a folder
-        of `tezi train`. In: `features` FP32 [N, 25]. Out: `probability` FP32 [N, 1] and
-        `model_version` INT64 [N, 1].
+    @cached_property
+    def _native(self) -> NativeModel:
+        return self._model.native()
 
-        Raises:
-            ModelError: the model is of another kind or damaged, or the graph's answers are not its
-                own on split points, beside them, on extremes or with features missing.
-        """
-        native, about = native_model(model, model_type)
-        graph = fp32_graph(native, about)
-        known = known_answers(native, rows_of_split_points(native.split_points()))
-        verification = compare(
-            known,
-            answers(graph, known),
-            threshold=about.threshold,
-            tolerance=native.tolerance,
-        )
-        if not verification.passed:
-            raise ModelError(
-                "The graph does not compute what the model computes, so it is not written:\n"
-                f"{verification.table()}"
-            )
-        path = Path(output_path)
-        write_atomically(path, graph.SerializeToString(deterministic=True))
-        return path
+    def convert_to_onnx(self) -> onnx.ModelProto:
+        """The FP32 graph, by onnxmltools.
 
-    @staticmethod
-    def quantize_onnx_model(source: Path | str, output_path: Path | str) -> Quantised:
-        """Write a graph with integers where `source` has a forest or constant matrices.
-
-        A forest (TreeEnsembleClassifier of two classes, TreeEnsembleRegressor) is compiled to
-        integer tables with leaves of two bytes; matrix products get int8 weights by
-        onnxruntime.quantization.
+        In: `features` FP32 [N, 25]. Out: `probability` FP32 [N, 1] and `model_version` INT64
+        [N, 1].
 
         Raises:
-            ModelError: nothing could be quantised; nothing is written, and the message says what
-                the graph consists of.
+            ModelError: the model's file is damaged, or is of a kind that cannot be converted.
         """
-        try:
-            graph = onnx.load(str(source))
-        except Exception as error:
-            # protobuf's DecodeError has no stable public home
-            if not isinstance(error, OSError) and type(error).__name__ != "DecodeError":
-                raise
-            raise ModelError(f"{source} is no ONNX graph: {error}") from error
-        made = quantised(graph)
-        write_atomically(Path(output_path), made.graph.SerializeToString(deterministic=True))
-        return made
+        return self.graph("fp32")
+
+    def quantize_onnx_model(self) -> onnx.ModelProto:
+        """The INT8 graph: integer tables, leaves of two bytes; see forest.compiler.
+
+        Raises:
+            ModelError: the model's file is damaged, or its trees are too deep.
+        """
+        return self.graph("int8")
+
+    def graph(self, variant: Variant) -> onnx.ModelProto:
+        """The graph of any variant; errors as above."""
+        return build(variant, self._native, self._model.about)
+
+    def verify(
+        self,
+        graphs: Mapping[str, onnx.ModelProto],
+        left_out: Mapping[str, str] = MappingProxyType({}),
+    ) -> Proof:
+        """The proof that graphs compute what the model computes; see models.gate.
+
+        `left_out` gives the reason for each variant that there is no graph of.
+
+        Raises:
+            ModelError: a graph fails, with a table of what did; or the model's files are damaged.
+        """
+        return require_passed(examine(self._model, graphs, left_out=left_out))
+
+    def export(self, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Proof:
+        """Write the graph of every variant and `proof.json` into the model's folder, or nothing.
+
+        A model that a variant does not suit is exported without it: the proof says why. `progress`
+        is told of steps done, and of how many there are.
+
+        Raises:
+            ModelError: see `verify`.
+        """
+        graphs: dict[str, onnx.ModelProto] = {}
+        left_out: dict[str, str] = {}
+        steps = len(VARIANTS) + 1
+        for done, variant in enumerate(VARIANTS):
+            progress(done, steps)
+            try:
+                graphs[variant] = self.graph(variant)
+            except ModelError as error:
+                if variant == "fp32":
+                    raise
+                left_out[variant] = str(error)
+        progress(len(VARIANTS), steps)
+        proof = self.verify(graphs, left_out)
+        for variant in VARIANTS:
+            path = self._model.path / graph_file(variant)
+            if variant in graphs:
+                write_atomically(path, graphs[variant].SerializeToString(deterministic=True))
+            else:
+                path.unlink(missing_ok=True)
+        write_atomically(self._model.path / PROOF_FILE, proof.to_json())
+        progress(steps, steps)
+        return proof
 
     @staticmethod
     def load_onnx_model(path: Path | str, use_gpu: bool = False) -> onnxruntime.InferenceSession:
@@ -93,11 +136,23 @@ class InferenceOptimizer:
 
     @staticmethod
     def benchmark_inference(
-        session: onnxruntime.InferenceSession, x: Float32s, *, batch: int = 1, calls: int = 1000
+        session: onnxruntime.InferenceSession, x: Float32s, *, batch: int = 1, calls: int = 200
     ) -> Timing:
-        """p50, p95 and p99 of calls with `batch` rows each, in ms; the rows rotate.
+        """Time `calls` calls with `batch` rows each, after a tenth as many that do not count.
+
+        Each call takes the next rows of x: a processor that has seen a row predicts every branch
+        of its way through a forest, so rows that repeat at once flatter.
 
         Raises:
-            ModelError: x has not twice as many rows as a batch.
+            ModelError: x has not twice as many rows as a batch, or they have another width.
         """
-        return time_inference(session, x, batch=batch, calls=calls)
+        if len(x) < 2 * batch:
+            raise ModelError(f"{len(x)} rows are too few to time batches of {batch}.")
+        times = []
+        for call in range(calls + calls // 10):
+            first = call % (len(x) // batch) * batch
+            began = time.perf_counter()
+            probabilities(session, x[first : first + batch])
+            times.append((time.perf_counter() - began) * 1e3)
+        p50, p95, p99 = np.percentile(times[calls // 10 :], [50, 95, 99]).tolist()
+        return Timing(batch, p50, p95, p99)

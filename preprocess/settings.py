@@ -47,11 +47,6 @@ class Settings(BaseSettings):
     postgres_statement_timeout_s: Seconds = Field(
         60, description="How long PostgreSQL may take over one statement of a reader."
     )
-    slow_query_ms: Annotated[int, Field(ge=0)] = Field(
-        500,
-        description="A statement that takes longer is written to slow_queries.jsonl in the data "
-        "folder; 0: none is.",
-    )
     redis_url: str = Field(
         "",
         description="redis://HOST:PORT/DB of a cache that processes share; empty: none.",
@@ -239,11 +234,6 @@ class Settings(BaseSettings):
     def versions_dir(self) -> Path:
         """One folder a published version, and the labels; see preprocess.repository.versions."""
         return self.home / "versions"
-
-    @property
-    def slow_query_log(self) -> Path:
-        """JSON lines of the statements that took long; see preprocess.store.slow_log."""
-        return self.home / "slow_queries.jsonl"
 
     @property
     def cache_dir(self) -> Path:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,11 @@ from preprocess.cache_manager import CacheManager
 from preprocess.database_url import SQLiteURL
 from preprocess.db_optimizer import DBOptimizer
 from preprocess.errors import StoreError
-from preprocess.market import CircuitLabel, DailyPrediction, Stock
+from preprocess.market import CircuitLabel, Stock
 from preprocess.settings import load_settings
-from preprocess.store import Store
-from preprocess.store.pool import Pool
-from preprocess.store.slow_log import SlowQueryLog
-from preprocess.store.statements import Statement
-from preprocess.store.tools import Rows
+from preprocess.store import Pool, Store
+from preprocess.store.pool import Rows
+from preprocess.store.queries import NamedQuery
 from tests.builders import bars
 from tests.store.conftest import place, store
 from tests.store.places import Place
@@ -27,6 +25,22 @@ from tests.store.raw import run
 __all__ = ["place", "store"]
 
 CLOSES = "SELECT date, close FROM price_movements WHERE bse_code = ? ORDER BY date"
+EDIT = "UPDATE price_movements SET close = 10.5, high = 11 WHERE date = '2024-01-01'"
+
+
+class DictCache:
+    """Bytes by key, and the times they were to be kept for."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.ttls: list[float] = []
+
+    def get(self, key: str) -> object:
+        return self.kept.get(key)
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        self.kept[key] = value
+        self.ttls.append(ttl)
 
 
 @pytest.fixture
@@ -39,59 +53,66 @@ def market(store: Store) -> Store:
 
 
 @pytest.fixture
-def optimizer(place: Place, market: Store, tmp_path: Path) -> DBOptimizer:
-    made = DBOptimizer(place.settings(data_dir=tmp_path, redis_url=""))
+def cache() -> DictCache:
+    return DictCache()
+
+
+@pytest.fixture
+def optimizer(place: Place, market: Store, cache: DictCache) -> DBOptimizer:
+    made = DBOptimizer(place.settings(), cache)
     place.closing.callback(made.close)
     return made
 
 
 def test_a_query_is_answered_out_of_the_cache_until_the_market_changes(
-    optimizer: DBOptimizer, market: Store, place: Place
+    optimizer: DBOptimizer, market: Store, place: Place, cache: DictCache
 ) -> None:
     first = optimizer.query_with_cache(CLOSES, ("500001",))
     assert first == Rows(("date", "close"), (("2024-01-01", 10.0), ("2024-01-02", 11.0)))
-    # Past the store, so that only the cache can give the old answer.
-    run(place, "UPDATE price_movements SET close = 10.5, high = 11 WHERE date = '2024-01-01'")
-    assert (
-        optimizer.query_with_cache(f"  {CLOSES.replace('SELECT', 'select')};", ["500001"]) == first
-    )
+    assert cache.ttls == [300]
+    assert all(key.startswith("query:") and len(key) == 6 + 64 for key in cache.kept)
+    run(place, EDIT)  # past the store, so that only the cache can give the old answer
+    assert optimizer.query_with_cache(CLOSES, ["500001"]) == first
     with market.transaction() as writer:
         writer.put_prices(bars("500002", [1.0]))
     assert optimizer.query_with_cache(CLOSES, ("500001",)).rows[0] == ("2024-01-01", 10.5)
 
 
-def test_samples_that_were_refreshed_are_seen(optimizer: DBOptimizer) -> None:
-    query = "SELECT close FROM announcement_samples"
-    assert optimizer.query_with_cache(query).rows == ()
-    assert optimizer.refresh_samples().rows == 1
-    assert optimizer.query_with_cache(query).rows == ((10.0,),)
-    assert [sample.label for sample in optimizer.samples().rows] == [1]
+def test_other_parameters_are_another_question(optimizer: DBOptimizer, cache: DictCache) -> None:
+    query = "SELECT close FROM price_movements WHERE bse_code = ? AND date = ?"
+    for day, close in (("2024-01-01", 10.0), ("2024-01-02", 11.0)):
+        for _ in range(2):
+            assert optimizer.query_with_cache(query, ("500001", day)).rows == ((close,),)
+    assert len(cache.kept) == 2
 
 
-def test_stored_predictions_are_never_out_of_the_cache(
-    optimizer: DBOptimizer, market: Store
+def test_without_a_cache_or_a_time_to_live_each_query_is_run(
+    optimizer: DBOptimizer, place: Place, cache: DictCache
 ) -> None:
-    query = "SELECT count(*) FROM daily_predictions"
-    assert optimizer.query_with_cache(query).rows == ((0,),)
-    day = date(2024, 1, 2)
-    row = DailyPrediction("500001", day, 1, 0, 0.25, "HIGH", "fp32", datetime.now(UTC))
-    with market.transaction() as writer:
-        writer.put_predictions([row])
-    assert optimizer.query_with_cache(query).rows == ((1,),)
+    with DBOptimizer(place.settings()) as plain:
+        assert plain.query_with_cache(CLOSES, ("500001",)).rows[0][1] == 10.0
+        run(place, EDIT)
+        assert plain.query_with_cache(CLOSES, ("500001",)).rows[0][1] == 10.5
+    assert optimizer.query_with_cache(CLOSES, ("500001",), ttl=0).rows[0][1] == 10.5
+    assert cache.kept == {}
 
 
-def test_a_time_to_live_of_nothing_keeps_nothing(optimizer: DBOptimizer, place: Place) -> None:
-    assert optimizer.query_with_cache(CLOSES, ("500001",), ttl=0).rows[0][1] == 10.0
-    run(place, "UPDATE price_movements SET close = 10.5, high = 11 WHERE date = '2024-01-01'")
-    assert optimizer.query_with_cache(CLOSES, ("500001",)).rows[0][1] == 10.5
+def test_the_cache_manager_is_a_cache_of_queries(place: Place, market: Store) -> None:
+    cache = CacheManager()
+    with DBOptimizer(place.settings(), cache) as optimizer:
+        first = optimizer.query_with_cache(CLOSES, ("500001",))
+        run(place, EDIT)
+        assert optimizer.query_with_cache(CLOSES, ("500001",)) == first
+    assert cache.get_hit_rate() == 0.5
+    cache.close()
 
 
-def test_parameters_by_name_and_days(optimizer: DBOptimizer) -> None:
-    named = "SELECT close FROM price_movements WHERE bse_code = :code AND date = :day"
-    found = optimizer.query_with_cache(named, {"code": "500001", "day": date(2024, 1, 2)})
-    assert found.rows == ((11.0,),)
-    like = "SELECT nse_symbol, '50 %?' FROM stocks WHERE nse_symbol LIKE 'A%' AND bse_code = ?"
-    assert optimizer.query_with_cache(like, ("500001",)).rows == (("ABC", "50 %?"),)
+def test_days_and_percent_signs(optimizer: DBOptimizer) -> None:
+    dated = "SELECT close FROM price_movements WHERE bse_code = ? AND date = ?"
+    assert optimizer.query_with_cache(dated, ("500001", date(2024, 1, 2))).rows == ((11.0,),)
+    like = "SELECT nse_symbol, '50 %' FROM stocks WHERE nse_symbol LIKE 'A%' AND bse_code = ?"
+    assert optimizer.query_with_cache(like, ("500001",)).rows == (("ABC", "50 %"),)
+    assert optimizer.query_with_cache("SELECT '50 %' FROM stocks").rows == (("50 %",),)
 
 
 @pytest.mark.parametrize(
@@ -113,19 +134,15 @@ def test_only_queries_are_run(optimizer: DBOptimizer, market: Store, query: str)
 
 
 def test_wrong_parameters_are_told(optimizer: DBOptimizer) -> None:
-    with pytest.raises(StoreError):
-        optimizer.query_with_cache(CLOSES, ("500001", "one too many"))
-    with pytest.raises(StoreError):
-        optimizer.query_with_cache("SELECT :a", {"b": 1})
+    for wrong in (("500001", "one too many"), (), (object(),)):
+        with pytest.raises(StoreError):
+            optimizer.query_with_cache(CLOSES, wrong)
 
 
-def test_a_cache_that_is_given_is_shared_and_left_open(place: Place, market: Store) -> None:
-    cache = CacheManager()
-    settings = place.settings(redis_url="")
-    for _ in range(2):
-        with DBOptimizer(settings, cache) as optimizer:
-            optimizer.query_with_cache(CLOSES, ("500001",))
-    assert cache.get_hit_rate() == 0.5
+def test_the_samples_are_joined_and_asked_for_by_sql(optimizer: DBOptimizer) -> None:
+    query = "SELECT bse_code, close, label FROM announcement_samples"
+    assert optimizer.refresh_samples() == 1
+    assert optimizer.query_with_cache(query).rows == (("500001", 10.0, 1),)
 
 
 def test_the_pool_is_bounded_and_reads_only(optimizer: DBOptimizer) -> None:
@@ -166,24 +183,41 @@ def test_the_pool_is_bounded_and_reads_only(optimizer: DBOptimizer) -> None:
         optimizer.create_connection_pool(size=0)
 
 
-def borrowed(pool: Pool, ask: Callable[[Any], list[Any]]) -> list[Any]:
+def borrowed(pool: Pool[Any], ask: Callable[[Any], list[Any]]) -> list[Any]:
     with pool.connection() as connection:
         return ask(connection)
 
 
-def test_slow_queries_are_analysed_with_those_of_the_product(
-    optimizer: DBOptimizer, market: Store, place: Place, tmp_path: Path
-) -> None:
-    slow = SlowQueryLog(tmp_path / "slow_queries.jsonl", slower_than_ms=1)
-    slow(Statement("SELECT * FROM stocks WHERE nse_symbol = ?", ("ABC",), 900.0))
-    seen: list[tuple[int, int]] = []
-    analysis = optimizer.analyze_slow_queries(lambda done, total: seen.append((done, total)))
-    sources = {report.query.source for report in analysis.reports}
-    assert sources == {"product", "slow-query log"}
-    assert analysis.reports[-1].query.name == "slow/1"
-    assert seen[-1] == (len(analysis.reports), len(analysis.reports))
-    assert all(report.plan for report in analysis.reports)
-    assert optimizer.create_indexes(analysis.recommendations) is not None
+def test_the_queries_of_the_product_are_explained_slowest_first(optimizer: DBOptimizer) -> None:
+    reports = optimizer.analyze_slow_queries()
+    spent = [report.plan.milliseconds for report in reports]
+    assert len(reports) > 10
+    assert spent == sorted(spent, reverse=True)
+    assert all(spent_ms > 0 for spent_ms in spent)
+    assert all(report.plan.lines for report in reports)
+
+
+def test_a_query_of_ones_own_is_explained(optimizer: DBOptimizer, market: Store) -> None:
+    scan = NamedQuery("by symbol", "SELECT * FROM stocks WHERE nse_symbol = ?", ("ABC",))
+    (report,) = optimizer.analyze_slow_queries([scan])
+    assert any("stocks" in line for line in report.plan.lines)
+    with pytest.raises(StoreError):
+        optimizer.analyze_slow_queries([NamedQuery("a change", "DELETE FROM stocks")])
+    assert len(market.stocks()) == 1
+
+
+def test_an_empty_market_is_analysed(store: Store, place: Place) -> None:
+    with DBOptimizer(place.settings()) as optimizer:
+        assert optimizer.analyze_slow_queries()
+
+
+def test_indexes_are_made_once(optimizer: DBOptimizer, place: Place) -> None:
+    names = optimizer.create_indexes()
+    for name in names:
+        run(place, f"DROP INDEX {name}")  # fails if there is none
+    assert optimizer.create_indexes() == optimizer.create_indexes() == names
+    for name in names:
+        run(place, f"DROP INDEX {name}")
 
 
 def test_upkeep(optimizer: DBOptimizer) -> None:
@@ -195,5 +229,4 @@ def test_upkeep(optimizer: DBOptimizer) -> None:
 def test_no_database_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="tezi demo"):
         DBOptimizer(load_settings(database_url=f"sqlite:///{tmp_path}/none.db"))
-    assert not isinstance(load_settings(database_url="").database, str)
     assert isinstance(load_settings(database_url="").database, SQLiteURL)

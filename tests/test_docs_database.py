@@ -48,7 +48,8 @@ def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
         exec(compile(example, "docs/database.md", "exec"), {})
     printed = capsys.readouterr().out
     assert re.search(r"^[1-9][0-9]* samples$", printed, re.MULTILINE)
-    assert "No index helps" in printed
+    assert "bars of a stock" in printed
+    assert "daily_predictions_by_day" in printed
     assert "('date', 'close') " in printed
     assert "(10,)" in printed
 

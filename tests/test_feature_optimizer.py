@@ -14,6 +14,7 @@ from preprocess.columns import MarketColumns
 from preprocess.errors import FeatureError, StoreError
 from preprocess.feature_optimizer import FeatureOptimizer, history_frame
 from preprocess.features.manifest import FEATURE_NAMES
+from preprocess.features.research import research_features
 from preprocess.features.row import Status
 from preprocess.settings import Settings
 from preprocess.snapshot.refresh import refresh_snapshot
@@ -196,16 +197,14 @@ def test_a_copy_that_is_put_back_is_seen(
     assert both.index.tolist() == ["500001", "500002"]
 
 
-def test_series_are_there_under_their_names(optimizer: FeatureOptimizer) -> None:
-    close = np.array([100.0 + row % 9 for row in range(60)])
-    starts = np.array([0, 30, 60])
-    assert optimizer.calculate_rsi_vectorized(close, 14, starts).shape == (60,)
-    assert [len(s) for s in optimizer.calculate_macd_vectorized(close, starts=starts)] == [60] * 3
-    upper, middle, lower = optimizer.calculate_bollinger_vectorized(close, 20, 2.0, starts)
-    rows = ~np.isnan(middle)
-    assert rows.sum() == 22  # eleven of each stock's thirty
-    assert (upper[rows] >= middle[rows]).all()
-    assert (middle[rows] >= lower[rows]).all()
+def test_research_features_of_a_stock(optimizer: FeatureOptimizer, demo_store: SQLiteStore) -> None:
+    history = demo_store.history("900001")
+    assert history is not None
+    found = optimizer.research("900001", DAY)
+    assert found == pytest.approx(research_features(history, DAY), nan_ok=True)
+    assert found["announcement_month"] == 8
+    with pytest.raises(FeatureError, match="no stock '123456'"):
+        optimizer.research("123456", DAY)
 
 
 @pytest.mark.market_data

@@ -1,7 +1,6 @@
 """`tezi copy-db`: a market from one database into another."""
 
 from contextlib import closing
-from typing import cast
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -13,7 +12,7 @@ from preprocess.database_url import parse_database_url
 from preprocess.errors import StoreError
 from preprocess.settings import PROJECT_ROOT, load_settings
 from preprocess.store import open_database
-from preprocess.store.copying import CopySource, CopyTarget, copy_market
+from preprocess.store.copying import copy_market
 
 
 @click.command("copy-db")
@@ -42,9 +41,7 @@ def copy_db_command(source_url: str, target_url: str, replace: bool) -> None:
         closing(open_database(target, settings, write=True)) as write,
         progress_bar("Copying and comparing stocks") as advance,
     ):
-        copied = copy_market(
-            cast("CopySource", read), cast("CopyTarget", write), replace=replace, advance=advance
-        )
+        copied = copy_market(read, write, replace=replace, advance=advance)
     table = Table("table", "rows", "SHA-256, the same on both sides", box=SIMPLE_HEAD)
     for one in copied:
         table.add_row(one.table, f"{one.rows:,}", one.checksum[:32])

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -10,11 +11,9 @@ from rich.table import Table
 
 from preprocess.cli.progress import progress_bar
 from preprocess.database.maintenance import CHORES, Done, chosen, maintain
-from preprocess.derive import refresh_derived
 from preprocess.repository.files import write_atomically
 from preprocess.settings import load_settings
-from preprocess.store import Writer
-from preprocess.store.tools import tools_for
+from preprocess.store import open_upkeep
 
 
 @click.command("maintain")
@@ -30,7 +29,7 @@ from preprocess.store.tools import tools_for
     help="Write the report to this file too.",
 )
 def maintain_command(only: str | None, json_file: Path | None) -> None:
-    """Remove what killed runs left, check and tidy the database, count statistics.
+    """Remove what killed runs left, tidy the database, count statistics.
 
     It may run while the stack serves: readers go on, imports wait. Only one maintenance of a
     database runs at a time. The exit status is 1 if a task failed; the others are done all the
@@ -42,11 +41,7 @@ def maintain_command(only: str | None, json_file: Path | None) -> None:
     """
     chores = chosen(only.split(",") if only is not None else None)
     settings = load_settings()
-
-    def derive(writer: Writer) -> None:
-        refresh_derived(writer, circuit_pct=settings.circuit_pct)
-
-    with tools_for(settings).upkeep(derive) as upkeep, progress_bar("Maintenance") as progress:
+    with closing(open_upkeep(settings)) as upkeep, progress_bar("Maintenance") as progress:
         done = maintain(upkeep, settings, chores, progress)
     Console().print(_table(done))
     if json_file is not None:

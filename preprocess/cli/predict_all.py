@@ -1,21 +1,18 @@
 """`tezi predict-all`: the evening run over every active stock."""
 
-import asyncio
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from preprocess.cli.evening_report import show
+from preprocess.calendar import exchange_today
 from preprocess.cli.own_triton import running_triton
 from preprocess.cli.progress import progress_bar
-from preprocess.evening.report import Report
-from preprocess.evening.run import Order, run_evening
-from preprocess.evening.selection import Wish
-from preprocess.evening.work import Advance
+from preprocess.evening.run import run_evening
+from preprocess.evening.selection import select
 from preprocess.repository.names import VARIANTS, Variant
-from preprocess.settings import Settings, load_settings
+from preprocess.settings import load_settings
 from preprocess.store import open_store
 
 _File = click.Path(dir_okay=False, path_type=Path)
@@ -32,8 +29,8 @@ _File = click.Path(dir_okay=False, path_type=Path)
 @click.option("--variant", type=click.Choice(VARIANTS), default="fp32", show_default=True)
 @click.option("--codes", metavar="CODE,CODE...", help="Only these stocks.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many stocks.")
-@click.option("--csv", type=_File, help="Another place for predictions.csv.")
-@click.option("--json", type=_File, help="Another place for predictions.json.")
+@click.option("--csv", type=_File, help="Another path for predictions.csv.")
+@click.option("--json", type=_File, help="Another path for predictions.json.")
 @click.option("--start", is_flag=True, help="Start Triton for this run if none answers.")
 def predict_all_command(
     *,
@@ -47,9 +44,9 @@ def predict_all_command(
 ) -> None:
     """Score every active stock through the running Triton, and store the predictions.
 
-    They go into the table daily_predictions and, with a report, into
-    reports/predictions/DATE/ of the data folder. A run that was broken off goes on where it was;
-    one that is repeated changes nothing. Stocks that cannot be scored are listed.
+    They go into the table daily_predictions and, with a report, into reports/predictions/DATE/ of
+    the data folder, once all stocks are scored. After a failure, or to be sure, run the same
+    command again. Stocks that cannot be scored are listed.
 
     \b
     tezi predict-all
@@ -57,34 +54,36 @@ def predict_all_command(
     tezi predict-all --codes 500325,532540
     tezi predict-all --start
     """
-    settings = load_settings()
-    order = Order(
-        wish=Wish(day.date() if day else None, _listed(codes), limit),
-        variant=variant,
-        csv=csv and csv.absolute(),
-        json=json and json.absolute(),
-    )
-    with progress_bar("Stocks") as advance:
-        report = asyncio.run(_run(settings, order, advance, start=start))
-    show(report)
+    settings, now = load_settings(), datetime.now(UTC)
+    with closing(open_store(settings, write=True)) as store:  # brings an older schema up to date
+        selection = select(
+            store,
+            today=exchange_today(now),
+            day=day.date() if day else None,
+            codes=_listed(codes),
+            limit=limit,
+        )
+        with progress_bar("Stocks") as advance:
+            report = run_evening(
+                settings,
+                store,
+                selection,
+                variant=variant,
+                now=now,
+                advance=advance,
+                triton=running_triton(settings) if start else nullcontext(),
+                csv=csv and csv.absolute(),
+                json=json and json.absolute(),
+            )
+    click.echo(report.to_markdown())
+    click.echo("\n".join(report.files))
     if report.failed:
         raise SystemExit(1)
 
 
-async def _run(settings: Settings, order: Order, advance: Advance, *, start: bool) -> Report:
-    store = open_store(settings, write=True)  # brings an older schema up to date
-    try:
-        async with running_triton(settings) if start else nullcontext():
-            return await run_evening(settings, store, order, now=datetime.now(UTC), advance=advance)
-    finally:
-        store.close()
-
-
-def _listed(codes: str | None) -> tuple[str, ...]:
-    """The codes between the commas; a list of none would mean the whole market."""
-    if codes is None:
-        return ()
-    found = tuple(code.strip() for code in codes.split(",") if code.strip())
-    if not found:
+def _listed(codes: str | None) -> list[str]:
+    """The codes between the commas; an empty list would mean the whole market."""
+    found = [code.strip() for code in (codes or "").split(",") if code.strip()]
+    if codes is not None and not found:
         raise click.BadParameter("names no stock", param_hint="--codes")
     return found

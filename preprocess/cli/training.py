@@ -62,8 +62,7 @@ def train_command(
     parameters = Parameters(family, trees, depth, seed, learning_rate)
     store = open_store(settings)
     try:
-        with progress_bar("Features") as progress:
-            model = train(store, settings, parameters, now=datetime.now(UTC), progress=progress)
+        model = train(store, settings, parameters, now=datetime.now(UTC))
     finally:
         store.close()
     _show(model)
@@ -82,13 +81,24 @@ def export_command(model_id: str | None) -> None:
     tezi export
     tezi export --model 20260814T120000-xgboost-3f2a9c
     """
-    from preprocess.models.export import export  # noqa: PLC0415 - slow to import
+    from preprocess.inference_optimizer import InferenceOptimizer  # noqa: PLC0415 - slow to import
+    from preprocess.models.variants import graph_file  # noqa: PLC0415 - the same
 
     models_dir = load_settings().models_dir
     model = find_model(models_dir, model_id) if model_id else newest_model(models_dir)
+    optimizer = InferenceOptimizer(model)
     with progress_bar("Graphs") as progress:
-        proof = export(model, progress=progress)
+        proof = optimizer.export(progress=progress)
     click.echo(proof.table())
+    rows = model.holdout().x
+    for variant in ("fp32", "int8"):
+        if variant not in proof.left_out:
+            session = optimizer.load_onnx_model(model.path / graph_file(variant))
+            timing = optimizer.benchmark_inference(session, rows)
+            click.echo(
+                f"{variant}: {timing.p50:.3f} ms a row at the median, {timing.p99:.3f} ms at p99, "
+                "on one thread"
+            )
     click.echo(f"The graphs lie in {model.path} and compute what the model computes.")
     click.echo("Next: `tezi publish`.")
 

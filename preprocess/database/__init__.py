@@ -1,1 +1,1 @@
-"""Care of the market database: indexes, cached queries, upkeep. SQL stays in preprocess.store."""
+"""The weekly maintenance of the market database and the data folder."""

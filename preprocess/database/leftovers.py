@@ -33,7 +33,7 @@ class Leftover:
 def leftovers(
     settings: Settings, *, least_age_s: float = LEAST_AGE_S, now: float | None = None
 ) -> list[Leftover]:
-    """What killed trainings, publications, snapshots and laboratories have left, by path."""
+    """What killed trainings, publications and snapshots have left, by path."""
     latest = (time.time() if now is None else now) - least_age_s
     found = []
     for path in sorted(set(_suspects(settings))):

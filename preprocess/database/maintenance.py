@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from preprocess.database.leftovers import leftovers, remove
+from preprocess.derive import refresh_derived
 from preprocess.errors import StoreError
 from preprocess.settings import Settings
-from preprocess.store.upkeep import Upkeep
+from preprocess.store import Upkeep, open_store
+
+_STOCKS_AT_ONCE = 200
 
 Progress = Callable[[int, int], None]
 
@@ -53,12 +57,20 @@ def _leftovers(_upkeep: Upkeep, settings: Settings) -> str:
     return f"{len(found)} removed, {freed:,} bytes"
 
 
-def _packs(upkeep: Upkeep, _settings: Settings) -> str:
-    check = upkeep.check_packs()
-    if not check.repaired:
-        return f"{check.stocks} stocks agree with their rows"
-    few = ", ".join(check.repaired[:5]) + (", ..." if len(check.repaired) > 5 else "")
-    return f"{len(check.repaired)} of {check.stocks} stocks put right: {few}"
+def _packs(_upkeep: Upkeep, settings: Settings) -> str:
+    """Rows that were edited by hand leave packs, labels and stamps behind: all are made anew.
+
+    Some hundred stocks at a time, so that an import waits for no more than those.
+    """
+    with closing(open_store(settings, write=True)) as store:
+        codes = store.bse_codes()
+        with store.transaction() as writer:
+            wrong = writer.drop_stray_packs()
+        for start in range(0, len(codes), _STOCKS_AT_ONCE):
+            with store.transaction() as writer:
+                wrong |= writer.rebuild_packs(codes[start : start + _STOCKS_AT_ONCE])
+                refresh_derived(writer, circuit_pct=settings.circuit_pct)
+    return f"packs of {len(codes)} stocks rebuilt, {len(wrong)} differed"
 
 
 def _changelog(upkeep: Upkeep, _settings: Settings) -> str:
@@ -66,11 +78,11 @@ def _changelog(upkeep: Upkeep, _settings: Settings) -> str:
 
 
 def _samples(upkeep: Upkeep, _settings: Settings) -> str:
-    refreshed = upkeep.refresh_samples()
-    return f"{refreshed.stocks} stocks, {refreshed.rows} samples computed"
+    return f"{upkeep.refresh_samples()} samples joined"
 
 
 def _reindex(upkeep: Upkeep, _settings: Settings) -> str:
+    upkeep.create_indexes()
     upkeep.reindex()
     return "indexes built anew"
 

@@ -1,7 +1,7 @@
 """The demo market as a whole, and its way into an empty store.
 
 Everything in it is made up: companies, prices, results, and the pattern by which shares jump after
-results (see preprocess.demo.signal). It is for trying Tezi out and is never to be taken for real,
+results (see preprocess.demo.prices). It is for trying Tezi out and is never to be taken for real,
 which is why every name in it begins with "Demo".
 """
 
@@ -11,12 +11,9 @@ from datetime import date
 
 import numpy as np
 
-from preprocess.calendar import day_number
-from preprocess.demo.calendar import trading_days as trading_days_until
-from preprocess.demo.companies import INDUSTRIES, MOST_COMPANIES, Companies, draw_companies
-from preprocess.demo.noise import draw_noise
-from preprocess.demo.prices import Played, play
-from preprocess.demo.regimes import draw_factors
+from preprocess.calendar import day_number, from_day_number
+from preprocess.demo.companies import MOST_COMPANIES, SHARE_EVENTS, Companies, draw_companies
+from preprocess.demo.prices import Prices, draw_prices
 from preprocess.demo.results import Filings, draw_filings
 from preprocess.errors import StoreError
 from preprocess.market import Bar, CorporateAction, Span, Stock
@@ -37,7 +34,7 @@ class DemoMarket:
     days: tuple[date, ...]
     companies: Companies
     filings: Filings
-    played: Played
+    prices: Prices
 
     def __len__(self) -> int:
         return len(self.companies)
@@ -49,26 +46,25 @@ class DemoMarket:
     def bars(self, company: int) -> list[Bar]:
         """The daily bars of one company, ascending, as traded."""
         rows = np.flatnonzero(self.companies.rows[company])
-        code, played = self.stock(company).bse_code, self.played
-        close = played.close[company, rows].tolist()
+        code, prices = self.stock(company).bse_code, self.prices
+        close = prices.close[company, rows].tolist()
         columns = zip(
             rows.tolist(),
-            played.open[company, rows].tolist(),
-            played.high[company, rows].tolist(),
-            played.low[company, rows].tolist(),
+            prices.open[company, rows].tolist(),
+            prices.high[company, rows].tolist(),
+            prices.low[company, rows].tolist(),
             close,
-            played.volume[company, rows].tolist(),
+            prices.volume[company, rows].tolist(),
             [None, *close[:-1]],
             strict=True,
         )
         return [Bar(code, self.days[row], *figures) for row, *figures in columns]
 
     def actions(self, company: int) -> list[CorporateAction]:
-        """The splits and bonuses of one company, ascending by ex-date."""
-        return [
-            CorporateAction(self.days[event.place], event.kind, event.ratio, event.subject)
-            for event in self.companies.events[company]
-        ]
+        """The split or bonus of one company, if it has one."""
+        day = int(self.companies.event_day[company])
+        event = SHARE_EVENTS[self.companies.event[company]]
+        return [CorporateAction(self.days[day], *event)] if day >= 0 else []
 
 
 def draw_market(
@@ -91,16 +87,16 @@ def draw_market(
         raise ValueError(
             f"A demo market lasts at least {FEWEST_TRADING_DAYS} trading days, not {trading_days}."
         )
-    days = trading_days_until(last_day, trading_days)
-    numbers = np.array([day_number(day) for day in days], dtype=np.int32)
-    # A stream each: a change to one part leaves the chance of the others as it was.
-    streams = [np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(4)]
-    companies = draw_companies(streams[0], stocks, trading_days)
-    filings = draw_filings(streams[1], companies, days)
-    factors = draw_factors(streams[2], len(INDUSTRIES), trading_days)
-    noise = draw_noise(streams[3], stocks, trading_days, len(filings.quarters))
-    played = play(companies, filings, factors, noise, numbers)
-    return DemoMarket(tuple(days), companies, filings, played)
+    # Weekdays: the made-up exchange keeps no holidays.
+    last = day_number(last_day)
+    calendar = np.arange(last - 2 * trading_days, last + 1, dtype=np.int32)
+    numbers = calendar[(calendar + 3) % 7 < 5][-trading_days:]  # 1970-01-01 was a Thursday
+    days = [from_day_number(number) for number in numbers.tolist()]
+    rng = np.random.default_rng(seed)
+    companies = draw_companies(rng, stocks, trading_days)
+    filings = draw_filings(rng, companies, days)
+    prices = draw_prices(rng, companies, filings, numbers)
+    return DemoMarket(tuple(days), companies, filings, prices)
 
 
 def build_demo_market(

@@ -1,40 +1,40 @@
-"""The demo market's prices, played forward day by day: no day knows of a later one."""
+"""The demo market's prices, with a pattern put in so that a model has something to find.
+
+**It is made up.** The chance that a share jumps after its company's quarterly results is a logistic
+function of the year's growth of profit, of the attention that it had before, and of a constant of
+its industry; a draw decides then. Attention shows in more volume and a little rise on the five days
+up to the announcement, as if word had got round.
+
+Whether real shares follow such a pattern is another question: how well a model does on the demo
+market says that the machinery works, and nothing about any real market.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.demo.companies import Companies, Flags
-from preprocess.demo.noise import Noise
-from preprocess.demo.regimes import Factors
+from preprocess.demo.companies import INDUSTRIES, Companies
 from preprocess.demo.results import Filings
-from preprocess.demo.signal import propensity, see
 from preprocess.market import Days, Floats
 
-COARSE_TICK_FROM_RS = 250.0
-FINE_TICK_PAISE, COARSE_TICK_PAISE = 1.0, 5.0
+INTERCEPT, GROWTH_WEIGHT, GROWTH_SCALE, ATTENTION_WEIGHT = -4.5, 2.0, 0.4, 1.2
+INDUSTRY_TILT = {"Chemicals": 0.9, "Software": 1.3, "Cement": -0.9, "Finance": -1.3}
 
-RUN_UP_DAYS = 5
-RUN_UP_VOLUME = 0.38  # added to the volume's logarithm, for one unit of attention
-RUN_UP_DRIFT = 0.0025
-
-SMALLEST_JUMP, JUMP_SCALE = 0.054, 0.035
+RUN_UP_DAYS, RUN_UP_VOLUME, RUN_UP_DRIFT = 5, 0.45, 0.003  # for one unit of attention
+SMALLEST_JUMP, JUMP_SCALE, LOCKED_SHARE = 0.054, 0.035, 0.4
 DROP_SHARE, SMALLEST_DROP, DROP_SCALE = 0.10, 0.02, 0.025
-LOCKED_SIZE = 1.6  # a jump of more than this size opens where it closes
-EVENT_VOLUME = 0.9  # added to the volume's logarithm when the market reacts to results
-MOVE_VOLUME = 9.0  # added to the same, for each unit of the day's return
+EVENT_VOLUME, MOVE_VOLUME = 0.9, 9.0  # added to the volume's logarithm; the second times the move
 
-# A thin stock's day by its draw of `quiet`: nothing traded; one trade at the old price; one trade.
-UNTRADED, UNCHANGED, ONE_PRICE = 0.06, 0.30, 0.60
+UNTRADED, UNCHANGED, ONE_PRICE = 0.06, 0.30, 0.60  # shares of a thin stock's days, cumulative
+COARSE_TICK_FROM_RS = 250.0
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class Prices:
     """Bars as traded, rupees and shares, [n, days], meaningful where the company's `rows` are set.
 
-    `propensity` [n, quarters] is the hidden chance of a jump after each filing that fell into the
-    market's days; NaN for the others.
+    `chance` [n, quarters] is the hidden one of a jump after each filing.
     """
 
     open: Floats
@@ -42,143 +42,95 @@ class Played:
     low: Floats
     close: Floats
     volume: NDArray[np.int64]
-    propensity: Floats
+    chance: Floats
 
 
-def play(
-    companies: Companies, filings: Filings, factors: Factors, noise: Noise, days: Days
-) -> Played:
-    """Play the market over `days` (day numbers, ascending)."""
-    game = _Game(companies, filings, factors, noise, days)
-    for day in range(len(days)):
-        game.trade(day)
-        game.hear(day)
-    return game.played
+def draw_prices(
+    rng: np.random.Generator, companies: Companies, filings: Filings, days: Days
+) -> Prices:
+    """The prices on `days` (day numbers, ascending)."""
+    shape = companies.rows.shape
+    moves = (
+        rng.normal(0.0003, 0.008, shape[1])
+        + rng.normal(0.0, 0.005, (len(INDUSTRIES), shape[1]))[companies.industry]
+        + companies.volatility[:, None] * rng.standard_t(5.0, shape) * 0.77  # to a variance of 1
+    )
+    volume = rng.normal(0.0, 0.48, shape)
+    thin_day = np.where(companies.thin[:, None], rng.random(shape), 1.0)
+    moves[thin_day < UNCHANGED] = 0.0
+    chance = _react(rng, companies, filings, days, moves, volume)
+
+    ratios = companies.ratios
+    reference, close, lower, upper, tick = (np.empty(shape) for _ in range(5))
+    previous = companies.price
+    for day in range(shape[1]):
+        reference[:, day] = base = previous / ratios[:, day]
+        tick[:, day] = size = np.where(base >= COARSE_TICK_FROM_RS, 0.05, 0.01)
+        # Limits are rounded towards the base price; the sum forgives the last bit of a float.
+        upper[:, day] = most = np.floor(base * (1.0 + companies.band) / size + 1e-6) * size
+        lower[:, day] = least = np.ceil(base * (1.0 - companies.band) / size - 1e-6) * size
+        close[:, day] = _priced(base * (1.0 + moves[:, day]), size, least, most)
+        previous = np.where(companies.rows[:, day], close[:, day], base)
+
+    one_price = (thin_day < ONE_PRICE) | (close >= upper - tick / 2)
+    swing = companies.volatility[:, None] * np.abs(rng.normal(0.0, 0.45, (3, *shape)))
+    opening = _priced(reference * (1.0 + 0.3 * moves + swing[0] - swing[1]), tick, lower, upper)
+    opening = np.where(one_price, close, opening)
+    top, bottom = np.maximum(opening, close), np.minimum(opening, close)
+    swing[:, one_price] = 0.0
+    logarithm = volume + MOVE_VOLUME * np.abs(moves)
+    typical = companies.daily_shares[:, None] * np.cumprod(ratios, axis=1)
+    shares = np.maximum(np.rint(typical * np.exp(logarithm)), 1.0)
+    return Prices(
+        open=opening,
+        high=_priced(top * (1.0 + swing[2]), tick, lower, upper),
+        low=_priced(bottom * (1.0 - swing[1]), tick, lower, upper),
+        close=close,
+        volume=np.where(thin_day < UNTRADED, 0.0, shares).astype(np.int64),
+        chance=chance,
+    )
 
 
-class _Game:
-    """The market in play: what has happened so far, and what it is about to react to."""
+def _react(  # noqa: PLR0917 - the two arrays that it changes come last
+    rng: np.random.Generator,
+    companies: Companies,
+    filings: Filings,
+    days: Days,
+    moves: Floats,
+    volume: Floats,
+) -> Floats:
+    """Put run-ups and reactions into the moves and the logarithm of the volume; the chances."""
+    shape = filings.filed.shape
+    attention, size = rng.exponential(1.0, (2, *shape))
+    verdict = rng.random(shape)
+    tilt = np.array([INDUSTRY_TILT.get(industry, 0.0) for industry in INDUSTRIES])
+    growth = np.nan_to_num(np.tanh(filings.pat_growth / GROWTH_SCALE))
+    score = INTERCEPT + GROWTH_WEIGHT * growth + ATTENTION_WEIGHT * attention
+    chance: Floats = 1.0 / (1.0 + np.exp(-score - tilt[companies.industry][:, None]))
 
-    def __init__(
-        self, companies: Companies, filings: Filings, factors: Factors, noise: Noise, days: Days
-    ) -> None:
-        self.companies, self.filings, self.days = companies, filings, days
-        self.factors, self.noise = factors, noise
-        shape = companies.rows.shape
-        self.played = Played(
-            open=np.zeros(shape),
-            high=np.zeros(shape),
-            low=np.zeros(shape),
-            close=np.zeros(shape),
-            volume=np.zeros(shape, dtype=np.int64),
-            propensity=np.full(filings.filed.shape, np.nan),
-        )
-        self.ratios = companies.ratios
-        self.grown = np.cumprod(self.ratios, axis=1)
-        # The last trading day on or before an announcement, as the label's rule has it.
-        self.heard_on = np.where(
-            filings.filed, np.searchsorted(days, filings.announced, side="right") - 1, -1
-        )
-        self.run_up = _run_up(noise.attention, self.heard_on, len(days))
-        self.previous = companies.price
-        self.chance = np.zeros(len(companies))  # of a jump on the next row
-        self.verdict = np.full(len(companies), np.nan)  # NaN: nothing to react to
-        self.size = np.zeros(len(companies))
-
-    def trade(self, day: int) -> None:
-        """Make the day's bars."""
-        companies, noise = self.companies, self.noise
-        live = companies.rows[:, day]
-        reference = self.previous / self.ratios[:, day]
-        volatility = companies.volatility * self.factors.agitation[day]
-        jumps = live & (self.verdict < self.chance)
-        moves = self._moves(day, volatility, jumps)
-        quiet = np.where(companies.thin & ~jumps, noise.quiet[:, day], 1.0)
-        moves[quiet < UNCHANGED] = 0.0
-
-        tick = np.where(reference >= COARSE_TICK_FROM_RS, COARSE_TICK_PAISE, FINE_TICK_PAISE)
-        upper = _paise(reference * (1.0 + companies.band), tick)
-        lower = np.maximum(_paise(reference * (1.0 - companies.band), tick), tick)
-        close = np.clip(_paise(reference * (1.0 + moves), tick), lower, upper)
-        overnight = 0.3 * moves + 0.35 * volatility * noise.overnight[:, day]
-        opening = np.clip(_paise(reference * (1.0 + overnight), tick), lower, upper)
-        one_price = (quiet < ONE_PRICE) | (jumps & (self.size > LOCKED_SIZE))
-        opening = np.where(one_price, close, opening)
-        top, bottom = np.maximum(opening, close), np.minimum(opening, close)
-        reach = np.where(one_price, 0.0, 0.45 * volatility)
-        high = _paise(top / 100.0 * (1.0 + reach * noise.above[:, day]), tick)
-        low = _paise(bottom / 100.0 * (1.0 - reach * noise.below[:, day]), tick)
-
-        played = self.played
-        played.open[:, day] = opening / 100.0
-        played.close[:, day] = close / 100.0
-        played.high[:, day] = np.minimum(high, upper) / 100.0
-        played.low[:, day] = np.maximum(low, lower) / 100.0
-        played.volume[:, day] = np.where(quiet < UNTRADED, 0, self._volumes(day, moves, live))
-        self.previous = np.where(live, played.close[:, day], reference)
-        self.verdict[live] = np.nan
-
-    def _moves(self, day: int, volatility: Floats, jumps: Flags) -> Floats:
-        companies, factors = self.companies, self.factors
-        moves = (
-            companies.beta * factors.market[day]
-            + factors.sectors[companies.industry, day]
-            + volatility * self.noise.move[:, day]
-            + RUN_UP_DRIFT * self.run_up[:, day]
-        )
-        drops = self.verdict >= np.maximum(self.chance, 1.0 - DROP_SHARE)
-        moves = np.where(drops, -SMALLEST_DROP - DROP_SCALE * self.size, moves)
-        return np.where(jumps, SMALLEST_JUMP + JUMP_SCALE * self.size, moves)
-
-    def _volumes(self, day: int, moves: Floats, live: Flags) -> NDArray[np.int64]:
-        reacting = live & ~np.isnan(self.verdict)
-        logarithm = (
-            self.noise.volume[:, day]
-            + MOVE_VOLUME * np.abs(moves)
-            + RUN_UP_VOLUME * self.run_up[:, day]
-            + EVENT_VOLUME * reacting
-        )
-        typical = self.companies.daily_shares * self.grown[:, day]
-        shares: NDArray[np.int64] = np.maximum(np.rint(typical * np.exp(logarithm)), 1.0).astype(
-            np.int64
-        )
-        return shares
-
-    def hear(self, day: int) -> None:
-        """After the close: weigh what was announced, from nothing but what can be seen by then."""
-        filings, noise = self.filings, self.noise
-        for company, place in np.argwhere(self.heard_on == day).tolist():
-            rows = np.flatnonzero(self.companies.rows[company, : day + 1])
-            if len(rows) == 0:
-                continue
-            grown = self.grown[company, rows]
-            chance = propensity(
-                see(
-                    int(self.companies.industry[company]),
-                    float(filings.pat[company, place]),
-                    filings.pat_year_ago(company, place),
-                    self.played.close[company, rows] * grown,
-                    self.played.volume[company, rows] / grown,
-                    traded=bool(self.days[rows[-1]] == filings.announced[company, place]),
-                )
-            )
-            self.played.propensity[company, place] = self.chance[company] = chance
-            self.verdict[company] = noise.verdict[company, place]
-            self.size[company] = noise.size[company, place]
-
-
-def _paise(rupees: Floats, tick: Floats) -> Floats:
-    """Rupees in whole paise, on the nearest tick."""
-    paise: Floats = np.rint(rupees * 100.0 / tick) * tick
-    return paise
-
-
-def _run_up(attention: Floats, heard_on: NDArray[np.int64], days: int) -> Floats:
-    """Attention [n, days] on the announcement's day and the four trading days before it."""
-    run_up = np.zeros((len(attention), days))
-    companies, places = np.nonzero(heard_on >= 0)
+    # The last trading day on or before the announcement, as the label's rule has it.
+    heard = np.searchsorted(days, filings.announced, side="right") - 1
+    known = filings.filed & (heard >= RUN_UP_DAYS - 1) & (heard < len(days) - 1)
+    company, day = np.nonzero(known)[0], heard[known]
     for back in range(RUN_UP_DAYS):
-        day = heard_on[companies, places] - back
-        known = day >= 0
-        np.add.at(run_up, (companies[known], day[known]), attention[companies, places][known])
-    return run_up
+        volume[company, day - back] += RUN_UP_VOLUME * attention[known]
+        moves[company, day - back] += RUN_UP_DRIFT * attention[known]
+    jump = np.where(
+        rng.random(shape) < LOCKED_SHARE,
+        companies.band[:, None] + 0.01,  # beyond the limit, where the close then stays
+        SMALLEST_JUMP + JUMP_SCALE * size,
+    )
+    drop = -SMALLEST_DROP - DROP_SCALE * size
+    reaction = np.where(verdict < chance, jump, np.where(verdict > 1.0 - DROP_SHARE, drop, np.nan))
+    moves[company, day + 1] = np.where(
+        np.isnan(reaction[known]), moves[company, day + 1], reaction[known]
+    )
+    volume[company, day + 1] += EVENT_VOLUME
+    return chance
+
+
+def _priced(price: Floats, tick: Floats, lower: Floats, upper: Floats) -> Floats:
+    """On the nearest tick, within the limits, in whole paise, and never for nothing."""
+    on_tick = np.rint(price / tick) * tick
+    priced: Floats = np.round(np.maximum(on_tick.clip(lower, upper), tick), 2)
+    return priced

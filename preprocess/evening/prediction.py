@@ -1,15 +1,34 @@
-"""A scored stock as it is stored, written to files and reported."""
+"""What Triton's answers mean: predictions, and stocks without one."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from pathlib import Path
+from enum import StrEnum
 
 import msgspec
 
 from preprocess.confidence import Confidence, confidence
-from preprocess.evening.outcome import Outcome, Scored
+from preprocess.errors import EveningError
+from preprocess.evening.scoring import Answer
+from preprocess.features.row import MINIMUM_ROWS, Status
 from preprocess.market import UNKNOWN_SYMBOL, DailyPrediction, Stock
-from preprocess.repository.versions import ModelVersion, read_version
+from preprocess.repository.versions import ModelVersion
+
+
+class Reason(StrEnum):
+    """Why a stock has no prediction."""
+
+    SHORT_HISTORY = "SHORT_HISTORY"
+    NOT_ACTIVE = "NOT_ACTIVE"
+    UNKNOWN_STOCK = "UNKNOWN_STOCK"
+    INVALID_ANSWER = "INVALID_ANSWER"  # the only one that is a fault of the service
+
+
+SENTENCES = {
+    Reason.SHORT_HISTORY: f"fewer than {MINIMUM_ROWS} price rows on or before the date",
+    Reason.NOT_ACTIVE: "the stock is not active",
+    Reason.UNKNOWN_STOCK: "the stock was taken out of the database during the run",
+    Reason.INVALID_ANSWER: "Triton refused the request, or its answer is not a probability",
+}
 
 
 class Prediction(msgspec.Struct, frozen=True):
@@ -39,42 +58,43 @@ class Prediction(msgspec.Struct, frozen=True):
         )
 
 
-class Interpreter:
-    """Says what probabilities mean, by the threshold of the version that computed each."""
+def judge(
+    answers: Iterable[Answer],
+    stocks: Mapping[str, Stock],
+    day: date,
+    *,
+    version: ModelVersion,
+    variant: str,
+) -> tuple[list[Prediction], dict[str, Reason]]:
+    """The predictions among `answers`, and why the other stocks have none, in their order.
 
-    def __init__(self, versions_dir: Path, variant: str, day: date, stocks: Mapping[str, Stock]):
-        """`versions_dir` holds the published versions, `stocks` give the symbols."""
-        self._versions_dir = versions_dir
-        self._variant = variant
-        self._day = day
-        self._stocks = stocks
-        self._versions: dict[int, ModelVersion] = {}
-
-    def threshold(self, number: int) -> float:
-        """From which probability on version `number` says yes.
-
-        Raises:
-            ModelError: the version is not published: a threshold that is guessed may turn an
-                answer round.
-        """
-        version = self._versions.get(number)
-        if version is None:
-            version = self._versions[number] = read_version(self._versions_dir, number)
-        return version.threshold
-
-    def predictions(self, outcomes: Iterable[Outcome]) -> list[Prediction]:
-        """The predictions among outcomes, in their order."""
-        return [self._prediction(row) for row in outcomes if isinstance(row, Scored)]
-
-    def _prediction(self, row: Scored) -> Prediction:
-        return Prediction(
-            bse_code=row.bse_code,
-            nse_symbol=self._stocks[row.bse_code].nse_symbol or UNKNOWN_SYMBOL,
-            prediction_date=self._day,
-            as_of=row.as_of,
-            predicted_label=int(row.probability >= self.threshold(row.model_version)),
-            probability=row.probability,
-            confidence=confidence(row.probability),
-            model_version=row.model_version,
-            variant=self._variant,
-        )
+    Raises:
+        EveningError: the features model cannot read the market database.
+    """
+    predictions: list[Prediction] = []
+    skipped: dict[str, Reason] = {}
+    for code, status, as_of, probability in answers:
+        if status == Status.STORE_UNAVAILABLE:
+            raise EveningError(
+                "Triton cannot read the market database: see its log. Nothing was written."
+            )
+        if status in (Status.SHORT_HISTORY, Status.UNKNOWN_STOCK):
+            skipped[code] = Reason(status)
+        # No working model answers this, and a wrong number is worse than none.
+        elif status != Status.OK or not "" < as_of <= day.isoformat() or not 0 <= probability <= 1:
+            skipped[code] = Reason.INVALID_ANSWER
+        else:
+            predictions.append(
+                Prediction(
+                    bse_code=code,
+                    nse_symbol=stocks[code].nse_symbol or UNKNOWN_SYMBOL,
+                    prediction_date=day,
+                    as_of=as_of,
+                    predicted_label=int(probability >= version.threshold),
+                    probability=probability,
+                    confidence=confidence(probability),
+                    model_version=version.model_version,
+                    variant=variant,
+                )
+            )
+    return predictions, skipped

@@ -1,139 +1,112 @@
-"""What a run came to, as one value that is printed and written as JSON and Markdown."""
+"""The report of a run, written as JSON and Markdown, and printed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 
 import msgspec
 
-from preprocess.evening.outcome import Reason, Skipped
-from preprocess.evening.prediction import Prediction
+from preprocess.evening.prediction import SENTENCES, Prediction, Reason
+from preprocess.evening.selection import listed
+from preprocess.market import Tally
 
 TOP = 20
+_CHANGED = "**The market data changed while stocks were scored: run the same command again.**"
 
 
-class Stage(msgspec.Struct, frozen=True):
-    """Seconds that one part took, and their share of the run's wall-clock time (a fraction)."""
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. `confidence` and `as_of` count stocks, `skipped` lists codes by reason.
 
-    name: str
-    seconds: float
-    share: float
-
-
-class Timing(msgspec.Struct, frozen=True):
-    """Stages of Triton and of the wire overlap: several batches are under way at once."""
-
-    wall_s: float
-    scoring_s: float
-    rows_per_second: float
-    stages: list[Stage]
-    triton_measured: bool
-    rows_of_others: int
-
-
-class Wire(msgspec.Struct, frozen=True):
-    """What went between this run and Triton; sizes in bytes."""
-
-    requests: int
-    retries: int
-    sent: int
-    received: int
-
-
-class TableChange(msgspec.Struct, frozen=True):
-    """What the run did to rows of daily_predictions."""
-
-    added: int
-    changed: int
-    unchanged: int
-    dropped: int
-
-
-class SkippedStock(msgspec.Struct, frozen=True):
-    """A stock without a prediction, and why."""
-
-    bse_code: str
-    reason: Reason
-    explanation: str
-
-
-class OldPrice(msgspec.Struct, frozen=True):
-    """A stock whose newest price is older than the run's date."""
-
-    bse_code: str
-    as_of: str
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """What the predictions say."""
-
-    scored: int
-    positives: int
-    confidence: dict[str, int]
-    versions: dict[int, int]
-    top: list[Prediction]
-    old_prices: list[OldPrice]
-    skipped: list[SkippedStock]
-
-
-class Report(msgspec.Struct, frozen=True):
-    """One run. `thresholds` are by version; `resumed` rows came from a run that was broken off.
-
-    `rescored` rows were scored twice, because another version took over or the market changed.
+    `dropped` rows of stocks that cannot be scored any more were taken out of the table; `seconds`
+    are by step; with `market_changed`, data were written while stocks were scored.
     """
 
     prediction_date: date
     variant: str
-    whole_market: bool
+    model_version: int
+    threshold: float
     started_at: datetime
     stocks: int
-    resumed: int
-    rescored: int
-    thresholds: dict[int, float]
-    summary: Summary
-    table: TableChange
-    wire: Wire
-    timing: Timing
+    scored: int
+    positives: int
+    confidence: dict[str, int]
+    as_of: dict[str, int]
+    skipped: dict[Reason, list[str]]
+    top: list[Prediction]
+    table: Tally
+    dropped: int
+    seconds: dict[str, float]
     files: list[str]
-    warnings: list[str]
+    market_changed: bool
+
+    @classmethod
+    def of(
+        cls, predictions: Sequence[Prediction], skipped: Mapping[str, Reason], **about: Any
+    ) -> "Report":
+        """Count and sort what came out; `about` are the other fields."""
+        confidence = Counter(row.confidence for row in predictions)
+        reasons: dict[Reason, list[str]] = {}
+        for code in sorted(skipped):
+            reasons.setdefault(skipped[code], []).append(code)
+        return cls(
+            stocks=len(predictions) + len(skipped),
+            scored=len(predictions),
+            positives=sum(row.predicted_label for row in predictions),
+            confidence={word: confidence[word] for word in ("HIGH", "MEDIUM", "LOW")},
+            as_of=dict(sorted(Counter(row.as_of for row in predictions).items())),
+            skipped=reasons,
+            top=sorted(predictions, key=lambda row: (-row.probability, row.bse_code))[:TOP],
+            **about,
+        )
 
     @property
     def failed(self) -> bool:
         """Whether a stock that should have been scored was not."""
-        return any(row.reason.is_failure for row in self.summary.skipped)
-
-    @property
-    def versions(self) -> str:
-        """The versions that computed, as text."""
-        return " and ".join(f"v{number}" for number in sorted(self.summary.versions)) or "none"
+        return Reason.INVALID_ANSWER in self.skipped
 
     def to_json(self) -> bytes:
         """The report as an indented JSON document."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
+    def to_markdown(self) -> str:
+        """The report as people read it, at a terminal too."""
+        current = self.as_of.get(self.prediction_date.isoformat(), 0)
+        steps = ", ".join(f"{name} {value:.2f}" for name, value in self.seconds.items())
+        table = self.table
+        lines = [
+            f"# Predictions for {self.prediction_date}",
+            "",
+            f"{self.scored:,} of {self.stocks:,} stocks scored by {self.variant} "
+            f"v{self.model_version}, {self.positives:,} positive (threshold {self.threshold:.4g}).",
+            "",
+            *([_CHANGED, ""] if self.market_changed else []),
+            "- Confidence: " + ", ".join(f"{k} {v:,}" for k, v in self.confidence.items()) + ".",
+            f"- Newest price: {current:,} stocks have one of {self.prediction_date}, "
+            f"{self.scored - current:,} were scored on older ones.",
+            f"- Table: {table.added:,} added, {table.changed:,} changed, {table.unchanged:,} "
+            f"unchanged, {self.dropped:,} removed.",
+            f"- Started {self.started_at:%Y-%m-%d %H:%M:%S} UTC. Seconds: {steps}.",
+            *(
+                f"- Skipped {len(codes):,}: {SENTENCES[reason]} ({listed(codes)})."
+                for reason, codes in self.skipped.items()
+            ),
+            "",
+            f"The {len(self.top)} most probable:",
+            "",
+            *_table(self.top),
+        ]
+        return "\n".join(lines) + "\n"
 
-def summarise(predictions: Sequence[Prediction], skipped: Sequence[Skipped]) -> Summary:
-    """Count and sort what came out."""
-    counts = Counter(row.confidence for row in predictions)
-    top = sorted(predictions, key=lambda row: (-row.probability, row.bse_code))[:TOP]
-    return Summary(
-        scored=len(predictions),
-        positives=sum(row.predicted_label for row in predictions),
-        confidence={word: counts[word] for word in ("HIGH", "MEDIUM", "LOW")},
-        versions=dict(sorted(Counter(row.model_version for row in predictions).items())),
-        top=top,
-        old_prices=[
-            OldPrice(row.bse_code, row.as_of)
-            for row in predictions
-            if row.as_of < row.prediction_date.isoformat()
-        ],
-        skipped=[
-            SkippedStock(row.bse_code, row.reason, row.reason.sentence)
-            for row in sorted(skipped, key=lambda row: row.bse_code)
-        ],
-    )
 
-
-def skipped_by_reason(summary: Summary) -> list[tuple[Reason, int]]:
-    """Reasons with the number of stocks, the most frequent first."""
-    return Counter(row.reason for row in summary.skipped).most_common()
+def _table(rows: Sequence[Prediction]) -> list[str]:
+    """Columns of equal width, so that the Markdown reads well at a terminal."""
+    lines = [f"| code   | {'symbol':12} | probability | circuit | confidence | as of      |"]
+    lines.append("|--------|--------------|-------------|---------|------------|------------|")
+    for row in rows:
+        word = "yes" if row.predicted_label else "no"
+        lines.append(
+            f"| {row.bse_code} | {row.nse_symbol:12} | {row.probability:11.6f} | {word:7} "
+            f"| {row.confidence:10} | {row.as_of} |"
+        )
+    return lines

@@ -1,104 +1,77 @@
-"""Which stocks a run scores, and as of which day."""
+"""Which stocks a run scores, and for which day."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from preprocess.errors import EveningError
-from preprocess.evening.outcome import Reason, Skipped
-from preprocess.market import ACTIVE, Mark, Stock, is_bse_code
+from preprocess.market import ACTIVE, Stock, is_bse_code
 from preprocess.store import Store
 
 _SHOWN = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a run was asked for: a day (None: the newest), some codes (empty: all), a limit."""
-
-    day: date | None = None
-    codes: tuple[str, ...] = ()
-    limit: int | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is the whole market that is asked for."""
-        return not self.codes and self.limit is None
-
-
 @dataclass(frozen=True)
 class Selection:
-    """`stocks` are to be scored, ascending by code; `left_out` were asked for and are not.
+    """`stocks` are to be scored, ascending by code; `inactive` were asked for and are left out.
 
-    `mark` is the newest change of the market before the stocks were read; `priced` are the codes
-    that have any price.
+    `whole` is true if the whole market was asked for.
     """
 
     day: date
     whole: bool
     stocks: Mapping[str, Stock]
-    left_out: tuple[Skipped, ...]
-    priced: frozenset[str]
-    mark: Mark
-
-    @property
-    def codes(self) -> list[str]:
-        """The codes to be scored."""
-        return list(self.stocks)
-
-    @property
-    def fingerprint(self) -> str:
-        """What tells this list of stocks from any other."""
-        return hashlib.sha256(" ".join(self.stocks).encode()).hexdigest()[:16]
+    inactive: Sequence[str]
 
 
-def select(store: Store, wish: Wish, *, today: date) -> Selection:
-    """The active stocks that are asked for.
+def select(
+    store: Store,
+    *,
+    today: date,
+    day: date | None = None,
+    codes: Sequence[str] = (),
+    limit: int | None = None,
+) -> Selection:
+    """The active stocks among `codes` (empty: all), at most `limit`, for `day` (None: the newest).
 
     Raises:
-        EveningError: there are no prices, the day lies after `today` or before all prices, or a
-            code is not known.
+        EveningError: there are no prices, the day is after `today` or before all prices, or a code
+            is not known.
     """
-    mark = store.mark()
-    listings = store.listings()
-    if not listings:
+    days = store.price_days()
+    if days is None:
         raise EveningError("The database has no prices: run `tezi import prices FILE`.")
-    day = wish.day or max(listing.newest_price for listing in listings)
+    day = day or days[1]
     if day > today:
         raise EveningError(f"{day} is in the future: today in Mumbai is {today}.")
-    days = store.price_days() if wish.day else None
-    if days and day < days[0]:
+    if day < days[0]:
         raise EveningError(f"{day} is before all data: the first price is dated {days[0]}.")
-    known = {stock.bse_code: stock for stock in store.stocks()}
-    wanted = known if not wish.codes else {code: known[code] for code in _checked(wish, known)}
+    wanted = {stock.bse_code: stock for stock in store.stocks()}
+    if codes:
+        wanted = {code: wanted[code] for code in _checked(codes, wanted)}
     active = [code for code, stock in wanted.items() if stock.status == ACTIVE]
+    whole = not codes and limit is None
     return Selection(
         day=day,
-        whole=wish.whole,
-        stocks={code: wanted[code] for code in active[: wish.limit]},
-        left_out=tuple(
-            Skipped(code, Reason.NOT_ACTIVE)
-            for code, stock in wanted.items()
-            if wish.codes and stock.status != ACTIVE
-        ),
-        priced=frozenset(listing.stock.bse_code for listing in listings),
-        mark=mark,
+        whole=whole,
+        stocks={code: wanted[code] for code in active[:limit]},
+        inactive=sorted(wanted.keys() - set(active)) if whole or codes else [],
     )
 
 
-def _checked(wish: Wish, known: Mapping[str, Stock]) -> Sequence[str]:
-    """The codes of the wish, ascending, each once."""
-    codes = sorted(set(wish.codes))
+def _checked(codes: Sequence[str], known: Mapping[str, Stock]) -> Sequence[str]:
+    """The codes in ascending order, each once."""
+    codes = sorted(set(codes))
     malformed = [code for code in codes if not is_bse_code(code)]
     if malformed:
-        raise EveningError(f"A BSE code has six digits; not so {_listed(malformed)}.")
+        raise EveningError(f"A BSE code has six digits; not so {listed(malformed)}.")
     unknown = [code for code in codes if code not in known]
     if unknown:
-        raise EveningError(f"No stock of the database has the code {_listed(unknown)}.")
+        raise EveningError(f"No stock of the database has the code {listed(unknown)}.")
     return codes
 
 
-def _listed(codes: Sequence[str]) -> str:
+def listed(codes: Sequence[str]) -> str:
+    """The first ten codes, and how many there are beyond them."""
     more = f" and {len(codes) - _SHOWN} more" if len(codes) > _SHOWN else ""
-    return ", ".join(repr(code) for code in codes[:_SHOWN]) + more
+    return ", ".join(codes[:_SHOWN]) + more

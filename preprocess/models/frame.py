@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.models.description import Described
+from preprocess.models.card import ModelCard
 from preprocess.models.stamp import VERSION_INITIALIZER, VERSION_OUTPUT, version_initializer
 
 # Triton 24.10 carries ONNX Runtime 1.19, which reads opsets to 21, ai.onnx.ml to 3 and IR to 10.
@@ -22,7 +22,7 @@ def framed(
     constants: Iterable[onnx.TensorProto],
     *,
     positive: str,
-    about: Described,
+    about: ModelCard,
     variant: str,
 ) -> onnx.ModelProto:
     """A served graph, stamped with version 0, around nodes that compute `positive`.
@@ -67,7 +67,7 @@ def framed(
     return model
 
 
-def metadata(about: Described, variant: str) -> dict[str, str]:
+def metadata(about: ModelCard, variant: str) -> dict[str, str]:
     """What a graph says of itself, as text."""
     return {
         "tezi.model_id": about.model_id,

@@ -9,6 +9,8 @@ import msgspec
 from preprocess.models.content import Content
 from preprocess.models.verification import Verification
 
+PROOF_FILE = "proof.json"
+
 
 @dataclass(frozen=True, slots=True)
 class VariantProof:

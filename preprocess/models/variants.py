@@ -1,9 +1,11 @@
 """The forms in which a model is served: FP32, INT8 and GPU."""
 
+import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
-from preprocess.models.description import Described
-from preprocess.models.fp32 import fp32_graph
+from preprocess.models.card import ModelCard
+from preprocess.models.frame import framed
 from preprocess.models.native import NativeModel
 from preprocess.models.walk import gpu_graph, int8_graph
 from preprocess.repository.names import Variant
@@ -14,7 +16,7 @@ def graph_file(variant: Variant) -> str:
     return f"model_{variant}.onnx"
 
 
-def build(variant: Variant, native: NativeModel, about: Described) -> onnx.ModelProto:
+def build(variant: Variant, native: NativeModel, about: ModelCard) -> onnx.ModelProto:
     """The graph of one variant, stamped with version 0; what it takes and gives: see frame.framed.
 
     Raises:
@@ -23,3 +25,15 @@ def build(variant: Variant, native: NativeModel, about: Described) -> onnx.Model
     if variant == "fp32":
         return fp32_graph(native, about)
     return (int8_graph if variant == "int8" else gpu_graph)(native.forest(), about)
+
+
+def fp32_graph(native: NativeModel, about: ModelCard) -> onnx.ModelProto:
+    """The forest as onnxmltools converts it, with the outputs that Tezi serves."""
+    forest = native.tree_node()
+    del forest.input[:], forest.output[:]
+    forest.input.append("features")
+    forest.output.extend(["forest_label", "forest_probabilities"])
+    forest.name = "forest"
+    second = numpy_helper.from_array(np.array([1], dtype=np.int64), "second")
+    positive = helper.make_node("Gather", ["forest_probabilities", "second"], ["positive"], axis=1)
+    return framed([forest, positive], [second], positive="positive", about=about, variant="fp32")

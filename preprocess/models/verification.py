@@ -206,19 +206,6 @@ def _answers(session: onnxruntime.InferenceSession, x: Float32s) -> Doubles:
     return np.concatenate([np.empty(0), *parts], dtype=np.float64)
 
 
-def rows_of_split_points(points: list[Doubles], count: int = 1_000) -> Float32s:
-    """Rows for a model whose hold-out rows are not at hand: each feature one of its split points.
-
-    A tenth of the features are missing; a feature that no node asks for is zero.
-    """
-    random = np.random.default_rng(_SEED)
-    with np.errstate(over="ignore"):
-        pools = [np.append(of_feature, 0.0).astype(np.float32) for of_feature in points]
-    x: Float32s = np.stack([random.choice(pool, count) for pool in pools], axis=1)
-    x[random.random(x.shape) < 0.1] = np.nan
-    return x
-
-
 def probes(points: list[Doubles], holdout: Float32s) -> Iterator[tuple[str, Float32s]]:
     """The rows to compare on, each kind with its name; `points` are split points by feature."""
     random = np.random.default_rng(_SEED)

@@ -9,11 +9,11 @@ from preprocess.forest.errors import ForestError
 from preprocess.forest.leaves import int8_leaves_of
 from preprocess.forest.plan import plan
 from preprocess.forest.trees import Forest
-from preprocess.models.description import Described
+from preprocess.models.card import ModelCard
 from preprocess.models.frame import framed
 
 
-def int8_graph(forest: Forest, about: Described) -> onnx.ModelProto:
+def int8_graph(forest: Forest, about: ModelCard) -> onnx.ModelProto:
     """The INT8 graph: leaves of two bytes, rows in chunks that stay in the cache.
 
     Raises:
@@ -42,7 +42,7 @@ def int8_error(forest: Forest) -> float:
     return int8_leaves_of(forest).error
 
 
-def gpu_graph(forest: Forest, about: Described) -> onnx.ModelProto:
+def gpu_graph(forest: Forest, about: ModelCard) -> onnx.ModelProto:
     """The GPU graph: the forest's own leaves, all rows at once, no tree operator.
 
     Raises:
@@ -55,7 +55,7 @@ def gpu_graph(forest: Forest, about: Described) -> onnx.ModelProto:
     return _graph(compiled, about, "gpu")
 
 
-def _graph(compiled: Compiled, about: Described, variant: str) -> onnx.ModelProto:
+def _graph(compiled: Compiled, about: ModelCard, variant: str) -> onnx.ModelProto:
     sigmoid = helper.make_node("Sigmoid", [compiled.output], ["positive"])
     return framed(
         [*compiled.nodes, sigmoid],

@@ -61,16 +61,11 @@ class XGBoostModel:
 
     def split_points(self) -> list[Doubles]:
         """See NativeModel."""
-        found: list[list[float]] = [[] for _ in range(FEATURE_COUNT)]
-        learner = json.loads(bytes(self._booster.save_raw("json")))["learner"]
-        for tree in learner["gradient_booster"]["model"]["trees"]:
-            nodes = zip(
-                tree["left_children"], tree["split_indices"], tree["split_conditions"], strict=True
-            )
-            for left, feature, threshold in nodes:
-                if left != -1:
-                    found[feature].append(float(np.float32(threshold)))
-        return [np.unique(np.array(points, dtype=np.float64)) for points in found]
+        forest = self.forest()
+        return [
+            np.unique(forest.threshold[~forest.is_leaf & (forest.feature == feature)]).astype(float)
+            for feature in range(FEATURE_COUNT)
+        ]
 
     def tree_node(self) -> onnx.NodeProto:
         """See NativeModel."""

@@ -5,8 +5,8 @@ from pathlib import Path
 import onnx
 
 from preprocess.errors import PublishError
+from preprocess.inference_optimizer import InferenceOptimizer
 from preprocess.models.folder import ModelFolder
-from preprocess.models.gate import examine, require_passed
 from preprocess.models.variants import graph_file
 from preprocess.repository.names import VARIANTS
 from preprocess.repository.publish import Candidate
@@ -23,8 +23,10 @@ def candidate_of(model: ModelFolder) -> Candidate:
     graphs = {variant: path for variant, path in paths.items() if path.is_file()}
     if not graphs:
         raise PublishError(f"{model.path} holds no graph: run `tezi export` first.")
-    proof = examine(model, {variant: _read(path) for variant, path in graphs.items()})
-    return Candidate(card=model.card, graphs=graphs, proof=require_passed(proof).to_json())
+    proof = InferenceOptimizer(model).verify(
+        {variant: _read(path) for variant, path in graphs.items()}
+    )
+    return Candidate(card=model.card, graphs=graphs, proof=proof.to_json())
 
 
 def _read(path: Path) -> onnx.ModelProto:

@@ -1,14 +1,34 @@
 """The market database: an interface (`Store`) and what stands behind it."""
 
+from pathlib import Path
+from typing import Any
+
 from preprocess.database_url import DatabaseURL, SQLiteURL
 from preprocess.errors import StoreError
 from preprocess.settings import Settings
-from preprocess.store.base import Reader, Store, Writer
-from preprocess.store.slow_log import SlowQueryLog
+from preprocess.store.base import Store
+from preprocess.store.pool import POOL_SIZE, POOL_WAIT_S, Pool
+from preprocess.store.reading import Reader
 from preprocess.store.sqlite import SQLiteStore
-from preprocess.store.statements import Observer
+from preprocess.store.sqlite_pool import SQLitePool
+from preprocess.store.sqlite_upkeep import SQLiteUpkeep
+from preprocess.store.upkeep import Upkeep
+from preprocess.store.writing import Writer
 
-__all__ = ["Reader", "SQLiteStore", "Store", "Writer", "open_database", "open_store"]
+__all__ = [
+    "Pool",
+    "Reader",
+    "SQLiteStore",
+    "Store",
+    "Upkeep",
+    "Writer",
+    "open_database",
+    "open_pool",
+    "open_store",
+    "open_upkeep",
+]
+
+# What needs psycopg2 is imported where a PostgreSQL database is named: SQLite does without libpq.
 
 
 def open_store(settings: Settings, *, write: bool = False) -> Store:
@@ -16,30 +36,18 @@ def open_store(settings: Settings, *, write: bool = False) -> Store:
 
     With `write` the database is made if it is not there and brought to the newest schema; a
     PostgreSQL database must be there, and may be empty.
-    Statements that take longer than TEZI_SLOW_QUERY_MS go to the slow-query log.
 
     Raises:
         StoreError: there is no database to read, or it cannot be opened.
     """
-    return open_database(settings.database, settings, write=write, observer=_slow_log(settings))
+    return open_database(settings.database, settings, write=write)
 
 
-def open_database(
-    url: DatabaseURL,
-    settings: Settings,
-    *,
-    write: bool = False,
-    observer: Observer | None = None,
-) -> Store:
+def open_database(url: DatabaseURL, settings: Settings, *, write: bool = False) -> Store:
     """The store at `url`; the settings say how it is talked to."""
     if isinstance(url, SQLiteURL):
-        if not write and not url.path.exists():
-            raise StoreError(
-                f"There is no market database at {url}. Make one with `tezi demo`, or bring in "
-                "real prices with `tezi import prices FILE`."
-            )
-        return SQLiteStore(url.path, write=write, observer=observer)
-    from preprocess.store.postgres import PostgresStore  # noqa: PLC0415 - SQLite does without libpq
+        return SQLiteStore(url.path if write else _existing(url.path), write=write)
+    from preprocess.store.postgres import PostgresStore  # noqa: PLC0415 - see above
 
     return PostgresStore(
         url,
@@ -47,11 +55,50 @@ def open_database(
         pool_size=settings.postgres_pool_size,
         pool_wait_s=settings.postgres_pool_wait_s,
         statement_timeout_s=settings.postgres_statement_timeout_s,
-        observer=observer,
     )
 
 
-def _slow_log(settings: Settings) -> SlowQueryLog | None:
-    if not settings.slow_query_ms:
-        return None
-    return SlowQueryLog(settings.slow_query_log, slower_than_ms=settings.slow_query_ms)
+def open_pool(
+    settings: Settings, *, size: int = POOL_SIZE, wait_s: float = POOL_WAIT_S
+) -> Pool[Any]:
+    """A pool of read-only PEP 249 connections to the database that the settings name.
+
+    Raises:
+        StoreError: there is no database.
+    """
+    url = settings.database
+    if isinstance(url, SQLiteURL):
+        return SQLitePool(_existing(url.path), size=size, wait_s=wait_s)
+    from preprocess.store.postgres_connection import connect  # noqa: PLC0415 - see above
+    from preprocess.store.postgres_pool import ConnectionPool  # noqa: PLC0415
+
+    timeout_s = settings.postgres_statement_timeout_s
+    return ConnectionPool(
+        lambda: connect(url, read_only=True, statement_timeout_s=timeout_s),
+        size=size,
+        wait_s=wait_s,
+        url=url,
+    )
+
+
+def open_upkeep(settings: Settings) -> Upkeep:
+    """The upkeep of the database that the settings name.
+
+    Raises:
+        StoreError: there is no database, or it has another schema.
+    """
+    url = settings.database
+    if isinstance(url, SQLiteURL):
+        return SQLiteUpkeep(_existing(url.path))
+    from preprocess.store.postgres_upkeep import PostgresUpkeep  # noqa: PLC0415 - see above
+
+    return PostgresUpkeep(url)
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise StoreError(
+            f"There is no market database at {path}. Make one with `tezi demo`, or bring in real "
+            "prices with `tezi import prices FILE`."
+        )
+    return path

@@ -2,47 +2,17 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from preprocess.errors import StoreError
-from preprocess.store.reading import SqlReader
-from preprocess.store.upsert import Table
-from preprocess.store.writing import (
-    ACTIONS,
-    LABELS,
-    PREDICTIONS,
-    PRICES,
-    RESULTS,
-    STATICS,
-    STOCKS,
-    SqlWriter,
-)
-
-# Stocks first, which the others belong to. What is derived from these is made anew by the target.
-COPIED = (STOCKS, PRICES, RESULTS, ACTIONS, LABELS, STATICS, PREDICTIONS)
+from preprocess.store.base import Store
+from preprocess.store.tables import TABLES, Table
 
 # Stocks whose rows are in memory at once: of ten years of prices, about 100,000 rows.
 _STOCKS_AT_ONCE = 40
 
 Advance = Callable[[int, int], None]
-
-
-class CopySource(Protocol):
-    """A database to copy from."""
-
-    def view(self) -> AbstractContextManager[SqlReader]:
-        """Reads that all see the same commit."""
-        ...
-
-
-class CopyTarget(Protocol):
-    """A database to copy into."""
-
-    def transaction(self) -> AbstractContextManager[SqlWriter]:
-        """One atomic change."""
-        ...
 
 
 @dataclass(slots=True)
@@ -74,8 +44,8 @@ class Copied:
 
 
 def copy_market(
-    source: CopySource,
-    target: CopyTarget,
+    source: Store,
+    target: Store,
     *,
     replace: bool = False,
     advance: Advance = lambda _done, _total: None,
@@ -98,10 +68,10 @@ def copy_market(
                 "The target holds a market already. Name an empty database, or replace what is in "
                 "it with --replace."
             )
-        codes = {table.name: read.codes_in(table) for table in COPIED}
+        codes = {table.name: read.codes_in(table) for table in TABLES}
         total, done = 2 * sum(map(len, codes.values())), 0
         sent: dict[str, Content] = {}
-        for table in COPIED:
+        for table in TABLES:
             content = sent[table.name] = Content()
             for some in _chunks(codes[table.name]):
                 rows = read.rows_between(table, some[0], some[-1])
@@ -110,7 +80,7 @@ def copy_market(
                 done += len(some)
                 advance(done, total)
         copied = []
-        for table in COPIED:
+        for table in TABLES:
             content = Content()
             for some in _chunks(codes[table.name]):
                 content.add(write.rows_between(table, some[0], some[-1]))

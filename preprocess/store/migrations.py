@@ -69,6 +69,12 @@ def require_schema(version: int, newest: int) -> None:
         )
 
 
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction without keeping it, unless an error has made SQLite end it already."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
 Step = Callable[[sqlite3.Connection], None]
 
 
@@ -105,7 +111,7 @@ def migrate(
                 )
                 applied.append(step)
         except BaseException:
-            connection.execute("ROLLBACK")
+            roll_back(connection)
             raise
         connection.execute("COMMIT")
     check_schema(connection)

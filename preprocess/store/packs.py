@@ -9,20 +9,14 @@ current year only), everything else by stock. Records are little-endian and laid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.columns import ROWS, SCHEMA, Table, adjusting
 from preprocess.errors import StoreError
-from preprocess.market import (
-    CircuitLabel,
-    CorporateAction,
-    QuarterResult,
-    StaticRow,
-    StockHistory,
-)
+from preprocess.market import StockHistory
 
 RECORDS: Mapping[str, np.dtype[Any]] = {
     "prices": np.dtype(
@@ -69,30 +63,6 @@ ENTERED = (
 PriceRow = tuple[int, int, float, float, float]
 
 
-class RowSource(Protocol):
-    """One stock's rows, as they stand in the tables."""
-
-    def price_rows(self, bse_code: str, year: int) -> Sequence[PriceRow]:
-        """The bars of a calendar year, ascending by day."""
-        ...
-
-    def results(self, bse_code: str) -> Sequence[QuarterResult]:
-        """Quarterly results, ascending by quarter."""
-        ...
-
-    def actions(self, bse_code: str) -> Sequence[CorporateAction]:
-        """Corporate actions, ascending by ex-date."""
-        ...
-
-    def labels(self, bse_code: str) -> Sequence[CircuitLabel]:
-        """Labels, ascending by announcement."""
-        ...
-
-    def statics(self, bse_code: str) -> Sequence[StaticRow]:
-        """Monthly stamps, ascending by month."""
-        ...
-
-
 @dataclass(slots=True)
 class StalePacks:
     """The packs that a transaction has to write anew."""
@@ -133,28 +103,14 @@ def price_pack(rows: Sequence[PriceRow]) -> bytes:
     return np.array(rows, dtype=RECORDS["prices"]).tobytes()
 
 
-def stock_packs(source: RowSource, bse_code: str) -> tuple[bytes, ...]:
-    """The packs of one stock's other rows, in the order of STOCK_PARTS."""
-    return _packed_parts(
-        source.results(bse_code),
-        source.actions(bse_code),
-        source.labels(bse_code),
-        source.statics(bse_code),
+def stock_packs(stock: StockHistory) -> tuple[bytes, ...]:
+    """The packs of a stock's other rows, in the order of STOCK_PARTS."""
+    parts: tuple[Sequence[Any], ...] = (
+        stock.results,
+        adjusting(stock.actions),
+        stock.labels,
+        stock.statics,
     )
-
-
-def stock_packs_of(stock: StockHistory) -> tuple[bytes, ...]:
-    """The same packs of a stock that is in memory."""
-    return _packed_parts(stock.results, stock.actions, stock.labels, stock.statics)
-
-
-def _packed_parts(
-    results: Sequence[QuarterResult],
-    actions: Sequence[CorporateAction],
-    labels: Sequence[CircuitLabel],
-    statics: Sequence[StaticRow],
-) -> tuple[bytes, ...]:
-    parts: tuple[Sequence[Any], ...] = (results, adjusting(actions), labels, statics)
     return tuple(_packed(name, rows) for name, rows in zip(STOCK_PARTS, parts, strict=True))
 
 

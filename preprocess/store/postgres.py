@@ -1,8 +1,9 @@
 """The store for production: PostgreSQL, shared by many processes and machines."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg2
 
@@ -10,14 +11,17 @@ from preprocess.columns import MarketColumns
 from preprocess.database_url import PostgresURL
 from preprocess.errors import StoreError
 from preprocess.market import StockHistory
-from preprocess.store.delegating import ReadingStore
+from preprocess.store.base import Store
+from preprocess.store.pool import POOL_SIZE, POOL_WAIT_S
 from preprocess.store.postgres_connection import Connection, connect
-from preprocess.store.postgres_errors import explained
 from preprocess.store.postgres_migrations import WRITERS_LOCK, check_schema, migrate
 from preprocess.store.postgres_packs import FEW, read_all, read_few
-from preprocess.store.postgres_pool import POOL_SIZE, POOL_WAIT_S, ConnectionPool
-from preprocess.store.postgres_session import PostgresReader, PostgresWriter
-from preprocess.store.statements import Observer
+from preprocess.store.postgres_pool import ConnectionPool
+from preprocess.store.postgres_session import (
+    PostgresHistories,
+    PostgresReader,
+    PostgresWriter,
+)
 
 STATEMENT_TIMEOUT_S = 60.0
 # A server that keeps its own limit is cut off this much after it: one that does not is gone.
@@ -34,7 +38,7 @@ _BEGIN_WRITING = (
 )
 
 
-class PostgresStore(ReadingStore):
+class PostgresStore(PostgresHistories, Store):
     """A market in a PostgreSQL database. Safe to share between threads.
 
     A connection that is lost costs one StoreError; the next call makes a new one.
@@ -50,11 +54,8 @@ class PostgresStore(ReadingStore):
         pool_size: int = POOL_SIZE,
         pool_wait_s: float = POOL_WAIT_S,
         statement_timeout_s: float = STATEMENT_TIMEOUT_S,
-        observer: Observer | None = None,
     ) -> None:
         """Open the database; with `write`, bring its schema up to date.
-
-        `observer` is told about every statement that has run.
 
         Raises:
             StoreError: the server cannot be reached or refuses, or the database has another schema.
@@ -63,17 +64,13 @@ class PostgresStore(ReadingStore):
         self._limit_s = statement_timeout_s + _GRACE_S
         self._closed = threading.Event()
         self.pool = ConnectionPool(
-            lambda: connect(
-                url,
-                read_only=not write,
-                statement_timeout_s=statement_timeout_s,
-                observer=observer,
-            ),
+            lambda: connect(url, read_only=not write, statement_timeout_s=statement_timeout_s),
             size=pool_size,
             wait_s=pool_wait_s,
+            url=url,
         )
         try:
-            with explained(url), self.pool.connection(limit_s=_WRITING_LIMIT_S) as connection:
+            with self.pool.connection(limit_s=_WRITING_LIMIT_S) as connection:
                 if write:
                     migrate(connection)
                 else:
@@ -86,13 +83,12 @@ class PostgresStore(ReadingStore):
     def _connected(self, *, limit_s: float) -> Iterator[Connection]:
         if self._closed.is_set():
             raise StoreError(f"The store {self.url} is closed.")
-        with explained(self.url), self.pool.connection(limit_s=limit_s) as connection:
+        with self.pool.connection(limit_s=limit_s) as connection:
             yield connection
 
-    @contextmanager
-    def _reading(self) -> Iterator[PostgresReader]:
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterable[tuple[Any, ...]]:
         with self._connected(limit_s=self._limit_s) as connection:
-            yield PostgresReader(connection)
+            return connection.query(sql, parameters)
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresWriter]:
@@ -122,9 +118,7 @@ class PostgresStore(ReadingStore):
         """Histories one at a time, in the order of `bse_codes`; unknown ones are skipped."""
         codes = self.bse_codes() if bse_codes is None else bse_codes
         for start in range(0, len(codes), _HISTORIES_AT_ONCE):
-            with self._reading() as read:
-                found = list(read.histories(codes[start : start + _HISTORIES_AT_ONCE]))
-            yield from found
+            yield from self.histories_of(codes[start : start + _HISTORIES_AT_ONCE])
 
     def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
         """The columns of `bse_codes` (default: all), read in one pass as of one commit."""

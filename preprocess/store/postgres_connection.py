@@ -9,8 +9,6 @@ import psycopg2
 from psycopg2 import extensions
 
 from preprocess.database_url import PostgresURL
-from preprocess.store.postgres_timing import TimedCursor, timed_cursor
-from preprocess.store.statements import Observer
 
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S = 10.0
@@ -52,8 +50,8 @@ class Connection(extensions.connection):
 
     def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Run a statement with a question mark for each parameter; how many rows it wrote."""
-        with self._timed(sql, parameters) as cursor:
-            cursor.execute(sql.replace("?", "%s") if parameters else sql, parameters or None)
+        with self.cursor() as cursor:
+            cursor.execute(percent_marks(sql, parameters), parameters or None)
             return cursor.rowcount
 
     def query_once(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -61,13 +59,13 @@ class Connection(extensions.connection):
 
         Lists of dates and of nothing but None need it: a prepared statement takes them for text.
         """
-        with self._timed(sql, parameters) as cursor:
-            cursor.execute(sql.replace("?", "%s") if parameters else sql, parameters or None)
+        with self.cursor() as cursor:
+            cursor.execute(percent_marks(sql, parameters), parameters or None)
             return cursor.fetchall() if cursor.description else []
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement with a question mark for each parameter, prepared once."""
-        with self._timed(sql, parameters) as cursor:
+        with self.cursor() as cursor:
             name = self._prepared.get(sql)
             if name is None:
                 name = f"tezi_{len(self._prepared)}"
@@ -76,16 +74,6 @@ class Connection(extensions.connection):
             marks = f"({', '.join(['%s'] * len(parameters))})" if parameters else ""
             cursor.execute(f"EXECUTE {name}{marks}", parameters or None)
             return cursor.fetchall() if cursor.description else []
-
-    def observe(self, observer: Observer) -> None:
-        """Tell `observer` about every statement from now on."""
-        self.cursor_factory = timed_cursor(observer)
-
-    def _timed(self, sql: str, parameters: Sequence[object]) -> extensions.cursor:
-        cursor = self.cursor()
-        if isinstance(cursor, TimedCursor):
-            cursor.said = (sql, parameters)
-        return cursor
 
     @property
     def in_transaction(self) -> bool:
@@ -101,6 +89,11 @@ class Connection(extensions.connection):
         return self.info.transaction_status == extensions.TRANSACTION_STATUS_INERROR
 
 
+def percent_marks(sql: str, parameters: Sequence[object]) -> str:
+    """SQL with psycopg2's marks for its question marks; without parameters it reads none."""
+    return sql.replace("%", "%%").replace("?", "%s") if parameters else sql
+
+
 @cache
 def numbered(sql: str) -> str:
     """SQL with $1, $2 and so on for its question marks."""
@@ -113,12 +106,10 @@ def connect(
     *,
     read_only: bool = False,
     statement_timeout_s: float = 0,
-    observer: Observer | None = None,
 ) -> Connection:
     """A new connection.
 
     `statement_timeout_s` is the longest that one statement may take; 0: no limit of its own.
-    `observer` is told about every statement that has run.
 
     Raises:
         psycopg2.Error: the server cannot be reached, or refuses.
@@ -150,6 +141,4 @@ def connect(
         connection_factory=Connection,
         **{name: value for name, value in parameters.items() if value not in (None, "")},
     )
-    if observer is not None:
-        connection.observe(observer)
     return connection

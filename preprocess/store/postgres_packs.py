@@ -16,7 +16,7 @@ from preprocess.store.packs import (
     PackCollector,
     StalePacks,
     damage_explained,
-    stock_packs_of,
+    stock_packs,
     stock_tables,
 )
 from preprocess.store.postgres_connection import Connection
@@ -29,7 +29,7 @@ FEW = 50
 _PARTS = ", ".join(STOCK_PARTS)
 
 # A price record as PostgreSQL writes it: the same fields, the other end first.
-PRICE_RECORD = RECORDS["prices"].newbyteorder(">")
+_PRICE_RECORD = RECORDS["prices"].newbyteorder(">")
 _PRICE_RECORDS = (
     "SELECT string_agg(int4send(p.date - DATE '1970-01-01') || int4send(p.adjusted)"
     " || float8send(p.open) || float8send(p.close) || float8send(p.volume), ''::bytea"
@@ -43,15 +43,19 @@ _PUT_PRICES = (
     "INSERT INTO price_packs (bse_code, year, data)"
     " SELECT * FROM unnest(?::text[], ?::int[], ?::bytea[])"
     " ON CONFLICT (bse_code, year) DO UPDATE SET data = excluded.data"
+    " WHERE price_packs.data <> excluded.data RETURNING bse_code"
 )
 _DROP_PRICES = (
     "DELETE FROM price_packs WHERE (bse_code, year) IN (SELECT * FROM unnest(?::text[], ?::int[]))"
+    " RETURNING bse_code"
 )
 _PUT_STOCKS = (
     f"INSERT INTO stock_packs (bse_code, {_PARTS})"  # noqa: S608 - names are constants
     f" SELECT * FROM unnest(?::text[]{', ?::bytea[]' * len(STOCK_PARTS)})"
     " ON CONFLICT (bse_code) DO UPDATE SET "
     + ", ".join(f"{part} = excluded.{part}" for part in STOCK_PARTS)
+    + f" WHERE ({', '.join(f'stock_packs.{part}' for part in STOCK_PARTS)})"
+    f" <> ({', '.join(f'excluded.{part}' for part in STOCK_PARTS)}) RETURNING bse_code"
 )
 # The mark and the packs in one statement: what one statement reads was committed together.
 _FEW_STOCKS = (
@@ -66,28 +70,24 @@ _FEW_STOCKS = (
 )
 
 
-def price_records(
-    connection: Connection, years: Sequence[tuple[str, int]]
-) -> Iterator[bytes | None]:
-    """The bars of each stock and year as PRICE_RECORDs; None where there is none."""
-    codes, numbers = [code for code, _ in years], [year for _, year in years]
-    return (records for (records,) in connection.query(_PRICE_RECORDS, (codes, numbers)))
-
-
 def packed_prices(connection: Connection, years: Sequence[tuple[str, int]]) -> Iterator[bytes]:
     """The pack of each stock and year, made of its rows; empty where there is none."""
-    return (_turned(records or b"") for records in price_records(connection, years))
+    codes, numbers = [code for code, _ in years], [year for _, year in years]
+    rows = connection.query(_PRICE_RECORDS, (codes, numbers))
+    return (_turned(records or b"") for (records,) in rows)
 
 
 def write_packs(
     connection: Connection,
     histories: Callable[[Sequence[str]], Iterable[StockHistory]],
     stale: StalePacks,
-) -> None:
+) -> set[str]:
     """Write the packs of `stale` from the rows, within the caller's transaction.
 
-    `histories` gives all that is stored of some stocks but their prices.
+    `histories` gives all that is stored of some stocks but their prices. Returns the stocks of
+    which a pack is now another.
     """
+    changed: list[tuple[str]] = []
     entered = [
         row
         for query, stocks in ((ENTERED, stale.stocks), (LISTED, stale.only_prices()))
@@ -99,13 +99,14 @@ def write_packs(
         kept = [(*key, pack) for key, pack in found if pack]
         gone = [key for key, pack in found if not pack]
         if kept:
-            connection.query_once(_PUT_PRICES, _columns(kept))
+            changed += connection.query_once(_PUT_PRICES, _columns(kept))
         if gone:
-            connection.query_once(_DROP_PRICES, _columns(gone))
+            changed += connection.query_once(_DROP_PRICES, _columns(gone))
     for codes in _chunks(sorted(stale.stocks)):
-        rows = [(stock.bse_code, *stock_packs_of(stock)) for stock in histories(codes)]
+        rows = [(stock.bse_code, *stock_packs(stock)) for stock in histories(codes)]
         if rows:
-            connection.query_once(_PUT_STOCKS, _columns(rows))
+            changed += connection.query_once(_PUT_STOCKS, _columns(rows))
+    return {code for (code,) in changed}
 
 
 def read_all(connection: Connection, mark: Mark, codes: Sequence[str] | None) -> MarketColumns:
@@ -169,7 +170,7 @@ def read_few(connection: Connection, codes: Sequence[str]) -> MarketColumns:
 
 
 def _turned(records: bytes) -> bytes:
-    return np.frombuffer(records, dtype=PRICE_RECORD).astype(RECORDS["prices"]).tobytes()
+    return np.frombuffer(records, dtype=_PRICE_RECORD).astype(RECORDS["prices"]).tobytes()
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

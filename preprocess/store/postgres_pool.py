@@ -1,30 +1,27 @@
-"""A pool of connections to PostgreSQL: bounded, waited for with an end, checked on their way.
-
-psycopg2's own pool refuses at once when it is empty, and holds its lock while it connects, so that
-one server that does not answer stops every thread. This one waits for a connection to come back,
-connects outside its lock, and cuts off a connection whose server has gone quiet.
-"""
+"""The pool of connections to PostgreSQL: checked on their way, and cut off if the server hangs."""
 
 import os
+import re
 import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 import psycopg2
 from psycopg2 import extensions
 
-from preprocess.errors import StoreError
-from preprocess.store.postgres_connection import Connection
+from preprocess.database_url import PostgresURL
+from preprocess.store.pool import POOL_SIZE, POOL_WAIT_S, Parameters, Plan, Pool, Rows
+from preprocess.store.postgres_connection import Connection, percent_marks
+from preprocess.store.postgres_errors import explained
 
-POOL_SIZE = 10
-POOL_WAIT_S = 5.0
+_EXECUTION_TIME = re.compile(r"Execution Time: ([0-9.]+) ms")
 
 
-class ConnectionPool:
-    """At most `size` connections, opened when they are needed and kept for the next caller."""
+class ConnectionPool(Pool[Connection]):
+    """See `Pool`."""
 
     def __init__(
         self,
@@ -32,81 +29,69 @@ class ConnectionPool:
         *,
         size: int = POOL_SIZE,
         wait_s: float = POOL_WAIT_S,
+        url: PostgresURL | None = None,
     ) -> None:
-        """`connect` opens one connection; a caller waits `wait_s` for one that is in use."""
-        self.size = size
-        self._connect = connect
-        self._wait_s = wait_s
-        self._free = threading.BoundedSemaphore(size)
-        self._lock = threading.Lock()
-        self._idle: list[Connection] = []
-        self._closed = False
+        """`connect` opens one connection; with `url` errors are explained, naming the database."""
+        super().__init__(size=size, wait_s=wait_s)
+        self._open = connect
+        self._url = url
         self._watch = _Watch()
-
-    @property
-    def idle(self) -> int:
-        """Connections that are open and not in use."""
-        with self._lock:
-            return len(self._idle)
 
     @contextmanager
     def connection(self, *, limit_s: float | None = None) -> Iterator[Connection]:
-        """A connection for the length of the block, in autocommit mode.
+        """A connection for the length of the block; see `Pool.connection`.
 
         It is cut off when the block has taken `limit_s`: a statement time-out ends with the
-        server that was to keep it. A connection that comes back broken, or in the middle of
-        something, is thrown away; one in a transaction is rolled back first.
-
-        Raises:
-            StoreError: all are in use and none came back in time, or the pool is closed.
-            psycopg2.Error: a new connection cannot be made.
+        server that was to keep it.
         """
-        if not self._free.acquire(timeout=self._wait_s):
-            raise StoreError(
-                f"All {self.size} connections to PostgreSQL are in use, and none came back within "
-                f"{self._wait_s:g} s: raise TEZI_POSTGRES_POOL_SIZE, or ask less at once."
-            )
-        try:
-            connection = self._take()
-            try:
-                with self._watch.limited(connection, limit_s):
-                    yield connection
-            finally:
-                self._give_back(connection)
-        finally:
-            self._free.release()
+        with super().connection() as connection, self._watch.limited(connection, limit_s):
+            yield connection
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> Rows:
+        """The rows of a query; see `Pool.rows`."""
+        with self.connection() as connection, connection.cursor() as cursor:
+            cursor.execute(percent_marks(sql, parameters), parameters or None)
+            columns = tuple(column.name for column in cursor.description or ())
+            return Rows(columns, tuple(map(tuple, cursor.fetchall())))
+
+    def explain(self, sql: str, parameters: Parameters = ()) -> Plan:
+        """EXPLAIN ANALYZE with the buffers read, in a transaction that is rolled back."""
+        with self.connection() as connection:
+            connection.run("BEGIN READ ONLY")
+            rows = connection.query_once(f"EXPLAIN (ANALYZE, BUFFERS) {sql}", parameters)
+            connection.run("ROLLBACK")
+        lines = tuple(line for (line,) in rows)
+        (spent,) = _EXECUTION_TIME.findall("\n".join(lines))
+        return Plan(lines, float(spent))
 
     def close(self) -> None:
         """Close what is idle now, and what is in use when it comes back. Twice does nothing."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            _close(connection)
+        super().close()
         self._watch.close()
 
-    def _take(self) -> Connection:
-        while True:
-            with self._lock:
-                if self._closed:
-                    raise StoreError("The pool of connections to PostgreSQL is closed.")
-                if not self._idle:
-                    break
-                connection = self._idle.pop()
-            if _is_quiet(connection):
-                return connection
-            _close(connection)
-        return self._connect()
+    def _connect(self) -> Connection:
+        return self._open()
 
-    def _give_back(self, connection: Connection) -> None:
-        if not _is_settled(connection):
-            _close(connection)
-            return
-        with self._lock:
-            if not self._closed:
-                self._idle.append(connection)
-                return
-        _close(connection)
+    def _is_usable(self, connection: Connection) -> bool:
+        """Whether the server has said nothing since: a session that it ended is told at once."""
+        if connection.closed:
+            return False
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+        return not poll.poll(0)
+
+    def _is_settled(self, connection: Connection) -> bool:
+        if not connection.closed and connection.in_transaction:
+            with suppress(psycopg2.Error):
+                connection.run("ROLLBACK")
+        # Not idle: a COPY or a statement under way, and nobody knows what would come next.
+        return (
+            not connection.closed
+            and connection.info.transaction_status == extensions.TRANSACTION_STATUS_IDLE
+        )
+
+    def _explained(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._url is None else explained(self._url)
 
 
 class _Watch:
@@ -161,33 +146,3 @@ def _cut_off(connection: Connection) -> None:
     """End the socket under a call that waits on it; the call then raises."""
     with suppress(psycopg2.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as s:
         s.shutdown(socket.SHUT_RDWR)
-
-
-def _is_quiet(connection: Connection) -> bool:
-    """Whether the server has said nothing since: a session that it ended is told at once."""
-    if connection.closed:
-        return False
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
-    return not poll.poll(0)
-
-
-def _is_settled(connection: Connection) -> bool:
-    """Whether the next caller can have the connection; what was left open is rolled back."""
-    if connection.closed:
-        return False
-    status = connection.info.transaction_status
-    if status == extensions.TRANSACTION_STATUS_IDLE:
-        return True
-    if not connection.in_transaction:
-        return False  # a COPY or a statement under way: nobody knows what would come next
-    try:
-        connection.run("ROLLBACK")
-    except psycopg2.Error:
-        return False
-    return connection.info.transaction_status == extensions.TRANSACTION_STATUS_IDLE
-
-
-def _close(connection: Connection) -> None:
-    with suppress(psycopg2.Error):
-        connection.close()

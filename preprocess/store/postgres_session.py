@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from preprocess.market import Prices, StockHistory, Tally
-from preprocess.store.packs import PriceRow, StalePacks
+from preprocess.store.packs import StalePacks
 from preprocess.store.postgres_connection import Connection
-from preprocess.store.postgres_packs import PRICE_RECORD, price_records, write_packs
+from preprocess.store.postgres_packs import write_packs
 from preprocess.store.postgres_upsert import upsert
-from preprocess.store.reading import ACTIONS, LABELS, RESULTS, STATICS, Part, SqlReader
+from preprocess.store.reading import ACTIONS, LABELS, RESULTS, STATICS, Part, Reader
 from preprocess.store.row_copy import copy_in
-from preprocess.store.upsert import Table
-from preprocess.store.writing import SqlWriter
+from preprocess.store.tables import Table
+from preprocess.store.writing import Writer
 
 _BAR = np.dtype(
     [
@@ -58,21 +58,14 @@ _WHOLE = _histories(_BARS)
 _WITHOUT_BARS = _histories("NULL::bytea")
 
 
-class PostgresReader(SqlReader):
-    """The reads of one connection; inside a transaction they see its own writes."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__()
-        self._connection = connection
-
-    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterable[tuple[Any, ...]]:
-        return self._connection.query(sql, parameters)
+class PostgresHistories(Reader):
+    """What reads whole histories, for a store and for a transaction."""
 
     def history(self, bse_code: str) -> StockHistory | None:
         """All that is stored of one stock; None when the stock is not known."""
-        return next(self.histories([bse_code]), None)
+        return next(self.histories_of([bse_code]), None)
 
-    def histories(
+    def histories_of(
         self, bse_codes: Sequence[str], *, with_prices: bool = True
     ) -> Iterator[StockHistory]:
         """The histories of `bse_codes`, in their order; unknown ones are skipped."""
@@ -83,14 +76,19 @@ class PostgresReader(SqlReader):
         }
         return (found[code] for code in bse_codes if code in found)
 
-    def price_rows(self, bse_code: str, year: int) -> Sequence[PriceRow]:
-        """The bars of a calendar year as a pack holds them."""
-        (records,) = price_records(self._connection, [(bse_code, year)])
-        rows: list[PriceRow] = np.frombuffer(records or b"", dtype=PRICE_RECORD).tolist()
-        return rows
+
+class PostgresReader(PostgresHistories):
+    """The reads of one connection; inside a transaction they see its own writes."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterable[tuple[Any, ...]]:
+        return self._connection.query(sql, parameters)
 
 
-class PostgresWriter(PostgresReader, SqlWriter):
+class PostgresWriter(PostgresReader, Writer):
     """The writes of one transaction on a connection that is inside it and holds the lock."""
 
     def _run(self, sql: str, parameters: Sequence[object] = ()) -> int:
@@ -115,11 +113,11 @@ class PostgresWriter(PostgresReader, SqlWriter):
     def _append(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
         copy_in(self._connection, table.name, table.columns, rows)
 
-    def _write_packs(self, stale: StalePacks) -> None:
+    def _write_packs(self, stale: StalePacks) -> set[str]:
         def stocks(codes: Sequence[str]) -> Iterable[StockHistory]:
-            return self.histories(codes, with_prices=False)
+            return self.histories_of(codes, with_prices=False)
 
-        write_packs(self._connection, stocks, stale)
+        return write_packs(self._connection, stocks, stale)
 
     def _log_changes(self, changes: Sequence[tuple[str, str]], token: str) -> None:
         codes, days = [code for code, _ in changes], [day for _, day in changes]

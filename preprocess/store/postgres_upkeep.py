@@ -1,21 +1,17 @@
 """The upkeep of a PostgreSQL database, beside the readers and the writers that use it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from psycopg2 import errors
 
 from preprocess.database_url import PostgresURL
 from preprocess.errors import StoreError
-from preprocess.samples import Refreshed
-from preprocess.store.base import Writer
 from preprocess.store.change_log import DROP_MERGED, LOWER_DATES
-from preprocess.store.postgres_connection import connect
+from preprocess.store.postgres_connection import Connection, connect
 from preprocess.store.postgres_errors import explained
 from preprocess.store.postgres_migrations import WRITERS_LOCK, check_schema
-from preprocess.store.postgres_pack_check import check_packs
-from preprocess.store.postgres_samples import refresh_samples
-from preprocess.store.upkeep import PackCheck
+from preprocess.store.upkeep import index_statements
 
 # Beside the writers' lock, of which a maintenance takes its turn like anybody else.
 MAINTENANCE_LOCK = WRITERS_LOCK + 1
@@ -33,20 +29,32 @@ _BROKEN = (
 class PostgresUpkeep:
     """The chores of the database at `url`. Used by one thread."""
 
-    def __init__(self, url: PostgresURL, *, derive: Callable[[Writer], None]) -> None:
-        """`derive` brings up to date what follows from rows that were put right.
+    def __init__(self, url: PostgresURL) -> None:
+        """Connect.
 
         Raises:
             StoreError: the server cannot be reached, or the database has another schema.
         """
         self._url = url
-        self._derive = derive
         with explained(url):
             self._connection = connect(url, statement_timeout_s=LONGEST_CHORE_S)
             try:
                 check_schema(self._connection)
             except BaseException:
                 self._connection.close()
+                raise
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        connection = self._connection
+        with explained(self._url):
+            connection.run("BEGIN")
+            try:
+                yield connection
+                connection.run("COMMIT")
+            except BaseException:
+                if not connection.closed and connection.in_transaction:
+                    connection.run("ROLLBACK")
                 raise
 
     @contextmanager
@@ -73,31 +81,28 @@ class PostgresUpkeep:
             ((size,),) = self._connection.query_once("SELECT pg_database_size(current_database())")
         return int(size)
 
-    def check_packs(self) -> PackCheck:
-        """Compare packs with rows; see `postgres_pack_check`."""
-        with explained(self._url):
-            return check_packs(self._connection, self._derive)
-
     def compact_change_log(self) -> int:
         """Merge the entries of each stock; see `change_log`."""
-        connection = self._connection
-        with explained(self._url):
-            connection.run("BEGIN")
-            try:
-                connection.run("SELECT pg_advisory_xact_lock(?)", (WRITERS_LOCK,))
-                connection.run(LOWER_DATES)
-                dropped = connection.run(DROP_MERGED)
-                connection.run("COMMIT")
-            except BaseException:
-                if not connection.closed and connection.in_transaction:
-                    connection.run("ROLLBACK")
-                raise
-        return dropped
+        with self._transaction() as connection:
+            connection.run("SELECT pg_advisory_xact_lock(?)", (WRITERS_LOCK,))
+            connection.run(LOWER_DATES)
+            return connection.run(DROP_MERGED)
 
-    def refresh_samples(self) -> Refreshed:
-        """Bring the announcement samples to the newest commit."""
+    def refresh_samples(self) -> int:
+        """Refresh the view as a whole; its readers go on, which a plain REFRESH would stop."""
         with explained(self._url):
-            return refresh_samples(self._connection)
+            self._connection.run("REFRESH MATERIALIZED VIEW CONCURRENTLY announcement_samples")
+            ((rows,),) = self._connection.query_once("SELECT count(*) FROM announcement_samples")
+        return int(rows)
+
+    def create_indexes(self) -> None:
+        """Make those of INDEXES that are not there: all or none, and imports wait meanwhile.
+
+        CONCURRENTLY cannot be in a transaction, and one that fails leaves an invalid index.
+        """
+        with self._transaction() as connection:
+            for statement in index_statements():
+                connection.run(statement)
 
     def reindex(self) -> None:
         """Build every index anew, beside readers and writers."""

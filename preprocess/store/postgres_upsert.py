@@ -6,55 +6,22 @@ from functools import cache
 from preprocess.market import Tally
 from preprocess.store.postgres_connection import Connection
 from preprocess.store.row_copy import copy_in, database_value
-from preprocess.store.upsert import Table
+from preprocess.store.tables import Table
 
 # Rows beyond this go by COPY into a staging table; below it they travel inside the statement.
 _FEW = 100
 
-TYPES = {
-    "bse_code": "text",
-    "date": "date",
-    "open": "float8",
-    "high": "float8",
-    "low": "float8",
-    "close": "float8",
-    "volume": "int8",
-    "prev_close": "float8",
-    "adjusted": "int2",
-    "fiscal_year": "int4",
-    "quarter": "text",
-    "period_end": "date",
-    "announced_on": "date",
-    "revenue_cr": "float8",
-    "pat_cr": "float8",
-    "operating_profit_cr": "float8",
-    "eps": "float8",
-    "ex_date": "date",
-    "kind": "text",
-    "ratio": "float8",
-    "subject": "text",
-    "nse_symbol": "text",
-    "company_name": "text",
-    "isin": "text",
-    "industry": "text",
-    "status": "text",
-    "month": "text",
-    "sector": "text",
-    "sector_code": "int4",
-    "market_cap_cr": "float8",
-    "market_cap_tier": "int2",
-    "earnings_date": "date",
-    "next_day_date": "date",
-    "price_change_pct": "float8",
-    "label": "int2",
-    "prediction_date": "date",
-    "model_version": "int4",
-    "predicted_label": "int2",
-    "probability": "float8",
-    "confidence": "text",
-    "variant": "text",
-    "created_at": "text",
+_COLUMNS_OF = {
+    "text": "bse_code quarter kind subject nse_symbol company_name isin industry status month"
+    " sector confidence variant created_at",
+    "date": "date period_end announced_on ex_date earnings_date next_day_date prediction_date",
+    "float8": "open high low close prev_close revenue_cr pat_cr operating_profit_cr eps ratio"
+    " market_cap_cr price_change_pct probability",
+    "int8": "volume",
+    "int4": "fiscal_year sector_code model_version",
+    "int2": "adjusted market_cap_tier label predicted_label",
 }
+TYPES = {name: kind for kind, names in _COLUMNS_OF.items() for name in names.split()}
 
 
 def upsert(

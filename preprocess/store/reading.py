@@ -25,8 +25,7 @@ from preprocess.market import (
     Stock,
     StockHistory,
 )
-from preprocess.store.packs import PriceRow
-from preprocess.store.upsert import Table
+from preprocess.store.tables import TABLES, Table
 
 
 @dataclass(frozen=True)
@@ -111,19 +110,45 @@ STATICS = Part(
     _static,
 )
 
-TABLES = (
-    "stocks",
-    "price_movements",
-    "historical_financials",
-    "corporate_actions",
-    "upper_circuit_labels",
-    "static_features",
-    "daily_predictions",
+LISTED_STOCKS = (
+    "SELECT bse_code, nse_symbol, company_name, isin, industry, status FROM stocks"
+    " ORDER BY bse_code"
+)
+# A seek for each stock: a GROUP BY would read every price row.
+LISTINGS = (
+    "SELECT * FROM ("
+    "  SELECT bse_code, nse_symbol, company_name, isin, industry, status, ("
+    "    SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) AS newest"
+    "  FROM stocks s) listed"
+    " WHERE newest IS NOT NULL ORDER BY bse_code"
+)
+SECTOR_CODES = (
+    "SELECT sector, min(sector_code) FROM static_features"
+    " WHERE sector IS NOT NULL AND sector_code IS NOT NULL GROUP BY sector"
+)
+STAMPED_MONTHS = "SELECT DISTINCT month FROM static_features"
+DAILY_PREDICTIONS = (
+    "SELECT bse_code, predicted_label, probability, confidence, variant, created_at"
+    " FROM daily_predictions WHERE prediction_date = ? AND model_version = ? ORDER BY bse_code"
+)
+PRICE_DAYS = (
+    "SELECT min(first_day), max(last_day) FROM (SELECT"
+    " (SELECT min(date) FROM price_movements p WHERE p.bse_code = s.bse_code) AS first_day,"
+    " (SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) AS last_day"
+    " FROM stocks s) ends"
+)
+NEWEST_SEQUENCE = "SELECT coalesce(max(sequence), 0) FROM change_log"
+NEWEST_MARK = "SELECT sequence, token FROM change_log ORDER BY sequence DESC LIMIT 1"
+CHANGES_SINCE = (
+    "SELECT sequence, bse_code, date FROM change_log WHERE sequence > ? ORDER BY sequence"
 )
 
 
-class SqlReader(ABC):
-    """The reads of one connection; inside a transaction they see its own writes."""
+class Reader(ABC):
+    """The reads that a store and a transaction have in common.
+
+    Those of a transaction see its own writes.
+    """
 
     @abstractmethod
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterable[tuple[Any, ...]]:
@@ -159,26 +184,6 @@ class SqlReader(ABC):
     def history(self, bse_code: str) -> StockHistory | None:
         """All that is stored of one stock; None when the stock is not known."""
 
-    @abstractmethod
-    def price_rows(self, bse_code: str, year: int) -> Sequence[PriceRow]:
-        """The bars of a calendar year as a pack holds them."""
-
-    def results(self, bse_code: str) -> tuple[QuarterResult, ...]:
-        """Quarterly results, ascending by quarter."""
-        return tuple(map(RESULTS.value, self._rows(RESULTS.select, (bse_code,))))
-
-    def actions(self, bse_code: str) -> tuple[CorporateAction, ...]:
-        """Corporate actions, ascending by ex-date."""
-        return tuple(map(ACTIONS.value, self._rows(ACTIONS.select, (bse_code,))))
-
-    def labels(self, bse_code: str) -> tuple[CircuitLabel, ...]:
-        """Labels, ascending by announcement."""
-        return tuple(map(LABELS.value, self._rows(LABELS.select, (bse_code,))))
-
-    def statics(self, bse_code: str) -> tuple[StaticRow, ...]:
-        """Monthly stamps, ascending by month."""
-        return tuple(map(STATICS.value, self._rows(STATICS.select, (bse_code,))))
-
     def bse_codes(self) -> list[str]:
         """The codes of all stocks, ascending."""
         rows = self._rows("SELECT bse_code FROM stocks ORDER BY bse_code")
@@ -186,46 +191,24 @@ class SqlReader(ABC):
 
     def stocks(self) -> list[Stock]:
         """All stocks, ascending by code."""
-        rows = self._rows(
-            "SELECT bse_code, nse_symbol, company_name, isin, industry, status"
-            " FROM stocks ORDER BY bse_code"
-        )
-        return [Stock(*row) for row in rows]
+        return [Stock(*row) for row in self._rows(LISTED_STOCKS)]
 
     def listings(self) -> list[Listing]:
         """The stocks that have a price, ascending by code."""
-        # A seek for each stock: a GROUP BY would read every price row.
-        rows = self._rows(
-            "SELECT * FROM ("
-            "  SELECT bse_code, nse_symbol, company_name, isin, industry, status, ("
-            "    SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) AS newest"
-            "  FROM stocks s) listed"
-            " WHERE newest IS NOT NULL ORDER BY bse_code"
-        )
+        rows = self._rows(LISTINGS)
         return [Listing(Stock(*row[:-1]), date.fromisoformat(row[-1])) for row in rows]
 
     def sector_codes(self) -> dict[str, int]:
         """The integer code of every sector that was ever stamped."""
-        rows = self._rows(
-            "SELECT sector, min(sector_code) FROM static_features"
-            " WHERE sector IS NOT NULL AND sector_code IS NOT NULL GROUP BY sector"
-        )
-        return dict(rows)
+        return dict(self._rows(SECTOR_CODES))
 
     def stamped_months(self) -> set[str]:
         """The months for which static features have been computed."""
-        # Skips from month to month over one stock at a time: few stocks, few months.
-        rows = self._rows("SELECT DISTINCT month FROM static_features")
-        return {month for (month,) in rows}
+        return {month for (month,) in self._rows(STAMPED_MONTHS)}
 
     def predictions(self, prediction_date: date, model_version: int) -> list[DailyPrediction]:
         """The stored predictions of a day by a version, ascending by code."""
-        rows = self._rows(
-            "SELECT bse_code, predicted_label, probability, confidence, variant, created_at"
-            " FROM daily_predictions WHERE prediction_date = ? AND model_version = ?"
-            " ORDER BY bse_code",
-            (prediction_date.isoformat(), model_version),
-        )
+        rows = self._rows(DAILY_PREDICTIONS, (prediction_date.isoformat(), model_version))
         return [
             DailyPrediction(
                 code,
@@ -242,42 +225,33 @@ class SqlReader(ABC):
 
     def price_days(self) -> tuple[date, date] | None:
         """The first and the last day that any price is dated; None when there is none."""
-        ends = self._row(
-            "SELECT min(first_day), max(last_day) FROM (SELECT"
-            " (SELECT min(date) FROM price_movements p WHERE p.bse_code = s.bse_code) AS first_day,"
-            " (SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) AS last_day"
-            " FROM stocks s) ends"
-        )
-        first, last = ends or (None, None)
+        first, last = self._row(PRICE_DAYS) or (None, None)
         return (date.fromisoformat(first), date.fromisoformat(last)) if first else None
 
     def span(self) -> Span:
         """How much is stored, table by table."""
-        counts = {
-            table: self._number(f"SELECT count(*) FROM {table}")  # noqa: S608 - names are constants
-            for table in TABLES
-        }
+        counts = {table.name: self.count(table) for table in TABLES}
         first, last = self.price_days() or (None, None)
         return Span(counts["stocks"], counts["price_movements"], first, last, counts)
 
     def sequence(self) -> int:
         """Number of the newest change; 0 when nothing was ever written."""
-        return self._number("SELECT coalesce(max(sequence), 0) FROM change_log")
+        return self._number(NEWEST_SEQUENCE)
 
     def mark(self) -> Mark:
         """The newest entry of the change log."""
-        newest = self._row("SELECT sequence, token FROM change_log ORDER BY sequence DESC LIMIT 1")
+        newest = self._row(NEWEST_MARK)
         return Mark(*newest) if newest else Mark()
 
     def has_mark(self, mark: Mark) -> bool:
-        """Whether the change log holds this very entry."""
+        """Whether the change log holds this very entry: what was read at it belongs to this store.
+
+        The mark of an empty log is in every log.
+        """
         query = "SELECT 1 FROM change_log WHERE sequence = ? AND token = ?"
         return mark == Mark() or self._row(query, (mark.sequence, mark.token)) is not None
 
     def changes_since(self, sequence: int) -> list[Change]:
         """The changes after `sequence`, ascending."""
-        rows = self._rows(
-            "SELECT sequence, bse_code, date FROM change_log WHERE sequence > ? ORDER BY sequence",
-            (sequence,),
-        )
+        rows = self._rows(CHANGES_SINCE, (sequence,))
         return [Change(number, code, date.fromisoformat(day)) for number, code, day in rows]

@@ -5,33 +5,28 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from preprocess.columns import MarketColumns
 from preprocess.errors import StoreError
 from preprocess.market import StockHistory
-from preprocess.store.delegating import ReadingStore
-from preprocess.store.migrations import check_schema, migrate
+from preprocess.store.base import Store
+from preprocess.store.migrations import check_schema, migrate, roll_back
 from preprocess.store.sqlite_packs import read_columns
 from preprocess.store.sqlite_session import SQLiteReader, SQLiteWriter, pack_everything
-from preprocess.store.sqlite_timing import timed_connection
-from preprocess.store.statements import Observer
 
 BUSY_TIMEOUT_S = 10.0
 
 PACKS_MIGRATION = 2
 
 
-class SQLiteStore(ReadingStore):
+class SQLiteStore(Store):
     """A market in one SQLite file. Safe to share between threads; one statement at a time."""
 
     poll_interval_s = 0.0  # a page that is in memory anyway
 
-    def __init__(
-        self, path: Path, *, write: bool = False, observer: Observer | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, write: bool = False) -> None:
         """Open `path`; with `write`, make it and bring its schema up to date.
-
-        `observer` is told about every statement that has run.
 
         Raises:
             StoreError: the file is no database, is in use, or has another schema.
@@ -39,17 +34,10 @@ class SQLiteStore(ReadingStore):
         self.path = path
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        with self._explained():
+        with explained(path):
             if write:
                 _make_folder(path.parent)
-            connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={'rwc' if write else 'rw'}",
-                uri=True,
-                timeout=BUSY_TIMEOUT_S,
-                isolation_level=None,
-                check_same_thread=False,
-                factory=timed_connection(observer) if observer else sqlite3.Connection,
-            )
+            connection = connect(path, timeout_s=BUSY_TIMEOUT_S, make=write)
             try:
                 self._prepare(connection, write=write)
             except BaseException:
@@ -70,26 +58,20 @@ class SQLiteStore(ReadingStore):
             check_schema(connection)
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._explained_error(error) from error
-
-    def _explained_error(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"{explanation(str(error))} ({self.path}: {error})")
-
-    @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._explained():
+        with self._lock, explained(self.path):
             if self._connection is None:
                 raise StoreError(f"The store {self.path} is closed.")
             yield self._connection
 
-    @contextmanager
-    def _reading(self) -> Iterator[SQLiteReader]:
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._connected() as connection:
-            yield SQLiteReader(connection)
+            return connection.execute(sql, parameters).fetchall()
+
+    def history(self, bse_code: str) -> StockHistory | None:
+        """All that is stored of one stock; None when the stock is not known."""
+        with self._connected() as connection:
+            return SQLiteReader(connection).history(bse_code)
 
     @contextmanager
     def transaction(self) -> Iterator[SQLiteWriter]:
@@ -102,8 +84,7 @@ class SQLiteStore(ReadingStore):
                 writer.finish()
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                roll_back(connection)
                 raise
 
     @contextmanager
@@ -114,7 +95,7 @@ class SQLiteStore(ReadingStore):
             try:
                 yield SQLiteReader(connection)
             finally:
-                connection.execute("COMMIT")
+                roll_back(connection)
 
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
         """Histories one at a time, in the order of `bse_codes`; unknown ones are skipped."""
@@ -130,7 +111,7 @@ class SQLiteStore(ReadingStore):
                 try:
                     return SQLiteReader(self._connection).sequence()
                 except sqlite3.Error as error:
-                    raise self._explained_error(error) from error
+                    raise _explained_error(self.path, error) from error
         raise StoreError(f"The store {self.path} is closed.")
 
     def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
@@ -144,6 +125,21 @@ class SQLiteStore(ReadingStore):
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+
+def connect(path: Path, *, timeout_s: float, make: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode that waits `timeout_s` for a writer; `make`: a new file.
+
+    Raises:
+        sqlite3.Error: there is no such file, or it cannot be opened.
+    """
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'rwc' if make else 'rw'}",
+        uri=True,
+        timeout=timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+    )
 
 
 def _make_folder(folder: Path) -> None:
@@ -163,7 +159,15 @@ _EXPLANATIONS = {
 }
 
 
-def explanation(text: str) -> str:
-    """What an error of SQLite means to a user, and what to do."""
-    found = (hint for part, hint in _EXPLANATIONS.items() if part in text)
-    return next(found, "The database refused.")
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite into a StoreError that says what to do."""
+    try:
+        yield
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        raise _explained_error(path, error) from error
+
+
+def _explained_error(path: Path, error: Exception) -> StoreError:
+    found = (hint for part, hint in _EXPLANATIONS.items() if part in str(error))
+    return StoreError(f"{next(found, 'The database refused.')} ({path}: {error})")

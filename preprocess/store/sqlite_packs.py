@@ -1,19 +1,18 @@
 """Packs in SQLite: written at the end of a transaction, read in one pass as of one commit."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from preprocess.columns import MarketColumns
-from preprocess.market import Mark, is_bse_code
+from preprocess.market import Mark, StockHistory, is_bse_code
 from preprocess.store.packs import (
     ENTERED,
     LISTED,
     RECORDS,
     STOCK_PARTS,
     PackCollector,
-    RowSource,
     StalePacks,
     damage_explained,
     price_pack,
@@ -27,32 +26,53 @@ _CHUNK = 500  # packs of a year are 8 KB
 _FEW = 2_000
 
 _PARTS = ", ".join(STOCK_PARTS)
+# julianday() of a plain date is that of its midnight; the figure is that of 1970-01-01.
+_PRICE_ROWS = (
+    "SELECT julianday(date) - 2440587.5, adjusted, open, close, volume"
+    " FROM price_movements WHERE bse_code = ? AND date BETWEEN ? AND ? ORDER BY date"
+)
+_PUT_PRICES = (
+    "INSERT INTO price_packs (bse_code, year, data) VALUES (?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET data = excluded.data WHERE data IS NOT excluded.data"
+)
+_DROP_PRICES = "DELETE FROM price_packs WHERE bse_code = ? AND year = ?"
+_PUT_STOCKS = (
+    f"INSERT INTO stock_packs (bse_code, {_PARTS}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - names are constants
+    f" ON CONFLICT DO UPDATE SET {', '.join(f'{part} = excluded.{part}' for part in STOCK_PARTS)}"
+    f" WHERE ({_PARTS}) IS NOT ({', '.join(f'excluded.{part}' for part in STOCK_PARTS)})"
+)
 
 
-def write_packs(connection: sqlite3.Connection, source: RowSource, stale: StalePacks) -> None:
-    """Write the packs of `stale` from the rows, within the caller's transaction."""
+def write_packs(
+    connection: sqlite3.Connection,
+    histories: Callable[[Iterable[str]], Iterable[StockHistory]],
+    stale: StalePacks,
+) -> set[str]:
+    """Write the packs of `stale` from the rows, within the caller's transaction.
+
+    `histories` gives all that is stored of some stocks but their prices. Returns the stocks of
+    which a pack is now another.
+    """
     entered = [
         row
         for query, codes in ((ENTERED, stale.stocks), (LISTED, stale.only_prices()))
         for code in codes
         for row in connection.execute(f"{query} WHERE s.bse_code = ?", (code,))
     ]
+    changed = set()
     for code, year in stale.price_years_of(entered):
-        rows = source.price_rows(code, year)
+        days = (f"{year:04d}-01-01", f"{year:04d}-12-31")
+        rows = connection.execute(_PRICE_ROWS, (code, *days)).fetchall()
         if rows:
-            connection.execute(
-                "INSERT OR REPLACE INTO price_packs (bse_code, year, data) VALUES (?, ?, ?)",
-                (code, year, price_pack(rows)),
-            )
+            written = connection.execute(_PUT_PRICES, (code, year, price_pack(rows)))
         else:
-            connection.execute(
-                "DELETE FROM price_packs WHERE bse_code = ? AND year = ?", (code, year)
-            )
-    stocks = {code for code, *_ in entered} & stale.stocks
-    connection.executemany(
-        f"INSERT OR REPLACE INTO stock_packs (bse_code, {_PARTS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - names are constants
-        [(code, *stock_packs(source, code)) for code in sorted(stocks)],
-    )
+            written = connection.execute(_DROP_PRICES, (code, year))
+        if written.rowcount:
+            changed.add(code)
+    for stock in histories(sorted(stale.stocks)):
+        if connection.execute(_PUT_STOCKS, (stock.bse_code, *stock_packs(stock))).rowcount:
+            changed.add(stock.bse_code)
+    return changed
 
 
 def read_columns(

@@ -1,30 +1,27 @@
 """What SQLite does its own way: reads and writes of one connection."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from preprocess.market import Prices, StockHistory, Tally
-from preprocess.store.packs import PriceRow, StalePacks
-from preprocess.store.reading import SqlReader
+from preprocess.store.packs import StalePacks
+from preprocess.store.reading import ACTIONS, LABELS, RESULTS, STATICS, Reader
 from preprocess.store.sqlite_packs import write_packs
-from preprocess.store.upsert import Table, upsert
-from preprocess.store.writing import SqlWriter
+from preprocess.store.sqlite_upsert import upsert
+from preprocess.store.tables import Table
+from preprocess.store.writing import Writer
 
 # Julian day of 1970-01-01; julianday() of a plain date is that of its midnight.
 _PRICES = (
     "SELECT julianday(date) - 2440587.5, open, high, low, close, volume, adjusted"
     " FROM price_movements WHERE bse_code = ? ORDER BY date"
 )
-_PRICE_ROWS = (
-    "SELECT julianday(date) - 2440587.5, adjusted, open, close, volume"
-    " FROM price_movements WHERE bse_code = ? AND date BETWEEN ? AND ? ORDER BY date"
-)
 
 
-class SQLiteReader(SqlReader):
+class SQLiteReader(Reader):
     """The reads of one connection; inside a transaction they see its own writes."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -34,26 +31,27 @@ class SQLiteReader(SqlReader):
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterable[tuple[Any, ...]]:
         return self._connection.execute(sql, parameters)
 
-    def history(self, bse_code: str) -> StockHistory | None:
+    def history(self, bse_code: str, *, with_prices: bool = True) -> StockHistory | None:
         """All that is stored of one stock; None when the stock is not known."""
-        if self._row("SELECT 1 FROM stocks WHERE bse_code = ?", (bse_code,)) is None:
+        key = (bse_code,)
+        if self._row("SELECT 1 FROM stocks WHERE bse_code = ?", key) is None:
             return None
-        return StockHistory(
-            bse_code=bse_code,
-            prices=_prices(self._connection.execute(_PRICES, (bse_code,)).fetchall()),
-            results=self.results(bse_code),
-            actions=self.actions(bse_code),
-            labels=self.labels(bse_code),
-            statics=self.statics(bse_code),
+        bars = self._connection.execute(_PRICES, key).fetchall() if with_prices else []
+        results, actions, labels, statics = (
+            tuple(map(part.value, self._rows(part.select, key)))
+            for part in (RESULTS, ACTIONS, LABELS, STATICS)
         )
+        return StockHistory(bse_code, _prices(bars), results, actions, labels, statics)
 
-    def price_rows(self, bse_code: str, year: int) -> list[PriceRow]:
-        """The bars of a calendar year as a pack holds them."""
-        span = (bse_code, f"{year:04d}-01-01", f"{year:04d}-12-31")
-        return self._connection.execute(_PRICE_ROWS, span).fetchall()
+    def histories_of(
+        self, bse_codes: Iterable[str], *, with_prices: bool = True
+    ) -> Iterator[StockHistory]:
+        """The histories of `bse_codes`, in their order; unknown ones are skipped."""
+        found = (self.history(code, with_prices=with_prices) for code in bse_codes)
+        return (history for history in found if history is not None)
 
 
-class SQLiteWriter(SQLiteReader, SqlWriter):
+class SQLiteWriter(SQLiteReader, Writer):
     """The writes of one transaction on a connection that is inside BEGIN IMMEDIATE."""
 
     def _run(self, sql: str, parameters: Sequence[object] = ()) -> int:
@@ -78,8 +76,11 @@ class SQLiteWriter(SQLiteReader, SqlWriter):
             rows,
         )
 
-    def _write_packs(self, stale: StalePacks) -> None:
-        write_packs(self._connection, self, stale)
+    def _write_packs(self, stale: StalePacks) -> set[str]:
+        def stocks(codes: Iterable[str]) -> Iterable[StockHistory]:
+            return self.histories_of(codes, with_prices=False)
+
+        return write_packs(self._connection, stocks, stale)
 
     def _log_changes(self, changes: Sequence[tuple[str, str]], token: str) -> None:
         self._connection.executemany(
@@ -95,7 +96,7 @@ def pack_everything(connection: sqlite3.Connection) -> None:
         "SELECT DISTINCT bse_code, CAST(substr(date, 1, 4) AS INTEGER) FROM price_movements"
     ).fetchall()
     stale = StalePacks(set(years), {code for (code,) in codes})
-    write_packs(connection, SQLiteReader(connection), stale)
+    SQLiteWriter(connection)._write_packs(stale)
 
 
 def _prices(rows: list[tuple[float, ...]]) -> Prices:

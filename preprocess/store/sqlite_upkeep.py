@@ -3,48 +3,57 @@
 import fcntl
 import os
 import shutil
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from preprocess.errors import StoreError
-from preprocess.samples import Refreshed
-from preprocess.store.base import Writer
 from preprocess.store.change_log import DROP_MERGED, LOWER_DATES
-from preprocess.store.migrations import check_schema
-from preprocess.store.sqlite import explanation
-from preprocess.store.sqlite_pack_check import check_packs
-from preprocess.store.sqlite_samples import refresh_samples
-from preprocess.store.upkeep import PackCheck
+from preprocess.store.migrations import check_schema, roll_back
+from preprocess.store.sqlite import connect, explained
+from preprocess.store.upkeep import index_statements
 
 # How long a chore waits for a writer, or for readers of old pages, before it says so.
 WAIT_S = 10.0
 # ANALYZE looks at so many rows of an index: enough for a planner, and no pause on a large market.
 ANALYSED_ROWS = 1_000
 
+# The newest bar dated on or before each labelled announcement, and the newest quarter whose results
+# were known on it: announced by then, or past calendar.announcement_limit (45 and 60 days; a test
+# holds the two together). Stocks that are not listed have none. The same rows as the view of
+# PostgreSQL.
+_FILL_SAMPLES = """
+INSERT INTO announcement_samples
+WITH results AS (
+    SELECT *, coalesce(announced_on, date(period_end, CASE quarter WHEN 'Q4' THEN '+60 days'
+                                                                  ELSE '+45 days' END)) AS known_on
+    FROM historical_financials)
+SELECT l.bse_code, l.earnings_date, p.date, p.close, p.volume, f.fiscal_year, f.quarter, f.known_on,
+       f.revenue_cr, f.pat_cr, f.operating_profit_cr, f.eps,
+       l.next_day_date, l.price_change_pct, l.label
+FROM stocks s JOIN upper_circuit_labels l ON l.bse_code = s.bse_code
+LEFT JOIN price_movements p ON p.bse_code = l.bse_code AND p.date = (
+    SELECT max(date) FROM price_movements
+    WHERE bse_code = l.bse_code AND date <= l.earnings_date)
+LEFT JOIN results f ON f.bse_code = l.bse_code AND (f.fiscal_year, f.quarter) = (
+    SELECT fiscal_year, quarter FROM results
+    WHERE bse_code = l.bse_code AND known_on <= l.earnings_date
+    ORDER BY fiscal_year DESC, quarter DESC LIMIT 1)
+"""
+
 
 class SQLiteUpkeep:
     """The chores of the database at `path`. Used by one thread at a time."""
 
-    def __init__(
-        self, path: Path, *, derive: Callable[[Writer], None], wait_s: float = WAIT_S
-    ) -> None:
-        """`derive` brings up to date what follows from rows that were put right.
+    def __init__(self, path: Path, *, wait_s: float = WAIT_S) -> None:
+        """A task waits `wait_s` for a writer.
 
         Raises:
             StoreError: the file is no database, or has another schema.
         """
         self._path = path
-        self._derive = derive
-        with self._explained():
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=rw",
-                uri=True,
-                timeout=wait_s,
-                isolation_level=None,
-                check_same_thread=False,
-            )
+        with explained(self._path):
+            self._connection = connect(path, timeout_s=wait_s)
             try:
                 self._connection.execute("PRAGMA cache_size = -65536")
                 self._connection.execute("PRAGMA synchronous = FULL")
@@ -54,11 +63,15 @@ class SQLiteUpkeep:
                 raise
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"{explanation(str(error))} ({self._path}: {error})") from error
+    def _transaction(self) -> Iterator[None]:
+        with explained(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                roll_back(self._connection)
+                raise
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -84,38 +97,32 @@ class SQLiteUpkeep:
         files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
-    def check_packs(self) -> PackCheck:
-        """Compare packs with rows; see `sqlite_pack_check`."""
-        with self._explained():
-            return check_packs(self._connection, self._derive)
-
     def compact_change_log(self) -> int:
         """Merge the entries of each stock; see `change_log`."""
-        with self._explained():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._connection.execute(LOWER_DATES)
-                dropped = self._connection.execute(DROP_MERGED).rowcount
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-        return dropped
+        with self._transaction():
+            self._connection.execute(LOWER_DATES)
+            return self._connection.execute(DROP_MERGED).rowcount
 
-    def refresh_samples(self) -> Refreshed:
-        """Bring the announcement samples to the newest commit."""
-        with self._explained():
-            return refresh_samples(self._connection)
+    def refresh_samples(self) -> int:
+        """Fill the table anew in one transaction: readers see the rows before it, or all after."""
+        with self._transaction():
+            self._connection.execute("DELETE FROM announcement_samples")
+            return self._connection.execute(_FILL_SAMPLES).rowcount
+
+    def create_indexes(self) -> None:
+        """Make those of INDEXES that are not there."""
+        with self._transaction():
+            for statement in index_statements():
+                self._connection.execute(statement)
 
     def reindex(self) -> None:
         """Build every index anew; a table without a rowid is an index of itself."""
-        with self._explained():
+        with explained(self._path):
             self._connection.execute("REINDEX")
 
     def analyze(self) -> None:
         """Count what the planner goes by."""
-        with self._explained():
+        with explained(self._path):
             self._connection.execute(f"PRAGMA analysis_limit = {ANALYSED_ROWS}")
             self._connection.execute("ANALYZE")
 
@@ -134,7 +141,7 @@ class SQLiteUpkeep:
                 f"VACUUM needs {2 * size // 1024**2 + 1} MB free beside {self._path} and there are "
                 f"{free // 1024**2}: make room and try again. The database is as it was."
             )
-        with self._explained():
+        with explained(self._path):
             # The default for temporary files is often a small file system in memory.
             folder = str(self._path.parent).replace("'", "''")
             self._connection.execute(f"PRAGMA temp_store_directory = '{folder}'")

@@ -1,25 +1,19 @@
 """The upkeep of a database: what has to be done now and then, beside the product that serves."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
-from preprocess.samples import Refreshed
-
-
-@dataclass(frozen=True, slots=True)
-class PackCheck:
-    """What a comparison of packs and rows found: stocks looked at, and those put right."""
-
-    stocks: int
-    repaired: tuple[str, ...] = ()
+# The keys of all tables are indexes already; these are the others that the product's queries use.
+INDEXES = {
+    # The key begins with the stock; an evening's predictions are asked for by day and version.
+    "daily_predictions_by_day": "daily_predictions (prediction_date, model_version)",
+}
 
 
 class Upkeep(Protocol):
     """The chores of one database. Each raises StoreError with what to do if it cannot be done.
 
-    None of them changes what a reader is answered, but for `check_packs`, whose repairs are
-    written to the change log like any other change.
+    None of them changes what a reader is answered.
     """
 
     def alone(self) -> AbstractContextManager[None]:
@@ -34,16 +28,16 @@ class Upkeep(Protocol):
         """Bytes that the database takes on disk."""
         ...
 
-    def check_packs(self) -> PackCheck:
-        """Compare every pack with the rows that it was made of, and write the wrong ones anew."""
-        ...
-
     def compact_change_log(self) -> int:
         """Merge what the change log says about each stock; how many entries went."""
         ...
 
-    def refresh_samples(self) -> Refreshed:
-        """Bring the announcement samples to the newest commit."""
+    def refresh_samples(self) -> int:
+        """Join prices, results and labels anew into `announcement_samples`; how many rows."""
+        ...
+
+    def create_indexes(self) -> None:
+        """Make those of INDEXES that are not there."""
         ...
 
     def reindex(self) -> None:
@@ -61,3 +55,8 @@ class Upkeep(Protocol):
     def close(self) -> None:
         """Let go of the database."""
         ...
+
+
+def index_statements() -> list[str]:
+    """The statements that make INDEXES, in either dialect."""
+    return [f"CREATE INDEX IF NOT EXISTS {name} ON {columns}" for name, columns in INDEXES.items()]

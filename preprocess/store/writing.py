@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, date
+from operator import attrgetter
 from typing import Any
 
 from preprocess.market import (
@@ -20,66 +21,35 @@ from preprocess.market import (
 )
 from preprocess.store.packs import StalePacks
 from preprocess.store.reading import LABELS as STORED_LABELS
-from preprocess.store.reading import TABLES, SqlReader
-from preprocess.store.upsert import Table
-
-# First days for the change log: an industry moves features on every day, a name on none.
-EVERY_DAY = date.min
-NO_DAY = date.max
-
-PRICES = Table(
-    "price_movements",
-    ("bse_code", "date"),
-    ("open", "high", "low", "close", "volume", "prev_close", "adjusted"),
-    first_day="s.date",
-)
-RESULTS = Table(
-    "historical_financials",
-    ("bse_code", "fiscal_year", "quarter"),
-    ("period_end", "announced_on", "revenue_cr", "pat_cr", "operating_profit_cr", "eps"),
-    first_day="s.period_end",  # results, and a wrong date that is corrected, are known only later
-    keep_known=True,
-)
-ACTIONS = Table(
-    "corporate_actions",
-    ("bse_code", "ex_date", "kind"),
-    ("ratio", "subject"),
-    first_day="s.ex_date",
-)
-STOCKS = Table(
-    "stocks",
-    ("bse_code",),
-    ("nse_symbol", "company_name", "isin", "industry", "status"),
-    first_day=(
-        "CASE WHEN coalesce(s.industry, p.industry) IS DISTINCT FROM p.industry"
-        f" THEN '{EVERY_DAY.isoformat()}' ELSE '{NO_DAY.isoformat()}' END"
-    ),
-    keep_known=True,
-)
-STATICS = Table(
-    "static_features",
-    ("bse_code", "month"),
-    ("sector", "sector_code", "market_cap_cr", "market_cap_tier"),
-    first_day="s.month || '-01'",
-)
-LABELS = Table(
-    "upper_circuit_labels",
-    ("bse_code", "earnings_date"),
-    ("next_day_date", "price_change_pct", "label"),
-    first_day="s.next_day_date",
+from preprocess.store.reading import Reader
+from preprocess.store.tables import (
+    ACTIONS,
+    EVERY_DAY,
+    LABELS,
+    PREDICTIONS,
+    PRICES,
+    RESULTS,
+    STATICS,
+    STOCKS,
+    TABLES,
+    Table,
 )
 
-PREDICTIONS = Table(
-    "daily_predictions",
-    ("bse_code", "prediction_date", "model_version"),
-    ("predicted_label", "probability", "confidence", "variant", "created_at"),
-    first_day="s.prediction_date",
-    unread=("created_at",),  # a row that says the same keeps the moment when it was first said
+# What goes into columns of the same names as it is.
+_BAR = attrgetter("open", "high", "low", "close", "volume", "prev_close")
+_FIGURES = attrgetter("revenue_cr", "pat_cr", "operating_profit_cr", "eps")
+_STOCK = attrgetter(*STOCKS.columns)
+_STAMP = attrgetter("month", *STATICS.values)
+_PREDICTION = attrgetter("predicted_label", "probability", "confidence", "variant")
+# The years that a stock has bars of, or a pack.
+_YEARS = (
+    "SELECT CAST(substr(CAST(date AS text), 1, 4) AS integer) FROM price_movements"
+    " WHERE bse_code = ? UNION SELECT year FROM price_packs WHERE bse_code = ?"
 )
 
 
-class SqlWriter(SqlReader):
-    """The writes of one transaction on a connection that is inside it."""
+class Writer(Reader):
+    """One transaction: its reads see its writes, which take effect at its end or not at all."""
 
     def __init__(self) -> None:
         self._touched: dict[str, str] = {}
@@ -108,8 +78,8 @@ class SqlWriter(SqlReader):
         """Write `rows`, none of which is there yet."""
 
     @abstractmethod
-    def _write_packs(self, stale: StalePacks) -> None:
-        """Write packs anew from the rows."""
+    def _write_packs(self, stale: StalePacks) -> set[str]:
+        """Write packs anew from the rows; the stocks of which a pack is now another."""
 
     @abstractmethod
     def _log_changes(self, changes: Sequence[tuple[str, str]], token: str) -> None:
@@ -117,7 +87,7 @@ class SqlWriter(SqlReader):
 
     @property
     def touched(self) -> Mapping[str, date]:
-        """Stocks changed so far, each with the first day whose answers may differ."""
+        """Stocks that this transaction changed so far: the first day whose answers may differ."""
         return {code: date.fromisoformat(day) for code, day in self._touched.items()}
 
     @property
@@ -126,7 +96,10 @@ class SqlWriter(SqlReader):
         return self._touched.keys() - self._stale.stocks
 
     def announced_since(self, bse_code: str, day: date) -> bool:
-        """Whether a stock has results announced, or a label of an announcement, since `day`."""
+        """Whether a stock has results announced, or a label of an announcement, on or after `day`.
+
+        Only recorded dates count: a filing limit announces nothing.
+        """
         since = (bse_code, day.isoformat())
         found = self._row(
             "SELECT 1 FROM historical_financials WHERE bse_code = ? AND announced_on >= ?"
@@ -155,23 +128,8 @@ class SqlWriter(SqlReader):
     def put_prices(self, bars: Sequence[Bar]) -> Tally:
         """Insert or correct daily bars; a stock not yet known is entered into `stocks`."""
         self._stale.stocks |= self._enter_stocks({bar.bse_code for bar in bars})
-        return self._write(
-            PRICES,
-            [
-                (
-                    bar.bse_code,
-                    bar.day.isoformat(),
-                    bar.open,
-                    bar.high,
-                    bar.low,
-                    bar.close,
-                    bar.volume,
-                    bar.prev_close,
-                    int(bar.adjusted),
-                )
-                for bar in bars
-            ],
-        )
+        rows = [(bar.bse_code, bar.day.isoformat(), *_BAR(bar), int(bar.adjusted)) for bar in bars]
+        return self._write(PRICES, rows)
 
     def put_results(self, rows: Sequence[tuple[str, QuarterResult]]) -> Tally:
         """Insert or correct quarterly results; a missing figure does not erase a known one."""
@@ -184,10 +142,7 @@ class SqlWriter(SqlReader):
                     f"Q{result.quarter.quarter}",
                     result.period_end.isoformat(),
                     result.announced_on.isoformat() if result.announced_on else None,
-                    _or_null(result.revenue_cr),
-                    _or_null(result.pat_cr),
-                    _or_null(result.operating_profit_cr),
-                    _or_null(result.eps),
+                    *map(_or_null, _FIGURES(result)),
                 )
                 for code, result in rows
             ],
@@ -205,57 +160,28 @@ class SqlWriter(SqlReader):
 
     def put_stocks(self, stocks: Sequence[Stock]) -> Tally:
         """Insert or correct listings; a missing field does not erase a known one."""
-        return self._write(
-            STOCKS,
-            [
-                (
-                    stock.bse_code,
-                    stock.nse_symbol,
-                    stock.company_name,
-                    stock.isin,
-                    stock.industry,
-                    stock.status,
-                )
-                for stock in stocks
-            ],
-        )
+        return self._write(STOCKS, list(map(_STOCK, stocks)))
 
     def put_statics(self, rows: Sequence[tuple[str, StaticRow]]) -> Tally:
         """Insert or correct monthly stamps."""
-        return self._write(
-            STATICS,
-            [
-                (
-                    code,
-                    row.month,
-                    row.sector,
-                    row.sector_code,
-                    row.market_cap_cr,
-                    row.market_cap_tier,
-                )
-                for code, row in rows
-            ],
-        )
+        return self._write(STATICS, [(code, *_STAMP(row)) for code, row in rows])
 
     def put_predictions(self, rows: Sequence[DailyPrediction]) -> Tally:
-        """Insert or replace stored predictions; one that says the same is left as it is."""
-        tally, _ = self._upsert(
-            PREDICTIONS,
-            [
-                (
-                    row.bse_code,
-                    row.prediction_date.isoformat(),
-                    row.model_version,
-                    row.predicted_label,
-                    row.probability,
-                    row.confidence,
-                    row.variant,
-                    row.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
-                )
-                for row in rows
-            ],
-        )
-        return tally
+        """Insert or replace stored predictions; they are answers, and touch no stock.
+
+        One that says the same as the stored one is left as it is, its `created_at` included.
+        """
+        given = [
+            (
+                row.bse_code,
+                row.prediction_date.isoformat(),
+                row.model_version,
+                *_PREDICTION(row),
+                row.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
+            )
+            for row in rows
+        ]
+        return self._upsert(PREDICTIONS, given)[0]
 
     def drop_predictions(
         self, prediction_date: date, model_version: int, bse_codes: Sequence[str]
@@ -294,19 +220,17 @@ class SqlWriter(SqlReader):
             )
         ]
         self._touch(LABELS, removed)
-        tally = self._write(
-            LABELS,
-            [
-                (
-                    bse_code,
-                    label.earnings_date.isoformat(),
-                    label.next_day_date.isoformat(),
-                    label.price_change_pct,
-                    label.label,
-                )
-                for label in labels
-            ],
-        )
+        kept_rows = [
+            (
+                bse_code,
+                label.earnings_date.isoformat(),
+                label.next_day_date.isoformat(),
+                label.price_change_pct,
+                label.label,
+            )
+            for label in labels
+        ]
+        tally = self._write(LABELS, kept_rows)
         tally.changed += len(removed)
         return tally
 
@@ -328,14 +252,36 @@ class SqlWriter(SqlReader):
         """Take out every row of the market; each stock counts as changed on every day."""
         for code in self.bse_codes():
             self.touch(code)
-        for table in (*TABLES, "price_packs", "stock_packs"):
+        for table in (*(table.name for table in TABLES), "price_packs", "stock_packs"):
             self._run(f"DELETE FROM {table}")  # noqa: S608 - names are constants
 
-    def rewrite_packs(self, bse_code: str, years: Iterable[int]) -> None:
-        """Have a stock's packs written anew; it counts as changed on every day."""
-        self._stale.price_years |= {(bse_code, year) for year in years}
-        self._stale.stocks.add(bse_code)
-        self.touch(bse_code)
+    def rebuild_packs(self, bse_codes: Sequence[str]) -> set[str]:
+        """Write the packs of some stocks anew from their rows; the stocks whose packs were wrong.
+
+        Those count as changed on every day.
+        """
+        years = {
+            (code, int(year)) for code in bse_codes for (year,) in self._rows(_YEARS, (code, code))
+        }
+        wrong = self._write_packs(StalePacks(years, set(bse_codes)))
+        self._stale.stocks |= wrong
+        for code in wrong:
+            self.touch(code)
+        return wrong
+
+    def drop_stray_packs(self) -> set[str]:
+        """Take out packs of stocks that are not there: readers of columns would see them."""
+        strays = {
+            code
+            for table in ("price_packs", "stock_packs")
+            for (code,) in self._rows(
+                f"DELETE FROM {table} WHERE bse_code NOT IN (SELECT bse_code FROM stocks)"  # noqa: S608 - names are constants
+                " RETURNING bse_code"
+            )
+        }
+        for code in strays:
+            self.touch(code)
+        return strays
 
     def touch(self, bse_code: str) -> None:
         """Count a stock as changed on every day."""

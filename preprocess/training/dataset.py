@@ -2,27 +2,20 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from preprocess.calendar import from_day_number
-from preprocess.columns import Indices, MarketColumns
 from preprocess.errors import TrainingError
-from preprocess.features.batch import STATUSES, batch_rows
-from preprocess.features.manifest import FEATURE_COUNT
+from preprocess.feature_optimizer import FeatureOptimizer
+from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import Status
 from preprocess.models.native import Float32s
-from preprocess.snapshot.current import load_market
 from preprocess.store import Store
-
-_CHUNK = 5_000
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,55 +60,40 @@ class Dataset:
         return digest.hexdigest()
 
 
-def build_dataset(
-    store: Store,
-    *,
-    circuit_pct: float,
-    snapshot: Path | None = None,
-    progress: Progress = lambda _done, _total: None,
-) -> Dataset:
+def build_dataset(store: Store, *, circuit_pct: float, snapshot: Path | None = None) -> Dataset:
     """Compute the samples of every labelled announcement in the store, point in time.
 
-    `snapshot` is where the columnar snapshot lies, if one is kept; `progress` is told of samples
-    done, and of how many there are.
+    `snapshot` is where the columnar snapshot lies, if one is kept.
 
     Raises:
         TrainingError: the stored labels were made with another `circuit_pct`.
     """
-    columns = load_market(store, snapshot).columns
-    labels = columns.labels
-    places = np.repeat(np.arange(len(columns)), np.diff(labels.starts))
-    _require_circuit(columns, places, circuit_pct)
-    values = np.empty((len(places), FEATURE_COUNT), dtype=np.float32)
-    status = np.empty(len(places), dtype=np.int8)
-    for start in range(0, len(places), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        rows = batch_rows(columns, places[chunk], labels["earnings_day"][chunk])
-        values[chunk], status[chunk] = rows.values, rows.status
-        progress(min(start + _CHUNK, len(places)), len(places))
-    good = status == STATUSES.index(Status.OK)
-    order = np.lexsort((places, labels["earnings_day"]))
-    order = order[good[order]]
-    skipped = Counter(STATUSES[number].value for number in status[~good].tolist())
+    frame = FeatureOptimizer(store, snapshot).extract_history()
+    _require_circuit(frame, circuit_pct)
+    good = frame["status"] == Status.OK
+    skipped = Counter(frame.loc[~good, "status"])
+    frame = frame[good].sort_values(["day", "bse_code"])
     return Dataset(
-        bse_codes=columns.codes.astype("U6")[places[order]],
-        days=labels["earnings_day"][order],
-        x=values[order],
-        y=labels["label"][order],
-        outcome_days=labels["next_day"][order],
+        bse_codes=frame["bse_code"].to_numpy(dtype="U6"),
+        days=_day_numbers(frame["day"]),
+        x=np.ascontiguousarray(frame[list(FEATURE_NAMES)], dtype=np.float32),
+        y=frame["label"].to_numpy(dtype=np.int8),
+        outcome_days=_day_numbers(frame["next_day"]),
         skipped=dict(skipped),
     )
 
 
-def _require_circuit(columns: MarketColumns, places: Indices, circuit_pct: float) -> None:
-    labels = columns.labels
-    wrong = np.flatnonzero(labels["label"] != (labels["price_change_pct"] >= circuit_pct))
+def _day_numbers(days: pd.Series) -> NDArray[np.int32]:
+    numbers: NDArray[np.int32] = days.to_numpy(dtype="datetime64[D]").astype(np.int32)
+    return numbers
+
+
+def _require_circuit(frame: pd.DataFrame, circuit_pct: float) -> None:
+    wrong = frame[frame["label"] != (frame["price_change_pct"] >= circuit_pct)]
     if len(wrong):
-        row = int(wrong[0])
+        row = wrong.iloc[0]
         raise TrainingError(
-            f"The label of {columns.codes[places[row]].decode()} after "
-            f"{from_day_number(labels['earnings_day'][row])} ({labels['label'][row]} for a rise of "
-            f"{labels['price_change_pct'][row]:.2f} %) was not made with "
-            f"TEZI_CIRCUIT_PCT={circuit_pct:g}. Set it to what it was when the data were imported, "
-            "or import them again."
+            f"The label of {row['bse_code']} after {row['day']} ({row['label']} for a rise of "
+            f"{row['price_change_pct']:.2f} %) was not made with TEZI_CIRCUIT_PCT={circuit_pct:g}. "
+            "Set it to what it was when the data were imported, or import them again."
         )

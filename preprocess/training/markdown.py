@@ -134,8 +134,6 @@ def _features(card: ModelCard) -> list[str]:
         "",
         *_table(("#", "feature", "share of total gain"), rows),
         "",
-        "![Gain](plots/gain.png)",
-        "",
         "Sector codes: " + (", ".join(f"{code} {name}" for name, code in codes) or "none") + ".",
     ]
 

@@ -25,7 +25,7 @@ from preprocess.repository.files import staged_folder
 from preprocess.settings import Settings
 from preprocess.store import Store
 from preprocess.training.card import Origin, describe
-from preprocess.training.dataset import Dataset, Progress, build_dataset
+from preprocess.training.dataset import Dataset, build_dataset
 from preprocess.training.learner import Fitted, Parameters, fit
 from preprocess.training.markdown import render
 from preprocess.training.plots import draw_plots
@@ -42,12 +42,10 @@ def train(
     parameters: Parameters,
     *,
     now: datetime,
-    progress: Progress = lambda _done, _total: None,
 ) -> ModelFolder:
     """Train a model on every labelled announcement in the store and write its folder.
 
-    `now` is the aware time that the model is dated by; `progress` is told of samples done, and
-    of how many there are.
+    `now` is the aware time that the model is dated by.
 
     Raises:
         TrainingError: the store holds too little to learn from and to judge by.
@@ -56,7 +54,6 @@ def train(
         store,
         circuit_pct=settings.circuit_pct,
         snapshot=settings.snapshot_path,
-        progress=progress,
     )
     origin = Origin(
         market=market_of(store, dataset),

@@ -1,1 +1,1 @@
-"""What clients of Triton need: a gRPC channel, the ensembles' request and answer, tensors."""
+"""What clients of Triton need: the ensembles' outputs, and tensors as bytes."""

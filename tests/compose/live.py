@@ -15,7 +15,6 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from preprocess.runtime.shared_memory import shared_memory_bytes
 from tests.compose.load import Asked, Load, steady_load
 from tests.compose.panels import queries, trouble
 from tests.compose.project import ENGINE, Project, engine, fresh_project, inspected
@@ -149,11 +148,11 @@ def test_every_process_is_held_in(project: Project) -> None:
             assert owner != "0", container
 
 
-def test_triton_has_the_shared_memory_that_was_computed(project: Project) -> None:
+def test_triton_has_shared_memory_enough(project: Project) -> None:
     (container,) = project.containers("triton")
-    assert inspected(container)["HostConfig"]["ShmSize"] == shared_memory_bytes()
+    size = inspected(container)["HostConfig"]["ShmSize"]
     used = engine("exec", container, "df", "--output=used", "-B1", "/dev/shm").split()[-1]
-    assert 0 < int(used) <= shared_memory_bytes()
+    assert 0 < int(used) < size
 
 
 def test_admin_calls_reach_the_volume_and_triton(project: Project, client: httpx.Client) -> None:

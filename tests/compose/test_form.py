@@ -14,7 +14,6 @@ import yaml
 
 from preprocess.errors import SettingsError
 from preprocess.runtime.nginx import FAIL_TIMEOUT_S, LEAVING, MAIN_FILE, MAX_FAILS
-from preprocess.runtime.shared_memory import shared_memory_bytes
 from preprocess.settings import PROJECT_ROOT, Settings, load_settings
 from tests.performance.load_test.whole_stack import CACHE
 
@@ -168,10 +167,6 @@ def test_the_script_that_replaces_containers_waits_until_they_have_been_found() 
     )
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "usage:" in refused.stderr
-
-
-def test_triton_has_the_shared_memory_that_its_models_can_come_to_need() -> None:
-    assert size(services()["triton"]["shm_size"]) == shared_memory_bytes()
 
 
 def test_redis_may_take_what_its_configuration_allows() -> None:

@@ -37,8 +37,8 @@ def test_what_is_left_over_is_found_and_removed(settings: Settings) -> None:
         put(settings.models_dir / ".staging" / "at-work-x1" / "card.json", fresh=True),
         put(settings.repository_dir / "features" / "config.pbtxt"),
         put(settings.repository_dir / "features" / f".config.pbtxt.{os.getpid()}"),
-        put(home / f".market.db.laboratory.{os.getpid()}"),
-        put(home / f".market.db.laboratory.{NOBODY}", fresh=True),
+        put(home / f".market.db.copy.{os.getpid()}"),
+        put(home / f".market.db.copy.{NOBODY}", fresh=True),
         put(home / ".hidden" / "file"),
         put(settings.versions_dir / "3" / "version.json"),
     ]
@@ -50,7 +50,7 @@ def test_what_is_left_over_is_found_and_removed(settings: Settings) -> None:
         put(settings.versions_dir / ".dropped-2" / "version.json").parent,
         put(settings.versions_dir / f".labels.json.{NOBODY}"),
         put(settings.snapshot_path.with_name("market.snapshot.staged")),
-        put(home / f".market.db.laboratory.{NOBODY + 1}-journal"),
+        put(home / f".market.db.copy.{NOBODY + 1}-journal"),
     ]
     found = leftovers(settings)
     assert {leftover.path for leftover in found} == set(gone)

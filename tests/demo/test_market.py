@@ -1,38 +1,42 @@
-"""The demo market in a store: the same for the same seed, whole or not at all, and learnable."""
+"""The demo market: plainly made up, possible, the same for the same seed, and learnable."""
 
 import hashlib
-import math
+import re
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from preprocess.demo.calendar import is_trading_day
-from preprocess.demo.companies import INDUSTRIES
+from preprocess.calendar import FILING_LIMIT_DAYS, FILING_LIMIT_DAYS_Q4
+from preprocess.demo.companies import SHARE_EVENTS, draw_companies
 from preprocess.demo.market import DemoMarket, build_demo_market, draw_market
-from preprocess.demo.signal import Visible, propensity
 from preprocess.derive import refresh_derived
 from preprocess.errors import StoreError
-from preprocess.features.manifest import FEATURE_NAMES
-from preprocess.features.row import Status
-from preprocess.features.vector import feature_row
-from preprocess.market import Floats, Span
+from preprocess.features.row import MINIMUM_ROWS
+from preprocess.market import Floats, Span, is_bse_code
 from preprocess.settings import PROJECT_ROOT
 from preprocess.store import Writer
 from preprocess.store.sqlite import SQLiteStore
+from preprocess.training.dataset import build_dataset
+from preprocess.training.learner import Parameters, fit
+from preprocess.training.split import split_by_time
 from tests.builders import bars
-from tests.demo.conftest import LAST_DAY
-from tests.demo.labelling import Sample, samples
 
+LAST_DAY = date(2026, 8, 14)
 STOCKS, TRADING_DAYS = 60, 200
+
+
+@pytest.fixture(scope="module")
+def full() -> DemoMarket:
+    """The market that `tezi demo` makes."""
+    return draw_market(last_day=LAST_DAY)
 
 
 def derive_all(writer: Writer) -> None:
@@ -88,9 +92,7 @@ def test_the_same_seed_gives_the_same_rows_and_another_seed_others(tmp_path: Pat
 
 def test_what_is_stored_is_the_market(store: SQLiteStore) -> None:
     told: list[tuple[int, int]] = []
-    span = build(
-        store, seed=5, derive=derive_all, progress=lambda done, total: told.append((done, total))
-    )
+    span = build(store, seed=5, progress=lambda done, total: told.append((done, total)))
     market = draw_market(last_day=LAST_DAY, seed=5, stocks=STOCKS, trading_days=TRADING_DAYS)
     assert told == [(20, 60), (40, 60), (60, 60)]
     assert span == store.span()
@@ -102,27 +104,11 @@ def test_what_is_stored_is_the_market(store: SQLiteStore) -> None:
         written = market.bars(company)
         assert history.prices.close.tolist() == [bar.close for bar in written]
         assert history.prices.volume.tolist() == [bar.volume for bar in written]
-        assert not history.prices.adjusted.any()
-        assert list(history.actions) == market.actions(company)
-        assert repr(list(history.results)) == repr(market.filings.results(company))
-    derived = {
-        (history.bse_code, label.earnings_date): label.label
-        for history in store.histories()
-        for label in history.labels
-    }
-    assert derived == {
-        (market.stock(sample.company).bse_code, sample.announced): sample.label
-        for sample in samples(market)
-    }
-
-
-def test_bars_know_the_close_before_and_stand_on_trading_days(small: DemoMarket) -> None:
-    for company in range(len(small)):
-        written = small.bars(company)
         assert written[0].prev_close is None
         assert [bar.prev_close for bar in written[1:]] == [bar.close for bar in written[:-1]]
-        assert all(is_trading_day(bar.day) for bar in written)
-        assert all(type(bar.volume) is int for bar in written)
+        assert all(bar.day.weekday() < 5 for bar in written)
+        assert list(history.actions) == market.actions(company)
+        assert repr(list(history.results)) == repr(market.filings.results(company))
 
 
 def test_a_store_with_data_is_refused_and_left_alone(store: SQLiteStore) -> None:
@@ -188,78 +174,94 @@ def test_sizes_out_of_range_are_refused(stocks: int, trading_days: int) -> None:
         draw_market(last_day=LAST_DAY, stocks=stocks, trading_days=trading_days)
 
 
-def test_the_propensity_follows_from_what_the_features_see(store: SQLiteStore) -> None:
-    """The hidden chance again, from the stored rows by the served features as of the day."""
-    build(store, seed=5, derive=derive_all)
-    market = draw_market(last_day=LAST_DAY, seed=5, stocks=STOCKS, trading_days=TRADING_DAYS)
-    checked = 0
-    for sample in samples(market):
-        history = store.history(market.stock(sample.company).bse_code)
-        assert history is not None
-        row = feature_row(history, sample.announced)
-        if row.status is not Status.OK:
-            continue
-        seen = dict(zip(FEATURE_NAMES, row.values.tolist(), strict=True))
-        visible = Visible(
-            INDUSTRIES.index(market.stock(sample.company).industry or ""),
-            seen["pat_growth_yoy"],
-            seen["volume_spike_ratio"],
-            seen["pre_volume_trend"],
-            seen["momentum_10d"],
-        )
-        assert sample.propensity == pytest.approx(propensity(visible), rel=1e-9)
-        checked += 1
-    assert checked > 100
-
-
 @pytest.mark.parametrize("seed", range(3))
-def test_other_seeds_have_the_share_and_the_signal_too(seed: int) -> None:
-    found = samples(draw_market(last_day=LAST_DAY, seed=seed, stocks=250, trading_days=250))
-    labels = [sample.label for sample in found]
-    assert 0.06 < np.mean(labels) < 0.14
-    assert 0.7 < roc_auc_score(labels, [sample.propensity for sample in found]) < 0.95
+def test_the_shortest_market_has_room_for_every_kind(seed: int) -> None:
+    companies = draw_companies(np.random.default_rng(seed), 200, 60)
+    assert (companies.rows.sum(axis=1) >= 5).all()
+    assert draw_market(last_day=LAST_DAY, seed=seed, stocks=1, trading_days=60).bars(0)
 
 
-def visible_quantities(market: DemoMarket, found: list[Sample]) -> Floats:
-    """Growth of profit, and volume against the 20 rows before, from rows up to the day; [n, 3]."""
-    rows = []
-    bars_of = [market.bars(company) for company in range(len(market))]
-    for sample in found:
-        past = [bar for bar in bars_of[sample.company] if bar.day <= sample.announced]
-        volumes = np.array([bar.volume for bar in past[-21:]], dtype=np.float64)
-        now = market.filings.pat[sample.company, sample.place]
-        year_ago = market.filings.pat_year_ago(sample.company, sample.place)
-        growth = (now - year_ago) / abs(year_ago) if year_ago else 0.0
-        late, early = volumes[-5:].mean(), volumes[:-5].mean() if len(volumes) > 5 else 0.0
-        rows.append(
-            [
-                0.0 if math.isnan(growth) else math.tanh(growth),
-                math.log((late + 1.0) / (early + 1.0)),
-                past[-1].close / past[max(-11, -len(past))].close - 1.0,
-            ]
-        )
-    return np.array(rows)
+def test_names_are_plainly_made_up(full: DemoMarket) -> None:
+    stocks = [full.stock(company) for company in range(len(full))]
+    for number, stock in enumerate(stocks, start=1):
+        assert stock.bse_code == str(900000 + number)
+        assert is_bse_code(stock.bse_code)
+        assert stock.nse_symbol == f"DEMO{number:03d}"
+        assert re.fullmatch(r"DEMO[0-9]{8}", stock.isin or "")
+        assert stock.company_name == f"Demo {stock.industry} {number:03d}"
 
 
-def test_the_whole_demo_market_can_be_learnt_from(store: SQLiteStore, full: DemoMarket) -> None:
-    # Takes 3 s on one core; the bound leaves room for a slow machine and for coverage's tracing.
-    started = time.process_time()
+def test_companies_are_of_every_kind_that_real_data_has(full: DemoMarket) -> None:
+    companies = full.companies
+    traded = companies.rows.sum(axis=1)
+    gaps = [int(np.diff(np.flatnonzero(rows)).max()) - 1 for rows in companies.rows]
+    assert sum(10 <= gap <= 40 for gap in gaps) == sum(gap > 0 for gap in gaps) == 40
+    assert (traded < MINIMUM_ROWS).sum() == 10
+    assert (~companies.rows[:, 0]).sum() == 30
+    assert (~companies.rows[:, -1] == companies.suspended).all()
+    assert companies.suspended.sum() == 10
+    assert full.stock(int(companies.suspended.argmax())).status == "suspended"
+    assert (full.prices.volume[companies.thin] == 0).any()
+    assert set(companies.band.tolist()) == {0.05, 0.10, 0.20}
+    assert {full.actions(n)[0].kind for n in np.flatnonzero(companies.event_day >= 0)} == {
+        kind for kind, _, _ in SHARE_EVENTS
+    }
+
+
+def references(market: DemoMarket) -> Floats:
+    """The close before each bar, on that day's share count; NaN on a stock's first day."""
+    found = np.full(market.companies.rows.shape, np.nan)
+    ratios = market.companies.ratios
+    for company, rows in enumerate(market.companies.rows):
+        live = np.flatnonzero(rows)
+        # A split may fall into a gap: its ratio then counts on the next bar.
+        grown = np.cumprod(ratios[company])
+        before = market.prices.close[company, live[:-1]]
+        found[company, live[1:]] = before / (grown[live[1:]] / grown[live[:-1]])
+    return found
+
+
+def test_bars_are_what_an_exchange_would_allow(full: DemoMarket) -> None:
+    prices, live = full.prices, full.companies.rows
+    reference = references(full)
+    for column in (prices.open, prices.high, prices.low, prices.close):
+        assert (column[live] > 0.0).all()
+        paise = np.rint(column * 100.0)
+        assert (column == paise / 100.0)[live].all()
+        assert (paise[reference >= 250.0] % 5 == 0).all()
+    assert (prices.high >= np.maximum(prices.open, prices.close))[live].all()
+    assert (prices.low <= np.minimum(prices.open, prices.close))[live].all()
+    band = full.companies.band[:, None]
+    known = live & ~np.isnan(reference)
+    assert (prices.high <= reference * (1.0 + band) + 1e-6)[known].all()
+    assert (prices.low >= reference * (1.0 - band) - 1e-6)[known].all()
+    locked = (prices.close == prices.high) & (prices.close / reference - 1.0 > band * 0.985)
+    assert locked[known].sum() > 100
+    assert full.prices.volume.min() >= 0
+
+
+def test_results_are_announced_within_the_regulators_limit(full: DemoMarket) -> None:
+    unknown = missing = 0
+    for company in range(len(full)):
+        for result in full.filings.results(company):
+            missing += np.isnan(result.eps)
+            if result.announced_on is None:
+                unknown += 1
+                continue
+            days = (result.announced_on - result.period_end).days
+            limit = FILING_LIMIT_DAYS_Q4 if result.quarter.quarter == 4 else FILING_LIMIT_DAYS
+            assert 14 <= days <= limit
+            assert result.announced_on.weekday() < 6
+            assert result.announced_on <= LAST_DAY
+    assert unknown > 0
+    assert missing > 0
+
+
+def test_a_model_finds_the_signal(store: SQLiteStore) -> None:
     span = build_demo_market(store, last_day=LAST_DAY, derive=derive_all)
-    assert time.process_time() - started < 15.0
-    assert span.stocks == 500
-    assert span.price_rows > 230_000
-    assert span.price_rows == full.companies.rows.sum()
-
-    found = samples(full)
-    labels = np.array([sample.label for sample in found])
-    assert span.counts["upper_circuit_labels"] == len(found) > 3000
-    assert 0.08 < labels.mean() < 0.12
-    assert 0.75 < roc_auc_score(labels, [sample.propensity for sample in found]) < 0.9
-
-    quantities = visible_quantities(full, found)
-    cut = sorted(sample.announced for sample in found)[len(found) * 7 // 10]
-    early = np.array([sample.next_day <= cut for sample in found])
-    late = np.array([sample.announced > cut for sample in found])
-    model = LogisticRegression().fit(quantities[early], labels[early])
-    scores = model.predict_proba(quantities[late])[:, 1]
-    assert 0.65 < roc_auc_score(labels[late], scores) < 0.95
+    assert (span.stocks, span.counts["upper_circuit_labels"] > 3000) == (500, True)
+    dataset = build_dataset(store, circuit_pct=5.0)
+    assert 0.08 < dataset.y.mean() < 0.13
+    split = split_by_time(dataset)
+    native = fit(Parameters(trees=60, depth=4), split.train.x, split.train.y).native
+    assert 0.7 < roc_auc_score(split.test.y, native.probabilities(split.test.x)) < 0.95

@@ -1,11 +1,11 @@
-"""A small market, published tiny models, and a fake Triton that serves them."""
+"""A small market, a published tiny model, and a fake Triton that serves it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from preprocess.evening import scoring, work
+from preprocess.evening import scoring
 from preprocess.market import Stock
 from preprocess.settings import Settings
 from preprocess.store.sqlite import SQLiteStore
@@ -17,7 +17,7 @@ CODES = [f"500{number:03d}" for number in range(100, 1000, 75)]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return published(tmp_path / "data", 0.5, 0.25)
+    return published(tmp_path / "data")
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ def market(settings: Settings) -> Iterator[SQLiteStore]:
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of two stocks, one under way at a time, stored four at a time."""
+    """Batches of two stocks, three at a time, tried again without a wait."""
     monkeypatch.setattr(scoring, "BATCH_ROWS", 2)
-    monkeypatch.setattr(scoring, "IN_FLIGHT", 1)
-    monkeypatch.setattr(work, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(scoring, "IN_FLIGHT", 3)
+    monkeypatch.setattr(scoring, "FIRST_PAUSE_S", 0.01)
 
 
 @pytest.fixture
-async def triton(settings: Settings) -> AsyncIterator[FakeTriton]:
+def triton(settings: Settings) -> Iterator[FakeTriton]:
     fake = FakeTriton(settings.versions_dir)
-    async with serving(fake, settings.triton_grpc_address):
+    with serving(fake, settings.triton_grpc_address):
         yield fake

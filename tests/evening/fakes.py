@@ -1,9 +1,10 @@
 """A Triton that does what a test wants, behind a real gRPC server, and its published models."""
 
-import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +17,11 @@ from preprocess.features.row import Status
 from preprocess.golden import GOLDEN_CODE
 from preprocess.repository.labels import Labels, write_labels
 from preprocess.repository.publish import write_version
-from preprocess.repository.versions import ModelVersion, read_version
-from preprocess.settings import Settings, load_settings
+from preprocess.repository.versions import read_version
+from preprocess.settings import Settings
 from preprocess.triton.tensors import pack_texts, unpack_texts
 from tests.graphs import tiny_candidate
-from tests.integration.stack import free_ports
+from tests.integration.stack import fresh_settings
 
 Tensor = service_pb2.ModelInferResponse.InferOutputTensor
 NOW = datetime(2024, 6, 3, 14, tzinfo=UTC)
@@ -36,65 +37,58 @@ class Row:
     status: str = Status.OK
 
 
+SHORT = Row(status="SHORT_HISTORY", probability=float("nan"), as_of="")
+
+
 def usual(code: str) -> Row:
-    """A probability of its own for each stock."""
-    return Row(probability=int(code[-3:]) / 1000)
+    """A probability of its own for each stock; one has no prices."""
+    return SHORT if code == "599998" else Row(probability=int(code[-3:]) / 1000)
 
 
 @dataclass
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # generated, untyped
-    """Answers the ensemble; `failures` and `changes` are used up by requests, the golden one not.
-
-    `before` is called with the number of the request (from 1) before it is answered.
+    """Answers the ensemble of version 1 as `version`. Each request but the golden one uses up one
+    of `failures`, and `before` is called with its number (from 1).
     """
 
     versions_dir: Path
     version: int = 1
+    golden_probability: float | None = None
     row: Callable[[str], Row] = usual
     failures: list[tuple[grpc.StatusCode, str]] = field(default_factory=list)
-    changes: list[Callable[[Any], None]] = field(default_factory=list)
-    before: Callable[[int], None] = lambda number: None
+    before: Callable[[int], object] = lambda number: None
+    cut: int = 0
     asked: list[list[str]] = field(default_factory=list)
-    statistics: bool = True
+    at_once: int = 0
+    most_at_once: int = 0
 
-    def codes(self) -> list[str]:
-        """Every code that was asked for, in order."""
-        return [code for batch in self.asked for code in batch]
-
-    async def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         return service_pb2.ServerLiveResponse(live=True)
 
-    async def ModelStatistics(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        if not self.statistics:
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no statistics here")
-        rows = len(self.codes())
-        entry = service_pb2.ModelStatistics(name=request.name, version="1", inference_count=rows)
-        entry.inference_stats.success.count = len(self.asked)
-        entry.inference_stats.compute_infer.ns = rows * 1_000_000
-        return service_pb2.ModelStatisticsResponse(model_stats=[entry])
-
-    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         codes = unpack_texts(request.raw_input_contents[0], request.inputs[0].shape[0])
+        if request.model_name != "predict_fp32_v1":
+            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown model {request.model_name}")
         if codes == [GOLDEN_CODE]:
-            return self._golden(read_version(self.versions_dir, self.version))
+            return self._golden()
         self.asked.append(codes)
-        self.before(len(self.asked))
-        if self.failures:
-            failure = self.failures.pop(0)
-            await context.abort(*failure)
-        await asyncio.sleep(0)
-        wanted = {output.name for output in request.outputs}
-        assert wanted == {"as_of", "status", "probability", "model_version"}
-        response = answer([self.row(code) for code in codes], self.version)
-        if self.changes:
-            self.changes.pop(0)(response)
-        return response
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            self.before(len(self.asked))
+            if self.failures:
+                context.abort(*self.failures.pop(0))
+            time.sleep(0.01)
+        finally:
+            self.at_once -= 1
+        return answer([self.row(code) for code in codes][self.cut :], self.version)
 
-    def _golden(self, version: ModelVersion) -> Any:
-        probability = version.variants["fp32"].golden_probability
-        response = answer([Row(probability)], self.version)
+    def _golden(self) -> Any:
+        known = read_version(self.versions_dir, 1)
+        probability = self.golden_probability or known.variants["fp32"].golden_probability
+        response = answer([Row(probability)], 1)
         response.outputs.append(Tensor(name="features", datatype="FP32", shape=[1, 25]))
-        features = [float("nan") if value is None else value for value in version.golden.features]
+        features = [float("nan") if value is None else value for value in known.golden.features]
         response.raw_output_contents.append(struct.pack("<25f", *features))
         return response
 
@@ -117,30 +111,22 @@ def answer(rows: list[Row], version: int) -> Any:
     )
 
 
-def published(home: Path, *thresholds: float) -> Settings:
-    """Settings of a data folder in which a version for each threshold is published."""
-    http, triton_http, triton_grpc, metrics = free_ports(4)
-    settings = load_settings(
-        data_dir=home,
-        http_port=http,
-        triton_http_port=triton_http,
-        triton_grpc_port=triton_grpc,
-        triton_metrics_port=metrics,
-    )
-    for threshold in thresholds:
-        write_version(settings, tiny_candidate(home / "model", threshold=threshold), now=NOW)
-    write_labels(settings.versions_dir, Labels(), Labels(stable=1, newest=len(thresholds)), now=NOW)
+def published(home: Path) -> Settings:
+    """Settings of a data folder in which version 1 is stable, with a threshold of 0.5."""
+    settings = fresh_settings(home)
+    write_version(settings, tiny_candidate(home / "model", threshold=0.5), now=NOW)
+    write_labels(settings.versions_dir, Labels(), Labels(stable=1, newest=1), now=NOW)
     return settings
 
 
-@asynccontextmanager
-async def serving(servicer: FakeTriton, address: str) -> AsyncIterator[None]:
+@contextmanager
+def serving(servicer: FakeTriton, address: str) -> Iterator[None]:
     """The fake behind gRPC at `address`."""
-    server = grpc.aio.server()
+    server = grpc.server(ThreadPoolExecutor(16))
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
     assert server.add_insecure_port(address)
-    await server.start()
+    server.start()
     try:
         yield
     finally:
-        await server.stop(None)
+        server.stop(None).wait()

@@ -1,9 +1,12 @@
-"""Whole runs over a small market: resumed, repeated, swapped under, and broken in every way."""
+"""Whole runs over a small market: repeated, refused, broken off."""
 
-import asyncio
+import csv
 import json
-import shutil
-from collections.abc import Callable
+import signal
+import subprocess
+import threading
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,45 +15,40 @@ import pytest
 
 from preprocess.confidence import confidence
 from preprocess.errors import EveningError, ModelError, ServerError, StoreError
-from preprocess.evening.outcome import Reason
 from preprocess.evening.report import Report
-from preprocess.evening.run import Order, run_evening
-from preprocess.evening.scoring import Patience
-from preprocess.evening.selection import Wish
+from preprocess.evening.run import run_evening
+from preprocess.evening.selection import select
 from preprocess.market import Stock
-from preprocess.repository.files import write_atomically
 from preprocess.settings import Settings
 from preprocess.store import sqlite
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import bars
 from tests.evening.conftest import CODES
-from tests.evening.fakes import GONE, NOW, FakeTriton, Row, usual
+from tests.evening.fakes import GONE, NOW, SHORT, FakeTriton, Row, usual
+from tests.integration.stack import TEZI, environment
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
 DAY = date(2024, 5, 31)
-QUICK = Patience(answer=2.0, tries=2, first_pause=0.01)
-ORDER = Order()
-SHORT = Row(status="SHORT_HISTORY", probability=float("nan"), as_of="")
 
 
-def rows(code: str) -> Row:
-    """What the usual Triton answers: the stock without prices has a short history."""
-    return SHORT if code == "599998" else usual(code)
-
-
-@pytest.fixture(autouse=True)
-def _usual_rows(triton: FakeTriton) -> None:
-    triton.row = rows
-
-
-async def evening(
-    settings: Settings, store: SQLiteStore, order: Order = ORDER, *, hours: int = 0
+def evening(
+    settings: Settings,
+    store: SQLiteStore,
+    codes: Sequence[str] = (),
+    *,
+    hours: int = 0,
+    **changes: Any,
 ) -> Report:
     """A run that began `hours` after the first one."""
-    now = NOW + timedelta(hours=hours)
-    return await run_evening(
-        settings, store, order, now=now, advance=lambda done, total: None, patience=QUICK
+    return run_evening(
+        settings,
+        store,
+        select(store, today=DAY, codes=codes),
+        now=NOW + timedelta(hours=hours),
+        advance=lambda done, total: None,
+        triton=nullcontext(),
+        **{"variant": "fp32", **changes},
     )
 
 
@@ -64,29 +62,17 @@ def content(settings: Settings) -> tuple[bytes, bytes]:
     return (here / "predictions.csv").read_bytes(), (here / "predictions.json").read_bytes()
 
 
-def journal(settings: Settings) -> dict[str, Any]:
-    page: dict[str, Any] = json.loads((folder(settings) / "journal.json").read_bytes())
-    return page
-
-
-async def test_everything_is_stored_written_and_reported(
+def test_everything_is_stored_written_and_reported(
     settings: Settings, market: SQLiteStore, triton: FakeTriton
 ) -> None:
-    told: list[tuple[int, int]] = []
-    triton.row = lambda code: Row(0.6, "2024-05-30") if code == CODES[1] else rows(code)
-    report = await run_evening(
-        settings, market, ORDER, now=NOW, advance=lambda *now: told.append(now), patience=QUICK
-    )
-    assert told[0] == (0, 13)
-    assert told[-1] == (13, 13)
-    assert told == sorted(told)
+    triton.row = lambda code: Row(0.6, "2024-05-30") if code == CODES[1] else usual(code)
+    report = evening(settings, market)
     stored = market.predictions(DAY, 1)
     assert [row.bse_code for row in stored] == CODES
-    assert {row.created_at for row in stored} == {NOW}
     for row in stored:
         assert row.predicted_label == (row.probability >= 0.5)
         assert row.confidence == confidence(row.probability)
-        assert row.variant == "fp32"
+        assert (row.variant, row.created_at) == ("fp32", NOW)
     document = json.loads(content(settings)[1])
     assert [row["probability"] for row in document["predictions"]] == [
         row.probability for row in stored
@@ -103,291 +89,220 @@ async def test_everything_is_stored_written_and_reported(
         "model_version": 1,
         "variant": "fp32",
     }
-    assert document["skipped"] == [{"bse_code": "599998", "reason": "NO_PRICES"}]
-    summary = report.summary
-    assert (report.stocks, summary.scored, summary.positives) == (13, 12, 7)
-    assert sum(summary.confidence.values()) == 12
-    assert [row.bse_code for row in summary.top[:2]] == [CODES[-1], CODES[-2]]
-    assert summary.versions == {1: 12}
-    assert [row.bse_code for row in summary.old_prices] == [CODES[1]]
-    assert report.thresholds == {1: 0.5}
-    assert (report.table.added, report.wire.requests, report.failed) == (12, 7, False)
-    shares = {stage.name: stage.share for stage in report.timing.stages}
-    assert shares["features, in Triton"] > 0
-    assert report.timing.triton_measured
-    assert json.loads((folder(settings) / "report.json").read_bytes())["stocks"] == 13
+    assert document["skipped"] == [{"bse_code": "599998", "reason": "SHORT_HISTORY"}]
+    lines = list(csv.DictReader(content(settings)[0].decode().splitlines()))
+    assert lines == [
+        {name: str(value) for name, value in row.items()} for row in document["predictions"]
+    ]
+    assert json.loads((folder(settings) / "report.json").read_bytes()) == {
+        "prediction_date": "2024-05-31",
+        "variant": "fp32",
+        "model_version": 1,
+        "threshold": 0.5,
+        "started_at": "2024-06-03T14:00:00Z",
+        "stocks": 13,
+        "scored": 12,
+        "positives": 7,
+        "confidence": report.confidence,
+        "as_of": {"2024-05-30": 1, "2024-05-31": 11},
+        "skipped": {"SHORT_HISTORY": ["599998"]},
+        "top": sorted(document["predictions"], key=lambda row: -row["probability"]),
+        "table": {"added": 12, "changed": 0, "unchanged": 0},
+        "dropped": 0,
+        "seconds": report.seconds,
+        "files": report.files,
+        "market_changed": False,
+    }
+    assert sum(report.confidence.values()) == 12
+    assert report.seconds.keys() == {"golden row", "scoring", "table", "files"}
     text = (folder(settings) / "report.md").read_text()
     assert "12 of 13 stocks scored by fp32 v1, 7 positive (threshold 0.5)" in text
-    assert "| 599998 | NO_PRICES |" in text
-    assert f"| {CODES[1]} | 2024-05-30 |" in text
-    assert journal(settings)["done"] is True
+    assert "fewer than 34 price rows on or before the date (599998)" in text
+    assert "11 stocks have one of 2024-05-31, 1 were scored on older ones" in text
 
 
-async def test_a_second_run_changes_nothing(
+def test_a_second_run_changes_nothing(
     settings: Settings, market: SQLiteStore, triton: FakeTriton
 ) -> None:
-    await evening(settings, market)
+    evening(settings, market)
     before = market.predictions(DAY, 1), content(settings)
-    report = await evening(settings, market, hours=1)
+    report = evening(settings, market, hours=1)
     assert (market.predictions(DAY, 1), content(settings)) == before
     assert (report.table.added, report.table.changed, report.table.unchanged) == (0, 0, 12)
-    assert len(triton.codes()) == 2 * 13, "a run that was done is no reason to skip the scoring"
 
 
-async def test_a_triton_that_dies_is_an_error_and_the_next_run_goes_on(
+def test_a_triton_that_dies_leaves_table_and_files_as_they_were(
     settings: Settings, market: SQLiteStore, triton: FakeTriton
 ) -> None:
-    def dying(number: int) -> None:
-        triton.failures = [GONE] if number > 5 else []
-
-    triton.before = dying
-    with pytest.raises(EveningError, match="What was scored is kept"):
-        await evening(settings, market)
-    assert len(market.predictions(DAY, 1)) == 10
-    assert not (folder(settings) / "predictions.csv").exists()
-    triton.before = lambda number: None
+    evening(settings, market, CODES[:1])
+    before = market.predictions(DAY, 1)
     triton.asked.clear()
-    report = await evening(settings, market, hours=1)
-    assert triton.codes() == [*CODES[10:], "599998"]
-    assert (report.resumed, report.started_at) == (10, NOW)
-    resumed = market.predictions(DAY, 1), content(settings)
-    assert len(resumed[0]) == 12
-    with market.transaction() as writer:
-        writer.drop_predictions(DAY, 1, CODES)
-    await evening(settings, market)
-    assert (market.predictions(DAY, 1), content(settings)) == resumed, "not as if never broken off"
-
-
-def other_market(settings: Settings, store: SQLiteStore, triton: FakeTriton) -> None:
-    with store.transaction() as writer:
-        writer.put_prices(bars(CODES[0], [11.0]))
-
-
-def other_version(settings: Settings, store: SQLiteStore, triton: FakeTriton) -> None:
-    triton.version = 2
-
-
-def other_stocks(settings: Settings, store: SQLiteStore, triton: FakeTriton) -> None:
-    with store.transaction() as writer:
-        writer.put_stocks([Stock(CODES[11], status="suspended")])
-
-
-@pytest.mark.parametrize("change", [other_market, other_version, other_stocks])
-async def test_nothing_is_taken_over_when_something_changed(
-    settings: Settings,
-    market: SQLiteStore,
-    triton: FakeTriton,
-    change: Callable[[Settings, SQLiteStore, FakeTriton], None],
-) -> None:
-    triton.before = lambda number: triton.failures.extend([GONE] if number > 5 else [])
-    with pytest.raises(EveningError):
-        await evening(settings, market)
+    triton.before = lambda number: triton.failures.extend([GONE] if number > 3 else [])
+    with pytest.raises(EveningError, match="Nothing was written"):
+        evening(settings, market)
+    assert market.predictions(DAY, 1) == before
+    assert [entry.name for entry in folder(settings).iterdir()] == ["sample"]
     triton.before = lambda number: None
     triton.failures.clear()
-    triton.asked.clear()
-    change(settings, market, triton)
-    report = await evening(settings, market, hours=1)
-    assert report.resumed == 0
-    assert set(triton.codes()) >= set(CODES[:11])
+    assert evening(settings, market).scored == 12
 
 
-async def test_rows_lost_from_the_table_are_put_back_by_a_run_that_goes_on(
+def test_a_stock_that_can_no_longer_be_scored_loses_its_row(
     settings: Settings, market: SQLiteStore, triton: FakeTriton
 ) -> None:
-    triton.before = lambda number: triton.failures.extend([GONE] if number > 5 else [])
-    with pytest.raises(EveningError):
-        await evening(settings, market)
-    with market.transaction() as writer:
-        writer.drop_predictions(DAY, 1, CODES)
-    triton.before = lambda number: None
-    triton.failures.clear()
-    await evening(settings, market)
-    assert len(market.predictions(DAY, 1)) == 12
-
-
-async def test_a_version_that_takes_over_computes_all(
-    settings: Settings, market: SQLiteStore, triton: FakeTriton
-) -> None:
-    def swap(number: int) -> None:
-        triton.version = 2 if number > 3 else 1
-
-    triton.before = swap
-    report = await evening(settings, market)
-    assert report.summary.versions == {2: 12}
-    assert (report.rescored, report.warnings, report.thresholds) == (6, [], {2: 0.25})
-    assert [row.bse_code for row in market.predictions(DAY, 2)] == CODES
-    labels = {row.bse_code: row.predicted_label for row in market.predictions(DAY, 2)}
-    assert labels[CODES[1]] == 0
-    assert labels[CODES[3]] == 1
-
-
-async def test_versions_that_keep_changing_are_listed(
-    settings: Settings, market: SQLiteStore, triton: FakeTriton
-) -> None:
-    def flip(number: int) -> None:
-        triton.version = 1 + (number % 2)
-
-    triton.before = flip
-    report = await evening(settings, market)
-    assert set(report.summary.versions) == {1, 2}
-    (warning,) = report.warnings
-    assert "run again" in warning
-    by_version = {row.bse_code: row.model_version for row in report.summary.top}
-    for number in (1, 2):
-        assert {row.bse_code for row in market.predictions(DAY, number)} >= {
-            code for code, version in by_version.items() if version == number
-        }
-
-
-async def test_a_version_that_is_not_published_is_not_guessed_at(
-    settings: Settings, market: SQLiteStore, triton: FakeTriton
-) -> None:
-    def swap(number: int) -> None:
-        triton.version = 9
-
-    triton.before = swap
-    with pytest.raises(ModelError, match="versions/9/"):
-        await evening(settings, market)
-    assert market.predictions(DAY, 9) == []
-
-
-async def test_stocks_that_change_during_the_run_are_scored_again(
-    settings: Settings, market: SQLiteStore, triton: FakeTriton
-) -> None:
-    def correction(number: int) -> None:
-        if number == 4:
-            with market.transaction() as writer:
-                writer.put_prices(bars(CODES[0], [11.0]))
-                writer.put_prices(bars(CODES[5], [11.0], first=date(2024, 6, 3)))
-            triton.row = lambda code: Row(0.99) if code == CODES[0] else rows(code)
-
-    triton.before = correction
-    report = await evening(settings, market)
-    assert (report.rescored, report.warnings) == (1, [])
-    assert triton.asked[-1] == [CODES[0]]
-    assert market.predictions(DAY, 1)[0].probability == pytest.approx(0.99, abs=1e-6)
-
-
-async def test_a_stock_that_can_no_longer_be_scored_loses_its_row(
-    settings: Settings, market: SQLiteStore, triton: FakeTriton
-) -> None:
-    await evening(settings, market)
+    evening(settings, market)
     with market.transaction() as writer:
         writer.put_stocks([Stock(CODES[2], status="suspended")])
-    triton.row = lambda code: SHORT if code == CODES[1] else rows(code)
-    few = await evening(settings, market, Order(Wish(codes=(CODES[0], CODES[1]))))
-    assert few.table.dropped == 1
+    triton.row = lambda code: SHORT if code == CODES[1] else usual(code)
+    few = evening(settings, market, [CODES[0], CODES[1]])
+    assert few.dropped == 1
     assert few.files[0].endswith("2024-05-31/sample/predictions.csv")
-    report = await evening(settings, market)
-    assert report.table.dropped == 1
+    report = evening(settings, market)
+    assert report.dropped == 1
     assert [row.bse_code for row in market.predictions(DAY, 1)] == [CODES[0], *CODES[3:]]
-    assert [(row.bse_code, row.reason) for row in report.summary.skipped] == [
-        (CODES[1], Reason.SHORT_HISTORY),
-        ("599998", Reason.NO_PRICES),
-    ]
+    assert report.skipped == {"SHORT_HISTORY": [CODES[1], "599998"]}
 
 
-async def test_a_stock_that_should_have_been_scored_makes_the_run_a_failure(
+def test_stocks_that_were_asked_for_and_are_not_active_are_listed(
     settings: Settings, market: SQLiteStore, triton: FakeTriton
 ) -> None:
-    triton.row = lambda code: Row(float("nan")) if code == CODES[1] else rows(code)
-    report = await evening(settings, market)
-    assert report.failed
+    report = evening(settings, market, [CODES[0], "599999"])
+    assert (report.stocks, report.skipped) == (2, {"NOT_ACTIVE": ["599999"]})
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (Row(status="UNKNOWN_STOCK", probability=float("nan")), "UNKNOWN_STOCK"),
+        (Row(status="INVALID_CODE", probability=0.4), "INVALID_ANSWER"),
+        (Row(probability=float("nan")), "INVALID_ANSWER"),
+        (Row(probability=1.5), "INVALID_ANSWER"),
+        (Row(as_of=""), "INVALID_ANSWER"),
+        (Row(as_of="2024-06-01"), "INVALID_ANSWER"),
+        (Row(status="OVER_THE_MOON"), "INVALID_ANSWER"),
+    ],
+)
+def test_a_stock_without_a_probability_is_left_out_alone(
+    settings: Settings, market: SQLiteStore, triton: FakeTriton, row: Row, reason: str
+) -> None:
+    triton.row = lambda code: row if code == CODES[1] else Row()
+    report = evening(settings, market, CODES)
+    assert report.skipped == {reason: [CODES[1]]}
+    assert report.failed == (reason == "INVALID_ANSWER")
     assert len(market.predictions(DAY, 1)) == 11
 
 
-async def test_a_market_where_nothing_can_be_scored(
+def test_a_triton_without_a_database_is_an_error(
+    settings: Settings, market: SQLiteStore, triton: FakeTriton
+) -> None:
+    triton.row = lambda code: Row(status="STORE_UNAVAILABLE")
+    with pytest.raises(EveningError, match="cannot read the market database"):
+        evening(settings, market)
+    assert market.predictions(DAY, 1) == []
+
+
+def test_a_market_where_nothing_can_be_scored(
     settings: Settings, market: SQLiteStore, triton: FakeTriton
 ) -> None:
     triton.row = lambda code: SHORT
-    triton.statistics = False
-    report = await evening(settings, market)
-    assert (report.summary.scored, len(report.summary.skipped), report.failed) == (0, 13, False)
-    assert (report.versions, report.timing.triton_measured) == ("none", False)
+    report = evening(settings, market)
+    assert (report.scored, report.stocks, report.failed) == (0, 13, False)
     assert market.predictions(DAY, 1) == []
     assert content(settings)[0].count(b"\n") == 1
-    assert "Triton gave no statistics" in (folder(settings) / "report.md").read_text()
 
 
-async def test_files_go_where_they_are_asked_for(
-    settings: Settings, market: SQLiteStore, tmp_path: Path
+def test_a_market_that_changes_meanwhile_is_reported(
+    settings: Settings, market: SQLiteStore, triton: FakeTriton
 ) -> None:
-    order = Order(csv=tmp_path / "a" / "p.csv", json=tmp_path / "p.json")
-    report = await evening(settings, market, order)
-    assert report.files[:2] == [str(order.csv), str(order.json)]
-    assert (tmp_path / "a" / "p.csv").is_file()
-    assert (tmp_path / "p.json").is_file()
+    def correction(number: int) -> None:
+        if number == 2:
+            with SQLiteStore(settings.database_path, write=True).transaction() as writer:
+                writer.put_prices(bars(CODES[0], [11.0]))
+
+    triton.before = correction
+    assert "changed while stocks were scored" in evening(settings, market).to_markdown()
+    triton.before = lambda number: None
+    assert "changed while" not in evening(settings, market).to_markdown()
+
+
+def test_files_go_where_they_are_asked_for(
+    settings: Settings, market: SQLiteStore, triton: FakeTriton, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "a" / "p.csv", tmp_path / "p.json"
+    report = evening(settings, market, csv=one, json=other)
+    assert report.files[:2] == [str(one), str(other)]
+    assert one.is_file()
+    assert other.is_file()
     assert not (folder(settings) / "predictions.csv").exists()
 
 
-async def test_a_disk_that_is_full_at_the_end_costs_no_scoring(
-    settings: Settings,
-    market: SQLiteStore,
-    triton: FakeTriton,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_file_that_cannot_be_written_is_written_by_the_next_run(
+    settings: Settings, market: SQLiteStore, triton: FakeTriton
 ) -> None:
-    def full(path: Path, content: bytes) -> bool:
-        if path.name == "predictions.json":
-            raise OSError(28, "No space left on device", str(path))
-        return write_atomically(path, content)
-
-    monkeypatch.setattr("preprocess.evening.outputs.write_atomically", full)
-    with pytest.raises(EveningError, match="No space left"):
-        await evening(settings, market)
-    assert len(market.predictions(DAY, 1)) == 12
-    monkeypatch.undo()
-    triton.asked.clear()
-    report = await evening(settings, market)
-    assert (report.resumed, triton.asked) == (13, [])
-    assert journal(settings)["done"] is True
+    evening(settings, market)
+    before = content(settings)[0]
+    (folder(settings) / "predictions.json").unlink()
+    (folder(settings) / "predictions.json").mkdir()
+    triton.row = lambda code: Row()
+    with pytest.raises(EveningError, match=r"predictions\.json cannot be written"):
+        evening(settings, market)
+    assert len(market.predictions(DAY, 1)) == 13
+    (folder(settings) / "predictions.json").rmdir()
+    assert evening(settings, market).table.unchanged == 13
+    assert content(settings)[0] != before
+    assert not list(folder(settings).glob(".*")), "a half-written file was left"
 
 
-async def test_a_busy_database_is_found_out_before_the_work(
+def test_a_busy_or_read_only_database(
     settings: Settings, market: SQLiteStore, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
-    ours = SQLiteStore(settings.database_path, write=True)
-    with market.transaction(), pytest.raises(StoreError, match="busy"):
-        await evening(settings, ours)
-    ours.close()
-    assert triton.asked == []
-
-
-async def test_a_database_that_cannot_be_written_is_found_out_before_the_work(
-    settings: Settings, market: SQLiteStore, triton: FakeTriton
-) -> None:
-    reading = SQLiteStore(settings.database_path)
-    with pytest.raises(StoreError, match="cannot be written"):
-        await evening(settings, reading)
-    reading.close()
-    assert triton.asked == []
-
-
-async def test_two_runs_do_not_mix(
-    settings: Settings, market: SQLiteStore, triton: FakeTriton
-) -> None:
-    results = await asyncio.gather(
-        evening(settings, market), evening(settings, market), return_exceptions=True
+    ours, reading = (
+        SQLiteStore(settings.database_path, write=True),
+        SQLiteStore(settings.database_path),
     )
-    assert [type(result) for result in results] == [Report, EveningError]
+    with market.transaction(), pytest.raises(StoreError, match="busy"):
+        evening(settings, ours)
+    with pytest.raises(StoreError, match="cannot be written"):
+        evening(settings, reading)
+    ours.close()
+    reading.close()
+    assert not folder(settings).exists()
 
 
-async def test_a_triton_that_is_not_to_be_asked(
+def test_a_triton_that_is_not_to_be_asked(
     settings: Settings, market: SQLiteStore, triton: FakeTriton
 ) -> None:
     with pytest.raises(ModelError, match="Version 1, the stable one, has no int8 variant"):
-        await evening(settings, market, Order(variant="int8"))
+        evening(settings, market, variant="int8")
     elsewhere = settings.model_copy(update={"triton_grpc_port": 9})
     with pytest.raises(ServerError, match=r"No Triton answers at .* --start"):
-        await evening(elsewhere, market)
-    right = triton.versions_dir
-    triton.versions_dir = settings.home / "other"
-    shutil.copytree(right, triton.versions_dir)
-    path = triton.versions_dir / "1" / "version.json"
-    document = json.loads(path.read_text())
-    document["variants"]["fp32"]["golden_probability"] = 0.123
-    path.write_text(json.dumps(document))
-    with pytest.raises(ServerError, match=r"predict_fp32 of Triton at .* came back wrong"):
-        await evening(settings, market)
-    triton.versions_dir = right
+        evening(elsewhere, market)
+    triton.golden_probability = 0.123
+    with pytest.raises(ServerError, match=r"predict_fp32_v1 of Triton at .* came back wrong"):
+        evening(settings, market)
     assert triton.asked == []
+
+
+def test_ctrl_c_writes_nothing(settings: Settings, market: SQLiteStore, triton: FakeTriton) -> None:
+    asked, end = threading.Event(), threading.Event()
+
+    def stuck(number: int) -> None:
+        asked.set()
+        end.wait(60)
+
+    triton.before = stuck
+    process = subprocess.Popen(
+        [str(TEZI), "predict-all"],
+        env=environment(settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert asked.wait(60)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    end.set()
+    assert (process.returncode, out, err) == (1, "", "tezi: Stopped: nothing was written.\n")
+    assert market.predictions(DAY, 1) == []
+    assert not folder(settings).exists()

@@ -1,12 +1,8 @@
 """The compiled rows: those of the definition, stock by stock, whatever lies around them."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,12 +17,10 @@ from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import MINIMUM_ROWS, Status
 from preprocess.features.vector import feature_row
 from preprocess.market import CorporateAction, StockHistory
-from preprocess.settings import PROJECT_ROOT
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import history, prices, weekdays
 from tests.features.closeness import assert_same_features
 from tests.features.histories import Shape, made_history, shapes
-from tests.features.plain_run import plain_rows
 from tests.features.rewriting import later_than, rows_of, scrambled, without
 from tests.features.rows import row_of
 
@@ -223,23 +217,6 @@ def test_one_kind_of_arrays_is_compiled(demo_store: SQLiteStore) -> None:
     batch_rows(columns, kept, columns.prices["day"][:1])
     batch_rows(columns, np.array([0, -1, 1]), np.full(3, 20_000, dtype=np.int32))
     assert len(feature_rows.signatures) == 1
-
-
-def test_plain_python_gives_the_same_rows(tmp_path: Path) -> None:
-    """The kernel as it stands, not compiled: to 1e-12, since compiled sums may be fused."""
-    file = tmp_path / "rows.npz"
-    subprocess.run(
-        [sys.executable, "-m", "tests.features.plain_run", str(file)],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        cwd=PROJECT_ROOT,
-        check=True,
-        timeout=120,
-    )
-    plain, compiled = np.load(file), plain_rows()
-    assert plain["status"].tolist() == compiled.status.tolist()
-    assert plain["as_of"].tolist() == compiled.as_of.tolist()
-    for found, expected in zip(plain["values"], compiled.values, strict=True):
-        assert_same_features(found, expected, tolerance=1e-12)
 
 
 def test_columns_do_not_depend_on_the_order_of_histories(demo_store: SQLiteStore) -> None:

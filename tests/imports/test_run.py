@@ -18,7 +18,7 @@ from preprocess.imports.prices import PriceImporter
 from preprocess.imports.run import run_import
 from preprocess.market import Tally
 from preprocess.settings import PROJECT_ROOT
-from preprocess.store.base import Writer
+from preprocess.store import Writer
 from preprocess.store.sqlite import SQLiteStore
 from tests.builders import weekdays
 from tests.imports.builders import (

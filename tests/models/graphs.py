@@ -1,15 +1,27 @@
 """Graphs of forests that were not trained by `tezi train`, and graphs that were tampered with."""
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import onnx
 
-from preprocess.models.description import Description
-from preprocess.models.fp32 import fp32_graph
+from preprocess.features.manifest import FEATURE_NAMES, feature_hash
+from preprocess.models.card import ModelCard
 from preprocess.models.native import NativeModel
+from preprocess.models.variants import fp32_graph
 
-ABOUT = Description("20260101T000000-xgboost-000000", "xgboost", threshold=0.25)
+# The part of a card that graphs carry.
+ABOUT = cast(
+    ModelCard,
+    SimpleNamespace(
+        model_id="20260101T000000-xgboost-000000",
+        family="xgboost",
+        threshold=0.25,
+        features=FEATURE_NAMES,
+        feature_hash=feature_hash(),
+    ),
+)
 
 
 def forest_graph(native: NativeModel) -> onnx.ModelProto:

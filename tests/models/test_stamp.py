@@ -8,8 +8,8 @@ from onnx import helper
 
 from preprocess.errors import ModelError
 from preprocess.models.folder import ModelFolder
-from preprocess.models.fp32 import fp32_graph
 from preprocess.models.stamp import stamp_version
+from preprocess.models.variants import fp32_graph
 
 
 def versions(graph: onnx.ModelProto, rows: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:

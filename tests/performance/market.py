@@ -25,7 +25,7 @@ from preprocess.features.row import MINIMUM_ROWS
 from preprocess.market import CircuitLabel, StockHistory
 from preprocess.settings import PROJECT_ROOT, Settings, load_settings
 from preprocess.snapshot.refresh import refresh_snapshot
-from preprocess.store.base import Store, Writer
+from preprocess.store import Store, Writer
 from preprocess.store.sqlite import SQLiteStore
 
 SEED = 20260814

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.errors import PublishError, ServerError
-from preprocess.repository.live import SOURCE
+from preprocess.errors import ServerError
 from preprocess.runtime.server import TritonServer, find_server
-from preprocess.runtime.shared_memory import shared_memory_bytes
 from preprocess.runtime.triton import triton_command, triton_environment
 from preprocess.runtime.wheel import find_wheel
 from preprocess.settings import load_settings
@@ -47,14 +45,3 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
     settings = load_settings(data_dir=tmp_path, triton_root=str(installed(tmp_path, missing)))
     with pytest.raises(ServerError, match=f"has no {missing}"):
         find_server(settings)
-
-
-def test_shared_memory_grows_with_the_instances(tmp_path: Path) -> None:
-    for config in SOURCE.glob("*/config.pbtxt"):
-        target = tmp_path / config.parent.name / "config.pbtxt"
-        target.parent.mkdir()
-        target.write_text(config.read_text("utf-8").replace("count: 1", "count: 2"))
-    assert shared_memory_bytes(tmp_path) == 2 * shared_memory_bytes()
-    (tmp_path / "features" / "config.pbtxt").unlink()
-    with pytest.raises(PublishError, match="features"):
-        shared_memory_bytes(tmp_path)

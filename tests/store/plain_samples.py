@@ -1,6 +1,7 @@
 """Small random markets, and their announcement samples joined in plain Python."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -8,7 +9,6 @@ from hypothesis import strategies as st
 
 from preprocess.calendar import FiscalQuarter, from_day_number
 from preprocess.market import Bar, CircuitLabel, QuarterResult, StockHistory
-from preprocess.samples import AnnouncementSample
 from preprocess.store import Writer
 
 CODES = ("000001", "500001", "999999")
@@ -57,7 +57,7 @@ def stock_data(draw: st.DrawFn) -> Data:
     return Data(code, bars, tuple(found), labels)
 
 
-def plain_samples(histories: Iterable[StockHistory]) -> list[AnnouncementSample]:
+def plain_samples(histories: Iterable[StockHistory]) -> list[tuple[object, ...]]:
     """For each label, by looking at every bar and every result, what was known on its day."""
     return [
         _sample(history, label)
@@ -66,30 +66,25 @@ def plain_samples(histories: Iterable[StockHistory]) -> list[AnnouncementSample]
     ]
 
 
-def _sample(history: StockHistory, label: CircuitLabel) -> AnnouncementSample:
-    traded: Sequence[date] = [from_day_number(number) for number in history.prices.days.tolist()]
-    places = [place for place, day in enumerate(traded) if day <= label.earnings_date]
+def _sample(history: StockHistory, label: CircuitLabel) -> tuple[object, ...]:
+    """A row of `announcement_samples`, its columns in the order of the table."""
+    prices = history.prices
+    traded = [from_day_number(number) for number in prices.days.tolist()]
+    bars = [place for place, day in enumerate(traded) if day <= label.earnings_date]
+    price: tuple[object, ...] = (None,) * 3
+    if bars:
+        bar = bars[-1]
+        price = traded[bar].isoformat(), float(prices.close[bar]), int(prices.volume[bar])
     known = [result for result in history.results if result.known_on <= label.earnings_date]
-    newest = max(known, key=lambda result: result.quarter, default=None)
-    bar = places[-1] if places else None
-    return AnnouncementSample(
-        bse_code=history.bse_code,
-        earnings_date=label.earnings_date,
-        price_date=None if bar is None else traded[bar],
-        close=None if bar is None else float(history.prices.close[bar]),
-        volume=None if bar is None else int(history.prices.volume[bar]),
-        fiscal_year=newest.quarter.fiscal_year if newest else None,
-        quarter=f"Q{newest.quarter.quarter}" if newest else None,
-        known_on=newest.known_on if newest else None,
-        revenue_cr=_known(newest.revenue_cr) if newest else None,
-        pat_cr=_known(newest.pat_cr) if newest else None,
-        operating_profit_cr=_known(newest.operating_profit_cr) if newest else None,
-        eps=_known(newest.eps) if newest else None,
-        next_day_date=label.next_day_date,
-        price_change_pct=label.price_change_pct,
-        label=label.label,
-    )
-
-
-def _known(figure: float) -> float | None:
-    return None if figure != figure else figure  # noqa: PLR0124 - NaN is what differs from itself
+    financials: tuple[object, ...] = (None,) * 7
+    if known:
+        newest = max(known, key=lambda result: result.quarter)
+        figures = (newest.revenue_cr, newest.pat_cr, newest.operating_profit_cr, newest.eps)
+        financials = (
+            newest.quarter.fiscal_year,
+            f"Q{newest.quarter.quarter}",
+            newest.known_on.isoformat(),
+            *(None if math.isnan(figure) else figure for figure in figures),
+        )
+    outcome = (label.next_day_date.isoformat(), label.price_change_pct, label.label)
+    return (history.bse_code, label.earnings_date.isoformat(), *price, *financials, *outcome)

@@ -1,21 +1,21 @@
 """The change log made shorter: nobody misses a change, nobody reads everything anew for it."""
 
+from contextlib import closing
 from datetime import date, timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preprocess.market import Mark
-from preprocess.store import Store
+from preprocess.store import Store, open_upkeep
 from preprocess.store.change_log import KEPT_MARKS
-from preprocess.store.tools import tools_for
 from tests.builders import MONDAY, bars
 from tests.store.places import Place
 from tests.store.raw import run
 
 
 def compact(place: Place) -> int:
-    with tools_for(place.settings()).upkeep(lambda _: None) as upkeep:
+    with closing(open_upkeep(place.settings())) as upkeep:
         return upkeep.compact_change_log()
 
 

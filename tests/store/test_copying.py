@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +21,10 @@ from preprocess.features.batch import batch_rows
 from preprocess.market import DailyPrediction, Stock
 from preprocess.settings import Settings, load_settings
 from preprocess.store import Store, copying, open_database
-from preprocess.store.copying import CopySource, CopyTarget, copy_market
-from preprocess.store.reading import SqlReader
-from preprocess.store.upsert import Table
-from preprocess.store.writing import ACTIONS, SqlWriter
+from preprocess.store.copying import copy_market
+from preprocess.store.reading import Reader
+from preprocess.store.tables import ACTIONS, Table
+from preprocess.store.writing import Writer
 from tests.builders import bars, result
 from tests.postgres import PostgresServer, written_out
 from tests.snapshot.markets import fill
@@ -70,7 +70,7 @@ both = pytest.mark.parametrize("target", ["sqlite", "postgresql"], indirect=True
 
 def copy(source: DatabaseURL, target: DatabaseURL, *, replace: bool = False) -> dict[str, int]:
     with opened(source) as read, opened(target, write=True) as write:
-        done = copy_market(cast("CopySource", read), cast("CopyTarget", write), replace=replace)
+        done = copy_market(read, write, replace=replace)
     return {one.table: one.rows for one in done}
 
 
@@ -125,14 +125,14 @@ def test_a_market_is_replaced_only_when_that_is_said(
 def test_a_target_that_comes_out_different_is_left_as_it_was(
     source: SQLiteURL, target: DatabaseURL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = SqlReader.rows_between
+    read = Reader.rows_between
 
-    def forgetful(self: SqlReader, table: Table, first: str, last: str) -> list[tuple[Any, ...]]:
+    def forgetful(self: Reader, table: Table, first: str, last: str) -> list[tuple[Any, ...]]:
         rows = read(self, table, first, last)
-        loses = isinstance(self, SqlWriter) and table is ACTIONS
+        loses = isinstance(self, Writer) and table is ACTIONS
         return rows[:-1] if loses else rows
 
-    monkeypatch.setattr(SqlReader, "rows_between", forgetful)
+    monkeypatch.setattr(Reader, "rows_between", forgetful)
     with pytest.raises(StoreError, match="corporate_actions came out different: 50 rows"):
         copy(source, target)
     with opened(target) as store:

@@ -18,13 +18,13 @@ from preprocess.market import CorporateAction
 from preprocess.settings import load_settings
 from preprocess.store import open_store
 from preprocess.store.binary_copy import OneColumnSink
-from preprocess.store.copying import COPIED
 from preprocess.store.migrations import migrations
 from preprocess.store.postgres import PostgresStore
 from preprocess.store.postgres_connection import connect
 from preprocess.store.postgres_errors import explained
 from preprocess.store.postgres_migrations import DIALECT, migrate
 from preprocess.store.postgres_upsert import TYPES
+from preprocess.store.tables import TABLES
 from tests.builders import bars
 from tests.integration.stack import free_ports
 from tests.postgres import USER, PostgresServer, written_out
@@ -86,21 +86,6 @@ def test_an_empty_database_says_what_to_do(postgres_server: PostgresServer) -> N
         PostgresStore(url).close()
 
 
-@pytest.mark.parametrize(
-    ("number", "advice"), [(99, "update Tezi"), (0, "tezi migrate")], ids=["newer", "older"]
-)
-def test_another_schema_is_refused(
-    postgres_url: PostgresURL, postgres_server: PostgresServer, number: int, advice: str
-) -> None:
-    other = (
-        "UPDATE schema_migrations SET number = 99"
-        if number
-        else ("DELETE FROM schema_migrations WHERE number > 1")
-    )
-    postgres_server.run(f"{other} WHERE number = 1" if number else other, postgres_url.database)
-    assert advice in refused(postgres_url)
-
-
 def test_migrations_are_those_of_sqlite_and_applied_once(postgres_server: PostgresServer) -> None:
     numbers = [step.number for step in migrations()]
     assert [step.number for step in migrations(DIALECT)] == numbers
@@ -146,7 +131,7 @@ def test_every_column_that_is_written_has_its_type(
     found = postgres_server.rows(
         "SELECT column_name::text, udt_name::text FROM information_schema.columns"
         " WHERE table_schema = 'public' AND table_name IN"
-        f" ({', '.join(repr(table.name) for table in COPIED)})",
+        f" ({', '.join(repr(table.name) for table in TABLES)})",
         postgres_url.database,
     )
     assert dict(found) == TYPES

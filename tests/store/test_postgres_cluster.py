@@ -26,7 +26,7 @@ def test_vacuum_clusters_and_says_when_it_could_not(
     monkeypatch.setattr(postgres_upkeep, "CLUSTER_WAIT_S", 0.2)
     with (
         closing(PostgresStore(postgres_url, write=True)) as store,
-        closing(PostgresUpkeep(postgres_url, derive=lambda _: None)) as upkeep,
+        closing(PostgresUpkeep(postgres_url)) as upkeep,
         closing(connect(postgres_url)) as reader,
     ):
         for close in range(1, 9):  # day by day in turns: a stock's bars lie scattered

@@ -1,88 +1,69 @@
 """The announcement samples: what was known on each day, after any sequence of changes."""
 
+from contextlib import closing
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preprocess.calendar import FiscalQuarter
-from preprocess.market import CircuitLabel, Mark, Stock
-from preprocess.samples import Refreshed, Samples
+from preprocess.market import CircuitLabel, Stock
 from preprocess.settings import Settings
-from preprocess.store import Store
+from preprocess.store import Store, open_pool, open_upkeep
+from preprocess.store.queries import SAMPLES
 from preprocess.store.sqlite import SQLiteStore
-from preprocess.store.tools import DatabaseTools, tools_for
 from tests.builders import bars, result
 from tests.store.places import Place
 from tests.store.plain_samples import CODES, Data, plain_samples, stock_data
-from tests.store.raw import run
 
-
-def refresh(tools: DatabaseTools) -> Refreshed:
-    with tools.upkeep(lambda _: None) as upkeep:
-        return upkeep.refresh_samples()
+Sample = tuple[Any, ...]
 
 
 @pytest.fixture
-def tools(place: Place) -> DatabaseTools:
-    return tools_for(place.settings())
+def tezi(place: Place) -> Settings:
+    return place.settings()
 
 
-def emptied(store: Store) -> None:
+def refreshed(tezi: Settings) -> list[Sample]:
+    """The samples of the newest commit."""
+    with closing(open_upkeep(tezi)) as upkeep, closing(open_pool(tezi, size=1)) as pool:
+        count = upkeep.refresh_samples()
+        rows = list(pool.rows(SAMPLES).rows)
+    assert count == len(rows)
+    return rows
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(changes=st.lists(st.lists(stock_data(), min_size=1, max_size=3), min_size=1, max_size=2))
+def test_after_any_changes_the_samples_are_those_of_a_plain_join(
+    store: Store, tezi: Settings, changes: list[list[Data]]
+) -> None:
     with store.transaction() as writer:
         for code in CODES:
             writer.delete_prices(code, date.min, date.max)
             writer.replace_labels(code, [])
-
-
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(changes=st.lists(st.lists(stock_data(), min_size=1, max_size=3), min_size=1, max_size=3))
-def test_after_any_changes_the_samples_are_those_of_a_plain_join(
-    store: Store, tools: DatabaseTools, changes: list[list[Data]]
-) -> None:
-    emptied(store)
     for change in changes:
         with store.transaction() as writer:
             for data in change:
                 data.write(writer)
-        refresh(tools)
-        assert tools.samples() == Samples(store.mark(), tuple(plain_samples(store.histories())))
+        assert refreshed(tezi) == plain_samples(store.histories())
 
 
-def test_only_stocks_that_changed_are_computed(store: Store, tools: DatabaseTools) -> None:
+def test_a_stock_that_is_not_listed_has_no_sample(store: Store, tezi: Settings) -> None:
     with store.transaction() as writer:
-        for code in CODES:
-            writer.put_prices(bars(code, [1.0, 2.0, 3.0]))
-            writer.replace_labels(code, [CircuitLabel(date(2024, 1, 2), date(2024, 1, 3), 1.0, 0)])
-    first = refresh(tools)
-    assert (first.stocks, first.rows, first.whole) == (3, 3, True)
-    again = refresh(tools)
-    assert (again.stocks, again.whole) == (0, False)
-    with store.transaction() as writer:
-        writer.put_prices(bars(CODES[1], [1.0, 2.25]))
-    third = refresh(tools)
-    assert (third.stocks, third.whole, third.mark) == (1, False, store.mark())
-    assert [sample.close for sample in tools.samples().rows] == [2.0, 2.25, 2.0]
-    assert [s.bse_code for s in tools.samples([CODES[1], "123456", CODES[1]]).rows] == [CODES[1]]
-
-
-def test_a_stock_that_is_not_listed_has_no_sample(store: Store, tools: DatabaseTools) -> None:
-    label = CircuitLabel(date(2024, 1, 1), date(2024, 1, 2), 1.0, 0)
-    for code in ("500001", "500002"):
-        with store.transaction() as writer:
-            writer.replace_labels(code, [label])
-        refresh(tools)
-        assert tools.samples().rows == ()
+        label = CircuitLabel(date(2024, 1, 1), date(2024, 1, 2), 1.0, 0)
+        writer.replace_labels("500001", [label])
+    assert refreshed(tezi) == []
     with store.transaction() as writer:
         writer.put_stocks([Stock("500001")])
-    refresh(tools)
-    assert [sample.bse_code for sample in tools.samples().rows] == ["500001"]
+    assert [sample[0] for sample in refreshed(tezi)] == ["500001"]
 
 
-def test_what_becomes_known_later_is_not_in_a_sample(store: Store, tools: DatabaseTools) -> None:
+def test_what_becomes_known_later_is_not_in_a_sample(store: Store, tezi: Settings) -> None:
     earned = date(2024, 8, 14)
     label = CircuitLabel(earned, date(2024, 8, 16), 5.5, 1)
     with store.transaction() as writer:
@@ -94,9 +75,8 @@ def test_what_becomes_known_later_is_not_in_a_sample(store: Store, tools: Databa
             ]
         )
         writer.replace_labels("500001", [label])
-    refresh(tools)
-    (before,) = tools.samples().rows
-    assert (before.close, before.eps, before.known_on) == (6.0, 1.0, earned)
+    before = refreshed(tezi)
+    assert before == plain_samples(store.histories())
     with store.transaction() as writer:
         later = earned + timedelta(days=1)
         writer.put_prices(bars("500001", [99.0] * 30, first=later))
@@ -106,13 +86,12 @@ def test_what_becomes_known_later_is_not_in_a_sample(store: Store, tools: Databa
                 ("500001", result(2025, 3, eps=99.0, announced=None)),
             ]
         )
-    refresh(tools)
-    assert tools.samples().rows == (before,)
+    assert refreshed(tezi) == before
 
 
 @pytest.mark.parametrize("quarter", [1, 2, 3, 4])
 def test_the_filing_limit_is_that_of_the_calendar(
-    store: Store, tools: DatabaseTools, quarter: int
+    store: Store, tezi: Settings, quarter: int
 ) -> None:
     unknown = result(2024, quarter, announced=None)
     limit = unknown.known_on
@@ -127,33 +106,11 @@ def test_the_filing_limit_is_that_of_the_calendar(
                 for day in (limit - timedelta(days=1), limit)
             ],
         )
-    refresh(tools)
-    assert [sample.known_on for sample in tools.samples().rows] == [None, limit]
-
-
-def test_another_databases_mark_makes_everything_anew(
-    place: Place, store: Store, tools: DatabaseTools
-) -> None:
-    with store.transaction() as writer:
-        writer.put_prices(bars("500001", [1.0, 2.0]))
-        writer.replace_labels("500001", [CircuitLabel(date(2024, 1, 1), date(2024, 1, 2), 1.0, 0)])
-    refresh(tools)
-    expected = tools.samples()
-    run(place, f"UPDATE derived_marks SET sequence = 1, token = '{'f' * 16}'")
-    assert tools.samples().mark == Mark(1, "f" * 16)
-    assert refresh(tools).whole
-    assert tools.samples() == expected
+    assert [sample[7] for sample in refreshed(tezi)] == [None, limit.isoformat()]
 
 
 @pytest.mark.market_data
 def test_on_the_real_market(real_market: Settings, real_store: SQLiteStore) -> None:
-    tools = tools_for(real_market)
-    refresh(tools)
-    found = tools.samples()
-    assert len(found.rows) > 5_000
-    assert found == Samples(real_store.mark(), tuple(plain_samples(real_store.histories())))
-    assert all(
-        (sample.known_on or sample.earnings_date) <= sample.earnings_date
-        and (sample.price_date or sample.earnings_date) <= sample.earnings_date
-        for sample in found.rows
-    )
+    found = refreshed(real_market)
+    assert len(found) > 5_000
+    assert found == plain_samples(real_store.histories())

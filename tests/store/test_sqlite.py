@@ -1,6 +1,7 @@
 """What is SQLite's own: its file, and its migrations."""
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,18 +40,29 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(
     assert "extra" not in names
 
 
-@pytest.mark.parametrize(
-    ("number", "advice"), [(99, "update Tezi"), (0, "tezi migrate")], ids=["newer", "older"]
-)
-def test_another_schema_is_refused(tmp_path: Path, number: int, advice: str) -> None:
-    SQLiteStore(tmp_path / "m.db", write=True).close()
-    connection = sqlite3.connect(tmp_path / "m.db")
-    connection.execute("DELETE FROM schema_migrations")
-    connection.execute("INSERT INTO schema_migrations (number, name) VALUES (?, 'x')", (number,))
-    connection.commit()
-    connection.close()
-    with pytest.raises(StoreError, match=advice):
-        SQLiteStore(tmp_path / "m.db")
+def test_an_error_that_ended_the_transaction_is_told_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite rolls back on its own after some errors; ending the transaction again would fail."""
+    with closing(SQLiteStore(tmp_path / "m.db", write=True)) as store:
+        with pytest.raises(StoreError, match="constraint failed"), store.view():
+            duplicate(store)
+        assert store.bse_codes() == []
+    broken = replace(
+        migrations()[0],
+        number=len(migrations()) + 1,
+        sql="INSERT OR ROLLBACK INTO schema_migrations (number, name) VALUES (1, 'again');",
+    )
+    steps = [*migrations(), broken]
+    monkeypatch.setattr("preprocess.store.migrations.migrations", lambda: steps)
+    with pytest.raises(StoreError, match="constraint failed"):
+        SQLiteStore(tmp_path / "m.db", write=True)
+
+
+def duplicate(store: SQLiteStore) -> None:
+    with store._connected() as connection:
+        for _ in range(2):
+            connection.execute("INSERT OR ROLLBACK INTO stocks (bse_code) VALUES ('500001')")
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 
@@ -16,7 +16,6 @@ from preprocess.market import (
     Bar,
     CircuitLabel,
     CorporateAction,
-    DailyPrediction,
     Mark,
     StaticRow,
     Stock,
@@ -186,6 +185,20 @@ def test_a_busy_database_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) 
         assert writer.bse_codes() == ["500001"]
 
 
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        ("UPDATE schema_migrations SET number = 99 WHERE number = 1", "update Tezi"),
+        ("DELETE FROM schema_migrations WHERE number > 1", "tezi migrate"),
+    ],
+    ids=["newer", "older"],
+)
+def test_another_schema_is_refused(place: Place, change: str, advice: str) -> None:
+    run(place, change)
+    with pytest.raises(StoreError, match=advice):
+        place.open(write=False)
+
+
 def test_a_missing_table_is_told(place: Place) -> None:
     store = place.open()
     place.break_down()
@@ -323,22 +336,6 @@ def test_marks_belong_to_their_log(store: Store) -> None:
     assert store.has_mark(first)
     assert not store.has_mark(replace(first, token="0" * 16))
     assert not store.has_mark(replace(first, sequence=first.sequence + 9))
-
-
-def test_predictions_are_replaced_and_touch_no_stock(store: Store) -> None:
-    day, made = date(2024, 1, 2), datetime(2024, 1, 2, 15, 30, 0, 5, UTC)
-    given = DailyPrediction("500001", day, 3, 1, 0.1 + 0.2, "LOW", "fp32", made)
-    with store.transaction() as writer:
-        assert writer.put_predictions([given, replace(given, bse_code="500000")]).added == 2
-    with store.transaction() as writer:
-        tally = writer.put_predictions([replace(given, variant="int8")])
-        assert (tally.changed, dict(writer.touched)) == (1, {})
-    assert store.predictions(day, 3) == [
-        replace(given, bse_code="500000"),
-        replace(given, variant="int8"),
-    ]
-    assert store.predictions(day, 4) == []
-    assert store.sequence() == 0
 
 
 def test_text_figures_and_doubles_survive_in_any_number(store: Store) -> None:

@@ -1,7 +1,6 @@
 """The card: complete, true, and the same on the page as in the JSON."""
 
 import json
-import re
 from dataclasses import replace
 
 import pytest
@@ -88,29 +87,6 @@ def test_every_figure_on_the_page_is_the_json_s(trained: ModelFolder) -> None:
     gains = table(text.split("## Features")[1].split("\n## ")[0])
     for place, name in enumerate(FEATURE_NAMES, start=1):
         assert gains[str(place)] == [f"`{name}`", f"{document['gain'][name]:.4f}"]
-
-
-def test_the_page_leaves_nothing_out(trained: ModelFolder) -> None:
-    text = (trained.path / CARD_TEXT_FILE).read_text(encoding="utf-8")
-    about = trained.about
-    for value in (
-        about.model_id,
-        about.trained_at,
-        about.label.meaning,
-        repr(about.threshold),
-        about.threshold_rule,
-        about.feature_hash,
-        "3 SHORT_HISTORY",
-        "0 Steel, 1 Tea",
-        *about.limits,
-        *about.hashes.values(),
-        *about.versions.values(),
-        *(f"`{value}`" for value in about.parameters.values()),
-        *about.baseline_rules.values(),
-    ):
-        assert value in text
-    for plot in re.findall(r"\]\((.*\.png)\)", text):
-        assert (trained.path / plot).is_file()
 
 
 def test_a_demo_model_says_so_first(trained: ModelFolder) -> None:

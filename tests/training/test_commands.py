@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from preprocess.cli import main
-from preprocess.models.export import PROOF_FILE
 from preprocess.models.folder import newest_model
+from preprocess.models.proof import PROOF_FILE
 from preprocess.models.variants import graph_file
 from preprocess.repository.names import VARIANTS
 from preprocess.settings import Settings, load_settings

@@ -35,15 +35,11 @@ def market(store: Store) -> Store:
 
 
 def test_one_sample_a_label_by_date_then_code(market: Store) -> None:
-    heard: list[tuple[int, int]] = []
-    samples = build_dataset(
-        market, circuit_pct=5.0, progress=lambda done, total: heard.append((done, total))
-    )
+    samples = build_dataset(market, circuit_pct=5.0)
     assert samples.bse_codes.tolist() == ["500002", "500001", "500002"]
     assert samples.days.tolist() == [day_number(DAYS[i]) for i in (50, 60, 60)]
     assert samples.outcome_days.tolist() == [day_number(DAYS[i]) for i in (51, 61, 61)]
     assert samples.y.tolist() == [0, 0, 1]
-    assert heard == [(5, 5)]
     assert samples.positives == 1
 
 

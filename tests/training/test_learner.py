@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -51,15 +51,6 @@ def test_it_finds_a_signal_on_samples_it_has_not_seen(family: Family) -> None:
     seen, unseen = dataset(1500), dataset(1500, seed=2)
     fitted = fit(Parameters(family, trees=100), seen.x, seen.y)
     assert roc_auc_score(unseen.y, fitted.native.probabilities(unseen.x)) > 0.75
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_the_pickled_estimator_is_the_model_that_is_served(family: Family) -> None:
-    samples = dataset(600)
-    fitted = fit(Parameters(family, trees=30), samples.x, samples.y)
-    estimator: Any = fitted.estimator
-    answers = estimator.predict_proba(samples.x)[:, 1]
-    assert np.array_equal(answers, fitted.native.probabilities(samples.x))
 
 
 def test_more_trees_take_smaller_steps_unless_told() -> None:

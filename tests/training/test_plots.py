@@ -1,9 +1,7 @@
 """The plots: drawn, readable, and of the right figures."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -11,7 +9,7 @@ from PIL import Image
 
 from preprocess.models.folder import PLOTS_FOLDER, Holdout, ModelFolder
 from preprocess.models.native import Doubles
-from preprocess.training.plots import draw_plots, gain, precision_recall, reliability, roc
+from preprocess.training.plots import precision_recall, reliability, roc
 
 
 @pytest.fixture
@@ -26,9 +24,9 @@ def legend(figure: Figure) -> list[str]:
     return [text.get_text() for text in found.get_texts()]
 
 
-def test_four_pictures_of_a_readable_size(trained: ModelFolder) -> None:
+def test_three_pictures_of_a_readable_size(trained: ModelFolder) -> None:
     names = sorted(path.name for path in (trained.path / PLOTS_FOLDER).iterdir())
-    assert names == ["calibration.png", "gain.png", "pr.png", "roc.png"]
+    assert names == ["calibration.png", "pr.png", "roc.png"]
     for name in names:
         with Image.open(trained.path / PLOTS_FOLDER / name) as image:
             assert min(image.size) >= 700
@@ -46,31 +44,14 @@ def test_each_has_a_title_axes_with_units_and_a_legend(
         assert any("base rate" in text for text in legend(figure))
         assert any(f"threshold {about.threshold:g}" in text for text in legend(figure))
         assert "(fraction)" in figure.axes[0].get_ylabel()
-        assert "(fraction)" in figure.axes[-1].get_xlabel()
+        assert "(fraction)" in figure.axes[0].get_xlabel()
     assert f"{about.metrics['test'].roc_auc:.3f}" in legend(figures[0])[0]
     assert f"{about.metrics['test'].pr_auc:.3f}" in legend(figures[1])[0]
 
 
-def test_gain_is_in_percent_and_of_every_feature(trained: ModelFolder) -> None:
-    axes = gain(trained.about).axes[0]
-    widths = [bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]  # bars are rectangles
-    assert "(percent)" in axes.get_xlabel()
-    assert len(widths) == 25
-    assert sum(widths) == pytest.approx(100.0)
-    assert widths == sorted(widths)
-
-
-def test_a_demo_market_is_named_on_the_plot(trained: ModelFolder) -> None:
-    assert "demo" not in gain(trained.about).get_suptitle()
-    assert "made-up demo market" in gain(replace(trained.about, market="demo")).get_suptitle()
-
-
-@pytest.mark.parametrize("trained", ["xgboost"], indirect=True)
-def test_no_global_state_is_touched(
-    trained: ModelFolder, tested: tuple[Holdout, Doubles], tmp_path: Path
+def test_a_demo_market_is_named_on_the_plot(
+    trained: ModelFolder, tested: tuple[Holdout, Doubles]
 ) -> None:
-    before = dict(mpl.rcParams)
-    rows, p = tested
-    draw_plots(trained.about, rows.y[rows.is_test], p, tmp_path / "new" / "plots")
-    assert dict(mpl.rcParams) == before
-    assert len(list((tmp_path / "new" / "plots").iterdir())) == 4
+    assert "demo" not in reliability(trained.about, tested[1]).get_suptitle()
+    demo = replace(trained.about, market="demo")
+    assert "made-up demo market" in reliability(demo, tested[1]).get_suptitle()

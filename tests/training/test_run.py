@@ -1,9 +1,6 @@
 """Training as a whole: what lies in a folder, and that it lies there complete or not at all."""
 
-import os
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -107,45 +104,11 @@ def test_a_run_that_fails_while_writing_leaves_no_folder(tmp_path: Path) -> None
     assert model_ids(tmp_path) == []
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from preprocess.training import run
-from preprocess.training.learner import Parameters
-from tests.training.samples import NOW, ORIGIN, dataset
-
-def plots(*_arguments):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-run.draw_plots = plots
-run.train_on(dataset(), Path(sys.argv[1]), Parameters(trees=3), origin=ORIGIN, now=NOW)
-"""
-
-
-def test_a_killed_run_leaves_no_model(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
-    assert done.returncode == -9
-    assert len(list((tmp_path / STAGING_FOLDER).iterdir())) == 1
-    assert model_ids(tmp_path) == []
-
-
 def test_from_a_store(store: Store, tmp_path: Path) -> None:
     fill(store)
-    heard: list[tuple[int, int]] = []
     settings = Settings(data_dir=tmp_path)
-    model = train(
-        store,
-        settings,
-        QUICK,
-        now=NOW,
-        progress=lambda done, total: heard.append((done, total)),
-    )
+    model = train(store, settings, QUICK, now=NOW)
     assert model.path.parent == settings.models_dir
-    assert heard[-1] == (280, 280)
     assert model.about.market == "real"
     assert model.about.sector_codes == {"Steel": 0}
     assert sum(part.samples for part in model.about.parts.values()) > 150

@@ -1,22 +1,25 @@
-"""Packs against rows: what was edited by hand is found, put right and noticed."""
+"""Packs made anew from their rows: what was edited by hand is put right and noticed."""
 
-from collections.abc import Callable
 from datetime import date
 
 import pytest
 
+from preprocess.database.maintenance import chosen, maintain
 from preprocess.derive import refresh_derived
-from preprocess.store import Store, Writer
-from preprocess.store.tools import tools_for
-from preprocess.store.upkeep import PackCheck
+from preprocess.store import Store, open_upkeep
 from tests.builders import bars, result
 from tests.store.places import Place
 from tests.store.raw import run
 
 
-def check(place: Place, derive: Callable[[Writer], None] = lambda _: None) -> PackCheck:
-    with tools_for(place.settings()).upkeep(derive) as upkeep:
-        return upkeep.check_packs()
+def rebuilt(place: Place) -> str:
+    """What the task says of it."""
+    settings = place.settings()
+    upkeep = open_upkeep(settings)
+    place.closing.callback(upkeep.close)
+    (task,) = maintain(upkeep, settings, chosen(["packs"]))
+    assert not task.failed, task.detail
+    return task.detail
 
 
 @pytest.fixture
@@ -29,9 +32,9 @@ def market(store: Store) -> Store:
     return store
 
 
-def test_an_untouched_market_agrees(place: Place, market: Store) -> None:
+def test_an_untouched_market_stays_as_it_is(place: Place, market: Store) -> None:
     mark = market.mark()
-    assert check(place) == PackCheck(2)
+    assert rebuilt(place) == "packs of 2 stocks rebuilt, 0 differed"
     assert market.mark() == mark
 
 
@@ -44,7 +47,6 @@ def test_an_untouched_market_agrees(place: Place, market: Store) -> None:
         "INSERT INTO price_movements (bse_code, date, open, high, low, close, volume)"
         " VALUES ('500001', '2022-01-03', 1, 1, 1, 1, 1)",
         "UPDATE historical_financials SET eps = 7 WHERE bse_code = '500001'",
-        "DELETE FROM upper_circuit_labels WHERE bse_code = '500001'",
         "DELETE FROM price_packs WHERE bse_code = '500001'",
         "DELETE FROM stock_packs WHERE bse_code = '500001'",
         "UPDATE price_packs SET year = 1999 WHERE bse_code = '500001' AND year = 2023",
@@ -55,7 +57,7 @@ def test_rows_and_packs_that_part_are_brought_together(
 ) -> None:
     before = market.mark()
     run(place, edit)
-    assert check(place) == PackCheck(2, ("500001",))
+    assert rebuilt(place) == "packs of 2 stocks rebuilt, 1 differed"
     history = market.history("500001")
     columns = market.columns(["500001"])
     assert history is not None
@@ -65,7 +67,7 @@ def test_rows_and_packs_that_part_are_brought_together(
     assert columns.labels.rows == len(history.labels)
     (change,) = market.changes_since(before.sequence)
     assert (change.bse_code, change.first_day) == ("500001", date.min)
-    assert check(place) == PackCheck(2)
+    assert rebuilt(place) == "packs of 2 stocks rebuilt, 0 differed"
 
 
 def test_what_follows_from_the_rows_follows(place: Place, market: Store) -> None:
@@ -74,7 +76,7 @@ def test_what_follows_from_the_rows_follows(place: Place, market: Store) -> None
         "UPDATE price_movements SET close = 11, high = 11 WHERE bse_code = '500001'"
         " AND date = '2024-01-11'",
     )
-    check(place, lambda writer: refresh_derived(writer, circuit_pct=5.0))
+    rebuilt(place)
     edited, other = (market.history(code) for code in ("500001", "500002"))
     assert edited is not None
     assert other is not None
@@ -85,6 +87,6 @@ def test_what_follows_from_the_rows_follows(place: Place, market: Store) -> None
 def test_packs_of_a_stock_that_is_gone_go_too(place: Place, market: Store) -> None:
     before = market.mark()
     run(place, "DELETE FROM stocks WHERE bse_code = '500002'")
-    assert check(place) == PackCheck(1, ("500002",))
+    assert rebuilt(place) == "packs of 1 stocks rebuilt, 1 differed"
     assert market.columns().codes.tolist() == [b"500001"]
     assert [change.bse_code for change in market.changes_since(before.sequence)] == ["500002"]
