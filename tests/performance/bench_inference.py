@@ -72,7 +72,7 @@ CASES = (
     Case("45mb", None, _LONG, 3.0),
 )
 QUICK_CASES = (
-    Case("500", 500, Plan({1: 100, 10: 10, 100: 10, 1_000: 1, LARGEST: 1}, rounds=2), 1.5),
+    Case("500", 500, Plan({1: 100, 10: 10, 100: 6, 1_000: 1, LARGEST: 1}, rounds=2), 1.5),
 )
 
 
