@@ -64,7 +64,7 @@ coverage: setup-dev ## every test, with branch coverage of preprocess/ and gatew
 	@$(BIN)/coverage report --fail-under=90
 
 bench: setup-dev ## the serving benchmark, beside a naive service in the same run
-	@$(BIN)/tezi bench serve
+	@$(BIN)/python -m tests.performance serve
 
 perf-analyzer: setup ## install NVIDIA's perf_analyzer into the data folder, and print where it is
 	@$(BIN)/python -m tests.performance.perf_analyzer

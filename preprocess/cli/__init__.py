@@ -10,7 +10,6 @@ from preprocess.errors import TeziError
 
 COMMANDS = {
     "activate": "preprocess.cli.releases:activate_command",
-    "bench": "preprocess.cli.bench:bench_command",
     "db": "preprocess.cli.db:db_group",
     "copy-db": "preprocess.cli.copy_db:copy_db_command",
     "delete-prices": "preprocess.cli.delete_prices:delete_prices_command",

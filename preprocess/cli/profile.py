@@ -8,9 +8,8 @@ import click
 
 from preprocess.cli.own_triton import running_triton
 from preprocess.cli.progress import progress_bar
-from preprocess.files import atomic_write
-from preprocess.profiling.profile import Profile
-from preprocess.profiling.run import Advance, run_profile
+from preprocess.profiling.run import SEED, Advance, ShapeProfile, machine, run_profile
+from preprocess.repository.files import write_atomically
 from preprocess.settings import Settings, load_settings
 
 
@@ -28,7 +27,7 @@ from preprocess.settings import Settings, load_settings
     "--json",
     "json_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write the figures, with the text and the flame graphs beside them. Default: "
+    help="Where to write the figures, with the flame graphs beside them. Default: "
     "reports/profile.json in the data folder.",
 )
 def profile_command(requests: int, variant: str, json_file: Path | None) -> None:
@@ -36,8 +35,7 @@ def profile_command(requests: int, variant: str, json_file: Path | None) -> None
 
     One stock a request, then 100: each split adds up to what the caller waited, and names its
     three dearest parts. The Triton of a running `tezi up` is used, and best left alone meanwhile;
-    if there is none, one is started for the profile. The gateway is always one of the profile's
-    own, so that it can be sampled. docs/profiling.md says how to read the result.
+    if there is none, one is started. With py-spy installed, flame graphs of the gateway are drawn.
 
     \b
     tezi profile
@@ -45,32 +43,31 @@ def profile_command(requests: int, variant: str, json_file: Path | None) -> None
     tezi profile --json /tmp/before.json
     """
     settings = load_settings()
+    target = (json_file or settings.home / "reports" / "profile.json").absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
     command = f"tezi profile --requests {requests} --variant {variant}"
     with progress_bar("Requests") as advance:
-        profile = asyncio.run(_run(settings, requests, variant, command, advance))
-    click.echo(profile.text())
-    target = (json_file or settings.home / "reports" / "profile.json").absolute()
-    written = _write(profile, target)
-    click.echo(f"Figures: {target}, text and flame graphs: {', '.join(map(str, written))}")
+        shapes = asyncio.run(_run(settings, requests, variant, target.with_suffix(""), advance))
+    text = f"{command} on {machine()}\n\n" + "\n".join(shape.text() for shape in shapes)
+    click.echo(text)
+    document = {
+        "command": command,
+        "machine": machine(),
+        "seed": SEED,
+        "variant": variant,
+        "shapes": [shape.document() for shape in shapes],
+    }
+    write_atomically(target, (json.dumps(document, indent=2) + "\n").encode())
+    drawn = [target.with_name(f"{target.stem}-{shape.name}.svg") for shape in shapes]
+    flames = ", ".join(str(path) for path in drawn if path.is_file())
+    click.echo(f"Figures: {target}")
+    click.echo(f"Flame graphs: {flames or 'none: py-spy is missing, or may not look at processes'}")
 
 
 async def _run(
-    settings: Settings, requests: int, variant: str, command: str, advance: Advance
-) -> Profile:
+    settings: Settings, requests: int, variant: str, flames: Path, advance: Advance
+) -> list[ShapeProfile]:
     async with running_triton(settings):
         return await run_profile(
-            settings, requests=requests, variant=variant, command=command, advance=advance
+            settings, requests=requests, variant=variant, flames=flames, advance=advance
         )
-
-
-def _write(profile: Profile, target: Path) -> list[Path]:
-    """The JSON document at `target`; returns what was written beside it."""
-    document = json.dumps(profile.document(), indent=2) + "\n"
-    atomic_write(target, document.encode())
-    beside = {target.with_suffix(".txt"): profile.text()}
-    for shape in profile.shapes:
-        name = f"{target.stem}-{shape.shape.name}.svg"
-        beside[target.with_name(name)] = shape.flame_graph()
-    for path, text in beside.items():
-        atomic_write(path, text.encode())
-    return list(beside)

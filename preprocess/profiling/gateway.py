@@ -1,112 +1,83 @@
-"""A gateway of the profile's own, whose main thread can be sampled."""
+"""A gateway of the profile's own, and flame graphs of it by py-spy."""
 
 import asyncio
-import json
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 
 from preprocess.errors import ServerError
-from preprocess.profiling.frames import Frame, busy, read_frame
-from preprocess.profiling.gateway_clock import Waits, read_waits
-from preprocess.profiling.sampled import SAMPLES_FILE
 from preprocess.runtime.ports import LOOPBACK, free_ports
 from preprocess.runtime.process import Child
 from preprocess.settings import Settings
 
 _START_S = 30.0
-_SAMPLES_S = 30.0
-_TIMEOUT_S = 5.0
+_DRAWN_S = 30.0
+_RATE = "1000"  # samples a second: a request spends less than a millisecond in a gateway
 
 
-class ProfiledGateway:
-    """A running gateway: its address, its metrics, and samples of it."""
+def flame_graph_command() -> str | None:
+    """The py-spy of this environment; None where there is none."""
+    program = Path(sys.executable).with_name("py-spy")
+    return str(program) if program.is_file() else None
 
-    def __init__(self, url: str, child: Child, folder: Path) -> None:
-        self.url = url
-        self._child = child
-        self._samples = folder / SAMPLES_FILE
 
-    async def waits(self) -> Waits:
-        """How long it has waited for Triton since it began.
+@contextmanager
+def flame_graph(pid: int, target: Path) -> Iterator[bool]:
+    """Have py-spy watch a process until the block ends, and draw `target`; False without py-spy.
 
-        Raises:
-            ServerError: it does not answer.
-        """
+    Whether it may look at the process is the system's choice; if not, no picture is drawn.
+    """
+    program = flame_graph_command()
+    if program is None:
+        yield False
+        return
+    command = [program, "record", "--pid", str(pid), "--nonblocking", "--gil"]
+    command += ["--rate", _RATE, "--duration", "3600", "--output", str(target)]
+    target.unlink(missing_ok=True)
+    with subprocess.Popen(  # noqa: S603 - a program of this environment
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as spy:
         try:
-            async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
-                return read_waits((await client.get(f"{self.url}/metrics")).text)
-        except httpx.TransportError as error:
-            raise ServerError(f"The gateway does not give its metrics: {error!r}") from None
-
-    def begin_samples(self) -> None:
-        """Sample from now on. It takes longer over each request while it is sampled."""
-        self._samples.unlink(missing_ok=True)
-        os.kill(self._child.pid, signal.SIGUSR1)
-
-    async def end_samples(self, requests: int) -> Frame:
-        """The samples since `begin_samples` without waiting, as ms of one of `requests` requests.
-
-        Raises:
-            ServerError: it does not write them.
-        """
-        os.kill(self._child.pid, signal.SIGUSR2)
-        deadline = time.monotonic() + _SAMPLES_S
-        while not self._samples.exists():
-            if time.monotonic() > deadline:
-                raise ServerError(f"The gateway gives no samples.{_last_words(self._child)}")
-            await asyncio.sleep(0.05)
-        document = json.loads(self._samples.read_text(encoding="utf-8"))
-        return busy(read_frame(document["root_frame"], requests))
-
-    async def wait_until_ready(self) -> None:
-        """Wait until it answers predictions.
-
-        Raises:
-            ServerError: it does not within half a minute.
-        """
-        deadline = time.monotonic() + _START_S
-        async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
-            while time.monotonic() < deadline:
-                with suppress(httpx.TransportError):
-                    if (await client.get(f"{self.url}/ready")).status_code == 200:
-                        return
-                await asyncio.sleep(0.1)
-        raise ServerError(
-            f"The gateway is not ready after {_START_S:g} s.{_last_words(self._child)}"
-        )
+            yield True
+        finally:
+            spy.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                spy.wait(_DRAWN_S)
+            spy.kill()
 
 
 @asynccontextmanager
-async def profiled_gateway(settings: Settings) -> AsyncIterator[ProfiledGateway]:
-    """A gateway before the configured Triton, on a free port, until the block ends.
+async def own_gateway(settings: Settings) -> AsyncIterator[tuple[str, int]]:
+    """A gateway before the configured Triton, on a free port, until the block ends; URL and pid.
 
     Raises:
         ServerError: it does not come up.
     """
     (port,) = free_ports(LOOPBACK, 1)
-    alone = {"http_host": LOOPBACK, "http_port": port, "cache_predictions": False}
-    own = settings.model_copy(update=alone)
-    with TemporaryDirectory(prefix="tezi-profile-") as folder:
-        child = await Child.start(
-            (sys.executable, "-m", "preprocess.profiling.sampled", folder, "gateway"),
-            {"GRPC_VERBOSITY": "ERROR", **os.environ, **own.environment()},
-            lambda _: None,
-        )
-        try:
-            gateway = ProfiledGateway(own.http_url, child, Path(folder))
-            await gateway.wait_until_ready()
-            yield gateway
-        finally:
-            await child.stop(own.drain_s + 2.0)
-
-
-def _last_words(child: Child) -> str:
-    return "".join(f"\n  {line}" for line in child.last_lines)
+    own = settings.model_copy(
+        update={"http_host": LOOPBACK, "http_port": port, "cache_predictions": False}
+    )
+    child = await Child.start(
+        (sys.executable, "-m", "gateway"), {**os.environ, **own.environment()}, lambda _: None
+    )
+    try:
+        deadline = time.monotonic() + _START_S
+        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
+            while True:
+                with suppress(httpx.TransportError):
+                    if (await client.get(f"{own.http_url}/ready")).status_code == 200:
+                        break
+                if time.monotonic() > deadline:
+                    words = "".join(f"\n  {line}" for line in child.last_lines)
+                    raise ServerError(f"The gateway is not ready after {_START_S:g} s.{words}")
+                await asyncio.sleep(0.1)
+        yield own.http_url, child.pid
+    finally:
+        await child.stop(own.drain_s + 2.0)

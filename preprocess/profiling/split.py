@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a request's time: its mean in ms, and how it was found out."""
+    """A part of a request's time: its mean in ms, and how it was found."""
 
     name: str
     ms: float
@@ -44,46 +44,23 @@ class Split:
 
     @classmethod
     def of(cls, clocks: Clocks) -> "Split":
-        """The split that the clocks tell of.
-
-        Each part is one clock's time without what the next one inside measured. The remainder is
-        what Triton's own clocks leave open: the ensemble's time beyond its steps.
-        """
+        """Each part is one clock's time without what the next one inside it measured."""
+        c = clocks
         parts = (
-            Part(
-                "client and HTTP",
-                clocks.end_to_end - clocks.application,
-                "caller's time without X-Process-Time",
-            ),
-            Part(
-                "gateway",
-                clocks.application - clocks.predictor,
-                "X-Process-Time without the wait for Triton",
-            ),
-            Part(
-                "HTTP to Triton and back",
-                clocks.predictor - clocks.ensemble,
-                "wait for Triton without the ensemble's time",
-            ),
-            Part("queues in Triton", clocks.queues, "Triton's statistics"),
-            Part("feature lookup", clocks.lookup, "the features' code, run in this process"),
-            Part(
-                "backend round the features",
-                clocks.features - clocks.lookup,
-                "Triton's compute time without the lookup",
-            ),
-            Part("inference", clocks.graph, "the graph in ONNX Runtime, run in this process"),
-            Part(
-                "backend round the inference",
-                clocks.classifier - clocks.graph,
-                "Triton's compute time without the graph",
-            ),
+            ("client and HTTP", c.end_to_end - c.application, "caller's time - X-Process-Time"),
+            ("gateway", c.application - c.predictor, "X-Process-Time - wait for Triton"),
+            ("HTTP to Triton and back", c.predictor - c.ensemble, "wait - the ensemble's time"),
+            ("queues in Triton", c.queues, "Triton's statistics"),
+            ("feature lookup", c.lookup, "the features' code, run in this process"),
+            ("backend round the features", c.features - c.lookup, "compute time - lookup"),
+            ("inference", c.graph, "the graph in ONNX Runtime, run in this process"),
+            ("backend round the inference", c.classifier - c.graph, "compute time - graph"),
         )
-        return cls(clocks.end_to_end, parts)
+        return cls(c.end_to_end, tuple(Part(*part) for part in parts))
 
     @property
     def remainder(self) -> float:
-        """What no part accounts for, in ms."""
+        """What Triton's clocks leave open, in ms: the ensemble's time beyond its steps."""
         return self.end_to_end - sum(part.ms for part in self.parts)
 
     def share(self, ms: float) -> float:
@@ -94,8 +71,22 @@ class Split:
         """The dearest parts, dearest first."""
         return sorted(self.parts, key=lambda part: -part.ms)[:count]
 
+    def lines(self) -> list[str]:
+        """A table for a terminal, and the three dearest parts."""
+        rows = [
+            *((part.name, part.ms, part.how) for part in self.parts),
+            ("remainder", self.remainder, "the ensemble's time beyond its steps"),
+            ("end to end", self.end_to_end, "the caller's clock"),
+        ]
+        top = ", ".join(f"{part.name} ({self.share(part.ms):.0%})" for part in self.top())
+        return [
+            f"  {'part':28s} {'ms':>8s} {'share':>7s}  found by",
+            *(f"  {name:28s} {ms:8.3f} {self.share(ms):7.1%}  {how}" for name, ms, how in rows),
+            f"  Top three: {top}.",
+        ]
+
     def document(self) -> dict[str, Any]:
-        """The split for a JSON document; times in ms, shares as fractions."""
+        """For a JSON document; times in ms, shares as fractions."""
         return {
             "end_to_end_ms": self.end_to_end,
             "parts": [
@@ -103,6 +94,5 @@ class Split:
                 for part in self.parts
             ],
             "remainder_ms": self.remainder,
-            "remainder_share": self.share(self.remainder),
             "top": [part.name for part in self.top()],
         }

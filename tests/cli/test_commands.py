@@ -164,12 +164,3 @@ def test_demo_leaves_a_real_market_alone(run: Run, settings: Settings) -> None:
     assert "There is a market" in refused.output
     assert store.bse_codes() == ["500001"]
     store.close()
-
-
-def test_bench_knows_its_benchmarks_and_needs_a_market(run: Run) -> None:
-    unknown = run("bench", "nothing")
-    assert unknown.exit_code == 2
-    assert "serve" in unknown.output
-    empty = run("bench", "serve")
-    assert empty.exit_code == 1
-    assert "There is no market database" in empty.output

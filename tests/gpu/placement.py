@@ -12,7 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import onnxruntime
+from onnx import TensorProto, helper
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -107,3 +109,18 @@ def _session(
     if made.get_providers()[0] != provider:
         raise PlacementError(f"{provider} did not load; ONNX Runtime took {made.get_providers()}.")
     return made
+
+
+def why_no_gpu() -> str:
+    """Why ONNX Runtime cannot use a GPU here; empty if it can."""
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1])
+    probability = helper.make_tensor_value_info("probability", TensorProto.FLOAT, [1])
+    node = helper.make_node("Sigmoid", ["features"], ["probability"])
+    graph = helper.make_graph([node], "smallest", [features], [probability])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    try:
+        smallest = session(model.SerializeToString(), CUDA, threads=1)
+        smallest.run(None, {"features": np.zeros(1, dtype=np.float32)})
+    except PlacementError as error:
+        return str(error)
+    return ""

@@ -4,125 +4,237 @@ To be run on a machine with an NVIDIA GPU, from a checkout of this repository, w
 environment:
 
     python -m venv /tmp/gpu && . /tmp/gpu/bin/activate
-    pip install "numpy<2" onnx "onnxruntime-gpu[cuda,cudnn]" xgboost msgspec
+    pip install "numpy<2" onnx onnxmltools "onnxruntime-gpu[cuda,cudnn]"
+    pip install xgboost scikit-learn msgspec
     python tests/gpu/run_gpu_variant.py --json gpu.json
 
-It trains forests on made-up rows, or takes a folder that `tezi train` wrote (`--model`; for a
-LightGBM model install lightgbm too). Each graph must have all of its nodes on CUDA and answer what
-the trained model answers; then it is measured at 1 to 11,000 rows against ONNX Runtime's FP32 and
-the training library, both on all cores, and against nvForest or FIL if they are installed.
+It trains forests on made-up rows. Each graph must have all of its nodes on CUDA and answer what
+XGBoost answers; then calls of 1 to 11,000 rows are measured against the FP32 variant in ONNX
+Runtime on all cores. Every call has rows that no call had before; copies to the GPU count.
 
 Exit codes: 0 measured; 1 the graph is not whole on the GPU, or answers wrong; 2 wrong use; 3 there
 is no GPU that ONNX Runtime can use. `--provider cpu` is a dry run of the parts without one.
 """
 
 import argparse
+import json
 import math
+import os
+import subprocess
 import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib.metadata import distributions
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from onnx import TensorProto, helper
+import xgboost
+from numpy.typing import NDArray
 
-from preprocess.features.manifest import FEATURE_NAMES, feature_hash
-from preprocess.models.walk import gpu_graph
-from tests.gpu.comparison import Ask, WrongAnswerError, compare
-from tests.gpu.figures import FP32, GPU, LIBRARY, Figures, cores
-from tests.gpu.models import Subject, from_folder, made_up
-from tests.gpu.other_libraries import rapids
-from tests.gpu.placement import CPU, CUDA, PlacementError, placement, session
-from tests.gpu.tree_ensemble import tree_ensemble
+from preprocess.features.manifest import FEATURE_COUNT, FEATURE_NAMES, feature_hash
+from preprocess.models.native import Float32s
+from preprocess.models.variants import build
+from preprocess.models.xgboost_model import XGBoostModel
+from tests.gpu.placement import CPU, CUDA, PlacementError, placement, session, why_no_gpu
+from tests.performance.machine import machine
+from tests.performance.row import Row
 
 if TYPE_CHECKING:
     from preprocess.models.card import ModelCard
 
+SEED = 20260814
 NO_GPU = 3
-
-# Trees whose pickle has about 45 MB.
+GOAL_RATIO = 10.0
+# Trees whose pickle has about 45 MB are the last.
 SIZES = {"500": 500, "2000": 2_000, "45mb": 10_000}
+# Calls of each round, by rows of a call.
+CALLS = {1: 60, 10: 40, 100: 20, 1_000: 10, 11_000: 4}
+_TRAINING_ROWS = 30_000
+_PACKAGES = ("numpy", "onnx", "onnxruntime-gpu", "onnxruntime", "xgboost", "xgboost-cpu")
+
+Ask = Callable[[Float32s], NDArray[Any]]
+# Milliseconds of every call, by contender and rows of a call.
+Times = dict[str, dict[int, list[float]]]
+
+
+class WrongAnswerError(RuntimeError):
+    """A graph does not compute the model."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run; the exit code."""
     options = _parser().parse_args(arguments)
-    provider = CUDA if options.provider == "cuda" else CPU
-    if provider == CUDA and (reason := why_no_gpu()):
+    dry_run = options.provider == "cpu"
+    provider = CPU if dry_run else CUDA
+    if not dry_run and (reason := why_no_gpu()):
         print(
             f"No GPU: {reason}\nNothing was measured. `--provider cpu` tries out the parts that "
             "need none.",
             file=sys.stderr,
         )
         return NO_GPU
-    command = "python tests/gpu/run_gpu_variant.py " + " ".join(arguments or sys.argv[1:])
-    figures = Figures(command.strip(), dry_run=provider == CPU)
-    threads = cores()
+    rows: list[Row] = []
     try:
-        if options.model:
-            _measure(from_folder(options.model, threads), provider, options.rounds, figures)
-        for suffix in [] if options.model else options.sizes:
+        for suffix in options.sizes:
             print(f"Training {SIZES[suffix]:,} trees ...", file=sys.stderr)
-            _measure(made_up(SIZES[suffix], threads, suffix), provider, options.rounds, figures)
+            rows += _rows(suffix, _measure(SIZES[suffix], provider, options.rounds), dry_run)
     except (PlacementError, WrongAnswerError) as error:
         print(f"Failed: {error}", file=sys.stderr)
         return 1
-    print(figures.text())
+    document = _document("python tests/gpu/run_gpu_variant.py", rows, dry_run)
+    if dry_run:
+        print("DRY RUN ON THE CPU: the parts work. No line below is a GPU's figure.")
+    print(document["machine"], document["versions"], sep="\n")
+    for row in rows:
+        value = "not measured" if row.value is None else f"{row.value:.3g} ms"
+        ratio = "" if row.ratio is None else f", {row.ratio:.3g}x"
+        print(f"{row.metric:26}{value}, FP32 on all cores {row.baseline:.3g} ms{ratio}")
     if options.json:
-        figures.write(options.json)
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
-def why_no_gpu() -> str:
-    """Why ONNX Runtime cannot use a GPU here; empty if it can."""
-    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1])
-    probability = helper.make_tensor_value_info("probability", TensorProto.FLOAT, [1])
-    node = helper.make_node("Sigmoid", ["features"], ["probability"])
-    graph = helper.make_graph([node], "smallest", [features], [probability])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    try:
-        smallest = session(model.SerializeToString(), CUDA, threads=1)
-        smallest.run(None, {"features": np.zeros(1, dtype=np.float32)})
-    except PlacementError as error:
-        return str(error)
-    return ""
+def made_up(trees: int) -> xgboost.Booster:
+    """An XGBoost forest of depth 6 on made-up rows with a signal in them."""
+    random = np.random.default_rng(SEED)
+    x = made_up_rows(random, _TRAINING_ROWS)
+    known = np.nan_to_num(x)
+    signal = known[:, 0] / 3 + known[:, 6] * known[:, 7] + np.abs(known[:, 8]) - known[:, 9]
+    noisy = signal + random.normal(0.0, 2.0, len(x))
+    parameters = {
+        "objective": "binary:logistic",
+        "max_depth": 6,
+        "learning_rate": min(5.0 / trees, 0.1),
+        "tree_method": "hist",
+        "subsample": 0.7,
+        "colsample_bytree": 0.5,
+        "min_child_weight": 5.0,
+        "reg_lambda": 5.0,
+        "base_score": 0.12,
+        "seed": SEED,
+        "nthread": cores(),
+    }
+    data = xgboost.DMatrix(x, label=noisy > np.quantile(noisy, 0.88))
+    return xgboost.train(parameters, data, num_boost_round=trees)
 
 
-def _measure(subject: Subject, provider: str, rounds: int, figures: Figures) -> None:
-    forest = subject.native.forest()
-    about = SimpleNamespace(
-        model_id=subject.name,
-        family="xgboost" if subject.file_name.endswith("ubj") else "lightgbm",
-        threshold=0.5,
-        features=FEATURE_NAMES,
-        feature_hash=feature_hash(),
+def made_up_rows(random: np.random.Generator, count: int) -> Float32s:
+    """Features [count, 25]: whole numbers in some columns, one value in fifty missing."""
+    x = random.standard_t(4, size=(count, FEATURE_COUNT)).astype(np.float32)
+    x[:, :5] = np.round(x[:, :5] * 3)
+    x[random.random(x.shape) < 0.02] = np.nan
+    return x
+
+
+def compare(
+    contenders: Mapping[str, Ask], reference: Ask, *, tolerance: float, rounds: int
+) -> Times:
+    """Let the contenders answer the same fresh rows in turns; the first round only warms up.
+
+    Raises:
+        WrongAnswerError: an answer is further from the reference than `tolerance`.
+    """
+    random = np.random.default_rng(SEED + 1)
+    found: Times = {name: {size: [] for size in CALLS} for name in contenders}
+    for number in range(rounds + 1):
+        for size, calls in CALLS.items():
+            for _ in range(calls if number else 1):
+                rows = made_up_rows(random, size)
+                expected = reference(rows)
+                for name, ask in contenders.items():
+                    began = time.perf_counter()
+                    answer = ask(rows)
+                    ms = (time.perf_counter() - began) * 1e3
+                    apart = np.abs(answer.astype(float) - expected.astype(float))
+                    if not apart.max() <= tolerance:  # NaN is wrong too
+                        raise WrongAnswerError(
+                            f"{name} does not compute the model: it is off by {apart.max():.2g}."
+                        )
+                    if number:
+                        found[name][size].append(ms)
+    return found
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _measure(trees: int, provider: str, rounds: int) -> Times:
+    booster = made_up(trees)
+    native = XGBoostModel(booster)
+    about = cast(
+        "ModelCard",
+        SimpleNamespace(
+            model_id=f"{trees} trees",
+            family="xgboost",
+            threshold=0.5,
+            features=FEATURE_NAMES,
+            feature_hash=feature_hash(),
+        ),
     )
-    graph = gpu_graph(forest, cast("ModelCard", about)).SerializeToString()
-    placed = placement(graph, provider, subject.rows(100))
+    gpu, fp32 = (build(variant, native, about).SerializeToString() for variant in ("gpu", "fp32"))
+    placed = placement(gpu, provider, made_up_rows(np.random.default_rng(SEED), 100))
     placed.require(provider)
-    print(f"{subject.name}, nodes by provider:\n{placed.text}", file=sys.stderr)
-    fp32 = tree_ensemble(forest).SerializeToString()
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / subject.file_name
-        file.write_bytes(subject.content)
-        contenders: dict[str, Ask] = {
-            GPU: _graph(graph, provider, threads=1, column=0),
-            FP32: _graph(fp32, CPU, threads=cores(), column=1),
-            LIBRARY: subject.on_all_cores,
-        }
-        contenders |= dict(rapids(file)) if provider == CUDA else {}
-        # Sums of so many float32 leaves differ in their last bits with the order of adding.
-        tolerance = 1e-6 * max(1.0, math.sqrt(forest.trees / 100))
-        times = compare(contenders, LIBRARY, subject.rows, tolerance=tolerance, rounds=rounds)
-    figures.add(subject.name, subject.suffix, times)
+    print(f"{trees:,} trees, nodes by provider:\n{placed.text}", file=sys.stderr)
+    contenders = {
+        "gpu": _asking(gpu, provider, threads=1),
+        "fp32": _asking(fp32, CPU, threads=cores()),
+    }
+    # Sums of so many float32 leaves differ in their last bits with the order of adding.
+    tolerance = 1e-6 * max(1.0, math.sqrt(trees / 100))
+    return compare(contenders, booster.inplace_predict, tolerance=tolerance, rounds=rounds)
 
 
-def _graph(graph: bytes, provider: str, *, threads: int, column: int) -> Ask:
+def _asking(graph: bytes, provider: str, *, threads: int) -> Ask:
     made = session(graph, provider, threads=threads)
-    return lambda x: made.run(["probability"], {"features": x})[0][:, column]
+    return lambda x: made.run(["probability"], {"features": x})[0][:, 0]
+
+
+def _rows(suffix: str, times: Times, dry_run: bool) -> list[Row]:
+    """A dry run has times too, and no figure of a GPU."""
+    note = "a dry run on the CPU, so nothing was measured" if dry_run else ""
+    return [
+        Row(
+            f"gpu_b{size}_vs_cpu_{suffix}",
+            None if dry_run else float(np.median(times["gpu"][size])),
+            "ms",
+            float(np.median(times["fp32"][size])),
+            goal_ratio=GOAL_RATIO if size == max(CALLS) else None,
+            note=note,
+        )
+        for size in CALLS
+    ]
+
+
+def _document(command: str, rows: list[Row], dry_run: bool) -> dict[str, Any]:
+    """As JSON, in the form of the other benchmarks."""
+    installed = {found.name: found.version for found in distributions()}
+    return {
+        "name": "gpu",
+        "machine": machine() | {"gpu": _gpu_names(), "cores_used": cores()},
+        "versions": {name: installed[name] for name in _PACKAGES if name in installed},
+        "seed": SEED,
+        "command": command,
+        "settings": {"dry_run": dry_run},
+        "rows": [{**asdict(row), "ratio": row.ratio, "met": row.met} for row in rows],
+    }
+
+
+def _gpu_names() -> str:
+    """The GPUs with their drivers, as nvidia-smi has them; `none` without it."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+    return "; ".join(done.stdout.split("\n")).strip("; ") or "none"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -131,7 +243,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--provider", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
-    parser.add_argument("--model", type=Path, help="a model's folder, instead of made-up forests")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="where to write the figures")
     return parser

@@ -1,39 +1,38 @@
-"""The real perf_analyzer against a real Triton."""
+"""The real perf_analyzer against a real Triton, as docs/perf-analyzer.md has it."""
 
+import csv
+import json
+import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from preprocess.errors import TeziError
+from preprocess.snapshot.current import load_market
 from preprocess.store import open_store
 from tests.integration.stack import RunningStack
-from tests.performance.perf_analyzer import Load, PerfAnalyzer
-from tests.performance.perf_input import write_pairs
-from tests.performance.triton_grids import loaded_models
+from tests.performance.perf_analyzer import install, write_pairs
 
 pytestmark = pytest.mark.triton
 
 
-@pytest.fixture(scope="module")
-def analyzer(demo_stack: RunningStack) -> PerfAnalyzer:
-    return PerfAnalyzer.installed(demo_stack.settings.home)
-
-
-def test_it_measures_what_triton_has_loaded(
-    demo_stack: RunningStack, analyzer: PerfAnalyzer, tmp_path: Path
+def test_it_measures_stocks_and_days_of_the_market(
+    demo_stack: RunningStack, tmp_path: Path
 ) -> None:
     settings = demo_stack.settings
-    models = loaded_models(settings)
-    assert models[0].startswith("predict_")
-    assert models == ["predict_fp32", "predict_int8", "classifier_fp32", "classifier_int8"]
-    store = open_store(settings)
-    try:
-        write_pairs(store.columns(), tmp_path / "p.json", 1_000)
-    finally:
-        store.close()
-    load, address = Load(per_second=100), settings.triton_grpc_address
-    point = analyzer.measure(address, "predict_fp32", tmp_path / "p.json", load, window_ms=400)
-    assert 30 < point.rate < 200
-    assert 0 < point.p50_ms <= point.p95_ms <= point.p99_ms
-    with pytest.raises(TeziError, match="could not measure predict_none"):
-        analyzer.measure(address, "predict_none", tmp_path / "p.json", load)
+    command, pairs, table = install(settings.home), tmp_path / "pairs.json", tmp_path / "t.csv"
+    with closing(open_store(settings)) as store:
+        write_pairs(load_market(store, settings.snapshot_path).columns, pairs, 1_000)
+    assert len({json.dumps(row) for row in json.loads(pairs.read_text())["data"]}) == 1_000
+    load = "-i grpc --request-rate-range 100 --request-distribution poisson --async"
+    windows = "--measurement-interval 400 --max-trials 3 --stability-percentage 1000"
+    words = f"-m predict_fp32 -u {settings.triton_grpc_address} --input-data {pairs} -f {table}"
+    subprocess.run(
+        [command, *words.split(), *load.split(), *windows.split()],
+        check=True,
+        timeout=120,
+        stdout=subprocess.DEVNULL,
+    )
+    (line,) = csv.DictReader(table.read_text().splitlines())
+    assert 30 < float(line["Inferences/Second"]) < 200
+    assert 0 < float(line["p50 latency"]) <= float(line["p99 latency"])

@@ -1,4 +1,4 @@
-"""Versions change under load, and nobody notices. `tezi bench swaps` does it a hundred times."""
+"""Versions change under load, and no caller notices. The benchmark `swaps` does it 100 times."""
 
 import json
 

@@ -19,7 +19,6 @@ class Arrivals:
     """What has been committed so far, and an error if that failed."""
 
     commits: int = 0
-    stocks: int = 0
     errors: list[Exception] = field(default_factory=list)
 
 
@@ -63,7 +62,6 @@ def _commit(  # noqa: PLR0917 - the arguments of a thread
                 with store.transaction() as writer:
                     writer.put_prices(bars)
                 found.commits += 1
-                found.stocks += stocks
     except Exception as error:  # noqa: BLE001 - told to whoever waits for the thread
         found.errors.append(error)
 

@@ -1,162 +1,142 @@
-"""`tezi bench scaling`: load through the autoscalers of config/kubernetes.
+"""Load up to 50,000 requests a second through the autoscalers of config/kubernetes.
 
-They do as Kubernetes documents it. Nothing is measured here: figures of a load test go in, and what
-the policies make of them comes out.
+Nothing is measured here: milliseconds of CPU a request go in, and what the policies make of them
+comes out. docs/scaling.md says what is assumed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from preprocess.cli.progress import progress_bar
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from preprocess.errors import TeziError
 from tests.performance.report import Report
 from tests.performance.report_grid import Grid
 from tests.performance.report_text import figure
 from tests.performance.row import Row
-from tests.performance.scaling.curves import CURVES, DAY, RAMP, SPIKE, Curve
-from tests.performance.scaling.plot import plot_replays
-from tests.performance.scaling.replay import Replay, replay
-from tests.performance.scaling.setups import CpuMs, Setup, knobs, setups
-from tests.performance.scaling.tier import Cluster
+from tests.performance.scaling import BASE_MS, DAY, GOAL_MS, RAMP, SPIKE, Replay, replay, shipped
 
 PEAKS = (500, 5_000, 50_000)
-GOAL_MS = 50.0
-# What a request takes when nobody waits: REST, one at a time, `tezi bench serve`.
-BASE_MS = 2.03
-# Of no provider: a round figure for a core-hour on demand, to turn hours into money.
-DOLLARS_A_CORE_HOUR = 0.04
-SEED = 0  # nothing is drawn
+CPU_MS = "0.49,0.78"
+"""Gateway and Triton, cold, four in flight over gRPC."""
 
-Key = tuple[str, int, str]
+_HEADS = ("most pods", "worst p95, ms", "late, s", "refused, %", "changes", "core h (fixed)")
 
 
-def run(
-    *, quick: bool, command: str, cpu: CpuMs | None = None, cluster: Cluster | None = None
-) -> Report:
+def run(*, quick: bool, command: str, cpu_ms_per_request: str = CPU_MS) -> Report:
     """Replay every curve at every peak under every setup; `quick` takes longer steps."""
-    cpu, cluster = cpu or CpuMs(), cluster or Cluster()
-    longer = 6 if quick else 1
-    curves = [replace(curve, step_s=curve.step_s * longer) for curve in CURVES]
-    found: dict[Key, Replay] = {}
-    plan = list(_plan(setups(cpu), curves))
-    with progress_bar("replays") as advance:
-        for done, (key, curve, setup) in enumerate(plan, start=1):
-            found[key] = replay(curve, key[1], setup.parts, cluster, base_ms=BASE_MS)
-            advance(done, len(plan))
-    days = {curve.name: curve for curve in curves}
+    cpu_ms = parse_cpu_ms(cpu_ms_per_request)
+    step = 6 if quick else 1
+    curves = [replace(curve, step_s=curve.step_s * step) for curve in (RAMP, SPIKE, DAY)]
+    cpu, large = shipped(cpu_ms), shipped(cpu_ms, overlay="large")
+    # `first` is the policy with pods that ask for all that they can use.
+    first = [replace(part, asked=float(part.cores)) for part in cpu]
+    found = {
+        (peak, curve.name, name): replay(curve, peak, parts)
+        for peak in PEAKS
+        for curve in curves
+        for name, parts in {"first": first, "cpu": cpu, "large": large}.items()
+    }
+    knobs = {
+        "pods ask for whole cores": [replace(part, asked=float(part.cores)) for part in large],
+        "pods are added at once": [replace(p, up=replace(p.up, window_s=0)) for p in large],
+        "pods need 60 s and 120 s to start": [
+            replace(part, start_s=seconds)
+            for part, seconds in zip(large, (60.0, 120.0), strict=True)
+        ],
+        "2 + 2 pods at rest": [replace(part, minimum=2) for part in large],
+        "30 + 24 pods at rest": [
+            replace(part, minimum=number) for part, number in zip(large, (30, 24), strict=True)
+        ],
+    }
     turned = [
-        (setup.name, replay(days[curve.name], PEAKS[-1], setup.parts, cluster, base_ms=BASE_MS))
-        for setup in knobs(cpu)
-        for curve in (SPIKE, DAY)
+        [name, curve.name, *_cells(replay(curve, PEAKS[-1], parts))]
+        for name, parts in knobs.items()
+        for curve in curves[1:]
     ]
+    lines = [[f"{peak:,}", curve, name, *_cells(one)] for (peak, curve, name), one in found.items()]
     return Report(
         name="scaling",
         command=command,
-        seed=SEED,
-        rows=list(_rows(found)),
+        seed=0,  # nothing is drawn
+        rows=_rows(found),
         samples={},
-        findings=list(_findings(found)),
-        grids=[_all(found), _turned(turned)],
-        settings={
-            "gateway_cpu_ms": cpu.gateway,
-            "triton_cpu_ms": cpu.triton,
-            "cpu_source": cpu.source,
-            "base_ms": BASE_MS,
-            "metric_lag_s": cluster.lag_s,
-            "metric_over_s": cluster.over_s,
-            "dollars_a_core_hour": DOLLARS_A_CORE_HOUR,
-        },
-        draw=lambda path: _draw(path, found),
+        grids=[
+            Grid("Every replay", ("requests/s", "curve", "setup", *_HEADS), lines),
+            Grid("One thing different, large at 50,000 requests/s", ("", "curve", *_HEADS), turned),
+        ],
+        settings={"cpu_ms_per_request": cpu_ms_per_request, "base_ms": BASE_MS},
+        draw=partial(_plot, found),
     )
 
 
-def _plan(made: Mapping[str, Setup], curves: list[Curve]) -> Iterator[tuple[Key, Curve, Setup]]:
-    for peak in PEAKS:
-        for curve in curves:
-            for name, setup in made.items():
-                yield (name, peak, curve.name), curve, setup
+def parse_cpu_ms(text: str) -> list[float]:
+    """Two positive numbers from "GATEWAY,TRITON".
+
+    Raises:
+        TeziError: it is something else.
+    """
+    try:
+        gateway, triton = (float(word) for word in text.split(","))
+    except ValueError:
+        gateway = triton = 0.0
+    if not (0 < gateway < 1e3 and 0 < triton < 1e3):
+        raise TeziError(f"CPU per request is GATEWAY,TRITON in ms, as in {CPU_MS}: not {text!r}.")
+    return [gateway, triton]
 
 
-def _setup_for(peak: int) -> str:
-    return "large" if peak == PEAKS[-1] else "shipped"
+def _rows(found: Mapping[tuple[int, str, str], Replay]) -> list[Row]:
+    """Seconds that are late, beside the first policy, and core hours, beside a fixed cluster."""
+    rows = []
+    for (peak, curve, name), ours in found.items():
+        if name != ("large" if peak == PEAKS[-1] else "cpu"):
+            continue
+        metric = f"scaling_{peak}_{curve.replace(' ', '_')}"
+        first = found[peak, curve, "first"].late_s
+        note = f"seconds with p95 above {GOAL_MS:g} ms, or refusals"
+        rows.append(Row(f"{metric}_late", ours.late_s, "s", first, goal=0.0, note=note))
+        hours, fixed = ours.core_hours, ours.fixed_core_hours
+        rows.append(Row(f"{metric}_core_hours", hours, "core h", fixed))
+    return rows
 
 
-def _rows(found: Mapping[Key, Replay]) -> Iterator[Row]:
-    for peak in PEAKS:
-        for curve in (RAMP, SPIKE, DAY):
-            ours, first = (found[name, peak, curve.name] for name in (_setup_for(peak), "first"))
-            metric = f"scaling_{peak}_{curve.name.replace(' ', '_')}"
-            yield Row(
-                f"{metric}_late",
-                ours.late_s(GOAL_MS),
-                "s",
-                first.late_s(GOAL_MS),
-                goal=0.0,
-                note=f"{_setup_for(peak)}: seconds with p95 above {GOAL_MS:g} ms, or refusals",
-            )
-            yield Row(
-                f"{metric}_core_hours",
-                ours.core_hours,
-                "core h",
-                ours.static_core_hours,
-                note="beside a cluster of fixed size for the peak",
-            )
-
-
-def _all(found: Mapping[Key, Replay]) -> Grid:
-    heads = (
-        *("requests/s", "curve", "setup", "most pods", "worst p95, ms", "late, s", "refused, %"),
-        *("changes", "core h", "$"),
-    )
-    rows = [
-        (f"{peak:,}", curve, name, *_cells(replayed))
-        for (name, peak, curve), replayed in found.items()
+def _cells(one: Replay) -> list[str]:
+    gateways, tritons = one.pods.max(axis=0)
+    worst = one.p95_ms[60 // one.curve.step_s :].max()
+    return [
+        f"{gateways:.0f} + {tritons:.0f}",
+        figure(float(worst)),
+        f"{one.late_s:,.0f}",
+        figure(float(100 * one.refused.sum() / one.offered.sum())),
+        str(int((np.diff(one.pods, axis=0) != 0).sum())),
+        f"{figure(one.core_hours)} ({figure(one.fixed_core_hours)})",
     ]
-    return Grid("Every replay", heads, rows)
 
 
-def _turned(turned: list[tuple[str, Replay]]) -> Grid:
-    heads = (
-        *("large, but", "curve", "most pods", "worst p95, ms", "late, s", "refused, %"),
-        *("changes", "core h", "$"),
-    )
-    rows = [(name, replayed.curve.name, *_cells(replayed)) for name, replayed in turned]
-    return Grid(f"One thing different, at {PEAKS[-1]:,} requests/s", heads, rows)
-
-
-def _cells(replayed: Replay) -> tuple[str, ...]:
-    gateways, tritons = replayed.most_replicas
-    return (
-        f"{gateways} + {tritons}",
-        figure(replayed.worst_p95_ms),
-        f"{replayed.late_s(GOAL_MS):,.0f}",
-        figure(100 * replayed.refused_share),
-        str(replayed.changes),
-        figure(replayed.core_hours),
-        figure(replayed.core_hours * DOLLARS_A_CORE_HOUR),
-    )
-
-
-def _findings(found: Mapping[Key, Replay]) -> Iterator[str]:
-    for peak in PEAKS:
-        name = _setup_for(peak)
-        spike, day = (found[name, peak, curve.name] for curve in (SPIKE, DAY))
-        refused = figure(100 * spike.refused_share)
-        overlay = "large" if name == "large" else "cpu"
-        share = day.core_hours / day.static_core_hours
-        yield (
-            f"{peak:,} requests/s with the overlay {overlay}: a spike within 30 s is late for "
-            f"{spike.late_s(GOAL_MS):,.0f} s and refuses {refused} % of its requests; a trading "
-            f"day is late for {day.late_s(GOAL_MS):,.0f} s and costs {share:.0%} of a cluster of "
-            "fixed size."
-        )
-
-
-def _draw(path: Path, found: Mapping[Key, Replay]) -> None:
-    columns = {
-        f"{peak:,}/s, {curve.name}": [
-            (name, found[name, peak, curve.name]) for name in ("first", "shipped", "large")
-        ]
-        for peak, curve in ((5_000, RAMP), (5_000, SPIKE), (50_000, SPIKE), (50_000, DAY))
-    }
-    plot_replays(path, columns)
+def _plot(found: Mapping[tuple[int, str, str], Replay], path: Path) -> None:
+    """Load, pods and latency over time: a column for each curve, a colour for each setup."""
+    columns = [(5_000, "spike"), (50_000, "spike"), (50_000, "trading day")]
+    picture = Figure(figsize=(15.0, 9.0), layout="constrained")
+    FigureCanvasAgg(picture)
+    grid = picture.subplots(4, len(columns), sharex="col")
+    for place, (peak, curve) in enumerate(columns):
+        for name in ("first", "cpu", "large"):
+            one = found[peak, curve, name]
+            minutes = np.arange(len(one.offered)) * one.curve.step_s / 60
+            series = (one.offered, one.pods[:, 0], one.pods[:, 1], np.minimum(one.p95_ms, 3e3))
+            for axes, values in zip(grid[:, place], series, strict=True):
+                axes.plot(minutes, values, label=name, linewidth=1.0)
+        grid[0, place].set_title(f"{peak:,}/s, {curve}")
+        grid[3, place].set_yscale("log")
+        grid[3, place].axhline(GOAL_MS, color="#888888", linewidth=0.8, linestyle=":")
+        grid[3, place].set_xlabel("minutes")
+        grid[3, place].legend(loc="upper right", fontsize=8)
+    for axes, label in zip(
+        grid[:, 0], ("requests/s", "gateways", "Tritons", "p95, ms"), strict=True
+    ):
+        axes.set_ylabel(label)
+    picture.savefig(path, dpi=100)

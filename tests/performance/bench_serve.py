@@ -1,4 +1,4 @@
-"""`tezi bench serve`: one request at a time and 16 in flight, REST and Triton's gRPC.
+"""`python -m tests.performance serve`: one request at a time and 16 in flight, REST and gRPC.
 
 Every request asks for another stock and day, so that no cache and no branch predictor helps. The
 baseline is the naive service on the same database and model, in the same run.
@@ -7,13 +7,12 @@ baseline is the naive service on the same database and model, in the same run.
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import cycle
 from pathlib import Path
 
 import httpx
 import numpy as np
-import psutil
 import uvloop
 
 from preprocess.calendar import from_day_number
@@ -23,8 +22,7 @@ from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 from tests.integration.stack import free_ports, running
-from tests.performance.load import Load, Pair, grpc_load, http_load, rest_load
-from tests.performance.load_test.processes import component_of
+from tests.performance.load import Load, Pair, grpc_load, rest_load
 from tests.performance.report import Report
 from tests.performance.row import Row
 
@@ -32,9 +30,6 @@ SEED = 20260814
 DAYS_BACK = 250
 # An ensemble with trivial features on the reference machine, at 1 and at 9 in flight.
 FLOOR_MS, FLOOR_RATE = 0.64, 4_700.0
-PARTS = ("gateway", "triton")
-
-Spent = dict[str, float]
 
 
 def run(*, quick: bool, command: str) -> Report:
@@ -43,115 +38,63 @@ def run(*, quick: bool, command: str) -> Report:
     pairs = fresh_pairs(settings, 200_000)
     model = find_model(settings.models_dir, stable_version(settings.versions_dir).model_id)
     seconds = 2.0 if quick else 10.0
-    with _served(settings) as root, _naive(settings, model.path / "model.pickle") as naive_url:
-        stream = iter(pairs)
+    loads: dict[str, Load] = {}
+    with ExitStack() as stack:
+        if not _is_up(settings):
+            stack.enter_context(running(settings))
+        naive_url = stack.enter_context(_naive(settings, model.path / "model.pickle"))
         ways = {
-            "naive_c1": (rest_load, naive_url, 1),
-            "naive_c16": (rest_load, naive_url, 16),
-            "rest_c1": (rest_load, settings.http_url, 1),
-            "rest_c4": (rest_load, settings.http_url, 4),
-            "rest_c16": (rest_load, settings.http_url, 16),
-            "http_c1": (http_load, settings.triton_http_address, 1),
-            "http_c16": (http_load, settings.triton_http_address, 16),
-            "grpc_c1": (grpc_load, settings.triton_grpc_address, 1),
-            "grpc_c16": (grpc_load, settings.triton_grpc_address, 16),
+            "naive": (rest_load, naive_url),
+            "rest": (rest_load, settings.http_url),
+            "grpc": (grpc_load, settings.triton_grpc_address),
         }
-        loads: dict[str, Load] = {}
-        spent: dict[str, Spent] = {}
-        for name, (way, address, in_flight) in ways.items():
-            uvloop.run(way(address, stream, in_flight, seconds / 5))  # warm-up
-            before = _cpu_s(root)
-            loads[name] = uvloop.run(way(address, stream, in_flight, seconds))
-            spent[name] = {part: cpu_s - before[part] for part, cpu_s in _cpu_s(root).items()}
+        for name, (way, address) in ways.items():
+            for in_flight in (1, 16):
+                uvloop.run(way(address, pairs, in_flight, seconds / 5))  # warm-up
+                measured = uvloop.run(way(address, pairs, in_flight, seconds))
+                loads[f"{name}_c{in_flight}"] = measured
+    p50 = {name: float(np.median(load.latencies_ms)) for name, load in loads.items()}
+    naive_ms, naive_rate = p50["naive_c1"], loads["naive_c16"].rate
     return Report(
         name="serve",
         command=command,
         seed=SEED,
-        rows=_rows(loads) + _cpu_rows(loads, spent),
+        rows=[
+            Row("rest_c1_p50", p50["rest_c1"], "ms", naive_ms),
+            Row("rest_c16_rate", loads["rest_c16"].rate, "/s", naive_rate, 4_000.0),
+            Row("grpc_c1_p50", p50["grpc_c1"], "ms", naive_ms, FLOOR_MS),
+            Row("grpc_c16_rate", loads["grpc_c16"].rate, "/s", naive_rate, FLOOR_RATE),
+        ],
         samples={name: load.latencies_ms for name, load in loads.items()},
     )
 
 
 def fresh_pairs(settings: Settings, count: int) -> Iterator[Pair]:
     """Pairs of stock and trading day of the last 250, none twice before all were there."""
-    store = open_store(settings)
-    try:
+    with closing(open_store(settings)) as store:
         found = [
             (history.bse_code, from_day_number(day).isoformat())
             for history in store.histories()
             for day in history.prices.days[MINIMUM_ROWS:][-DAYS_BACK:]
         ]
-    finally:
-        store.close()
     order = np.random.default_rng(SEED).permutation(len(found))[:count]
     return cycle([found[place] for place in order])
 
 
-def _rows(loads: dict[str, Load]) -> list[Row]:
-    def median(name: str) -> float:
-        return float(np.median(loads[name].latencies_ms))
-
-    naive_ms, naive_rate = median("naive_c1"), loads["naive_c16"].rate
-    return [
-        Row("rest_c1_p50", median("rest_c1"), "ms", naive_ms),
-        Row("rest_c16_rate", loads["rest_c16"].rate, "/s", naive_rate, 4_000.0, "cold"),
-        Row("http_c1_p50", median("http_c1"), "ms", naive_ms, FLOOR_MS, "floor"),
-        Row("http_c16_rate", loads["http_c16"].rate, "/s", naive_rate, FLOOR_RATE, "floor"),
-        Row("grpc_c1_p50", median("grpc_c1"), "ms", naive_ms, FLOOR_MS, "floor"),
-        Row("grpc_c16_rate", loads["grpc_c16"].rate, "/s", naive_rate, FLOOR_RATE, "floor"),
-    ]
-
-
-def _cpu_s(root: psutil.Process | None) -> Spent:
-    """Seconds of CPU so far of the parts of a stack; empty for one that was there before."""
-    if root is None:
-        return {}
-    spent = dict.fromkeys(PARTS, 0.0)
-    for process in root.children(recursive=True):
-        part = component_of(process.cmdline())
-        if part in spent:
-            spent[part] += sum(process.cpu_times()[:2])
-    return spent
-
-
-def _cpu_rows(loads: dict[str, Load], spent: dict[str, Spent]) -> list[Row]:
-    """What a request took of each part, by how many were in flight."""
-    return [
-        Row(f"{name}_{part}_cpu", cpu_s * 1e3 / len(loads[name].latencies_ms), "ms")
-        for name in spent
-        if name.startswith("rest_")
-        for part, cpu_s in spent[name].items()
-    ]
-
-
-@contextmanager
-def _served(settings: Settings) -> Iterator[psutil.Process | None]:
-    """A stack, and its first process if it is started here."""
+def _is_up(settings: Settings) -> bool:
     try:
-        up = httpx.get(f"{settings.http_url}/ready", timeout=2.0, trust_env=False).is_success
+        return httpx.get(f"{settings.http_url}/ready", timeout=2.0, trust_env=False).is_success
     except httpx.TransportError:
-        up = False
-    if up:
-        yield None
-    else:
-        with running(settings) as stack:
-            yield psutil.Process(stack.process.pid)
+        return False
 
 
 @contextmanager
 def _naive(settings: Settings, model_file: Path) -> Iterator[str]:
     port = free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "tests.performance.naive_service",
-            str(settings.database_path),
-            str(model_file),
-            str(port),
-        ]
-    )
+    module = "tests.performance.naive_service"
+    arguments = [str(settings.database_path), str(model_file), str(port)]
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments])
     try:
         transport = httpx.HTTPTransport(retries=8)  # with growing pauses, about 60 s in all
         with httpx.Client(transport=transport, timeout=10.0, trust_env=False) as client:

@@ -1,95 +1,142 @@
-"""Ways of coming by feature rows: ready, computed, out of a tier, or asked for in vain."""
+"""What is measured of the cache inside the processes that use it.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+A feature row or a prediction is computed, found in a tier, or looked up, missed, computed and
+written: the four roads.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from gateway.cached_predictor import CachedPredictor
+from gateway.ports import Answer, Ask, Source
+from gateway.triton import TritonPredictor
+from gateway.versions import VersionBook
+from preprocess.async_cache_manager import AsyncCacheManager
 from preprocess.cache.plan import Plan
 from preprocess.cache_manager import CacheManager
 from preprocess.features.cached import CachedRows
+from preprocess.features.row import Status
 from preprocess.features.service import FeatureService
+from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
 from preprocess.store import open_store
 from tests.performance.feature_ways import Pair
 from tests.performance.measure import Repetition, Times, timed_each
 
-Road = Literal["ready", "computed", "local", "redis", "local_miss", "redis_miss"]
-
-ROADS: tuple[Road, ...] = ("ready", "computed", "local", "redis", "local_miss", "redis_miss")
+Road = Literal["computed", "local", "redis", "miss"]
+ROADS: Mapping[Road, str] = {
+    "computed": "computed, no cache",
+    "local": "hit in the process",
+    "redis": "hit in Redis",
+    "miss": "missed in both, computed, written",
+}
 
 _TTL_S = 300.0
 # A Redis that was given up would be measured as none.
 _PATIENT_S = 2.0
+_MANY = 100_000
 _WARMING = 50
+_TIMEOUT_S = 10.0
 
 
-@dataclass(frozen=True)
-class RowWay:
-    """One road to rows of a market, so many rows a call; `redis_url` is that of an empty Redis."""
-
-    settings: Settings
-    road: Road
-    rows: int
-    redis_url: str = ""
-
-    def service(self, cached: CachedRows | None) -> FeatureService:
-        """A features model's service, warm."""
-        service = FeatureService(lambda: open_store(self.settings), cached=cached)
-        service.warm_up()
-        return service
-
-    def cache(self, *, local_entries: int = 100_000) -> CacheManager:
-        """A cache of a process of its own."""
-        shared = self.redis_url if self.road.startswith("redis") else ""
-        return CacheManager(
-            Plan(redis_url=shared, local_entries=local_entries, timeout_s=_PATIENT_S)
-        )
+def _plan(redis_url: str, road: Road) -> Plan:
+    """Redis answers where the process keeps a single entry."""
+    entries = 1 if road == "redis" else _MANY
+    return Plan(
+        redis_url="" if road == "local" else redis_url, local_entries=entries, timeout_s=_PATIENT_S
+    )
 
 
-def feature_rows(way: RowWay, chunks: Sequence[Sequence[Pair]]) -> Repetition:
-    """Fresh pairs each repetition, the last of `chunks` to get warm with; a road that is to find
-    its rows has them put there before.
+def feature_rows(
+    settings: Settings, road: Road, redis_url: str, chunks: Sequence[Sequence[Pair]]
+) -> Repetition:
+    """Fresh pairs each repetition, one a call, the last of `chunks` to get warm with.
 
     Raises:
         AssertionError: a row is not OK, or came by another road.
     """
-    cached = cache = None
-    if way.road not in ("ready", "computed"):
-        # Of the process's own memory one row is left, so that Redis answers.
-        cache = way.cache(local_entries=1 if way.road == "redis" else 100_000)
-        cached = CachedRows(cache, ttl_s=_TTL_S)
-    service = way.service(cached)
-    other = way.service(CachedRows(way.cache(), ttl_s=_TTL_S)) if way.road == "redis" else service
-    calls = [
-        [
-            ([code.encode() for code, _ in part], [day.encode() for _, day in part])
-            for part in (
-                chunk[start : start + way.rows] for start in range(0, len(chunk), way.rows)
-            )
-        ]
-        for chunk in chunks
-    ]
 
-    def call(pairs: tuple[list[bytes], list[bytes]]) -> None:
-        answer = service.rows(*pairs)
-        if set(answer.status.tolist()) != {b"OK"}:
-            raise AssertionError(f"{pairs}: {answer.status}")
+    def service(cache: CacheManager | None) -> FeatureService:
+        cached = CachedRows(cache, ttl_s=_TTL_S) if cache is not None else None
+        made = FeatureService(lambda: open_store(settings), cached=cached)
+        made.warm_up()
+        return made
+
+    cache = CacheManager(_plan(redis_url, road)) if road != "computed" else None
+    mine = service(cache)
+    other = service(CacheManager(_plan(redis_url, "miss"))) if road == "redis" else mine
+    calls = [[([code.encode()], [day.encode()]) for code, day in chunk] for chunk in chunks]
+
+    def call(pair: tuple[list[bytes], list[bytes]]) -> None:
+        status = mine.rows(*pair).status[0]
+        if status != b"OK":
+            raise AssertionError(f"{pair}: {status}")
+
+    def held() -> int:
+        return cache.stats.local_hits + cache.stats.remote_hits if cache is not None else 0
 
     def repetition(number: int) -> Times:
-        if way.road in ("local", "redis"):
-            for pairs in calls[number]:
-                other.rows(*pairs)
+        hits = road in ("local", "redis")
+        if hits:
+            for pair in calls[number]:
+                other.rows(*pair)
         timed_each(call, calls[-1][:_WARMING])
-        before = _held(cache)
+        before = held()
         times = timed_each(call, calls[number])
-        asked = sum(len(codes) for codes, _ in calls[number])
-        found = _held(cache) - before
-        if found != (asked if way.road in ("local", "redis") else 0):
-            raise AssertionError(f"{way.road}: {found} of {asked} rows out of the cache")
+        if held() - before != (len(calls[number]) if hits else 0):
+            raise AssertionError(f"{road}: {held() - before} rows came out of the cache")
         return times
 
     return repetition
 
 
-def _held(cache: CacheManager | None) -> int:
-    return 0 if cache is None else cache.stats.local_hits + cache.stats.remote_hits
+async def prediction_times(
+    settings: Settings, redis_url: str, pairs: Mapping[Road, Sequence[Pair]]
+) -> dict[Road, list[float]]:
+    """Times in ms of predictions inside a gateway, the roads in turns, each with pairs of its own.
+
+    Triton runs with these settings; the Redis is empty.
+
+    Raises:
+        AssertionError: a prediction failed, or came by another road.
+    """
+    triton = TritonPredictor.from_settings(settings)
+    versions = VersionBook(settings.versions_dir)
+    await versions.refresh()
+    number = stable_version(settings.versions_dir).model_version
+    caches = {
+        road: AsyncCacheManager(_plan(redis_url, road)) for road in pairs if road != "computed"
+    }
+    filling = AsyncCacheManager(_plan(redis_url, "miss"))
+
+    def through(cache: AsyncCacheManager) -> Source:
+        return CachedPredictor(
+            triton, cache, versions, ttl_s=_TTL_S, timeout_s=_TIMEOUT_S, usable=lambda: True
+        )
+
+    sources: dict[Road, Source] = {road: through(cache) for road, cache in caches.items()}
+    sources["computed"] = triton
+    asks = {
+        road: [Ask(code, day, "fp32", number) for code, day in mine] for road, mine in pairs.items()
+    }
+    found: dict[Road, list[float]] = {road: [] for road in pairs}
+    try:
+        for ask in asks["local"]:
+            await sources["local"].predict([ask], _TIMEOUT_S)
+        for ask in asks["redis"]:
+            await through(filling).predict([ask], _TIMEOUT_S)
+        for group in zip(*asks.values(), strict=True):
+            for road, ask in zip(asks, group, strict=True):
+                began = time.perf_counter()
+                (answer,) = await sources[road].predict([ask], _TIMEOUT_S)
+                found[road].append((time.perf_counter() - began) * 1e3)
+                if not isinstance(answer, Answer) or answer.status is not Status.OK:
+                    raise AssertionError(f"no prediction: {answer}")
+                if answer.cached is not (road in ("local", "redis")):
+                    raise AssertionError(f"came by another road than {road}: {answer}")
+    finally:
+        for cache in (*caches.values(), filling):
+            await cache.close()
+        await triton.close()
+    return found

@@ -13,18 +13,16 @@ import pandas as pd
 from preprocess.cache_manager import CacheManager
 from preprocess.columns import Array
 from preprocess.db_optimizer import DBOptimizer
-from preprocess.feature_optimizer import FeatureOptimizer
 from preprocess.settings import Settings
-from preprocess.store import open_store
 from preprocess.store.packs import RECORDS, collected
 from tests.performance.measure import Repetition, Times, timed, timed_each
-from tests.performance.naive import Source, connect, query
+from tests.performance.naive import Source, connect
 
 Codes = Sequence[Sequence[str]]
 
-ALL_COLUMNS = "SELECT * FROM price_movements WHERE bse_code = ? ORDER BY date"
+_ALL_COLUMNS = "SELECT * FROM price_movements WHERE bse_code = ? ORDER BY date"
 # What indicators are computed from.
-FEW_COLUMNS = "SELECT close, volume FROM price_movements WHERE bse_code = ? ORDER BY date"
+_FEW_COLUMNS = "SELECT close, volume FROM price_movements WHERE bse_code = ? ORDER BY date"
 _RESULTS = (
     "SELECT fiscal_year, quarter, announced_on, revenue_cr, pat_cr, operating_profit_cr, eps"
     " FROM historical_financials WHERE bse_code = ? ORDER BY fiscal_year, quarter"
@@ -51,19 +49,18 @@ LEFT JOIN historical_financials f ON f.bse_code = l.bse_code
     WHERE f.bse_code = l.bse_code AND {known} <= l.earnings_date)
 ORDER BY l.bse_code, l.earnings_date
 """
-_AGGREGATE = (
-    "SELECT bse_code, max(date), avg(close), sum(volume) FROM price_movements GROUP BY bse_code"
-)
 _SAMPLES = "SELECT * FROM announcement_samples ORDER BY bse_code, earnings_date"
+# The columns that are compared.
+_JOINED = ("close", "volume", "eps", "label")
 
 
-def naive_prices(source: Source, text: str, codes: Codes) -> Repetition:
+def naive_prices(source: Source, codes: Codes) -> Repetition:
     """Connect, and one stock's bars as a data frame."""
     _quiet()
 
     def prices(code: str) -> pd.DataFrame:
         with closing(connect(source)) as connection:
-            return pd.read_sql_query(query(source, text), connection, params=(code,))
+            return pd.read_sql_query(_ALL_COLUMNS, connection, params=(code,))
 
     prices(codes[0][0])
     return lambda number: timed_each(prices, codes[number])
@@ -72,14 +69,10 @@ def naive_prices(source: Source, text: str, codes: Codes) -> Repetition:
 def pooled_prices(settings: Settings, codes: Codes) -> Repetition:
     """Closes and volumes over a connection out of the pool."""
     pool = DBOptimizer(settings).create_connection_pool()
-    text = FEW_COLUMNS if settings.database_url.startswith("sqlite") else query("", FEW_COLUMNS)
 
     def prices(code: str) -> list[Any]:
         with pool.connection() as connection:
-            cursor = connection.cursor()
-            cursor.execute(text, (code,))
-            rows: list[Any] = cursor.fetchall()
-            return rows
+            return list(connection.execute(_FEW_COLUMNS, (code,)).fetchall())
 
     prices(codes[0][0])
     return lambda number: timed_each(prices, codes[number])
@@ -99,36 +92,18 @@ def packed_prices(settings: Settings, codes: Codes) -> Repetition:
     return lambda number: timed_each(prices, codes[number])
 
 
-def columns_of_one(settings: Settings, codes: Codes) -> Repetition:
-    """Store.columns of one stock: its bars, and all else that features need."""
-    store = open_store(settings)
-    store.columns([codes[0][0]])
-    return lambda number: timed_each(lambda code: store.columns([code]), codes[number])
+def cached_batch(settings: Settings, codes: Codes) -> Repetition:
+    """A hundred stocks' bars out of the query cache; each batch has been asked for before."""
+    optimizer = DBOptimizer(settings, CacheManager.from_settings(settings))
 
+    def batch(chunk: Sequence[str]) -> int:
+        return sum(len(optimizer.query_with_cache(_FEW_COLUMNS, (code,)).rows) for code in chunk)
 
-def prices_in_memory(settings: Settings, codes: Codes) -> Repetition:
-    """One stock's slice of the market in memory, which is that of the newest commit."""
-    optimizer = FeatureOptimizer(open_store(settings))
+    def repetition(number: int) -> Times:
+        batch(codes[number])  # here, and not at first: a value is kept for a minute
+        return timed(lambda: batch(codes[number]))
 
-    def prices(code: str) -> list[Array]:
-        columns = optimizer.market()
-        place = columns.places[code.encode()]
-        table = columns.prices
-        rows = slice(table.starts[place], table.starts[place + 1])
-        return [table[name][rows].copy() for name in ("day", "close", "volume")]
-
-    prices(codes[0][0])
-    return lambda number: timed_each(prices, codes[number])
-
-
-def plain_results(source: Path, codes: Sequence[str]) -> Repetition:
-    """Every stock's results, one query a stock over one connection, without pandas."""
-    connection = connect(source)
-
-    def results() -> int:
-        return sum(len(connection.execute(_RESULTS, (code,)).fetchall()) for code in codes)
-
-    return lambda _: timed(results)
+    return repetition
 
 
 def naive_results(source: Path, codes: Codes) -> Repetition:
@@ -145,12 +120,11 @@ def naive_results(source: Path, codes: Codes) -> Repetition:
 def all_results(settings: Settings) -> Repetition:
     """Every stock's results in one pass over their packs."""
     pool = DBOptimizer(settings).create_connection_pool()
+    text = "SELECT results FROM stock_packs ORDER BY bse_code"
 
     def results() -> int:
         with pool.connection() as connection:
-            packs = connection.execute(
-                "SELECT results FROM stock_packs ORDER BY bse_code"
-            ).fetchall()
+            packs = connection.execute(text).fetchall()
         return collected("results", [len(p) for (p,) in packs], [p for (p,) in packs]).rows
 
     results()
@@ -160,21 +134,21 @@ def all_results(settings: Settings) -> Repetition:
 def naive_join(source: Source) -> Repetition:
     """The join in SQL, as of each date, into a data frame; the result is its columns."""
     _quiet()
-    kind = "sqlite" if isinstance(source, Path) else "postgres"
+    text = _JOIN.format(known=_KNOWN["sqlite" if isinstance(source, Path) else "postgres"])
 
     def join() -> dict[str, Array]:
         with closing(connect(source)) as connection:
-            frame = pd.read_sql_query(_JOIN.format(known=_KNOWN[kind]), connection)
-        return {name: frame[name].to_numpy() for name in ("close", "volume", "eps", "label")}
+            frame = pd.read_sql_query(text, connection)
+        return {name: frame[name].to_numpy() for name in _JOINED}
 
     return lambda number: _seen_once(number, timed(join))
 
 
-def stored_join(settings: Settings) -> Repetition:
-    """The join as it is kept in the database: a table, or a materialised view."""
-    optimizer = DBOptimizer(settings)
-    optimizer.refresh_samples()
-    pool = optimizer.create_connection_pool()
+def product_join(settings: Settings) -> Repetition:
+    """The join as the database keeps it, a table or a materialised view; the result is as above."""
+    with DBOptimizer(settings) as optimizer:
+        optimizer.refresh_samples()
+    pool = DBOptimizer(settings).create_connection_pool()
 
     def join() -> dict[str, Array]:
         with pool.connection() as connection:
@@ -182,51 +156,9 @@ def stored_join(settings: Settings) -> Repetition:
             cursor.execute(_SAMPLES)
             names = [column[0] for column in cursor.description]
             columns = dict(zip(names, zip(*cursor.fetchall(), strict=True), strict=True))
-        return {
-            name: np.array(columns[name], dtype=np.float64)
-            for name in ("close", "volume", "eps", "label")
-        }
+        return {name: np.array(columns[name], dtype=np.float64) for name in _JOINED}
 
     return lambda number: _seen_once(number, timed(join))
-
-
-def cached_batch(settings: Settings, codes: Codes) -> Repetition:
-    """A hundred stocks' bars out of the query cache; each batch has been asked for before."""
-    optimizer = DBOptimizer(settings, CacheManager.from_settings(settings))
-
-    def batch(chunk: Sequence[str]) -> int:
-        return sum(len(optimizer.query_with_cache(FEW_COLUMNS, (code,)).rows) for code in chunk)
-
-    def repetition(number: int) -> Times:
-        batch(codes[number])  # here, and not at first: a value is kept for a minute
-        return timed(lambda: batch(codes[number]))
-
-    return repetition
-
-
-def aggregate(settings: Settings) -> Repetition:
-    """A dear query over the pool: one line for each stock, from all of its bars."""
-    pool = DBOptimizer(settings).create_connection_pool()
-
-    def lines() -> int:
-        with pool.connection() as connection:
-            return len(connection.execute(_AGGREGATE).fetchall())
-
-    return lambda _: timed(lines)
-
-
-def cached_aggregate(settings: Settings) -> Repetition:
-    """The same out of the query cache, asked for before."""
-    optimizer = DBOptimizer(settings, CacheManager.from_settings(settings))
-
-    def lines() -> int:
-        return len(optimizer.query_with_cache(_AGGREGATE).rows)
-
-    def repetition(_: int) -> Times:
-        lines()
-        return timed(lines)
-
-    return repetition
 
 
 def _seen_once(number: int, times: Times) -> Times:

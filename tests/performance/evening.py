@@ -1,14 +1,10 @@
 """`tezi predict-all` over a whole market, with the server up, and what the naive way would take."""
 
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -17,48 +13,11 @@ import numpy as np
 from preprocess.models.folder import find_model
 from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
-from tests.integration.stack import TEZI, environment, fresh_settings, running, tezi
-from tests.performance.feature_context import Bench
+from tests.integration.stack import fresh_settings, running, tezi
 from tests.performance.feature_ways import Chunks
 from tests.performance.market import BenchMarket
-from tests.performance.measure import Repetition, Times, Way, in_turns, timed_each
+from tests.performance.measure import Repetition, Times, timed_each
 from tests.performance.naive import load_model, naive_features
-from tests.performance.row import Row
-
-
-@dataclass(frozen=True)
-class Evening:
-    """Seconds of each run, from the command's start to its end; rows stored by the last one.
-
-    `start_s` is what `tezi --version` takes, which is in every run: Python, and the imports that
-    any command needs. `peak_mb` is the most memory of any run, without Triton's.
-    """
-
-    seconds: Sequence[float]
-    cpu_s: Sequence[float]
-    start_s: float
-    peak_mb: float
-    stored: int
-
-
-def evening_row(bench: Bench, home: Path) -> Row:
-    """The row of predict_all_11000, with a stack in `home`."""
-    stack = scored_stack(bench.market, home)
-    arguments = (bench.market.naive, model_file(stack), bench.few_naive)
-    naive = in_turns([Way("naive", naive_scores, arguments)], bench.size.repetitions)["naive"]
-    done = predict_all(stack, bench.days[:3])
-    bench.samples["predict_all_11000"] = [second * 1e3 for second in done.seconds]
-    return Row(
-        "predict_all_11000",
-        float(np.median(done.seconds)),
-        "s",
-        bench.scaled(naive),
-        3.0,
-        f"the whole command, of which {done.start_s:.2f} s are what `tezi --version` takes; "
-        f"{done.stored:,} stored; naive: {len(naive.all_ms)} random stocks, scaled",
-        cpu_s=float(np.median(done.cpu_s)),
-        peak_mb=done.peak_mb,
-    )
 
 
 def scored_stack(market: BenchMarket, home: Path) -> Settings:
@@ -76,20 +35,18 @@ def model_file(settings: Settings) -> Path:
     return find_model(settings.models_dir, newest.model_id).path / "model.pickle"
 
 
-def predict_all(settings: Settings, days: Sequence[date]) -> Evening:
-    """One evening run for each day, none of which is stored yet."""
+def predict_all(settings: Settings, days: Sequence[date]) -> tuple[list[float], int]:
+    """Seconds of one evening run for each day, none stored before; the rows of the last one."""
     _forget(settings)
-    seconds, cpu, peaks = [], [], []
+    seconds = []
     with running(settings):
-        start_s = min(_command(settings, "--version")[0] for _ in range(3))
         for day in days:
-            wall_s, cpu_s, peak_mb = _command(settings, "predict-all", "--date", day.isoformat())
-            seconds.append(wall_s)
-            cpu.append(cpu_s)
-            peaks.append(peak_mb)
+            began = time.perf_counter()
+            tezi(settings, "predict-all", "--date", day.isoformat(), covered=False)
+            seconds.append(time.perf_counter() - began)
     stored = _stored(settings, days[-1])
     _forget(settings)
-    return Evening(seconds, cpu, start_s, max(peaks), stored)
+    return seconds, stored
 
 
 def naive_scores(database: Path, model: Path, chunks: Chunks) -> Repetition:
@@ -106,26 +63,6 @@ def naive_scores(database: Path, model: Path, chunks: Chunks) -> Repetition:
 
     score(chunks[0][0])
     return repetition
-
-
-def _command(settings: Settings, *arguments: str) -> tuple[float, float, float]:
-    """Wall-clock seconds, seconds of CPU, and peak memory in MB of one `tezi` command."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, str(TEZI), *arguments],
-        env=environment(settings),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    said = process.stderr.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    if process.returncode != 0:
-        raise RuntimeError(f"tezi {' '.join(arguments)} ended with {process.returncode}: {said}")
-    wall_s = time.perf_counter() - began
-    return wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
 
 
 def _stored(settings: Settings, day: date) -> int:

@@ -5,19 +5,18 @@ stocks or another day.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from preprocess.calendar import day_number, from_day_number
 from preprocess.columns import Array, MarketColumns, columns_of
-from preprocess.feature_optimizer import Extract, FeatureOptimizer
-from preprocess.features.batch import batch_rows, places_of
+from preprocess.feature_optimizer import FeatureOptimizer
+from preprocess.features.batch import batch_rows
 from preprocess.features.financial import financial_features
 from preprocess.features.service import FeatureService
 from preprocess.golden import GOLDEN_DATE, golden_history
@@ -55,20 +54,6 @@ def naive_rows(source: Source, chunks: Chunks) -> Repetition:
     return repetition
 
 
-def any_pairs(settings: Settings, chunks: Chunks) -> Repetition:
-    """The batch road for pairs of any day, from the database each time; rows as above."""
-    warm_up()
-    store = open_store(settings)
-
-    def rows(chunk: Sequence[Pair]) -> Array:
-        columns = store.columns()
-        places = places_of(columns, [code.encode() for code, _ in chunk])
-        days = np.array([day_number(date.fromisoformat(day)) for _, day in chunk], np.int32)
-        return batch_rows(columns, places, days).values
-
-    return lambda number: timed(lambda: rows(chunks[number]))
-
-
 def batch(settings: Settings, days: Sequence[date]) -> Repetition:
     """All stocks as of a day, from an optimizer that holds nothing yet; the result is values."""
     warm_up()
@@ -84,46 +69,6 @@ def batch(settings: Settings, days: Sequence[date]) -> Repetition:
         while opened:
             opened.pop().close()
         return timed(lambda: rows(days[number]))
-
-    return repetition
-
-
-def batch_again(settings: Settings, days: Sequence[date]) -> Repetition:
-    """All stocks as of a day, from an optimizer that has the market in memory already."""
-    optimizer = FeatureOptimizer(open_store(settings))
-    optimizer.batch_extract_features(None, days[0])
-
-    def rows(day: date) -> Array:
-        values: Array = optimizer.batch_extract_features(None, day).to_numpy()
-        return values
-
-    return lambda number: timed(lambda: rows(days[number]))
-
-
-def steps(settings: Settings, days: Sequence[date]) -> Repetition:
-    """Where a batch's time goes; the result is seconds by step."""
-    warm_up()
-    store = open_store(settings)
-    codes = tuple(store.bse_codes())
-
-    def repetition(number: int) -> Times:
-        columns: list[MarketColumns] = []
-        load = timed(lambda: columns.append(store.columns()))
-        places = np.arange(len(columns[0]), dtype=np.int64)
-        numbers = np.full(len(places), day_number(days[number]), dtype=np.int32)
-        kernel = timed(lambda: batch_rows(columns[0], places, numbers))
-        frame = timed(lambda: Extract(codes, days[number], kernel.result).frame())
-        prices = columns[0].prices
-        close, starts = prices["close"], prices.starts
-        talib = timed(
-            lambda: (
-                FeatureOptimizer.calculate_rsi_vectorized(close, starts=starts),
-                FeatureOptimizer.calculate_macd_vectorized(close, starts=starts),
-                FeatureOptimizer.calculate_bollinger_vectorized(close, starts=starts),
-            )
-        )
-        found = {"load": load, "kernel": kernel, "frame": frame, "talib": talib}
-        return Times([], {name: times.seconds[0] for name, times in found.items()})
 
     return repetition
 
@@ -163,22 +108,18 @@ def on_line(settings: Settings, chunks: Chunks) -> Repetition:
 def pandas_indicator(settings: Settings, name: str, chunks: Chunks) -> Repetition:
     """RSI or MACD by pandas over one stock's whole series, in memory."""
     series = [[pd.Series(close) for close in chunk] for chunk in _closes(settings, chunks)]
-    if name == "rsi":
-        return lambda number: timed_each(naive_rsi, series[number])
-    return lambda number: timed_each(naive_macd, series[number])
+    by_name: dict[str, Callable[[pd.Series], object]] = {"rsi": naive_rsi, "macd": naive_macd}
+    return lambda number: timed_each(by_name[name], series[number])
 
 
 def indicator(settings: Settings, name: str, chunks: Chunks) -> Repetition:
     """The same by FeatureOptimizer."""
     closes = _closes(settings, chunks)
-    if name == "rsi":
-        rsi = FeatureOptimizer.calculate_rsi_vectorized
-        return lambda number: timed_each(rsi, closes[number])
-    macd = FeatureOptimizer.calculate_macd_vectorized
-    return lambda number: timed_each(macd, closes[number])
+    calculate = getattr(FeatureOptimizer, f"calculate_{name}_vectorized")
+    return lambda number: timed_each(calculate, closes[number])
 
 
-def pandas_financials(source: Path, chunks: Chunks) -> Repetition:
+def pandas_financials(source: Source, chunks: Chunks) -> Repetition:
     """The six financial features by pandas, of results that have been read."""
     text = "SELECT * FROM historical_financials WHERE bse_code = ? ORDER BY fiscal_year, quarter"
     with closing(connect(source)) as connection:
@@ -194,17 +135,16 @@ def pandas_financials(source: Path, chunks: Chunks) -> Repetition:
 
 def financials(settings: Settings, chunks: Chunks) -> Repetition:
     """The same by preprocess.features.financial."""
-    store = open_store(settings)
-    items = [
-        [
-            (history.results, date.fromisoformat(day))
-            for (_, day), history in zip(
-                chunk, store.histories([code for code, _ in chunk]), strict=True
-            )
+    with closing(open_store(settings)) as store:
+        items = [
+            [
+                (history.results, date.fromisoformat(day))
+                for (_, day), history in zip(
+                    chunk, store.histories([code for code, _ in chunk]), strict=True
+                )
+            ]
+            for chunk in chunks
         ]
-        for chunk in chunks
-    ]
-    store.close()
     return lambda number: timed_each(lambda item: financial_features(*item), items[number])
 
 
@@ -212,24 +152,6 @@ def warm_up() -> None:
     """Compile, or load from numba's cache, what is compiled."""
     day = np.array([day_number(GOLDEN_DATE)], dtype=np.int32)
     batch_rows(columns_of([golden_history()]), np.zeros(1, dtype=np.int64), day)
-
-
-def _closes(settings: Settings, chunks: Chunks) -> list[list[Array]]:
-    """Each pair's closes as far as its day."""
-    store = open_store(settings)
-    columns = store.columns()
-    store.close()
-    prices = columns.prices
-
-    def closes(pair: Pair) -> Array:
-        place = columns.places[pair[0].encode()]
-        rows = slice(prices.starts[place], prices.starts[place + 1])
-        until = np.searchsorted(
-            prices["day"][rows], day_number(date.fromisoformat(pair[1])), side="right"
-        )
-        return prices["close"][rows][:until].copy()
-
-    return [[closes(pair) for pair in chunk] for chunk in chunks]
 
 
 def fresh_pairs(columns: MarketColumns, count: int, repetitions: int, seed: int) -> Chunks:
@@ -252,13 +174,33 @@ def newest_pairs(
 ) -> list[list[Pair]]:
     """For each day, `count` stocks that have history enough by then; other stocks each day."""
     random = np.random.default_rng(seed)
-    rows = np.diff(columns.prices.starts)
-    able = np.flatnonzero(rows > 40 + len(days))
-    order = random.permutation(able)
-    if len(order) < count * len(days):  # a small market: stocks come again, on another day
-        order = np.resize(order, count * len(days))
+    able = np.flatnonzero(np.diff(columns.prices.starts) > 40 + len(days))
+    # In a small market stocks come again, on another day.
+    order = np.resize(random.permutation(able), count * len(days))
     codes = [code.decode() for code in columns.codes[order].tolist()]
     return [
         [(code, day.isoformat()) for code in codes[start : start + count]]
         for start, day in zip(range(0, count * len(days), count), days, strict=True)
     ]
+
+
+def newest_days(columns: MarketColumns, count: int) -> list[date]:
+    """The newest days on which anything traded, newest first."""
+    days = np.unique(columns.prices["day"])[-count:]
+    return [from_day_number(day) for day in days[::-1].tolist()]
+
+
+def _closes(settings: Settings, chunks: Chunks) -> list[list[Array]]:
+    """Each pair's closes as far as its day."""
+    with closing(open_store(settings)) as store:
+        columns = store.columns()
+    prices = columns.prices
+
+    def closes(pair: Pair) -> Array:
+        place = columns.places[pair[0].encode()]
+        rows = slice(prices.starts[place], prices.starts[place + 1])
+        day = day_number(date.fromisoformat(pair[1]))
+        until = np.searchsorted(prices["day"][rows], day, side="right")
+        return prices["close"][rows][:until].copy()
+
+    return [[closes(pair) for pair in chunk] for chunk in chunks]

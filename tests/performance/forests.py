@@ -1,18 +1,16 @@
 """The forests that are measured, trained as by `tezi train`, kept in bench/ of the data folder.
 
-A forest is trained anew when its samples, its parameters or a library change, and converted anew
-when the product's converters do.
+A forest is trained anew when its samples, its parameters or a library change, and converted in each
+run.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import lightgbm
-import onnx
 import xgboost
 
 from preprocess.errors import ModelError
@@ -20,7 +18,6 @@ from preprocess.files import atomic_write
 from preprocess.models.folder import MODEL_FILES, PICKLE_FILE, ModelFolder, newest_model
 from preprocess.models.variants import build
 from preprocess.repository.names import Variant
-from preprocess.settings import PROJECT_ROOT
 from preprocess.training.card import Origin
 from preprocess.training.dataset import Dataset
 from preprocess.training.learner import Parameters
@@ -75,25 +72,8 @@ def _graphs(model: ModelFolder) -> dict[Variant, Path]:
     paths: dict[Variant, Path] = {
         variant: model.path / f"bench_{variant}.onnx" for variant in MEASURED
     }
-    record = model.path / "bench_graphs.json"
-    wanted = _converters()
-    made = json.loads(record.read_bytes()) if record.is_file() else None
-    if made != wanted:
-        native = model.native()
-        for variant, path in paths.items():
-            graph = build(variant, native, model.about)
-            atomic_write(path, graph.SerializeToString(deterministic=True))
-        atomic_write(record, json.dumps(wanted).encode())
+    native = model.native()
+    for variant, path in paths.items():
+        graph = build(variant, native, model.about)
+        write_atomically(path, graph.SerializeToString(deterministic=True))
     return paths
-
-
-def _converters() -> dict[str, str]:
-    """What graphs are made by: the converters' sources, and onnx."""
-    sources = hashlib.sha256()
-    folders = (PROJECT_ROOT / "preprocess" / name for name in ("models", "forest"))
-    for source in sorted(path for folder in folders for path in folder.glob("*.py")):
-        sources.update(source.read_bytes())
-    return {
-        "sources": sources.hexdigest(),
-        "onnx": onnx.__version__,
-    }

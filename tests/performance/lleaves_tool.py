@@ -13,7 +13,7 @@ from typing import IO
 from preprocess.errors import TeziError
 from preprocess.models.folder import MODEL_FILES
 from preprocess.settings import PROJECT_ROOT
-from tests.performance.held_out import Plan
+from tests.performance.contenders import Plan
 from tests.performance.measure import Repetition, Times
 from tests.performance.tool_folder import tool_folder
 

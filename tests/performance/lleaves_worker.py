@@ -13,7 +13,7 @@ from importlib import import_module
 
 import numpy as np
 
-from tests.performance.sliced import asked
+from tests.performance.measure import asked
 
 
 def main() -> None:

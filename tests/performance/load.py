@@ -9,10 +9,6 @@ import msgspec
 import numpy as np
 from tritonclient.grpc.aio import InferenceServerClient, InferInput
 
-from gateway import ports
-from gateway.http.addresses import name_look_up
-from gateway.triton import TritonPredictor
-from preprocess.features.row import Status
 from tests.performance.rest_connection import RestConnection
 
 Ask = Callable[[str, str], Awaitable[None]]
@@ -61,22 +57,6 @@ async def rest_load(url: str, pairs: Iterator[Pair], in_flight: int, seconds: fl
     finally:
         for connection in connections:
             connection.close()
-
-
-async def http_load(address: str, pairs: Iterator[Pair], in_flight: int, seconds: float) -> Load:
-    """Single inferences of predict_fp32, asked for as a gateway does."""
-    host, port = address.rsplit(":", 1)
-    triton = TritonPredictor(name_look_up(host.strip("[]"), int(port)), name=address)
-
-    async def ask(code: str, day: str) -> None:
-        (answer,) = await triton.predict([ports.Ask(code, day, "fp32")], 30.0)
-        if answer.status is not Status.OK:
-            raise AssertionError(f"{code} {day}: {answer.status}")
-
-    try:
-        return await closed_loop(ask, pairs, in_flight, seconds)
-    finally:
-        await triton.close()
 
 
 async def grpc_load(address: str, pairs: Iterator[Pair], in_flight: int, seconds: float) -> Load:

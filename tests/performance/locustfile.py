@@ -1,10 +1,10 @@
-"""The load test for Locust: the mix of the goals in four shapes, every answer looked at.
+"""The load test for Locust: the mix of the goals in three shapes, every answer looked at.
 
 locust -f tests/performance/locustfile.py --headless --shape sustained --scale 0.1
 
 Each user sends one request a second, and has moments at which its requests are due. A request that
-begins late, because the one before it took long, counts from when it was due. The figures of `tezi
-bench load` are better ones: its generator takes a third of the processor time of this one.
+begins late, because the one before it took long, counts from when it was due. The figures of the
+benchmark `load` are better: its generator takes a third of the processor time of this one.
 """
 
 import itertools
@@ -12,7 +12,6 @@ import logging
 import sys
 import time
 from argparse import ArgumentParser
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,13 +24,11 @@ from locust.env import Environment
 from tests.performance.load_test.checks import Checks
 from tests.performance.load_test.mix import BATCH_PREDICT, Call, Mix, Pair
 from tests.performance.load_test.scenario import scenarios
-from tests.performance.load_test.search import BOUND_MS
 
 _SEED = 20260814
 _PAGE = 500
 _MOST = 100  # stocks of a batch
 _TIMEOUT_S = 10.0
-_STEP_S, _FIRST_STEP, _STEP = 15.0, 100, 1.25
 # Users that begin in a second at most; Locust warns above this.
 _SPAWNED = 100.0
 
@@ -95,7 +92,7 @@ class Caller(FastHttpUser):
 
 
 class Shape(LoadTestShape):
-    """Users over time: steady, spike and sustained as `tezi bench load` has them, or steps."""
+    """Users over time: steady, spike and sustained as in the load test."""
 
     def tick(self) -> tuple[int, float] | None:
         """How many users there are to be now, and how many may begin in a second."""
@@ -104,32 +101,8 @@ class Shape(LoadTestShape):
         assert options is not None
         # Locust's own clock runs while the shop is still being opened.
         now = 0.0 if Shop.opened is None else time.perf_counter() - Shop.opened
-        if options.shape == "steps":
-            users = self._step(now, _STEP_S * options.scale)
-        else:
-            users = _planned(options.shape, options.scale, now)
+        users = _planned(options.shape, options.scale, now)
         return None if users is None else (users, _SPAWNED)
-
-    def _step(self, now: float, step_s: float) -> int | None:
-        """A step more, as long as the p99 of the one before was within the bound."""
-        assert self.runner is not None
-        total = self.runner.stats.total
-        if not hasattr(self, "_users"):
-            self._users, self._end, self._held = _FIRST_STEP, now + step_s, 0
-            self._times: Counter[int] = Counter()
-            self._failures = 0
-        if now >= self._end:
-            times = Counter(total.response_times)
-            p99_ms = _quantile(times - self._times, 0.99)
-            failures = total.num_failures - self._failures
-            held = failures == 0 and p99_ms < BOUND_MS
-            print(f"{self._users}/s: p99 {p99_ms:.0f} ms, {failures} failures")
-            if not held:
-                print(f"The greatest rate with a p99 below {BOUND_MS:g} ms is {self._held}/s.")
-                return None
-            self._held, self._users = self._users, round(self._users * _STEP)
-            self._times, self._failures, self._end = times, total.num_failures, now + step_s
-        return self._users
 
 
 def _planned(shape: str, scale: float, now: float) -> int | None:
@@ -161,22 +134,12 @@ def _predictable(client: httpx.Client) -> Iterator[Pair]:
                 yield pair
 
 
-def _quantile(times: Counter[int], share: float) -> float:
-    """Of response times in ms with how often each occurred."""
-    wanted, seen = share * times.total(), 0
-    for ms in sorted(times):
-        seen += times[ms]
-        if seen >= wanted:
-            return float(ms)
-    return 0.0
-
-
 def _options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--shape",
-        choices=("steady", "spike", "sustained", "steps"),
+        choices=("steady", "spike", "sustained"),
         default="steady",
-        help="How the load changes over time; `steps` looks for the greatest rate.",
+        help="How the load changes over time.",
     )
     parser.add_argument(
         "--scale", type=float, default=1.0, help="What the durations are multiplied by."

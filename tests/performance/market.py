@@ -1,7 +1,6 @@
-"""The markets that are measured: one that is generated, and the real one where its data are.
+"""The market that is measured: generated once, and kept in bench/ of the data folder.
 
-Both are made once and kept in bench/ of the data folder. The naive way gets a database of its own
-with the same rows: plain tables with an index on the key.
+The naive way gets a database of its own with the same rows: plain tables with an index on the key.
 """
 
 import hashlib
@@ -27,14 +26,11 @@ from preprocess.market import CircuitLabel, StockHistory
 from preprocess.settings import PROJECT_ROOT, Settings, load_settings
 from preprocess.store import Store, Writer
 from preprocess.store.sqlite import SQLiteStore
-from tests.integration.stack import fresh_settings, tezi
-from tests.walk import commands_before
 
 SEED = 20260814
 _SAMPLES_VERSION = 2  # to be raised when _derive draws others
 LAST_DAY = date(2026, 8, 14)
 CIRCUIT_PCT = 5.0
-REAL_DATA = PROJECT_ROOT.parent / "shared" / "market-data"
 
 _KEYS = {
     "price_movements": "bse_code, date",
@@ -89,28 +85,20 @@ def generated_market(home: Path, recipe: Recipe) -> BenchMarket:
     if not record.is_file() or json.loads(record.read_text(encoding="utf-8")) != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        store = SQLiteStore(folder / "market.db", write=True)
-        try:
+        with closing(SQLiteStore(folder / "market.db", write=True)) as store:
             _fill(store, recipe)
-        finally:
-            store.close()
         _copy_for_naive(folder / "market.db", folder / "naive.db")
         record.write_text(json.dumps(wanted), encoding="utf-8")
-    return _brought_up_to_date(recipe.name, folder / "market.db", folder)
+    snapshot = folder / "snapshot" / "market.snapshot"
+    with closing(SQLiteStore(folder / "market.db", write=True)) as store:  # the newest schema
+        refresh_snapshot(store, snapshot)
+    return BenchMarket(recipe.name, folder / "market.db", folder / "naive.db", snapshot)
 
 
-def real_market(home: Path) -> BenchMarket | None:
-    """The real market by the documented imports; None where its data are not."""
-    if not REAL_DATA.is_dir():
-        return None
-    folder = home / "bench" / "market-real"
-    if not (folder / "naive.db").is_file():
-        settings = fresh_settings(folder)
-        for command in commands_before("train"):
-            tezi(settings, *command[1:])
-        _copy_for_naive(folder / "market.db", folder / "naive.db.part")
-        (folder / "naive.db.part").rename(folder / "naive.db")
-    return _brought_up_to_date("real", folder / "market.db", folder)
+def read_columns(database: Path) -> MarketColumns:
+    """The whole market of a file."""
+    with closing(SQLiteStore(database)) as store:
+        return store.columns()
 
 
 def bench_settings(market: BenchMarket) -> Settings:
@@ -175,18 +163,3 @@ def _copy_for_naive(database: Path, target: Path) -> None:
         connection.commit()
         connection.execute("ANALYZE")
         connection.commit()
-
-
-def _brought_up_to_date(name: str, database: Path, folder: Path) -> BenchMarket:
-    """With the newest schema."""
-    SQLiteStore(database, write=True).close()
-    return BenchMarket(name, database, folder / "naive.db")
-
-
-def read_columns(database: Path) -> MarketColumns:
-    """The whole market of a file."""
-    store = SQLiteStore(database)
-    try:
-        return store.columns()
-    finally:
-        store.close()

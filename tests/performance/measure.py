@@ -6,12 +6,13 @@ to be warm (imports, compiled code, a page cache) is warmed by a way's `setup`, 
 """
 
 import multiprocessing
+import os
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,24 @@ def timed_each(operation: Callable[[Any], Any], items: Sequence[Any]) -> Times:
         operation(item)
         seconds.append(clock() - began)
     return Times(seconds, None, _cpu_s() - cpu, _read_mb() - read)
+
+
+def asked(ask: Callable[[Any], Any], rows: Any, parts: Sequence[slice]) -> Times:
+    """Times of `ask` for each part of `rows` but the first, which warms buffers and caches.
+
+    The result is what it answered for the measured rows, float64 [n].
+    """
+    first, *batches = [rows[part] for part in parts]
+    ask(first)
+    answers: list[Any] = []
+    times = timed_each(lambda batch: answers.append(ask(batch)), batches)
+    return replace(times, result=np.concatenate(answers, dtype=np.float64))
+
+
+def one_thread() -> None:
+    """Libraries that would take more threads take one, here and in what is started from here."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = "1"
 
 
 @dataclass

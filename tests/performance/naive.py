@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import psycopg2
+from numpy.typing import NDArray
 
 from preprocess.calendar import FiscalQuarter, announcement_limit
+from preprocess.features.manifest import FEATURE_NAMES
+from preprocess.market import Floats
 
 _FIGURES = ["revenue_cr", "pat_cr", "operating_profit_cr", "eps"]
 
@@ -34,6 +37,13 @@ _LABELS = (
     " AND (CAST(substr(CAST(earnings_date AS TEXT), 6, 2) AS INTEGER) + 8) % 12 / 3 = ?"
 )
 _STATICS = "SELECT * FROM static_features WHERE bse_code = ? AND month <= ? ORDER BY month"
+
+# MACD may be near zero where the price is 1,000: what is in rupees is compared by the price, and
+# percentages by 100 %.
+_IN_RUPEES = ("macd_line", "macd_signal", "macd_histogram", "bb_upper", "bb_middle", "bb_lower")
+_FULL_SCALES = {"rsi_14": 100.0, "bb_percent_b": 1.0} | {
+    f"momentum_{rows}d": 100.0 for rows in (5, 10, 30)
+}
 
 # An SQLite file, or what libpq takes for a connection to PostgreSQL.
 Source = Path | str
@@ -81,6 +91,24 @@ def naive_features(source: Source, code: str, day: str) -> list[float]:
         last["market_cap_tier"],
     ]
     return [float("nan") if value is None else float(value) for value in values]
+
+
+def distance(found: Floats, expected: Floats) -> tuple[float, str]:
+    """The greatest difference of rows float64 [n, 25] by the size of the value, and its feature.
+
+    Infinite if a value is missing in one and not in the other.
+    """
+    scales = np.zeros_like(expected)
+    for place, name in enumerate(FEATURE_NAMES):
+        price = expected[:, FEATURE_NAMES.index("bb_middle")]
+        scales[:, place] = price if name in _IN_RUPEES else _FULL_SCALES.get(name, 0.0)
+    difference = np.abs(found - expected)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.where(difference == 0.0, 0.0, difference / np.fmax(np.abs(expected), scales))
+    missing: NDArray[np.bool_] = np.isnan(found) & np.isnan(expected)
+    apart[missing] = 0.0
+    apart[np.isnan(apart)] = np.inf
+    return float(apart.max()), FEATURE_NAMES[int(apart.max(axis=0).argmax())]
 
 
 def load_model(model_file: Path) -> Any:

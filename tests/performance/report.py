@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from tests.performance.machine import machine, versions
 from tests.performance.report_grid import Grid
-from tests.performance.report_plot import Pair, plot_latencies, plot_pairs
-from tests.performance.report_text import Cells, console_table, markdown_table
+from tests.performance.report_text import console_table, figure, markdown_table
 from tests.performance.row import Row
 
 QUANTILES = (50, 90, 95, 99, 99.9)
-
-_IN_MS = {"ms": 1.0, "s": 1e3}
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,8 @@ class Report:
     """A benchmark's outcome.
 
     `samples` are times in ms, by metric or by way; `plot` is what is drawn: how they are spread,
-    or each metric's time beside its baseline; `draw` draws something else. `findings` are
-    sentences printed below the table, `grids` further tables.
+    or each metric's ratio to its baseline; `draw` draws something else. `findings` are sentences
+    printed below the table, `grids` further tables.
     """
 
     name: str
@@ -63,22 +62,15 @@ class Report:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.document(), indent=2) + "\n", encoding="utf-8")
         path.with_suffix(".md").write_text(self.markdown(), encoding="utf-8")
-        title = f"tezi bench {self.name}"
-        if self.draw is not None:
-            self.draw(path.with_suffix(".png"))
-        elif self.plot == "latencies":
-            plot_latencies(path.with_suffix(".png"), title, self.samples)
-        else:
-            plot_pairs(path.with_suffix(".png"), title, self._pairs())
+        draw = self.draw or (self._draw_latencies if self.plot == "latencies" else self._draw_pairs)
+        draw(path.with_suffix(".png"))
 
     def show(self, console: Console) -> None:
         """Print machine, command, table and findings."""
-        document = self.document()
         console.print(f"[bold]{self.name}[/bold]  {self.command}  (seed {self.seed})")
-        for part in ("machine", "versions", "settings"):
-            if document[part]:
-                console.print(", ".join(f"{key} {value}" for key, value in document[part].items()))
-        console.print(console_table(self._cells(), console.width))
+        for facts in self._facts():
+            console.print(facts)
+        console.print(console_table(self.rows, self.samples, console.width))
         for row in self.rows:
             if row.note:
                 console.print(f"{row.metric}: {row.note}", soft_wrap=True, highlight=False)
@@ -86,41 +78,62 @@ class Report:
             console.print(grid.console_table())
         for finding in self.findings:
             console.print(finding, soft_wrap=True)
-        unlisted = self.samples.keys() - {row.metric for row in self.rows}
-        for name in sorted(unlisted):
-            figures = document["percentiles_ms"][name].items()
-            text = "  ".join(f"{key} {value:.3g}" for key, value in figures)
-            console.print(f"{name}, ms: {text}  (n = {len(self.samples[name])})")
+        for name in sorted(self.samples.keys() - {row.metric for row in self.rows}):
+            values = self.samples[name]
+            quantiles = (f"p{q:g} {figure(float(np.percentile(values, q)))}" for q in QUANTILES)
+            console.print(f"{name}, ms: {'  '.join(quantiles)}  (n = {len(values)})")
 
     def markdown(self) -> str:
         """The table with what it was measured on, as Markdown."""
-        document = self.document()
-        facts = [
-            ", ".join(f"{key} {value}" for key, value in document[part].items())
-            for part in ("machine", "versions", "settings")
-            if document[part]
-        ]
-        parts = [f"`{self.command}`, seed {self.seed}.", *facts, markdown_table(self._cells())]
+        parts = [f"`{self.command}`, seed {self.seed}.", *self._facts()]
+        parts.append(markdown_table(self.rows, self.samples))
         parts += [grid.markdown() for grid in self.grids]
         if self.findings:
             parts.append("\n".join(f"- {finding}" for finding in self.findings))
         return "\n\n".join(parts) + "\n"
 
-    def _cells(self) -> list[Cells]:
-        return [Cells.of(row, self.samples.get(row.metric)) for row in self.rows]
+    def _facts(self) -> list[str]:
+        return [
+            ", ".join(f"{key} {value}" for key, value in part.items())
+            for part in (machine(), versions(), self.settings)
+            if part
+        ]
 
-    def _pairs(self) -> list[Pair]:
-        timed = [row for row in self.rows if row.baseline and row.unit in _IN_MS]
-        return [_pair(row, row.value) for row in timed if row.value is not None]
+    def _draw_latencies(self, path: Path) -> None:
+        """How many requests were answered within which time."""
+        plot = _canvas(f"{self.name}: share of requests answered within")
+        axes = plot.subplots()
+        for name, values in self.samples.items():
+            axes.ecdf(values, label=f"{name} (p50 {np.median(values):.3g} ms)")
+        axes.set_xscale("log")
+        axes.set_xlabel("latency, ms")
+        axes.grid(alpha=0.3)
+        axes.legend(loc="lower right")
+        plot.savefig(path, dpi=110)
+
+    def _draw_pairs(self, path: Path) -> None:
+        """How many times better than the baseline each row is, and what its goal asks for."""
+        rows = [row for row in self.rows if row.ratio]
+        names = [row.metric for row in rows]
+        plot = _canvas(
+            f"{self.name}: times better than the baseline", height=1.5 + 0.35 * len(rows)
+        )
+        axes = plot.subplots()
+        bars = axes.barh(names, [row.ratio or 1.0 for row in rows], label="Tezi")
+        axes.bar_label(bars, [f"{figure(row.ratio)}x" for row in rows], padding=3)
+        goals = [(row.goal_ratio, row.metric) for row in rows if row.goal_ratio]
+        if goals:
+            axes.plot(*zip(*goals, strict=True), "r|", markersize=14, label="goal")
+        axes.axvline(1.0, color="black", linewidth=0.8)
+        axes.set_xscale("log")
+        axes.invert_yaxis()
+        axes.margins(x=0.15)
+        axes.legend()
+        plot.savefig(path, dpi=110)
 
 
-def _pair(row: Row, value: float) -> Pair:
-    size, baseline = _IN_MS[row.unit], row.baseline or 0.0
-    goals = [row.goal] if row.goal else []
-    goals += [baseline / row.goal_ratio] if row.goal_ratio else []
-    return Pair(
-        row.metric,
-        before_ms=baseline * size,
-        after_ms=value * size,
-        goal_ms=min(goals) * size if goals else None,
-    )
+def _canvas(title: str, height: float = 4.5) -> Figure:
+    plot = Figure(figsize=(9, height), layout="constrained")
+    FigureCanvasAgg(plot)
+    plot.suptitle(title)
+    return plot

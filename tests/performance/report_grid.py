@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from tests.performance.report_text import markdown_lines
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -16,18 +18,11 @@ class Grid:
 
     def console_table(self) -> Table:
         """For a terminal."""
-        table = Table(title=self.title, title_justify="left")
-        for place, head in enumerate(self.heads):
-            table.add_column(head, justify="right" if place else "left")
+        table = Table(*self.heads, title=self.title, title_justify="left")
         for row in self.rows:
             table.add_row(*row)
         return table
 
     def markdown(self) -> str:
         """In Markdown, its title above it."""
-        lines = [
-            "| " + " | ".join(self.heads) + " |",
-            "|---|" + "---:|" * (len(self.heads) - 1),
-            *("| " + " | ".join(row) + " |" for row in self.rows),
-        ]
-        return f"**{self.title}**\n\n" + "\n".join(lines)
+        return f"**{self.title}**\n\n" + markdown_lines(self.heads, self.rows)

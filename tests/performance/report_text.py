@@ -1,9 +1,7 @@
-"""A benchmark's rows as text: a table for the terminal, and one in Markdown."""
+"""A benchmark's rows as text: a table for the terminal, and the same in Markdown."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from rich.table import Table
@@ -11,61 +9,11 @@ from rich.table import Table
 from preprocess.errors import TeziError
 from tests.performance.row import Row
 
-HEADS = {
-    "metric": "metric",
-    "value": "value",
-    "baseline": "baseline",
-    "ratio": "ratio",
-    "goal": "goal",
-    "met": "met",
-    "quantiles": "p50 / p95 / p99, ms",
-    "cpu": "CPU s",
-    "read": "read MB",
-    "peak": "peak MB",
-    "note": "note",
-}
-
 # Below so many samples, a 95th percentile is one of them.
 _FEWEST = 20
-# A terminal narrower than this shows what a row came to, and not what it took.
+# A terminal narrower than this shows how a row compares, and not what it took.
 _WIDE = 140
-_TAKEN = ("quantiles", "cpu", "read", "peak")
-
-
-@dataclass(frozen=True)
-class Cells:
-    """One row as text; empty where there is nothing to say."""
-
-    metric: str
-    value: str
-    baseline: str
-    ratio: str
-    goal: str
-    met: str
-    quantiles: str
-    cpu: str
-    read: str
-    peak: str
-    note: str
-
-    @classmethod
-    def of(cls, row: Row, samples_ms: Sequence[float] | None) -> Self:
-        """The cells of a row; `samples_ms` are the times that its value was taken from."""
-        goals = [f"{row.goal:g} {row.unit}".strip()] if row.goal is not None else []
-        goals += [f"{row.goal_ratio:,g}x"] if row.goal_ratio is not None else []
-        return cls(
-            metric=row.metric,
-            value=_value(row),
-            baseline=figure(row.baseline),
-            ratio="" if row.ratio is None else f"{figure(row.ratio)}x",
-            goal=" and ".join(goals),
-            met={True: "yes", False: "no", None: ""}[row.met],
-            quantiles=_quantiles(samples_ms or []),
-            cpu=figure(row.cpu_s),
-            read=figure(row.read_mb),
-            peak=figure(row.peak_mb),
-            note=row.note,
-        )
+_TAKEN = ("p50 / p95 / p99, ms", "CPU s", "read MB", "peak MB")
 
 
 def figure(value: float | None) -> str:
@@ -77,30 +25,28 @@ def figure(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1e}"
 
 
-def console_table(rows: Sequence[Cells], width: int) -> Table:
-    """For a terminal; columns in which no row has anything are left out, notes go below it."""
-    names = [name for name in _filled(rows) if name != "note"]
-    if width < _WIDE:
-        names = [name for name in names if name not in _TAKEN]
-    table = Table(*(HEADS[name] for name in names))
-    for row in rows:
-        cells = [getattr(row, name) for name in names]
-        table.add_row(*("[red]no[/red]" if cell == "no" else cell for cell in cells))
+def console_table(rows: Sequence[Row], samples: Mapping[str, Sequence[float]], width: int) -> Table:
+    """For a terminal of so many columns; notes are printed below it."""
+    left_out = ("note",) if width >= _WIDE else ("note", *_TAKEN)
+    heads, lines = _filled([_cells(row, samples.get(row.metric, ())) for row in rows], left_out)
+    table = Table(*heads)
+    table.columns[0].no_wrap = True
+    for line in lines:
+        table.add_row(*line)
     return table
 
 
-def markdown_table(rows: Sequence[Cells]) -> str:
-    """The same in Markdown; figures are set to the right."""
-    names = _filled(rows)
-    left = ("metric", "note")
-    lines = [
-        "| " + " | ".join(HEADS[name] for name in names) + " |",
-        "|" + "|".join("---" if name in left else "---:" for name in names) + "|",
-    ]
-    for row in rows:
-        cells = [getattr(row, name).replace("|", "\\|") for name in names]
-        cells[0] = f"`{cells[0]}`"
-        lines.append("| " + " | ".join(cells) + " |")
+def markdown_table(rows: Sequence[Row], samples: Mapping[str, Sequence[float]]) -> str:
+    """The same in Markdown, with what each row took and its note."""
+    heads, lines = _filled([_cells(row, samples.get(row.metric, ())) for row in rows], ())
+    return markdown_lines(heads, [[f"`{name}`", *rest] for name, *rest in lines])
+
+
+def markdown_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown: the first column and notes set to the left, figures to the right."""
+    rules = ["---" if place == 0 or head == "note" else "---:" for place, head in enumerate(heads)]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "|".join(rules) + "|"]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines)
 
 
@@ -110,7 +56,7 @@ def replace_between_markers(page: Path, name: str, text: str) -> None:
     Raises:
         TeziError: the page has no such markers.
     """
-    begin, end = f"<!-- tezi bench {name} -->\n", f"<!-- end of {name} -->"
+    begin, end = f"<!-- table of {name} -->\n", f"<!-- end of {name} -->"
     before, found, rest = page.read_text(encoding="utf-8").partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
@@ -118,16 +64,34 @@ def replace_between_markers(page: Path, name: str, text: str) -> None:
     page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
-def _value(row: Row) -> str:
-    return "not measured" if row.value is None else f"{figure(row.value)} {row.unit}".strip()
+def _cells(row: Row, samples_ms: Sequence[float]) -> dict[str, str]:
+    """One row as text by column; empty where there is nothing to say."""
+    goals = [f"{row.goal:g} {row.unit}".strip()] if row.goal is not None else []
+    goals += [f"{row.goal_ratio:,g}x"] if row.goal_ratio is not None else []
+    value = "not measured" if row.value is None else f"{figure(row.value)} {row.unit}".strip()
+    quantiles: list[float] = []
+    if len(samples_ms) >= _FEWEST:
+        quantiles = np.percentile(samples_ms, (50, 95, 99)).tolist()
+    return {
+        "metric": row.metric,
+        "value": value,
+        "baseline": figure(row.baseline),
+        "ratio": "" if row.ratio is None else f"{figure(row.ratio)}x",
+        "goal": " and ".join(goals),
+        "met": {True: "yes", False: "no", None: ""}[row.met],
+        "p50 / p95 / p99, ms": " / ".join(figure(q) for q in quantiles),
+        "CPU s": figure(row.cpu_s),
+        "read MB": figure(row.read_mb),
+        "peak MB": figure(row.peak_mb),
+        "note": row.note,
+    }
 
 
-def _filled(rows: Sequence[Cells]) -> list[str]:
-    names = [column.name for column in fields(Cells)]
-    return [name for name in names if any(getattr(row, name) for row in rows)]
-
-
-def _quantiles(samples_ms: Sequence[float]) -> str:
-    if len(samples_ms) < _FEWEST:
-        return ""
-    return " / ".join(figure(float(q)) for q in np.percentile(samples_ms, (50, 95, 99)))
+def _filled(
+    rows: Sequence[dict[str, str]], left_out: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Heads and lines of the columns in which any row has something."""
+    heads = [
+        head for head in rows[0] if head not in left_out and any(cells[head] for cells in rows)
+    ]
+    return heads, [[cells[head] for head in heads] for cells in rows]

@@ -2,25 +2,31 @@
 
 import json
 from collections import Counter
+from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from preprocess.columns import columns_of
 from preprocess.errors import TeziError
 from preprocess.features.row import MINIMUM_ROWS
+from preprocess.features.service import FeatureService
+from preprocess.settings import load_settings
+from preprocess.store import open_store
 from preprocess.store.sqlite import SQLiteStore
-from tests.performance.load_test.checks import Checks, Range
+from tests.gateway.fakes import put_labels, write_version
+from tests.graphs import tiny_graph
+from tests.performance.load_test.checks import Checks
+from tests.performance.load_test.judgement import wrong_answers
 from tests.performance.load_test.mix import (
-    BATCH_PREDICT,
-    PREDICT,
     Call,
     Mix,
     Once,
     PastPairs,
-    WholeMarket,
     newest_pairs,
 )
 from tests.performance.small_service import DAY, THRESHOLD, right
@@ -38,16 +44,6 @@ def test_the_mix_is_seven_singles_to_three_batches_of_ten_that_differ() -> None:
     assert calls != list(islice(Mix(PAIRS, 2).calls(), 10_000))
 
 
-def test_the_same_stocks_stay_popular() -> None:
-    def popular(seed: int, number: int) -> list[str]:
-        calls = islice(Mix(PAIRS, seed, number).calls(), 5_000)
-        counts = Counter(code for call in calls for code, _ in call.pairs)
-        return [code for code, _ in counts.most_common(3)]
-
-    assert popular(1, 1) == popular(1, 2) != popular(2, 1)
-    assert next(Mix(PAIRS, 1, 1).calls()) != next(Mix(PAIRS, 1, 2).calls())
-
-
 def test_stocks_are_asked_for_by_zipfs_law() -> None:
     singles = (call.pairs[0] for call in Mix(PAIRS, 3).calls() if not call.is_batch)
     counts = [count for _, count in Counter(islice(singles, 60_000)).most_common()]
@@ -57,21 +53,9 @@ def test_stocks_are_asked_for_by_zipfs_law() -> None:
         assert counts[rank - 1] == pytest.approx(expected, rel=0.15)
 
 
-def test_a_market_of_a_few_stocks_has_smaller_batches() -> None:
-    batch = next(call for call in Mix(PAIRS[:4], 1).calls() if call.is_batch)
-    assert sorted(batch.pairs) == PAIRS[:4]
-
-
 def test_cold_calls_ask_for_nothing_twice_and_end() -> None:
     pairs = [pair for call in Once(PAIRS, 1).calls() for pair in call.pairs]
     assert len(pairs) == len(set(pairs)) > len(PAIRS) - 10
-
-
-def test_the_whole_market_is_asked_for_once_in_the_largest_batches() -> None:
-    calls = list(WholeMarket(PAIRS[:250]).calls())
-    assert [len(call.pairs) for call in calls] == [100, 100, 50]
-    assert [pair for call in calls for pair in call.pairs] == PAIRS[:250]
-    assert all(call.is_batch for call in calls)
 
 
 def test_past_pairs_are_taken_once_and_have_history(demo_store: SQLiteStore) -> None:
@@ -84,14 +68,6 @@ def test_past_pairs_are_taken_once_and_have_history(demo_store: SQLiteStore) -> 
     assert all(day < newest for _, day in taken)
     with pytest.raises(TeziError, match="choose a smaller --scale"):
         pairs.take(enough)
-
-
-def test_a_call_is_what_the_api_takes() -> None:
-    one, many = Call((PAIRS[0],), is_batch=False), Call(tuple(PAIRS[:2]), is_batch=True)
-    item = {"bse_code": "500000", "prediction_date": DAY}
-    assert (one.path, json.loads(one.body)) == (PREDICT, item)
-    assert many.path == BATCH_PREDICT
-    assert json.loads(many.body)["predictions"][0] == item
 
 
 def found(
@@ -132,14 +108,35 @@ def test_batches_must_be_whole_and_in_order() -> None:
     assert "3 stocks were asked for, and 2 answered" in found(MANY, answers[:2])
 
 
-def test_another_status_is_a_failure_and_so_is_no_json() -> None:
-    assert found(ONE, [right(*PAIRS[0])], status=503) == "status 503"
-    assert "no prediction" in Checks({}).finding(ONE, 200, b"<html>")
-
-
 def test_answers_that_differ_are_remembered() -> None:
     checks = Checks({7: 0.0})
     for probability in (0.5, 0.25, 0.75):
         answer = right(*PAIRS[0]) | {"probability": probability, "predicted_label": 1}
         assert found(ONE, [answer], checks=checks) == ""
-    assert checks.seen == {PAIRS[0]: Range(0.25, 0.75)}
+    assert checks.seen == {PAIRS[0]: (0.25, 0.75)}
+
+
+def test_each_question_with_a_wrong_answer_is_counted(demo_database: Path, tmp_path: Path) -> None:
+    """The small demo market with a tiny stable version, whose answers are computed here."""
+    settings = load_settings(data_dir=tmp_path / "home", database_url=f"sqlite:///{demo_database}")
+    write_version(settings)
+    put_labels(settings, stable=1)
+    folder = settings.models_dir / "20260101T000000-tiny-000001"
+    folder.mkdir(parents=True)
+    onnx.save(tiny_graph(), str(folder / "model_fp32.onnx"))
+    with closing(open_store(settings)) as store:
+        codes = store.bse_codes()
+    with closing(FeatureService(lambda: open_store(settings))) as service:
+        rows = service.rows([code.encode() for code in codes], [DAY.encode()] * len(codes)).values
+    scores = rows.astype(np.float64).mean(axis=1) / 1e3
+    said = {
+        (code, DAY): float(1 / (1 + np.exp(-score)))
+        for code, score in zip(codes, scores, strict=True)
+        if not np.isnan(score)
+    }
+    first, second, third, *_ = said
+    seen = {pair: (said[pair], said[pair]) for pair in (first, second, third)}
+    assert wrong_answers(settings, seen) == (3, 0)
+    seen[second] = (said[second] - 0.001, said[second])
+    seen[third] = (said[third], said[third] + 0.001)
+    assert wrong_answers(settings, seen) == (3, 2)

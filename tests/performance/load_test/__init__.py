@@ -1,1 +1,1 @@
-"""What `tezi bench load` and the locustfile are made of."""
+"""What `python -m tests.performance load` and the locustfile are made of."""

@@ -1,42 +1,43 @@
 """All scenarios against one stack, with everything that is sampled meanwhile."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import numpy as np
 
+from gateway.schemas import LARGEST_BATCH
 from preprocess.cli.progress import progress_bar
-from tests.performance.load_test.caches import CacheCounts, following
+from preprocess.snapshot.file import read_snapshot
 from tests.performance.load_test.generator import Outcome
+from tests.performance.load_test.judgement import wrong_answers
 from tests.performance.load_test.mix import (
+    BATCH_PREDICT,
+    Call,
     Mix,
     Once,
     Pair,
     PastPairs,
-    WholeMarket,
     newest_pairs,
 )
 from tests.performance.load_test.processes import Samples, sampling
-from tests.performance.load_test.scenario import Scenario, filling, scenarios
-from tests.performance.load_test.schedule import constant
+from tests.performance.load_test.scenario import Scenario, constant, scenarios
 from tests.performance.load_test.search import Found, Step, greatest_rate
-from tests.performance.load_test.truth import wrong_answers
 from tests.performance.load_test.whole_stack import whole_stack
 from tests.performance.load_test.worker import Source, load_source
 from tests.performance.market import BenchMarket, read_columns
+
+STOCKS_OF_A_REQUEST = 3.9
+"""A request of the mix asks for 3.7 stocks on average; a little more are kept ready."""
 
 _WARM_UP_S = 5.0
 _WARM_UP_RATE = 100.0
 _FIRST_RATE = 500.0
 # Between two parts nothing is sent for longer than it is from one sample to the next.
-_PAUSE_S = 1.2
+PAUSE_S = 1.2
 _REST_S, _SHORTEST_REST_S = 20.0, 4.0
-# A request asks for 3.7 stocks on average; a little more are laid ready.
-_STOCKS_OF_A_REQUEST = 3.9
-# Of the endurance so much is left out of the trend of memory, but no more than a minute.
-_FIRST_SHARE, _FIRST_S = 0.2, 60.0
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,14 @@ class Phase:
     begin: float
     end: float
 
-    @property
-    def seconds(self) -> float:
-        """How long it was."""
-        return self.end - self.begin
-
 
 @dataclass(frozen=True)
 class Ran:
-    """A scenario that was run."""
+    """A scenario that was run, and the share of predictions that came out of a cache."""
 
     scenario: Scenario
     outcome: Outcome
+    hit_rate: float
 
     @property
     def phase(self) -> Phase:
@@ -71,16 +68,15 @@ class Ran:
 class Campaign:
     """What a whole run found; `wrong` are answers that the model does not give.
 
-    `idle` is a time without any request, `searches` are when the greatest rates were looked for.
+    `idle` is a time without any request, `searches` are when the greatest rates were looked for,
+    and `found` what they are: `max_rate` and `max_rate_cold`.
     """
 
     idle: Phase
     ran: Sequence[Ran]
     searches: Sequence[Phase]
-    warm: Found
-    cold: Found
+    found: Mapping[str, Found]
     samples: Samples
-    caches: CacheCounts
     restarts: Sequence[str]
     wrong: int
     checked: int
@@ -95,16 +91,9 @@ class Campaign:
         """All parts, in their order."""
         return [self.idle, *(ran.phase for ran in self.ran), *self.searches]
 
-    @property
-    def judged(self) -> Phase:
-        """Where memory is judged: under the endurance, without its beginning."""
-        whole = self.of("endurance").phase
-        first_s = min(_FIRST_SHARE * whole.seconds, _FIRST_S)
-        return Phase(whole.name, whole.begin + first_s, whole.end)
-
     def cores(self, component: str, phase: Phase) -> float:
         """How many cores a component used on average."""
-        return self.samples.cpu_s(component, phase.begin, phase.end) / phase.seconds
+        return self.samples.cores(component, phase.begin, phase.end)
 
     def cpu_ms_per_request(self, name: str) -> Mapping[str, float]:
         """Milliseconds of CPU that a request of a scenario took of each component.
@@ -112,52 +101,62 @@ class Campaign:
         What a component takes without any request is not in it.
         """
         ran = self.of(name)
-        rate = len(ran.outcome.due_s) / ran.phase.seconds
+        ms = (ran.phase.end - ran.phase.begin) * 1e3 / len(ran.outcome.due_s)
         return {
-            component: max(0.0, self.cores(component, ran.phase) - self.cores(component, self.idle))
-            * 1e3
-            / rate
-            for component in self.samples.components
+            component: ms
+            * max(0.0, self.cores(component, ran.phase) - self.cores(component, self.idle))
+            for component in self.samples.names
         }
 
-    def hit_rate(self, phase: Phase) -> float | None:
-        """Share of the predictions that were asked for in a part and found in a cache."""
-        return self.caches.hit_rate("predictions", phase.begin, phase.end)
 
-
-def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) -> Campaign:
-    """Start the stack, run everything, stop it."""
-    columns = read_columns(market.database)
+def run_campaign(
+    market: BenchMarket, home: Path, *, scale: float, seed: int, search: bool
+) -> Campaign:
+    """Start the stack, run every scenario and both searches if they are wanted, stop it."""
+    columns = read_snapshot(market.snapshot)
     newest = newest_pairs(columns)
-    cold = PastPairs(columns, seed)
+    past = PastPairs(columns, seed)
     del columns
+
+    def cold(number: int, requests: int) -> Once:
+        return Once(past.take(int(requests * STOCKS_OF_A_REQUEST) + 200), seed + number)
+
     with (
         whole_stack(market, home) as whole,
         load_source(whole.stack.url, whole.thresholds()) as source,
         sampling({**whole.roots(), "generator": source.pid}) as samples,
-        following(whole.gateway_urls) as caches,
     ):
         source.send(Mix(newest, seed), constant(_WARM_UP_RATE, _WARM_UP_S))
-        idle = _rest(max(_SHORTEST_REST_S, _REST_S * scale))
+        time.sleep(PAUSE_S)
+        begin = time.monotonic()
+        time.sleep(max(_SHORTEST_REST_S, _REST_S * scale))
+        idle = Phase("idle", begin, time.monotonic())
         ran: list[Ran] = []
         for number, scenario in enumerate(scenarios(scale), start=1):
-            if scenario.on_full_caches:
-                ran.append(fill(source, whole.gateway_urls, newest))
-            ran.append(_run(source, scenario, Mix(newest, seed, number)))
-        warm_rate, warm_phase = _search(source, "max_rate", _Warm(newest, seed), scale)
-        cold_rate, cold_phase = _search(source, "max_rate_cold", _Cold(cold, seed), scale)
+            if scenario.name == "sustained":
+                # Memory is judged there: a cache that still fills would look like a leak.
+                fill(whole.gateway_urls, newest)
+            ran.append(_run(source, scenario, Mix(newest, seed, number), whole.gateway_urls))
+        draws: dict[str, Callable[[int, int], Mix | Once]] = {
+            "max_rate": lambda number, _: Mix(newest, seed, 100 + number),
+            "max_rate_cold": cold,
+        }
+        searched = {n: _search(source, n, draw, scale) for n, draw in draws.items() if search}
+        time.sleep(PAUSE_S)
         restarts = whole.restarts()
         settings = whole.settings
-    outcomes = [one.outcome for one in ran]
-    checked, wrong = wrong_answers(settings, outcomes)
+    seen: dict[Pair, tuple[float, float]] = {}
+    for one in ran:
+        for pair, (least, greatest) in one.outcome.seen.items():
+            before = seen.get(pair, (least, greatest))
+            seen[pair] = min(least, before[0]), max(greatest, before[1])
+    checked, wrong = wrong_answers(settings, seen)
     return Campaign(
         idle=idle,
         ran=ran,
-        searches=[warm_phase, cold_phase],
-        warm=warm_rate,
-        cold=cold_rate,
+        searches=[phase for _, phase in searched.values()],
+        found={name: found for name, (found, _) in searched.items()},
         samples=samples,
-        caches=caches,
         restarts=restarts,
         wrong=wrong,
         checked=checked,
@@ -165,65 +164,57 @@ def run_campaign(market: BenchMarket, home: Path, *, scale: float, seed: int) ->
     )
 
 
-def _rest(seconds: float) -> Phase:
-    """Nothing is sent."""
-    time.sleep(_PAUSE_S)
-    begin = time.monotonic()
-    time.sleep(seconds)
-    return Phase("idle", begin, time.monotonic())
+def fill(urls: Sequence[str], pairs: Sequence[Pair]) -> None:
+    """Ask each gateway for all pairs, past nginx, so that every cache holds all there is.
+
+    Raises:
+        httpx.HTTPStatusError: a gateway has refused.
+    """
+    with httpx.Client(timeout=30.0, trust_env=False) as client:
+        for url in urls:
+            for begin in range(0, len(pairs), LARGEST_BATCH):
+                call = Call(tuple(pairs[begin : begin + LARGEST_BATCH]), is_batch=True)
+                client.post(f"{url}{BATCH_PREDICT}", content=call.body).raise_for_status()
 
 
-def _run(source: Source, scenario: Scenario, mix: Mix) -> Ran:
-    time.sleep(_PAUSE_S)
+def prediction_counts(urls: Sequence[str]) -> tuple[int, int]:
+    """Predictions that gateways were asked for since their start, and those that no cache had."""
+    asked = misses = 0
+    for url in urls:
+        stats = httpx.get(f"{url}/api/v1/cache/stats", timeout=5.0, trust_env=False).json()
+        since = stats["kinds"]["predictions"]["since_start"]
+        asked, misses = asked + since["asked"], misses + since["misses"]
+    return asked, misses
+
+
+def _run(source: Source, scenario: Scenario, mix: Mix, urls: Sequence[str]) -> Ran:
+    time.sleep(PAUSE_S)
+    before = prediction_counts(urls)
     with progress_bar(f"{scenario.name}: {scenario.text}") as advance:
-        return Ran(scenario, source.send(mix, scenario.due_s(), advance))
+        outcome = source.send(mix, scenario.due_s(), advance)
+    after = prediction_counts(urls)
+    asked, misses = (b - a for a, b in zip(before, after, strict=True))
+    return Ran(scenario, outcome, 1.0 - misses / max(asked, 1))
 
 
-def fill(source: Source, urls: Sequence[str], pairs: Sequence[Pair]) -> Ran:
-    """Ask one gateway after another for all pairs, past nginx, which would share them out."""
-    scenario, market = filling(len(pairs)), WholeMarket(pairs)
-    time.sleep(_PAUSE_S)
-    with progress_bar(f"{scenario.name}: {scenario.text}") as advance:
-        parts = [source.send(market, scenario.due_s(), advance, url=url) for url in urls]
-    return Ran(scenario, Outcome.joined(parts))
-
-
-@dataclass
-class _Warm:
-    """The stocks that are popular all the time, and so mostly cached."""
-
-    pairs: Sequence[Pair]
-    seed: int
-    number: int = 100
-
-    def next(self, _requests: int) -> Mix:
-        self.number += 1
-        return Mix(self.pairs, self.seed, self.number)
-
-
-@dataclass
-class _Cold:
-    """Pairs that were never asked for, so that nothing is cached."""
-
-    pairs: PastPairs
-    seed: int
-
-    def next(self, requests: int) -> Once:
-        return Once(self.pairs.take(int(requests * _STOCKS_OF_A_REQUEST) + 200), self.seed)
-
-
-def _search(source: Source, name: str, mixes: _Warm | _Cold, scale: float) -> tuple[Found, Phase]:
-    time.sleep(_PAUSE_S)
+def _search(
+    source: Source, name: str, draw: Callable[[int, int], Mix | Once], scale: float
+) -> tuple[Found, Phase]:
+    """The greatest rate; `draw(number, requests)` gives the requests of one step."""
+    time.sleep(PAUSE_S)
     begin = time.monotonic()
     with progress_bar(name) as advance:
-        tried: list[Step] = []
+        tried = 0
 
         def attempt(rate: float, seconds: float) -> Step:
+            nonlocal tried
             due_s = constant(rate, seconds)
-            outcome = source.send(mixes.next(len(due_s)), due_s)
-            tried.append(Step.of(rate, seconds, outcome, float(np.percentile(outcome.late_ms, 99))))
-            advance(len(tried), len(tried) + 1)
-            return tried[-1]
+            outcome = source.send(draw(tried, len(due_s)), due_s)
+            tried += 1
+            advance(tried, tried + 1)
+            p50, p99 = outcome.quantile(50), outcome.quantile(99)
+            late = float(np.percentile(outcome.late_ms, 99))
+            return Step(rate, seconds, p50, p99, late, outcome.errors)
 
         step_s, proof_s = max(1.0, 10 * scale), max(2.0, 30 * scale)
         found = greatest_rate(attempt, first=_FIRST_RATE, step_s=step_s, proof_s=proof_s)

@@ -1,4 +1,4 @@
-"""Whether an answer is one to the question, and not only whether its status is 200."""
+"""Whether an answer is right, and not only whether its status is 200."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,28 +24,15 @@ _one = msgspec.json.Decoder(_Prediction)
 _many = msgspec.json.Decoder(list[_Prediction])
 
 
-@dataclass(frozen=True)
-class Range:
-    """The least and the greatest probability that was answered to one question."""
-
-    least: float
-    greatest: float
-
-    def with_answer(self, probability: float) -> "Range":
-        """The range that holds this one too."""
-        return Range(min(self.least, probability), max(self.greatest, probability))
-
-    def with_range(self, other: "Range") -> "Range":
-        """The range that holds all of the other one too."""
-        return self.with_answer(other.least).with_answer(other.greatest)
-
-
 @dataclass
 class Checks:
-    """Checks answers and remembers probabilities; `thresholds` are those of the model versions."""
+    """Checks answers; `thresholds` are those of the model versions.
+
+    `seen` remembers the least and the greatest probability that was answered to a question.
+    """
 
     thresholds: Mapping[int, float]
-    seen: dict[Pair, Range] = field(default_factory=dict)
+    seen: dict[Pair, tuple[float, float]] = field(default_factory=dict)
 
     def finding(self, call: Call, status: int, body: bytes) -> str:
         """What is wrong with an answer; empty if nothing is."""
@@ -76,10 +63,7 @@ class Checks:
             return f"model version {version} was not published"
         if answer.predicted_label != int(probability >= threshold):
             return "a label that does not fit probability and threshold"
-        known = self.seen.get(pair)
-        if known is not None:
-            if not known.least <= probability <= known.greatest:
-                self.seen[pair] = known.with_answer(probability)
-        elif len(self.seen) < _REMEMBERED:
-            self.seen[pair] = Range(probability, probability)
+        least, greatest = self.seen.get(pair, (probability, probability))
+        if pair in self.seen or len(self.seen) < _REMEMBERED:
+            self.seen[pair] = min(least, probability), max(greatest, probability)
         return ""

@@ -9,7 +9,7 @@ import asyncio
 import gc
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -18,7 +18,7 @@ import uvloop
 from numpy.typing import NDArray
 
 from preprocess.market import Floats
-from tests.performance.load_test.checks import Checks, Range
+from tests.performance.load_test.checks import Checks
 from tests.performance.load_test.mix import Call, Pair
 from tests.performance.load_test.timer import PreciseTimer
 from tests.performance.rest_connection import RestConnection
@@ -37,7 +37,6 @@ class Outcome:
 
     `due_s` counts from the begin of the load, `began` is that begin by time.monotonic. `failures`
     counts findings by their text. `seen` is what was answered to a question, least and greatest.
-    `cpu_s` is what the generator took.
     """
 
     began: float
@@ -46,9 +45,7 @@ class Outcome:
     late_ms: Floats
     failed: NDArray[np.bool_]
     failures: Mapping[str, int]
-    seen: Mapping[Pair, Range]
-    stocks: int
-    cpu_s: float
+    seen: Mapping[Pair, tuple[float, float]]
 
     @property
     def errors(self) -> int:
@@ -59,28 +56,6 @@ class Outcome:
         """Of the latencies, those of failures among them, in ms."""
         return float(np.percentile(self.latency_ms, percent))
 
-    @classmethod
-    def joined(cls, parts: Sequence["Outcome"]) -> "Outcome":
-        """Loads that were sent one after another as one load."""
-        began = parts[0].began
-        failures: Counter[str] = Counter()
-        seen: dict[Pair, Range] = {}
-        for part in parts:
-            failures.update(part.failures)
-            for pair, answered in part.seen.items():
-                seen[pair] = answered.with_range(seen.get(pair, answered))
-        return cls(
-            began,
-            np.concatenate([part.due_s + (part.began - began) for part in parts]),
-            np.concatenate([part.latency_ms for part in parts]),
-            np.concatenate([part.late_ms for part in parts]),
-            np.concatenate([part.failed for part in parts]),
-            dict(failures),
-            seen,
-            sum(part.stocks for part in parts),
-            sum(part.cpu_s for part in parts),
-        )
-
 
 @dataclass
 class OpenLoop:
@@ -89,7 +64,6 @@ class OpenLoop:
     url: str
     due_s: Floats
     checks: Checks
-    stocks: int = 0
     _idle: list[RestConnection] = field(default_factory=list)
     _waiting: deque[tuple[int, Call]] = field(default_factory=deque)
     _asked: dict[RestConnection, int] = field(default_factory=dict)
@@ -110,7 +84,6 @@ class OpenLoop:
         self._left, self._next = count, 0
         self._done = asyncio.Event()
         self._idle = [await RestConnection.open(self.url) for _ in range(_AT_FIRST)]
-        cpu = time.process_time()
         self._began = time.perf_counter() + _RUN_UP_S
         began = time.monotonic() + _RUN_UP_S
         self._timer = PreciseTimer(self._wake)
@@ -138,8 +111,6 @@ class OpenLoop:
             self._failed,
             dict(self._failures),
             self.checks.seen,
-            self.stocks,
-            time.process_time() - cpu,
         )
 
     def _wake(self) -> None:
@@ -213,8 +184,6 @@ class OpenLoop:
         if wrong:
             self._failed[number] = True
             self._failures[wrong] += 1
-        else:
-            self.stocks += len(call.pairs)
         self._left -= 1
         if not self._left:
             self._done.set()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.schemas import LARGEST_BATCH
 from preprocess.calendar import from_day_number
 from preprocess.columns import MarketColumns
 from preprocess.errors import TeziError
@@ -95,18 +94,6 @@ class Once:
             count = BATCH if is_batch else 1
             yield Call(tuple(self.pairs[place : place + count]), is_batch)
             place += count
-
-
-@dataclass(frozen=True)
-class WholeMarket:
-    """Every pair once, in batches as large as the API takes them: whoever is asked holds it all."""
-
-    pairs: Sequence[Pair]
-
-    def calls(self) -> Iterator[Call]:
-        """Requests until every pair was asked for."""
-        for begin in range(0, len(self.pairs), LARGEST_BATCH):
-            yield Call(tuple(self.pairs[begin : begin + LARGEST_BATCH]), is_batch=True)
 
 
 def newest_pairs(columns: MarketColumns) -> list[Pair]:

@@ -1,17 +1,15 @@
-"""What every process of a stack takes: CPU, memory, connections, once a second."""
+"""What every process of a stack takes: CPU, memory, open files, once a second."""
 
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import psutil
 
 from preprocess.market import Floats
-from tests.performance.load_test.beside import beside
 
 _MB = 1e6
 _INTERVAL_S = 1.0
@@ -26,92 +24,79 @@ _KINDS = (
 )
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One process in one second: its CPU seconds so far, MB of memory, open files.
+@dataclass
+class Usage:
+    """What the processes of one component take: CPU seconds so far, MB of memory, open files.
 
     Connections are among the open files. Memory is what a process has for itself: neither pages of
     files nor regions that it shares, so that nothing is counted twice.
     """
 
-    at: float
-    cpu_s: float
-    memory_mb: float
-    open_files: int
+    cpu_s: float = 0.0
+    memory_mb: float = 0.0
+    open_files: int = 0
 
 
 @dataclass(frozen=True)
-class Network:
-    """Bytes that went over the machine's interfaces so far; Linux counts none by process."""
+class Sample:
+    """All components at a moment of time.monotonic, and the MB sent over all interfaces so far.
+
+    Linux does not count the network by process.
+    """
 
     at: float
-    sent: int
-    received: int
+    used: Mapping[str, Usage]
+    sent_mb: float
 
 
 @dataclass
 class Samples:
-    """All that was sampled: by component and process, and of the network."""
+    """All samples, and the component of each process."""
 
-    by_process: dict[tuple[str, int], list[Sample]] = field(default_factory=dict)
-    network: list[Network] = field(default_factory=list)
+    taken: list[Sample] = field(default_factory=list)
+    components: dict[int, str] = field(default_factory=dict)
 
     @property
-    def components(self) -> list[str]:
-        """Their names."""
-        return sorted({component for component, _ in self.by_process})
+    def names(self) -> list[str]:
+        """The components."""
+        return sorted({*self.components.values()})
 
-    def cpu_s(self, component: str, begin: float, end: float) -> float:
-        """Seconds of CPU of a component's processes between two moments of time.monotonic."""
-        return sum(_at(samples, end) - _at(samples, begin) for samples in self._of(component))
-
+    @property
     def moments(self) -> Floats:
-        """When was sampled, by time.monotonic, float64 [n]."""
-        return np.array([network.at for network in self.network])
+        """When samples were taken, float64 [n]."""
+        return np.array([sample.at for sample in self.taken])
 
-    def memory_mb(self, component: str | None = None) -> Floats:
-        """MB at each of `moments`, of one component or of all but the load generator."""
-        wanted = self.components if component is None else [component]
-        total = np.zeros(len(self.network))
-        for name in wanted:
-            if component is None and name == "generator":
-                continue
-            for samples in self._of(name):
-                at = [sample.at for sample in samples]
-                held = [sample.memory_mb for sample in samples]
-                # A process that is not sampled for two intervals is gone.
-                at.append(at[-1] + 2 * _INTERVAL_S)
-                held.append(held[-1])
-                total += np.interp(self.moments(), at, held, left=0.0, right=0.0)
+    def cpu_s(self, component: str) -> Floats:
+        """CPU seconds of a component so far at each moment, float64 [n]."""
+        return self._of(component, "cpu_s")
+
+    def memory_mb(self, component: str) -> Floats:
+        """MB of a component at each moment, float64 [n]; `all` is all but the load generator."""
+        if component != "all":
+            return self._of(component, "memory_mb")
+        total: Floats = np.zeros(len(self.taken))
+        for name in self.names:
+            if name != "generator":
+                total = total + self._of(name, "memory_mb")
         return total
 
-    def cpu_share(self, component: str) -> tuple[Floats, Floats]:
-        """Cores in use over each interval between two moments, and the end of each."""
-        moments = self.moments()
-        total = np.zeros(max(0, len(moments) - 1))
-        for samples in self._of(component):
-            used = np.interp(moments, [s.at for s in samples], [s.cpu_s for s in samples])
-            total += np.diff(used)
-        return moments[1:], total / np.diff(moments)
+    def open_files(self, component: str) -> Floats:
+        """Open files of a component at each moment, float64 [n]."""
+        return self._of(component, "open_files")
 
-    def most_open_files(self, component: str) -> int:
-        """Open files of a component's processes, each at its most."""
-        return sum(max(one.open_files for one in samples) for samples in self._of(component))
+    def cores(self, component: str, begin: float, end: float) -> float:
+        """How many cores a component used on average between two moments."""
+        used = np.interp((begin, end), self.moments, self.cpu_s(component))
+        return float(used[1] - used[0]) / (end - begin)
 
-    def network_mb_s(self) -> tuple[Floats, Floats]:
-        """MB a second over the interfaces, and the end of each interval."""
-        moments = self.moments()
-        sent = np.array([network.sent for network in self.network], dtype=np.float64)
-        return moments[1:], np.diff(sent) / np.diff(moments) / _MB
+    def sent_mb_s(self, begin: float, end: float) -> float:
+        """MB a second over all interfaces between two moments."""
+        sent = np.interp((begin, end), self.moments, [sample.sent_mb for sample in self.taken])
+        return float(sent[1] - sent[0]) / (end - begin)
 
-    def _of(self, component: str) -> Iterator[Sequence[Sample]]:
-        for (name, _), samples in self.by_process.items():
-            if name == component:
-                yield samples
-
-
-def _at(samples: Sequence[Sample], moment: float) -> float:
-    return float(np.interp(moment, [s.at for s in samples], [s.cpu_s for s in samples]))
+    def _of(self, component: str, name: str) -> Floats:
+        nothing = Usage()
+        return np.array([float(getattr(s.used.get(component, nothing), name)) for s in self.taken])
 
 
 @contextmanager
@@ -120,34 +105,14 @@ def sampling(roots: Mapping[str, int]) -> Iterator[Samples]:
 
     The name of a root is that of its own process; children are named by what they run.
     """
-    found = Samples()
-    with beside(partial(_sample, roots, found), "samples"):
+    found, over = Samples(), threading.Event()
+    thread = threading.Thread(target=_sample, args=(roots, found, over), name="samples")
+    thread.start()
+    try:
         yield found
-
-
-def _sample(roots: Mapping[str, int], found: Samples, over: threading.Event) -> None:
-    known: dict[int, tuple[str, psutil.Process]] = {}
-    due = time.monotonic()
-    while True:
-        for name, pid in roots.items():
-            with suppress(psutil.NoSuchProcess):
-                root = psutil.Process(pid)
-                known.setdefault(pid, (name, root))
-                for child in root.children(recursive=True):
-                    if child.pid not in known:
-                        known[child.pid] = (component_of(child.cmdline()) or name, child)
-        for pid, (name, process) in list(known.items()):
-            try:
-                sample = _of_process(process)
-            except psutil.NoSuchProcess:
-                del known[pid]
-            else:
-                found.by_process.setdefault((name, pid), []).append(sample)
-        counters = psutil.net_io_counters()
-        found.network.append(Network(time.monotonic(), counters.bytes_sent, counters.bytes_recv))
-        due += _INTERVAL_S
-        if over.wait(max(0.0, due - time.monotonic())):
-            return
+    finally:
+        over.set()
+        thread.join()
 
 
 def component_of(command: Sequence[str]) -> str:
@@ -156,13 +121,30 @@ def component_of(command: Sequence[str]) -> str:
     return next((component for word, component in _KINDS if word in text), "")
 
 
-def _of_process(process: psutil.Process) -> Sample:
-    with process.oneshot():
-        times = process.cpu_times()
-        memory = process.memory_info()
-        return Sample(
-            time.monotonic(),
-            times.user + times.system,
-            (memory.rss - memory.shared) / _MB,
-            process.num_fds(),
-        )
+def _sample(roots: Mapping[str, int], found: Samples, over: threading.Event) -> None:
+    known: dict[int, psutil.Process] = {}
+    cpu_s: dict[int, float] = {}  # what a process that has ended took stays counted
+    due = time.monotonic()
+    while True:
+        for name, pid in roots.items():
+            with suppress(psutil.NoSuchProcess):
+                root = psutil.Process(pid)
+                for process in (root, *root.children(recursive=True)):
+                    if process.pid not in known:
+                        kind = "" if process is root else component_of(process.cmdline())
+                        found.components[process.pid] = kind or name
+                        known[process.pid] = process
+        used: dict[str, Usage] = {}
+        for pid, process in known.items():
+            usage = used.setdefault(found.components[pid], Usage())
+            with suppress(psutil.NoSuchProcess), process.oneshot():
+                times, memory = process.cpu_times(), process.memory_info()
+                cpu_s[pid] = times.user + times.system
+                usage.memory_mb += (memory.rss - memory.shared) / _MB
+                usage.open_files += process.num_fds()
+            usage.cpu_s += cpu_s.get(pid, 0.0)
+        sent_mb = psutil.net_io_counters().bytes_sent / _MB
+        found.taken.append(Sample(time.monotonic(), used, sent_mb))
+        due += _INTERVAL_S
+        if over.wait(max(0.0, due - time.monotonic())):
+            return

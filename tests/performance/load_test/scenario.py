@@ -1,32 +1,34 @@
-"""What is asked of the stack: how fast, for how long, and how long that is at another scale."""
+"""What is sent: how fast, for how long, and when each request is due."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.schemas import LARGEST_BATCH
+import numpy as np
+
 from preprocess.market import Floats
-from tests.performance.load_test.schedule import Stretch, due_times
 
 STEADY_RATE, PEAK_RATE = 100.0, 500.0
-# Requests for as many stocks as the API takes: a thousand stocks a second are computed in passing.
-_FILL_RATE = 10.0
 # Of these a scenario is never less, however small the scale.
 _SHORTEST_S = 2.0
 
 
 @dataclass(frozen=True)
-class Scenario:
-    """A load of a given shape. `top_s` is when it has reached its greatest rate.
+class Stretch:
+    """So many seconds in which the rate goes evenly from one value to another, requests/s."""
 
-    Before one that is `on_full_caches` every gateway is asked for the whole market.
-    """
+    seconds: float
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A load of a given shape. `top_s` is when it has reached its greatest rate."""
 
     name: str
     text: str
     stretches: Sequence[Stretch]
     top_s: float = 0.0
-    on_full_caches: bool = False
 
     @property
     def seconds(self) -> float:
@@ -39,53 +41,45 @@ class Scenario:
 
 
 def scenarios(scale: float) -> list[Scenario]:
-    """Steady, spike, sustained, endurance; `scale` shortens or lengthens all of their parts.
-
-    The last is the sustained load once more, and there for the memory: where caches have taken in
-    all there is, it is something else that still grows.
-    """
+    """Steady, spike, sustained; `scale` shortens or lengthens all of their parts."""
 
     def scaled(seconds: float) -> float:
         return max(_SHORTEST_S, seconds * scale)
 
-    ramp, hold, after = scaled(30), scaled(30), scaled(30)
-    steady, sustained, endurance = scaled(600), scaled(300), scaled(300)
+    third, steady, sustained = scaled(30), scaled(600), scaled(300)
+    low, high = STEADY_RATE, PEAK_RATE
     return [
-        Scenario(
-            "steady",
-            f"{STEADY_RATE:g}/s for {steady:g} s",
-            [Stretch(steady, STEADY_RATE, STEADY_RATE)],
-        ),
+        Scenario("steady", f"{low:g}/s for {steady:g} s", [Stretch(steady, low, low)]),
         Scenario(
             "spike",
-            f"0 to {PEAK_RATE:g}/s in {ramp:g} s, {hold:g} s of it, "
-            f"{after:g} s of {STEADY_RATE:g}/s",
-            [
-                Stretch(ramp, 0.0, PEAK_RATE),
-                Stretch(hold, PEAK_RATE, PEAK_RATE),
-                Stretch(after, STEADY_RATE, STEADY_RATE),
-            ],
-            top_s=ramp,
+            f"0 to {high:g}/s in {third:g} s, {third:g} s of it, {third:g} s of {low:g}/s",
+            [Stretch(third, 0.0, high), Stretch(third, high, high), Stretch(third, low, low)],
+            top_s=third,
         ),
-        Scenario(
-            "sustained",
-            f"{PEAK_RATE:g}/s for {sustained:g} s",
-            [Stretch(sustained, PEAK_RATE, PEAK_RATE)],
-        ),
-        Scenario(
-            "endurance",
-            f"{PEAK_RATE:g}/s for {endurance:g} s, caches filled before",
-            [Stretch(endurance, PEAK_RATE, PEAK_RATE)],
-            on_full_caches=True,
-        ),
+        Scenario("sustained", f"{high:g}/s for {sustained:g} s", [Stretch(sustained, high, high)]),
     ]
 
 
-def filling(stocks: int) -> Scenario:
-    """What each gateway is asked to fill its caches."""
-    seconds = math.ceil(stocks / LARGEST_BATCH) / _FILL_RATE
-    return Scenario(
-        "fill",
-        f"each gateway asked for every stock, {LARGEST_BATCH} in a request",
-        [Stretch(seconds, _FILL_RATE, _FILL_RATE)],
-    )
+def due_times(stretches: Sequence[Stretch]) -> Floats:
+    """When each request is due, float64 [n], ascending: evenly spaced as far as the rate is."""
+    parts, begin, whole = [np.empty(0)], 0.0, 0.0
+    for stretch in stretches:
+        # The count of requests is the integral of the rate; a request is due where it is whole.
+        slope = (stretch.last - stretch.first) / stretch.seconds
+        area = stretch.seconds * (stretch.first + stretch.last) / 2
+        counts = np.arange(np.ceil(whole), whole + area) - whole
+        if abs(slope) < 1e-12:
+            moments = counts / stretch.first if stretch.first else counts
+        else:
+            root = np.sqrt(np.maximum(stretch.first**2 + 2 * slope * counts, 0.0))
+            moments = (root - stretch.first) / slope
+        parts.append(begin + moments)
+        begin += stretch.seconds
+        whole += area
+    due: Floats = np.concatenate(parts)
+    return due
+
+
+def constant(rate: float, seconds: float) -> Floats:
+    """One rate all the time."""
+    return due_times([Stretch(seconds, rate, rate)])

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.performance.load_test.generator import Outcome
-
 BOUND_MS = 50.0
 _FACTOR = 1.3
 _HALVINGS = 3
@@ -22,18 +20,6 @@ class Step:
     p99_ms: float
     late_p99_ms: float
     errors: int
-
-    @classmethod
-    def of(cls, rate: float, seconds: float, outcome: Outcome, late_p99_ms: float) -> "Step":
-        """The step that had this outcome."""
-        return cls(
-            rate,
-            seconds,
-            outcome.quantile(50),
-            outcome.quantile(99),
-            late_p99_ms,
-            outcome.errors,
-        )
 
     @property
     def held(self) -> bool:

@@ -11,14 +11,14 @@ from itertools import islice
 
 from preprocess.market import Floats
 from tests.performance.load_test.generator import Outcome, generate
-from tests.performance.load_test.mix import Mix, Once, WholeMarket
+from tests.performance.load_test.mix import Mix, Once
 
 _START_S = 60
 
 
 @dataclass(frozen=True)
 class Source:
-    """Sends loads from a process of its own, to one address unless told another."""
+    """Sends loads from a process of its own, to one address."""
 
     pool: Executor
     pid: int
@@ -27,11 +27,9 @@ class Source:
 
     def send(
         self,
-        mix: Mix | Once | WholeMarket,
+        mix: Mix | Once,
         due_s: Floats,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
-        *,
-        url: str = "",
     ) -> Outcome:
         """One call of the mix a moment; returns when all is answered.
 
@@ -41,7 +39,7 @@ class Source:
             TimeoutError: the generator is not done long after it should be.
         """
         total_s = math.ceil(float(due_s[-1]))
-        job = self.pool.submit(_send, url or self.url, mix, due_s, self.thresholds)
+        job = self.pool.submit(_send, self.url, mix, due_s, self.thresholds)
         for second in range(3 * total_s + _START_S):
             progress(min(second, total_s), total_s)
             if wait([job], timeout=1.0).done:
@@ -59,9 +57,7 @@ def load_source(url: str, thresholds: Mapping[int, float]) -> Iterator[Source]:
         yield Source(pool, pid, url, thresholds)
 
 
-def _send(
-    url: str, mix: Mix | Once | WholeMarket, due_s: Floats, thresholds: Mapping[int, float]
-) -> Outcome:
+def _send(url: str, mix: Mix | Once, due_s: Floats, thresholds: Mapping[int, float]) -> Outcome:
     # Drawn before, so that drawing takes no processor time from the servers.
     calls = list(islice(mix.calls(), len(due_s)))
     return generate(url, iter(calls), due_s[: len(calls)], thresholds)

@@ -1,1 +1,0 @@
-"""Replays load through the autoscaler that Kubernetes documents, with the policies of config/."""

@@ -1,0 +1,33 @@
+"""Tools of their own: installed once, pinned, clear when they cannot be had."""
+
+from pathlib import Path
+
+import pytest
+
+from preprocess.errors import TeziError
+from tests.performance.tool_folder import LOCKS, tool_folder
+
+
+def test_a_tool_that_cannot_be_had_says_so_and_leaves_what_is_there(tmp_path: Path) -> None:
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    lock = locks / "tool.lock"
+    lock.write_text("# nothing\n")
+    folder = tool_folder(tmp_path, "tool", locks=locks)
+    (folder / "made.txt").touch()
+    assert tool_folder(tmp_path, "tool", locks=locks) == folder
+    assert (folder / "made.txt").is_file()  # not installed a second time
+    lock.write_text(f"{tmp_path}/nothing-1.0-py3-none-any.whl --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(TeziError, match="tool cannot be installed"):
+        tool_folder(tmp_path, "tool", locks=locks)
+    assert (folder / "made.txt").is_file()
+    assert [path.name for path in (tmp_path / "tools").iterdir()] == ["tool"]
+
+
+@pytest.mark.parametrize("name", ["perf-analyzer", "lleaves"])
+def test_every_package_is_pinned_with_its_hash(name: str) -> None:
+    lines = (LOCKS / f"{name}.lock").read_text("utf-8").splitlines()
+    packages = [line for line in lines if "==" in line]
+    assert packages
+    assert all(line.endswith(" \\") for line in packages)
+    assert sum("--hash=sha256:" in line for line in lines) >= len(packages)
