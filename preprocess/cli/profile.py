@@ -8,8 +8,8 @@ import click
 
 from preprocess.cli.own_triton import running_triton
 from preprocess.cli.progress import progress_bar
+from preprocess.files import atomic_write
 from preprocess.profiling.run import SEED, Advance, ShapeProfile, machine, run_profile
-from preprocess.repository.files import write_atomically
 from preprocess.settings import Settings, load_settings
 
 
@@ -57,7 +57,7 @@ def profile_command(requests: int, variant: str, json_file: Path | None) -> None
         "variant": variant,
         "shapes": [shape.document() for shape in shapes],
     }
-    write_atomically(target, (json.dumps(document, indent=2) + "\n").encode())
+    atomic_write(target, (json.dumps(document, indent=2) + "\n").encode())
     drawn = [target.with_name(f"{target.stem}-{shape.name}.svg") for shape in shapes]
     flames = ", ".join(str(path) for path in drawn if path.is_file())
     click.echo(f"Figures: {target}")

@@ -96,7 +96,7 @@ async def run_profile(
         StoreError: the market has no stock to ask about.
     """
     with closing(open_store(settings)) as store:
-        columns = load_market(store, settings.snapshot_path).columns
+        columns = store.columns()
     plan = {1: requests, BATCH_ROWS: max(requests // _BATCHES_SHARE, 10)}
     pairs = fresh_pairs(columns, sum(3 * rows * count for rows, count in plan.items()))
     total, done = sum(plan.values()) * (2 if flame_graph_command() else 1), 0
@@ -175,9 +175,7 @@ class _Profiler:
         whole, features, infer = (b.each_since(a) for a, b in zip(before, after, strict=True))
         if not (wait.count and whole.count):
             raise ServerError(f"No request has reached {ensemble}: is another version canary?")
-        service = FeatureService(
-            lambda: open_store(self.settings), snapshot=self.settings.snapshot_path
-        )
+        service = FeatureService(lambda: open_store(self.settings))
         with closing(service):
             service.warm_up()
             lookup, values = time_lookups(service, requests)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.snapshot.current import load_market
 from preprocess.store import open_store
 from tests.integration.stack import RunningStack
 from tests.performance.perf_analyzer import install, write_pairs
@@ -22,7 +21,7 @@ def test_it_measures_stocks_and_days_of_the_market(
     settings = demo_stack.settings
     command, pairs, table = install(settings.home), tmp_path / "pairs.json", tmp_path / "t.csv"
     with closing(open_store(settings)) as store:
-        write_pairs(load_market(store, settings.snapshot_path).columns, pairs, 1_000)
+        write_pairs(store.columns(), pairs, 1_000)
     assert len({json.dumps(row) for row in json.loads(pairs.read_text())["data"]}) == 1_000
     load = "-i grpc --request-rate-range 100 --request-distribution poisson --async"
     windows = "--measurement-interval 400 --max-trials 3 --stability-percentage 1000"

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from preprocess.errors import TeziError
 from preprocess.settings import load_settings
-from preprocess.snapshot.file import read_snapshot
 from tests.performance.load_test.campaign import PAUSE_S, STOCKS_OF_A_REQUEST
 from tests.performance.load_test.mix import Mix, Once, PastPairs, newest_pairs
 from tests.performance.load_test.processes import Samples, sampling

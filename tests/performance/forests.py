@@ -75,5 +75,5 @@ def _graphs(model: ModelFolder) -> dict[Variant, Path]:
     native = model.native()
     for variant, path in paths.items():
         graph = build(variant, native, model.about)
-        write_atomically(path, graph.SerializeToString(deterministic=True))
+        atomic_write(path, graph.SerializeToString(deterministic=True))
     return paths

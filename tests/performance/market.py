@@ -89,10 +89,7 @@ def generated_market(home: Path, recipe: Recipe) -> BenchMarket:
             _fill(store, recipe)
         _copy_for_naive(folder / "market.db", folder / "naive.db")
         record.write_text(json.dumps(wanted), encoding="utf-8")
-    snapshot = folder / "snapshot" / "market.snapshot"
-    with closing(SQLiteStore(folder / "market.db", write=True)) as store:  # the newest schema
-        refresh_snapshot(store, snapshot)
-    return BenchMarket(recipe.name, folder / "market.db", folder / "naive.db", snapshot)
+    return BenchMarket(recipe.name, folder / "market.db", folder / "naive.db")
 
 
 def read_columns(database: Path) -> MarketColumns:

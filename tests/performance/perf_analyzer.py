@@ -90,7 +90,7 @@ def main(pairs: Path | None) -> None:
     command = install(settings.home)
     if pairs:
         with closing(open_store(settings)) as store:
-            write_pairs(load_market(store, settings.snapshot_path).columns, pairs)
+            write_pairs(store.columns(), pairs)
     print(command)
 
 

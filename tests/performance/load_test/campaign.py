@@ -10,7 +10,6 @@ import numpy as np
 
 from gateway.schemas import LARGEST_BATCH
 from preprocess.cli.progress import progress_bar
-from preprocess.snapshot.file import read_snapshot
 from tests.performance.load_test.generator import Outcome
 from tests.performance.load_test.judgement import wrong_answers
 from tests.performance.load_test.mix import (
@@ -113,7 +112,7 @@ def run_campaign(
     market: BenchMarket, home: Path, *, scale: float, seed: int, search: bool
 ) -> Campaign:
     """Start the stack, run every scenario and both searches if they are wanted, stop it."""
-    columns = read_snapshot(market.snapshot)
+    columns = read_columns(market.database)
     newest = newest_pairs(columns)
     past = PastPairs(columns, seed)
     del columns
