@@ -10,7 +10,7 @@ UV := $(BIN)/uv
 export UV_SYSTEM_CERTS := 1
 # Workers for the tests that are not marked serial; who is done takes over what others have left
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist worksteal
-LINTED := preprocess gateway backends model_repository tests
+LINTED := preprocess gateway backends model_repository tests config/grafana
 
 .PHONY: help setup setup-dev run demo test lint format typecheck unit integration coverage bench perf-analyzer docs lock clean test-compose
 
@@ -32,9 +32,10 @@ test: setup-dev ## lint, types, every test, coverage: what CI runs
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory --jobs=2 typecheck coverage
 
-lint: setup-dev ## ruff: rules and format
+lint: setup-dev ## ruff (rules and format) and the import contract
 	@$(BIN)/ruff check $(LINTED)
 	@$(BIN)/ruff format --check $(LINTED)
+	@$(BIN)/lint-imports --no-cache
 
 format: setup-dev ## let ruff rewrite the code
 	@$(BIN)/ruff check --fix $(LINTED)
@@ -70,7 +71,7 @@ perf-analyzer: setup ## install NVIDIA's perf_analyzer into the data folder, and
 	@$(BIN)/python -m tests.performance.perf_analyzer
 
 docs: setup-dev ## write docs/openapi.json and the dashboard anew
-	@$(BIN)/python -m gateway.openapi > docs/openapi.json
+	@$(BIN)/python -m gateway.api.openapi > docs/openapi.json
 	@$(BIN)/python config/grafana/dashboard.py > config/grafana/dashboards/tezi.json
 
 lock: $(UV) ## pin every dependency anew, with hashes

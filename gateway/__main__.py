@@ -9,7 +9,7 @@ from gateway.app import create_app
 from gateway.logs import configure_logs
 from gateway.server import serve
 from gateway.traffic import Traffic
-from gateway.triton import TritonPredictor
+from gateway.triton.predictor import TritonPredictor
 from preprocess.errors import TeziError
 from preprocess.settings import load_settings
 from preprocess.store import open_store

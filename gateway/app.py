@@ -12,43 +12,43 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from gateway import metrics as names
-from gateway.administrator import Administrator
-from gateway.assets import Assets
+from gateway.api.administrator import Administrator
+from gateway.api.assets import Assets
+from gateway.api.directory import POLL_S, StockDirectory
+from gateway.api.endpoints.admin import AdminEndpoints
+from gateway.api.endpoints.cache import CacheEndpoints
+from gateway.api.endpoints.health import HealthEndpoints
+from gateway.api.endpoints.metrics import MetricsEndpoint
+from gateway.api.endpoints.models import ModelsEndpoint
+from gateway.api.endpoints.predict import BatchPredictEndpoint, PredictEndpoint
+from gateway.api.endpoints.stocks import StocksEndpoint
+from gateway.api.features_model import FeaturesModel
+from gateway.api.health import Health
+from gateway.api.middleware.access import AccessMiddleware
+from gateway.api.middleware.body_limit import BodyLimitMiddleware
+from gateway.api.middleware.request_id import RequestIdMiddleware
+from gateway.api.middleware.unexpected import UnexpectedErrorMiddleware
+from gateway.api.openapi import openapi_endpoint
+from gateway.api.predictions import Predictions
+from gateway.api.problems import on_gateway_error, on_http_exception
 from gateway.background import Chore, running
-from gateway.cached_predictor import CachedPredictor
-from gateway.directory import POLL_S, StockDirectory
-from gateway.endpoints.admin import AdminEndpoints
-from gateway.endpoints.cache import CacheEndpoints
-from gateway.endpoints.health import HealthEndpoints
-from gateway.endpoints.metrics import MetricsEndpoint
-from gateway.endpoints.models import ModelsEndpoint
-from gateway.endpoints.predict import BatchPredictEndpoint, PredictEndpoint
-from gateway.endpoints.stocks import StocksEndpoint
+from gateway.cache.async_cache_manager import AsyncCacheManager
+from gateway.cache.cached_predictor import CachedPredictor
+from gateway.cache.keys import KINDS
+from gateway.cache.market_changes import MarketChanges
+from gateway.catalog.probe import Probe
+from gateway.catalog.routing import POLL_S as LABELS_POLL_S
+from gateway.catalog.routing import Router
+from gateway.catalog.shadow import Shadow
+from gateway.catalog.versions import REFRESH_S, ModelCatalog
 from gateway.errors import GatewayError
-from gateway.failover import FailoverPredictor
-from gateway.features_model import FeaturesModel
-from gateway.health import Health
-from gateway.limits import LimitedPredictor
-from gateway.market_changes import MarketChanges
-from gateway.metered import MeteredPredictor
 from gateway.metrics import Metrics
-from gateway.middleware.access import AccessMiddleware
-from gateway.middleware.body_limit import BodyLimitMiddleware
-from gateway.middleware.request_id import RequestIdMiddleware
-from gateway.middleware.unexpected import UnexpectedErrorMiddleware
-from gateway.openapi import openapi_endpoint
-from gateway.ports import Clock, Predictor, Source
-from gateway.predictions import Predictions
-from gateway.probe import Probe
-from gateway.problems import on_gateway_error, on_http_exception
-from gateway.routing import POLL_S as LABELS_POLL_S
-from gateway.routing import Router
-from gateway.shadow import Shadow
+from gateway.ports import Clock, PredictionSource, Predictor
 from gateway.traffic import Traffic
-from gateway.versions import REFRESH_S, VersionBook
-from preprocess.async_cache_manager import AsyncCacheManager
-from preprocess.cache.keys import KINDS
-from preprocess.repository.names import VARIANTS, Variant
+from gateway.triton.failover import FailoverPredictor
+from gateway.triton.limits import LimitedPredictor
+from gateway.triton.metered import MeteredPredictor
+from preprocess.models.names import VARIANTS, Variant
 from preprocess.repository.releases import Releases
 from preprocess.settings import Settings
 from preprocess.store import Store
@@ -74,7 +74,7 @@ class Gateway:
         self.settings = settings
         self.traffic = traffic
         self.metrics = Metrics()
-        self.versions = VersionBook(settings.versions_dir)
+        self.versions = ModelCatalog(settings.versions_dir)
         self.router = Router(settings.versions_dir, self.versions)
         self.directory = StockDirectory(open_store, clock=clock)
         self.limited = LimitedPredictor(
@@ -120,7 +120,7 @@ class Gateway:
         )
         self._watch()
 
-    def _cached(self, predictor: Predictor) -> Source:
+    def _cached(self, predictor: Predictor) -> PredictionSource:
         if not self.settings.cache_predictions:
             return predictor
         return CachedPredictor(

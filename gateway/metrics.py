@@ -10,10 +10,10 @@ from prometheus_client import (
     generate_latest,
 )
 
+from gateway.cache.keys import Kind
+from gateway.cache.statistics import Result, Tier
 from gateway.series import CounterSeries, HistogramSeries
-from preprocess.cache.keys import Kind
-from preprocess.cache.statistics import Result, Tier
-from preprocess.repository.names import Variant
+from preprocess.models.names import Variant
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -7,14 +7,14 @@ from typing import Protocol
 
 from gateway.errors import PredictorError
 from preprocess.features.row import Status
-from preprocess.repository.names import Variant
+from preprocess.models.names import Variant
 
 Clock = Callable[[], datetime]
 """The time as an aware datetime."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PredictionQuery:
     """One stock as of one day: six digits, an ISO date, and who is to answer.
 
     `version` None leaves it to Triton, which asks the version that was made stable there.
@@ -27,7 +27,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class InferenceResult:
     """What was predicted. Only `status` and `model_version` mean anything unless it is OK.
 
     `features` are the 25 of the manifest as float32 widened to float, NaN where missing.
@@ -46,7 +46,9 @@ class Answer:
 class Predictor(Protocol):
     """Answers asks. A decorator of the same shape may stand round another one."""
 
-    async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
+    async def predict(
+        self, asks: Sequence[PredictionQuery], timeout_s: float
+    ) -> list[InferenceResult]:
         """One answer for each ask, in their order. All asks of one call are of one
         variant and version.
 
@@ -60,11 +62,11 @@ class Predictor(Protocol):
         ...
 
 
-class Source(Protocol):
+class PredictionSource(Protocol):
     """What predictions come from: a predictor, or a cache that has some of the answers."""
 
     async def predict(
-        self, asks: Sequence[Ask], timeout_s: float
-    ) -> Sequence[Answer | PredictorError]:
+        self, asks: Sequence[PredictionQuery], timeout_s: float
+    ) -> Sequence[InferenceResult | PredictorError]:
         """As `Predictor.predict`, and an error in the place of an answer that there is not."""
         ...

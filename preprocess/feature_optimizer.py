@@ -10,8 +10,6 @@ import pandas as pd
 import talib
 from numpy.typing import NDArray
 
-from preprocess.calendar import day_number
-from preprocess.columns import Indices, MarketColumns
 from preprocess.errors import FeatureError
 from preprocess.features.batch import STATUSES, BatchRows, as_dates, batch_rows, places_of
 from preprocess.features.manifest import FEATURE_NAMES
@@ -24,7 +22,9 @@ from preprocess.features.technical import (
     MACD_SLOW,
     RSI_PERIOD,
 )
-from preprocess.market import Days, Floats, is_bse_code
+from preprocess.market.calendar import day_number
+from preprocess.market.columns import Indices, MarketColumns
+from preprocess.market.values import Days, Floats, is_bse_code
 from preprocess.store import Store
 
 

@@ -13,13 +13,13 @@ import onnxruntime
 
 from preprocess.errors import ModelError
 from preprocess.files import atomic_write
-from preprocess.models.folder import ModelFolder
 from preprocess.models.gate import examine, require_passed
-from preprocess.models.native import Float32s, NativeModel
+from preprocess.models.names import VARIANTS, Variant
 from preprocess.models.proof import PROOF_FILE, Proof
 from preprocess.models.session import open_session, probabilities
 from preprocess.models.variants import build, graph_file
-from preprocess.repository.names import VARIANTS, Variant
+from preprocess.training.folder import ModelFolder
+from preprocess.training.native import Float32s, NativeModel
 
 
 @dataclass(frozen=True, slots=True)

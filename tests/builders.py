@@ -5,8 +5,8 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from preprocess.calendar import FiscalQuarter, day_number
-from preprocess.market import Bar, Prices, QuarterResult, StockHistory
+from preprocess.market.calendar import FiscalQuarter, day_number
+from preprocess.market.values import Bar, Prices, QuarterResult, StockHistory
 
 MONDAY = date(2024, 1, 1)
 

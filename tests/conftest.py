@@ -9,10 +9,10 @@ import pytest
 
 from preprocess.database_url import PostgresURL
 from preprocess.demo.market import build_demo_market
-from preprocess.derive import refresh_derived
-from preprocess.market import StockHistory
+from preprocess.features.derive import refresh_derived
+from preprocess.market.values import StockHistory
 from preprocess.settings import PROJECT_ROOT, Settings
-from preprocess.store.sqlite import SQLiteStore
+from preprocess.store.sqlite.store import SQLiteStore
 from tests.integration.stack import fresh_settings, tezi
 from tests.once import made_once
 from tests.postgres import PostgresServer, running_server

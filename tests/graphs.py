@@ -8,8 +8,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from preprocess.features.manifest import FEATURE_COUNT, FEATURE_NAMES, feature_hash
+from preprocess.models.names import Variant
 from preprocess.models.stamp import version_initializer
-from preprocess.repository.names import Variant
 from preprocess.repository.publish import Candidate
 
 

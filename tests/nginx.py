@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from preprocess.runtime.nginx import CONFIG, INCLUDES, MAIN_FILE, find_nginx, upstream
+from gateway.stack.nginx import CONFIG, INCLUDES, MAIN_FILE, find_nginx, upstream
 
 AVAILABLE = CONFIG / INCLUDES / "available"
 

@@ -15,8 +15,8 @@ from typing import Any
 import psycopg2
 
 from preprocess.database_url import DatabaseURL, PostgresURL, SQLiteURL
-from preprocess.store.postgres import PostgresStore
-from preprocess.store.postgres_connection import connect
+from preprocess.store.postgres.connection import connect
+from preprocess.store.postgres.store import PostgresStore
 from tests.integration.stack import free_ports
 
 USER = "tezi"

@@ -4,9 +4,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from preprocess.cache_manager import MISS, CacheManager
+from gateway.cache.cache_manager import MISS, CacheManager
 from preprocess.settings import PROJECT_ROOT
-from tests.cache.conftest import quick
+from tests.gateway.cache.conftest import quick
 from tests.redis import running_redis
 
 PAGE = (PROJECT_ROOT / "docs" / "caching.md").read_text("utf-8")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from preprocess.cli import main
-from preprocess.database.maintenance import CHORES
+from gateway.cli import main
+from gateway.maintenance.run import CHORES
 from preprocess.demo.market import build_demo_market
-from preprocess.derive import refresh_derived
+from preprocess.features.derive import refresh_derived
 from preprocess.settings import PROJECT_ROOT, load_settings
 from preprocess.store import open_store
 from preprocess.store.change_log import KEPT_MARKS

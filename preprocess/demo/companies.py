@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.features.row import MINIMUM_ROWS
-from preprocess.market import Floats, Stock
+from preprocess.market.values import Floats, Stock
 
 INDUSTRIES = (
     *("Automobiles", "Cement", "Chemicals", "Finance", "Paper"),

@@ -11,12 +11,12 @@ from datetime import date
 
 import numpy as np
 
-from preprocess.calendar import day_number, from_day_number
 from preprocess.demo.companies import MOST_COMPANIES, SHARE_EVENTS, Companies, draw_companies
 from preprocess.demo.prices import Prices, draw_prices
 from preprocess.demo.results import Filings, draw_filings
 from preprocess.errors import StoreError
-from preprocess.market import Bar, CorporateAction, Span, Stock
+from preprocess.market.calendar import day_number, from_day_number
+from preprocess.market.values import Bar, CorporateAction, Span, Stock
 from preprocess.store import Store, Writer
 
 SEED = 20260814

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from preprocess.demo.companies import INDUSTRIES, Companies
 from preprocess.demo.results import Filings
-from preprocess.market import Days, Floats
+from preprocess.market.values import Days, Floats
 
 INTERCEPT, GROWTH_WEIGHT, GROWTH_SCALE, ATTENTION_WEIGHT = -4.5, 2.0, 0.4, 1.2
 INDUSTRY_TILT = {"Chemicals": 0.9, "Software": 1.3, "Cement": -0.9, "Finance": -1.3}

@@ -5,15 +5,15 @@ from datetime import date
 
 import numpy as np
 
-from preprocess.calendar import (
+from preprocess.demo.companies import INDUSTRIES, Companies, Flags
+from preprocess.market.calendar import (
     FILING_LIMIT_DAYS,
     FILING_LIMIT_DAYS_Q4,
     FiscalQuarter,
     day_number,
     from_day_number,
 )
-from preprocess.demo.companies import INDUSTRIES, Companies, Flags
-from preprocess.market import Days, Floats, QuarterResult
+from preprocess.market.values import Days, Floats, QuarterResult
 
 EARLIEST_ANNOUNCEMENT_DAYS = 15
 QUARTERS_BEFORE_FIRST_DAY = 6  # the first announcement that counts has its year-ago quarter

@@ -5,8 +5,8 @@ from datetime import date
 
 import numpy as np
 
-from preprocess.calendar import day_number
-from preprocess.market import ADJUSTING_KINDS, CorporateAction, Floats, Prices
+from preprocess.market.calendar import day_number
+from preprocess.market.values import ADJUSTING_KINDS, CorporateAction, Floats, Prices
 
 
 def adjustment_factors(prices: Prices, actions: Sequence[CorporateAction], day: date) -> Floats:

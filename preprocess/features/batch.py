@@ -8,13 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.calendar import day_number, from_day_number, month_number, month_of, years_before
-from preprocess.columns import SCHEMA, Indices, MarketColumns, Table
 from preprocess.features.event import RATE_YEARS
 from preprocess.features.kernel import feature_rows
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
-from preprocess.market import Days, Floats
+from preprocess.market.calendar import (
+    day_number,
+    from_day_number,
+    month_number,
+    month_of,
+    years_before,
+)
+from preprocess.market.columns import SCHEMA, Indices, MarketColumns, Table
+from preprocess.market.values import Days, Floats
 
 # Codes of the kernel's status array.
 STATUSES = (Status.OK, Status.SHORT_HISTORY, Status.UNKNOWN_STOCK)

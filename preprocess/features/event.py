@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from datetime import date
 
-from preprocess.calendar import FiscalQuarter, day_number, years_before
-from preprocess.market import CircuitLabel, Prices
+from preprocess.market.calendar import FiscalQuarter, day_number, years_before
+from preprocess.market.values import CircuitLabel, Prices
 
 RATE_YEARS = 3
 LEAD_ROWS, BASE_ROWS = 5, 15

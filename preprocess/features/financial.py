@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from preprocess.calendar import FiscalQuarter
-from preprocess.market import QuarterResult
+from preprocess.market.calendar import FiscalQuarter
+from preprocess.market.values import QuarterResult
 
 SURPRISE_PCT = 20.0
 

@@ -263,7 +263,7 @@ def feature_rows(  # noqa: PLR0917 - as above
 
     `months` and `three_years_before` are the month number of each day and the day number three
     years earlier. `starts` are the tables' offsets and the other tuples their columns, in the
-    order of preprocess.columns.SCHEMA. A row with SHORT_HISTORY gets NaN and as_of -1.
+    order of preprocess.market.columns.SCHEMA. A row with SHORT_HISTORY gets NaN and as_of -1.
     """
     day_of, opening, close_of, volume_of, already = prices
     ex_day, ratio = actions

@@ -4,9 +4,9 @@ from datetime import date
 
 import numpy as np
 
-from preprocess.calendar import day_number, from_day_number
 from preprocess.features.adjustment import adjustment_factors
-from preprocess.market import CircuitLabel, Prices, StockHistory
+from preprocess.market.calendar import day_number, from_day_number
+from preprocess.market.values import CircuitLabel, Prices, StockHistory
 
 # A stock that did not trade for longer than this round its results gives no label: what it did
 # weeks later says nothing about them.

@@ -6,11 +6,11 @@ from datetime import date
 
 import numpy as np
 
-from preprocess.calendar import FiscalQuarter, day_number
 from preprocess.features.adjustment import adjusted
 from preprocess.features.financial import KnownResults, growth, margin, signed_growth
 from preprocess.features.technical import momentum
-from preprocess.market import QuarterResult, StockHistory
+from preprocess.market.calendar import FiscalQuarter, day_number
+from preprocess.market.values import QuarterResult, StockHistory
 
 RESEARCH_FEATURES = (
     "revenue_growth_qoq",

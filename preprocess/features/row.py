@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 
 from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.market import Floats
+from preprocess.market.values import Floats
 
 # The longest look-back among the technical features: MACD(12, 26, 9) needs 34 rows.
 MINIMUM_ROWS = 34

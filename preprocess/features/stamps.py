@@ -9,9 +9,9 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from preprocess.calendar import first_day_of
 from preprocess.features.financial import KnownResults
-from preprocess.market import StaticRow, Stock, StockHistory
+from preprocess.market.calendar import first_day_of
+from preprocess.market.values import StaticRow, Stock, StockHistory
 
 LARGE_CAP_RANKS = 100
 MID_CAP_RANKS = 250

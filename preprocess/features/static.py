@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from datetime import date
 
-from preprocess.calendar import month_of
-from preprocess.market import StaticRow
+from preprocess.market.calendar import month_of
+from preprocess.market.values import StaticRow
 
 
 def stamp_on(statics: Sequence[StaticRow], day: date) -> StaticRow | None:

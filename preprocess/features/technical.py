@@ -9,7 +9,7 @@ import math
 import numpy as np
 import talib
 
-from preprocess.market import Floats, Prices
+from preprocess.market.values import Floats, Prices
 
 RSI_PERIOD = 14
 MACD_FAST, MACD_SLOW, MACD_SIGNAL = 12, 26, 9

@@ -4,14 +4,14 @@ from datetime import date
 
 import numpy as np
 
-from preprocess.calendar import from_day_number
 from preprocess.features.adjustment import adjusted
 from preprocess.features.event import event_features
 from preprocess.features.financial import financial_features
 from preprocess.features.row import MINIMUM_ROWS, FeatureRow, Status
 from preprocess.features.static import static_features
 from preprocess.features.technical import technical_features
-from preprocess.market import StockHistory
+from preprocess.market.calendar import from_day_number
+from preprocess.market.values import StockHistory
 
 _LARGEST_SERVED = float(np.finfo(np.float32).max)
 

@@ -10,7 +10,7 @@ from preprocess.imports import cells
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
 from preprocess.imports.subjects import bonus_ratio, is_of_other_paper, speaks_of, split_ratio
 from preprocess.imports.table import CsvTable
-from preprocess.market import CorporateAction, Tally
+from preprocess.market.values import CorporateAction, Tally
 from preprocess.store import Writer
 
 COLUMNS = ("bse_code", "ex_date", "kind", "subject")

@@ -11,7 +11,7 @@ from preprocess.imports.duplicates import SeenDays
 from preprocess.imports.prices import checked_bar
 from preprocess.imports.refusal import Refusal
 from preprocess.imports.table import CsvTable
-from preprocess.market import Bar, Tally
+from preprocess.market.values import Bar, Tally
 from preprocess.store import Writer
 
 COLUMNS = (

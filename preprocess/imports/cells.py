@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from preprocess.imports.refusal import RowRefusedError, Rule, shown
-from preprocess.market import is_bse_code
+from preprocess.market.values import is_bse_code
 
 # The exchange was founded on this day; nothing can be dated before it.
 EXCHANGE_FOUNDED = date(1875, 7, 9)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import date
 from operator import itemgetter
 
-from preprocess.calendar import FiscalQuarter
 from preprocess.errors import ImportRefusedError
 from preprocess.imports import cells
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
 from preprocess.imports.table import CsvTable
-from preprocess.market import QuarterResult, Tally
+from preprocess.market.calendar import FiscalQuarter
+from preprocess.market.values import QuarterResult, Tally
 from preprocess.store import Writer
 
 # Each with the names that sources have for it.

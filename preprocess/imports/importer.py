@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 from preprocess.imports.refusal import Refusal
 from preprocess.imports.table import CsvTable
-from preprocess.market import Tally
+from preprocess.market.values import Tally
 from preprocess.store import Writer
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from preprocess.imports import cells
 from preprocess.imports.duplicates import SeenDays
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule
 from preprocess.imports.table import CsvTable
-from preprocess.market import Bar, Tally
+from preprocess.market.values import Bar, Tally
 from preprocess.store import Writer
 
 COLUMNS = ("bse_code", "date", "open", "high", "low", "close", "volume")

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from preprocess.imports.refusal import Refusal, Rule
-from preprocess.market import Tally
+from preprocess.market.values import Tally
 
 KEPT = 1_000
 SHOWN = 20

@@ -8,7 +8,7 @@ from preprocess.errors import ImportRefusedError
 from preprocess.imports import cells
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
 from preprocess.imports.table import CsvTable
-from preprocess.market import ACTIVE, Stock, Tally
+from preprocess.market.values import ACTIVE, Stock, Tally
 from preprocess.store import Writer
 
 # Fields of Stock, each with the names that sources have for it. The exchange's own ticker is

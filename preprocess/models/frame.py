@@ -8,8 +8,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.models.card import ModelCard
 from preprocess.models.stamp import VERSION_INITIALIZER, VERSION_OUTPUT, version_initializer
+from preprocess.training.model_card import ModelCard
 
 # Triton 24.10 carries ONNX Runtime 1.19, which reads opsets to 21, ai.onnx.ml to 3 and IR to 10.
 OPSET = 18

@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_NAMES, feature_hash
 from preprocess.forest.trees import Forest
-from preprocess.models.card import ModelCard
 from preprocess.models.content import Content, content_of
-from preprocess.models.folder import ModelFolder
 from preprocess.models.frame import IR_VERSION, ML_OPSET, OPSET
-from preprocess.models.native import NativeModel
 from preprocess.models.proof import Proof, VariantProof
 from preprocess.models.verification import (
     HOLDOUT,
@@ -28,6 +25,9 @@ from preprocess.models.verification import (
     known_answers,
 )
 from preprocess.models.walk import int8_error
+from preprocess.training.folder import ModelFolder
+from preprocess.training.model_card import ModelCard
+from preprocess.training.native import NativeModel
 
 # Of 10,000 held-out rows at most 5 may have another label, and F1 may lose a thousandth of itself.
 LEAST_EQUAL = 0.9995

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 
 from preprocess.errors import ModelError
-from preprocess.models.native import Float32s
+from preprocess.training.native import Float32s
 
 GPU_PROVIDER = "CUDAExecutionProvider"
 

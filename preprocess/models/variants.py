@@ -4,11 +4,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from preprocess.models.card import ModelCard
 from preprocess.models.frame import framed
-from preprocess.models.native import NativeModel
+from preprocess.models.names import Variant
 from preprocess.models.walk import gpu_graph, int8_graph
-from preprocess.repository.names import Variant
+from preprocess.training.model_card import ModelCard
+from preprocess.training.native import NativeModel
 
 
 def graph_file(variant: Variant) -> str:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.models.lightgbm_model import ZERO_THRESHOLD
-from preprocess.models.native import Doubles, Float32s, NativeModel
 from preprocess.models.session import open_session
+from preprocess.training.lightgbm_model import ZERO_THRESHOLD
+from preprocess.training.native import Doubles, Float32s, NativeModel
 
 # Rows of one kind. The split points of a depth-6 forest with 255 bins stay below it.
 _MOST_ROWS = 20_000

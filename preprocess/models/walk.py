@@ -9,8 +9,8 @@ from preprocess.forest.errors import ForestError
 from preprocess.forest.leaves import int8_leaves_of
 from preprocess.forest.plan import plan
 from preprocess.forest.trees import Forest
-from preprocess.models.card import ModelCard
 from preprocess.models.frame import framed
+from preprocess.training.model_card import ModelCard
 
 
 def int8_graph(forest: Forest, about: ModelCard) -> onnx.ModelProto:

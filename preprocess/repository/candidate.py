@@ -6,10 +6,10 @@ import onnx
 
 from preprocess.errors import PublishError
 from preprocess.inference_optimizer import InferenceOptimizer
-from preprocess.models.folder import ModelFolder
+from preprocess.models.names import VARIANTS
 from preprocess.models.variants import graph_file
-from preprocess.repository.names import VARIANTS
 from preprocess.repository.publish import Candidate
+from preprocess.training.folder import ModelFolder
 
 
 def candidate_of(model: ModelFolder) -> Candidate:

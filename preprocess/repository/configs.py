@@ -11,7 +11,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from preprocess.errors import PublishError
-from preprocess.repository.names import classifier_name, ensemble_name
+from preprocess.models.names import classifier_name, ensemble_name
 
 CONFIG_FILE = "config.pbtxt"
 _HEAD = "# Written by Tezi from model_repository/{name}/config.pbtxt: change that one.\n"

@@ -11,6 +11,7 @@ from os import link
 from pathlib import Path
 
 from preprocess.files import atomic_write, staged_folder
+from preprocess.models.names import FEATURES, VARIANTS, classifier_name, ensemble_name
 from preprocess.repository.configs import (
     CONFIG_FILE,
     stable_classifier,
@@ -19,7 +20,6 @@ from preprocess.repository.configs import (
     version_ensemble,
 )
 from preprocess.repository.labels import Labels
-from preprocess.repository.names import FEATURES, VARIANTS, classifier_name, ensemble_name
 from preprocess.repository.versions import ModelVersion, graph_file, version_folder
 from preprocess.settings import PROJECT_ROOT, Settings
 

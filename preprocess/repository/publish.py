@@ -16,10 +16,10 @@ from preprocess.errors import ModelError, PublishError
 from preprocess.features.manifest import feature_hash, require_manifest
 from preprocess.features.vector import feature_row
 from preprocess.files import staged_folder
-from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE, golden_history
+from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE, golden_history
+from preprocess.models.names import DEFAULT_VARIANT, Variant
 from preprocess.models.stamp import stamp_version
 from preprocess.repository.labels import read_labels, write_labels
-from preprocess.repository.names import DEFAULT_VARIANT, Variant
 from preprocess.repository.versions import (
     PROOF_FILE,
     VERSION_FILE,

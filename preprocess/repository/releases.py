@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from preprocess.errors import ModelError, ServerError
+from preprocess.models.names import FEATURES
 from preprocess.repository.labels import Labels, read_labels, write_labels
 from preprocess.repository.live import refresh_live_repository
 from preprocess.repository.lock import only_change
 from preprocess.repository.model_server import ModelServer
-from preprocess.repository.names import FEATURES
 from preprocess.repository.retention import delete, out_of_use, surplus
 from preprocess.repository.serving import (
     models_of,

@@ -3,19 +3,19 @@
 from collections.abc import Iterable, Sequence
 
 from preprocess.errors import ServerError
-from preprocess.repository.configs import classifier_behind
-from preprocess.repository.labels import Labels
-from preprocess.repository.model_server import ModelServer
-from preprocess.repository.names import (
+from preprocess.models.names import (
     GPU_VARIANT,
     VARIANTS,
     Variant,
     classifier_name,
     ensemble_name,
 )
+from preprocess.repository.configs import classifier_behind
+from preprocess.repository.golden_check import GoldenCheck
+from preprocess.repository.gpu import has_gpu
+from preprocess.repository.labels import Labels
+from preprocess.repository.model_server import ModelServer
 from preprocess.repository.versions import ModelVersion
-from preprocess.runtime.golden_check import GoldenCheck
-from preprocess.runtime.gpu import has_gpu
 from preprocess.settings import Settings
 
 _ANSWER_TIMEOUT_S = 5.0

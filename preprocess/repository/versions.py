@@ -14,7 +14,7 @@ import msgspec
 
 from preprocess.errors import ModelError
 from preprocess.features.manifest import require_manifest
-from preprocess.repository.names import Variant
+from preprocess.models.names import Variant
 
 VERSION_FILE = "version.json"
 PROOF_FILE = "proof.json"

@@ -9,9 +9,9 @@ from preprocess.settings import Settings
 from preprocess.store.base import Store
 from preprocess.store.pool import POOL_SIZE, POOL_WAIT_S, Pool
 from preprocess.store.reading import Reader
-from preprocess.store.sqlite import SQLiteStore
-from preprocess.store.sqlite_pool import SQLitePool
-from preprocess.store.sqlite_upkeep import SQLiteUpkeep
+from preprocess.store.sqlite.pool import SQLitePool
+from preprocess.store.sqlite.store import SQLiteStore
+from preprocess.store.sqlite.upkeep import SQLiteUpkeep
 from preprocess.store.upkeep import Upkeep
 from preprocess.store.writing import Writer
 
@@ -47,7 +47,7 @@ def open_database(url: DatabaseURL, settings: Settings, *, write: bool = False) 
     """The store at `url`; the settings say how it is talked to."""
     if isinstance(url, SQLiteURL):
         return SQLiteStore(url.path if write else _existing(url.path), write=write)
-    from preprocess.store.postgres import PostgresStore  # noqa: PLC0415 - see above
+    from preprocess.store.postgres.store import PostgresStore  # noqa: PLC0415 - see above
 
     return PostgresStore(
         url,
@@ -69,8 +69,8 @@ def open_pool(
     url = settings.database
     if isinstance(url, SQLiteURL):
         return SQLitePool(_existing(url.path), size=size, wait_s=wait_s)
-    from preprocess.store.postgres_connection import connect  # noqa: PLC0415 - see above
-    from preprocess.store.postgres_pool import ConnectionPool  # noqa: PLC0415
+    from preprocess.store.postgres.connection import connect  # noqa: PLC0415 - see above
+    from preprocess.store.postgres.pool import ConnectionPool  # noqa: PLC0415
 
     timeout_s = settings.postgres_statement_timeout_s
     return ConnectionPool(
@@ -90,7 +90,7 @@ def open_upkeep(settings: Settings) -> Upkeep:
     url = settings.database
     if isinstance(url, SQLiteURL):
         return SQLiteUpkeep(_existing(url.path))
-    from preprocess.store.postgres_upkeep import PostgresUpkeep  # noqa: PLC0415 - see above
+    from preprocess.store.postgres.upkeep import PostgresUpkeep  # noqa: PLC0415 - see above
 
     return PostgresUpkeep(url)
 

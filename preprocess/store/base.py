@@ -4,8 +4,8 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from preprocess.columns import MarketColumns
-from preprocess.market import StockHistory
+from preprocess.market.columns import MarketColumns
+from preprocess.market.values import StockHistory
 from preprocess.store.reading import Reader
 from preprocess.store.writing import Writer
 

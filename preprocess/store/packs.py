@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.columns import ROWS, SCHEMA, Table, adjusting
 from preprocess.errors import StoreError
-from preprocess.market import StockHistory
+from preprocess.market.columns import ROWS, SCHEMA, Table, adjusting
+from preprocess.market.values import StockHistory
 
 RECORDS: Mapping[str, np.dtype[Any]] = {
     "prices": np.dtype(

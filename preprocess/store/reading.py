@@ -1,4 +1,4 @@
-"""Rows of the tables to the values of preprocess.market, in SQL that both databases understand.
+"""Rows of the tables as values of the market, in SQL that both databases understand.
 
 Days come out of either database as ISO text, figures as float or None.
 """
@@ -11,8 +11,8 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
-from preprocess.calendar import FiscalQuarter
-from preprocess.market import (
+from preprocess.market.calendar import FiscalQuarter
+from preprocess.market.values import (
     Change,
     CircuitLabel,
     CorporateAction,

@@ -1,4 +1,4 @@
-"""The values of preprocess.market to rows of the tables, within one transaction."""
+"""The values of preprocess.market.values to rows of the tables, within one transaction."""
 
 import math
 import secrets
@@ -9,7 +9,7 @@ from datetime import UTC, date
 from operator import attrgetter
 from typing import Any
 
-from preprocess.market import (
+from preprocess.market.values import (
     Bar,
     CircuitLabel,
     CorporateAction,

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.features.manifest import FEATURE_NAMES
-from preprocess.models.native import Doubles
 from preprocess.training.dataset import Dataset
+from preprocess.training.native import Doubles
 
 BASE_RATE = "base rate"
 TRIVIAL_RULE = "trivial rule"

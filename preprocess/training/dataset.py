@@ -13,8 +13,8 @@ from preprocess.errors import TrainingError
 from preprocess.feature_optimizer import FeatureOptimizer
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import Status
-from preprocess.models.native import Float32s
 from preprocess.store import Store
+from preprocess.training.native import Float32s
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from preprocess.models.card import CalibrationBin, Scores
-from preprocess.models.native import Doubles
+from preprocess.training.model_card import CalibrationBin, Scores
+from preprocess.training.native import Doubles
 
 CALIBRATION_BINS = 10
 

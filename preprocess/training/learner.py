@@ -9,10 +9,10 @@ import xgboost
 from numpy.typing import NDArray
 
 from preprocess.errors import TrainingError
-from preprocess.models.card import Family
-from preprocess.models.lightgbm_model import LightGBMModel
-from preprocess.models.native import Float32s, NativeModel
-from preprocess.models.xgboost_model import XGBoostModel
+from preprocess.training.lightgbm_model import LightGBMModel
+from preprocess.training.model_card import Family
+from preprocess.training.native import Float32s, NativeModel
+from preprocess.training.xgboost_model import XGBoostModel
 
 MAX_BIN = 255  # a bin fits in a byte, which the INT8 variant builds on
 MAX_LEAVES = 63

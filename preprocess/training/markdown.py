@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from preprocess.models.card import FAMILY_NAMES, ModelCard, PartName, Scores
+from preprocess.training.model_card import FAMILY_NAMES, ModelCard, PartName, Scores
 
 FIGURES = (
     ("ROC-AUC", "roc_auc"),

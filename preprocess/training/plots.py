@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from preprocess.models.card import FAMILY_NAMES, ModelCard, Scores
-from preprocess.models.native import Doubles
 from preprocess.training.baselines import BASE_RATE, TRIVIAL_RULE
+from preprocess.training.model_card import FAMILY_NAMES, ModelCard, Scores
+from preprocess.training.native import Doubles
 
 Corner = Literal["upper left", "upper right", "lower right"]
 

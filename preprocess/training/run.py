@@ -1,7 +1,7 @@
 """Training from the store to a complete model folder."""
 
 import hashlib
-import pickle
+import pickle  # noqa: TID251 - writes the plain baseline of the benchmarks, and reads none
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,8 +9,11 @@ import numpy as np
 
 from preprocess.errors import TrainingError
 from preprocess.files import staged_folder
-from preprocess.models.card import Market, PartName
-from preprocess.models.folder import (
+from preprocess.settings import Settings
+from preprocess.store import Store
+from preprocess.training.card_content import Origin, describe
+from preprocess.training.dataset import Dataset, build_dataset
+from preprocess.training.folder import (
     CARD_FILE,
     CARD_TEXT_FILE,
     MODEL_FILES,
@@ -21,13 +24,10 @@ from preprocess.models.folder import (
     ModelFolder,
     sha256,
 )
-from preprocess.models.native import Doubles
-from preprocess.settings import Settings
-from preprocess.store import Store
-from preprocess.training.card import Origin, describe
-from preprocess.training.dataset import Dataset, build_dataset
 from preprocess.training.learner import Fitted, Parameters, fit
 from preprocess.training.markdown import render
+from preprocess.training.model_card import Market, PartName
+from preprocess.training.native import Doubles
 from preprocess.training.plots import draw_plots
 from preprocess.training.split import Split, require_both_classes, split_by_time
 from preprocess.training.threshold import choose_threshold

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.calendar import from_day_number
 from preprocess.errors import TrainingError
-from preprocess.models.card import PartName
+from preprocess.market.calendar import from_day_number
 from preprocess.training.dataset import Dataset
+from preprocess.training.model_card import PartName
 
 TRAIN_SHARE = 0.70
 VALIDATION_SHARE = 0.15

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.models.native import Doubles
+from preprocess.training.native import Doubles
 
 RULE = "the greatest F1 on the validation part"
 

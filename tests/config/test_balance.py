@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from preprocess.runtime.nginx import INCLUDES
+from gateway.stack.nginx import INCLUDES
 from preprocess.settings import PROJECT_ROOT
 from tests.config.replica import Replica, replicas
 from tests.integration.stack import free_ports

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.runtime.nginx import CONFIG, INCLUDES, MAIN_FILE, upstream
+from gateway.stack.nginx import CONFIG, INCLUDES, MAIN_FILE, upstream
 from preprocess.settings import Settings
 from tests.nginx import AVAILABLE, certificate, judged, shipped
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from preprocess.runtime.nginx import INCLUDES, LEAVING
+from gateway.stack.nginx import INCLUDES, LEAVING
 from tests.config.replica import Replica, replicas
 from tests.integration.stack import free_ports
 from tests.nginx import certificate, serving, shipped

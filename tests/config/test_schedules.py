@@ -9,7 +9,7 @@ import click
 import pytest
 import yaml
 
-from preprocess.cli import main
+from gateway.cli import main
 from preprocess.settings import PROJECT_ROOT
 
 CONFIG = PROJECT_ROOT / "config"

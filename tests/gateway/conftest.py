@@ -20,9 +20,9 @@ async def tezi(tmp_path: Path) -> AsyncIterator[Running]:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is busy for seconds is no reason to distrust Triton or the database."""
-    monkeypatch.setattr("gateway.probe.TIMEOUT_S", 60.0)
-    monkeypatch.setattr("gateway.market_changes.PATIENCE_S", 60.0)
-    monkeypatch.setattr("gateway.http.links._CONNECT_S", 60.0)
+    monkeypatch.setattr("gateway.catalog.probe.TIMEOUT_S", 60.0)
+    monkeypatch.setattr("gateway.cache.market_changes.PATIENCE_S", 60.0)
+    monkeypatch.setattr("gateway.triton.http.links._CONNECT_S", 60.0)
 
 
 @pytest.fixture
@@ -41,4 +41,4 @@ def skip(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 @pytest.fixture
 def hardly_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Triton that refuses is given up after 60 ms, not after a quarter of a long deadline."""
-    monkeypatch.setattr("gateway.failover.SHARE_OF_TIME", 0.001)
+    monkeypatch.setattr("gateway.triton.failover.SHARE_OF_TIME", 0.001)

@@ -15,14 +15,14 @@ import httpx
 from starlette.applications import Starlette
 
 from gateway.app import create_app
-from gateway.ports import Answer, Ask
+from gateway.ports import InferenceResult, PredictionQuery
 from gateway.traffic import Traffic
 from preprocess.features.manifest import FEATURE_COUNT, FEATURE_NAMES, feature_hash
 from preprocess.features.row import Status
-from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE
-from preprocess.market import Bar, Stock
+from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE
+from preprocess.market.values import Bar, Stock
+from preprocess.models.names import Variant
 from preprocess.repository.labels import Labels, read_labels, write_labels
-from preprocess.repository.names import Variant
 from preprocess.repository.versions import (
     VERSION_FILE,
     Golden,
@@ -69,9 +69,9 @@ def fake_features(code: str, day: str) -> tuple[float, ...]:
 
 def answer(
     code: str, day: str, *, probability: float | None = None, model_version: int = 1
-) -> Answer:
+) -> InferenceResult:
     """What the fake says of a stock that it knows."""
-    return Answer(
+    return InferenceResult(
         Status.OK,
         day,
         fake_probability(code, day) if probability is None else probability,
@@ -80,9 +80,9 @@ def answer(
     )
 
 
-def without(status: Status, model_version: int = 1) -> Answer:
+def without(status: Status, model_version: int = 1) -> InferenceResult:
     """An answer without a prediction."""
-    return Answer(status, None, 0.5, model_version, (float("nan"),) * FEATURE_COUNT)
+    return InferenceResult(status, None, 0.5, model_version, (float("nan"),) * FEATURE_COUNT)
 
 
 @dataclass
@@ -100,13 +100,15 @@ class FakePredictor:
     release: asyncio.Event | None = None
     model_version: int | None = None
     golden_shift: float = 0.0
-    calls: list[list[Ask]] = field(default_factory=list)
+    calls: list[list[PredictionQuery]] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
     under_way: int = 0
     most_under_way: int = 0
     closed: bool = False
 
-    async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
+    async def predict(
+        self, asks: Sequence[PredictionQuery], timeout_s: float
+    ) -> list[InferenceResult]:
         golden = asks[0].bse_code == GOLDEN_CODE
         if not golden:
             self.calls.append(list(asks))
@@ -123,7 +125,7 @@ class FakePredictor:
             self.under_way -= not golden
         return [self._answer(ask) for ask in asks]
 
-    def _answer(self, ask: Ask) -> Answer:
+    def _answer(self, ask: PredictionQuery) -> InferenceResult:
         code, day = ask.bse_code, ask.prediction_date
         version = self.model_version or ask.version or 1
         if code == GOLDEN_CODE:

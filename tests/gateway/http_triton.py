@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.http.addresses import LookUp, Place
+from gateway.triton.http.addresses import LookUp, Place
+from gateway.triton.tensors import pack_texts
 from preprocess.features.row import Status
-from preprocess.triton.tensors import pack_texts
 
 
 @dataclass

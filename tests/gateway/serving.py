@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.ports import Answer, Ask
+from gateway.ports import InferenceResult, PredictionQuery
 from gateway.server import serve
-from preprocess.golden import GOLDEN_CODE
+from preprocess.market.golden_row import GOLDEN_CODE
 from tests.gateway.fakes import FakePredictor, build_app
 
 home, port, drain_s = sys.argv[1:]
@@ -19,7 +19,9 @@ home, port, drain_s = sys.argv[1:]
 class HeldPredictor(FakePredictor):
     """Answers all but the golden row when the file is there."""
 
-    async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
+    async def predict(
+        self, asks: Sequence[PredictionQuery], timeout_s: float
+    ) -> list[InferenceResult]:
         while asks[0].bse_code != GOLDEN_CODE and not Path(home, "release").exists():
             await asyncio.sleep(0.01)
         return await super().predict(asks, timeout_s)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import DeadlineExceededError, PredictorUnavailableError
-from gateway.ports import Ask
+from gateway.ports import PredictionQuery
 from preprocess.features.row import Status
 from tests.gateway.fakes import (
     TODAY,
@@ -170,8 +170,14 @@ async def test_two_variants_are_two_requests_at_once(tmp_path: Path) -> None:
         assert [entry["variant"] for entry in found] == ["fp32", "int8", "fp32", "int8"]
         assert [entry["bse_code"] for entry in found] == ["500001", "500001", "500002", "500003"]
         assert predictor.calls == [
-            [Ask("500001", TODAY, "fp32", 1), Ask("500002", TODAY, "fp32", 1)],
-            [Ask("500001", TODAY, "int8", 1), Ask("500003", TODAY, "int8", 1)],
+            [
+                PredictionQuery("500001", TODAY, "fp32", 1),
+                PredictionQuery("500002", TODAY, "fp32", 1),
+            ],
+            [
+                PredictionQuery("500001", TODAY, "int8", 1),
+                PredictionQuery("500003", TODAY, "int8", 1),
+            ],
         ]
         predictor.errors["int8"] = DeadlineExceededError("x")
         half = (await tezi.batch(item("500001"), item("500001", variant="int8"))).json()

@@ -25,10 +25,10 @@ from hypothesis.stateful import (
     rule,
 )
 
-from gateway.ports import Answer, Ask
-from preprocess.cache.reading import FENCES, LEASES, LOG, SEEN
-from preprocess.golden import GOLDEN_CODE
-from preprocess.market import Bar
+from gateway.cache.redis.reading import FENCES, LEASES, LOG, SEEN
+from gateway.ports import InferenceResult, PredictionQuery
+from preprocess.market.golden_row import GOLDEN_CODE
+from preprocess.market.values import Bar
 from preprocess.store import open_store
 from tests.gateway.fakes import (
     TODAY,
@@ -63,7 +63,9 @@ class TruePredictor(FakePredictor):
         self.truth = truth
         self.held_back: asyncio.Event | None = None
 
-    async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
+    async def predict(
+        self, asks: Sequence[PredictionQuery], timeout_s: float
+    ) -> list[InferenceResult]:
         if asks[0].bse_code == GOLDEN_CODE:
             return await super().predict(asks, timeout_s)
         found = [

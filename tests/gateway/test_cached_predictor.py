@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from gateway.cache.async_cache_manager import AsyncCacheManager
+from gateway.cache.keys import prediction_key
+from gateway.cache.plan import Plan
 from gateway.errors import PredictorUnavailableError
-from preprocess.async_cache_manager import AsyncCacheManager
-from preprocess.cache.keys import prediction_key
-from preprocess.cache.plan import Plan
 from preprocess.features.row import Status
-from preprocess.market import Bar
-from preprocess.repository.names import Variant
+from preprocess.market.values import Bar
+from preprocess.models.names import Variant
 from preprocess.store import open_store
 from tests.gateway.fakes import (
     TODAY,
@@ -205,7 +205,7 @@ async def test_a_value_of_the_wrong_type_in_redis_is_computed_again(
         ) as tezi:
             gateway = tezi.app.state.gateway
             if value != 1 and value[0] == "graph":
-                value = [gateway.versions.get(1).variants["fp32"].sha256[:16], *value[1:]]
+                value = [gateway.catalog.versions.get(1).variants["fp32"].sha256[:16], *value[1:]]
             other = AsyncCacheManager(Plan(redis_url=server.url, timeout_s=1.0))
             await other.set(prediction_key("500001", TODAY, 1, "fp32"), value, 100)
             await other.close()
@@ -229,7 +229,7 @@ async def test_while_commits_are_not_heard_of_nothing_cached_is_answered(
 ) -> None:
     await tezi.predict()
     assert (await tezi.predict()).json()["cached"]
-    monkeypatch.setattr("gateway.market_changes.PATIENCE_S", 0.0)
+    monkeypatch.setattr("gateway.cache.market_changes.PATIENCE_S", 0.0)
     for _ in range(2):
         found = (await tezi.predict()).json()
         assert not found["cached"]

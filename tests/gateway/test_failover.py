@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.catalog.routing import Router
+from gateway.catalog.versions import ModelCatalog
 from gateway.errors import (
     DeadlineExceededError,
     GpuAbsentError,
@@ -20,16 +22,14 @@ from gateway.errors import (
     StoreUnavailableError,
     VariantUnavailableError,
 )
-from gateway.failover import SHARE_OF_TIME, FailoverPredictor
-from gateway.ports import Ask
-from gateway.routing import Router
-from gateway.triton import TritonPredictor
-from gateway.versions import VersionBook
+from gateway.ports import PredictionQuery
+from gateway.triton.failover import SHARE_OF_TIME, FailoverPredictor
+from gateway.triton.predictor import TritonPredictor
 from preprocess.settings import load_settings
 from tests.gateway.fakes import TODAY, FakePredictor, Running, put_labels, until, write_version
 from tests.gateway.http_triton import HttpTriton, leads_to, serving
 
-ASKS = [Ask("500325", TODAY, "fp32", 1)]
+ASKS = [PredictionQuery("500325", TODAY, "fp32", 1)]
 # What Triton 2.51 says from the moment on in which it is told to end.
 LEAVING = (404, "Request for unknown model: 'predict_fp32_v1' has no available versions")
 
@@ -39,7 +39,7 @@ async def router(tmp_path: Path) -> Router:
     settings = load_settings(data_dir=tmp_path)
     write_version(settings, 1)
     put_labels(settings, stable=1)
-    router = Router(settings.versions_dir, VersionBook(settings.versions_dir))
+    router = Router(settings.versions_dir, ModelCatalog(settings.versions_dir))
     await router.refresh()
     return router
 
@@ -111,7 +111,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch, skip: Callable[[float], None]) -
     async def pause(seconds: float) -> None:
         skip(seconds)
 
-    monkeypatch.setattr("gateway.failover.asyncio.sleep", pause)
+    monkeypatch.setattr("gateway.triton.failover.asyncio.sleep", pause)
 
 
 @pytest.mark.usefixtures("no_waiting")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.features_model import FeaturesModel, counts
-from preprocess.cache.statistics import CacheStats
+from gateway.api.features_model import FeaturesModel, counts
+from gateway.cache.statistics import CacheStats
 from tests.gateway.fakes import running_app
 from tests.integration.stack import free_ports
 
@@ -35,11 +35,11 @@ def test_a_page_of_metrics_becomes_counts() -> None:
         counts("nonsense{")
 
 
-Answer = Callable[[asyncio.StreamWriter], None]
+InferenceResult = Callable[[asyncio.StreamWriter], None]
 
 
 @asynccontextmanager
-async def metrics_server(port: int, answer: Answer) -> AsyncIterator[None]:
+async def metrics_server(port: int, answer: InferenceResult) -> AsyncIterator[None]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         answer(writer)
@@ -49,7 +49,7 @@ async def metrics_server(port: int, answer: Answer) -> AsyncIterator[None]:
         yield
 
 
-def page(status: str, text: str) -> Answer:
+def page(status: str, text: str) -> InferenceResult:
     head = f"HTTP/1.1 {status}\r\ncontent-length: {len(text)}\r\nconnection: close\r\n\r\n"
     return lambda writer: writer.write((head + text).encode())
 
@@ -77,7 +77,7 @@ async def test_the_statistics_have_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answer", [page("503 Busy", PAGE), page("200 OK", "nonsense{")])
 async def test_a_triton_that_does_not_say_costs_nothing_else(
-    tmp_path: Path, answer: Answer
+    tmp_path: Path, answer: InferenceResult
 ) -> None:
     (port,) = free_ports(1)
     async with metrics_server(port, answer):

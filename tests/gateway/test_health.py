@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway import probe as module
+from gateway.catalog import probe as module
+from gateway.catalog.probe import Finding, Probe
+from gateway.catalog.routing import Router
+from gateway.catalog.versions import ModelCatalog
 from gateway.errors import (
     DeadlineExceededError,
     GpuAbsentError,
     PredictorOverloadedError,
     PredictorUnavailableError,
 )
-from gateway.ports import Answer
-from gateway.probe import Finding, Probe
-from gateway.routing import Router
-from gateway.versions import VersionBook
+from gateway.ports import InferenceResult
 from preprocess.features.row import Status
-from preprocess.golden import GOLDEN_CODE
+from preprocess.market.golden_row import GOLDEN_CODE
 from preprocess.settings import Settings, load_settings
 from tests.gateway.fakes import (
     MISSING,
@@ -65,7 +65,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def probe(settings: Settings, predictor: FakePredictor, clock: Clock) -> Probe:
-    book = VersionBook(settings.versions_dir)
+    book = ModelCatalog(settings.versions_dir)
     router = Router(settings.versions_dir, book)
     await router.refresh()
     return Probe(
@@ -106,11 +106,11 @@ async def test_another_probability_is_wrong_at_once(
 
 @pytest.mark.parametrize("place", [0, MISSING, 24])
 async def test_another_feature_is_wrong(probe: Probe, predictor: FakePredictor, place: int) -> None:
-    def shifted(ask: Any) -> Answer:
+    def shifted(ask: Any) -> InferenceResult:
         right = answer(ask.bse_code, ask.prediction_date)
         values = list(right.features)
         values[place] = 0.0 if place == MISSING else values[place] + max(1.0, values[place]) * 3e-5
-        return Answer(right.status, right.as_of, right.probability, 1, tuple(values))
+        return InferenceResult(right.status, right.as_of, right.probability, 1, tuple(values))
 
     predictor._answer = shifted  # type: ignore[method-assign]  # a fake that lies
     await probe()
@@ -188,11 +188,11 @@ async def test_a_predictor_that_never_answers_is_not_waited_for(
     probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Hanging(FakePredictor):
-        async def predict(self, asks: Any, timeout_s: float) -> list[Answer]:
+        async def predict(self, asks: Any, timeout_s: float) -> list[InferenceResult]:
             await asyncio.Event().wait()
             raise AssertionError
 
-    monkeypatch.setattr("gateway.probe.TIMEOUT_S", 0.02)
+    monkeypatch.setattr("gateway.catalog.probe.TIMEOUT_S", 0.02)
     monkeypatch.setattr(probe, "_predictor", Hanging())
     await probe()
     assert probe.state.finding is Finding.LATE

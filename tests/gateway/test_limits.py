@@ -10,9 +10,9 @@ from gateway.errors import (
     PredictorOverloadedError,
     PredictorUnavailableError,
 )
-from gateway.limits import MOST_ROWS, LimitedPredictor
-from gateway.ports import Answer, Ask
-from preprocess.repository.names import Variant
+from gateway.ports import InferenceResult, PredictionQuery
+from gateway.triton.limits import MOST_ROWS, LimitedPredictor
+from preprocess.models.names import Variant
 from tests.gateway.fakes import TODAY, answer
 
 State = tuple[int, int]
@@ -22,12 +22,14 @@ class Gate:
     """A predictor whose calls end when they are let go."""
 
     def __init__(self) -> None:
-        self.calls: list[list[Ask]] = []
+        self.calls: list[list[PredictionQuery]] = []
         self.timeouts: list[float] = []
         self.ends: list[asyncio.Future[None]] = []
         self.closed = False
 
-    async def predict(self, asks: Sequence[Ask], timeout_s: float) -> list[Answer]:
+    async def predict(
+        self, asks: Sequence[PredictionQuery], timeout_s: float
+    ) -> list[InferenceResult]:
         self.calls.append(list(asks))
         self.timeouts.append(timeout_s)
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -39,11 +41,11 @@ class Gate:
         self.closed = True
 
 
-def ask(number: int, variant: Variant = "fp32", version: int = 1) -> Ask:
-    return Ask(f"{number:06d}", TODAY, variant, version)
+def ask(number: int, variant: Variant = "fp32", version: int = 1) -> PredictionQuery:
+    return PredictionQuery(f"{number:06d}", TODAY, variant, version)
 
 
-def codes(calls: list[list[Ask]]) -> list[list[int]]:
+def codes(calls: list[list[PredictionQuery]]) -> list[list[int]]:
     return [[int(each.bse_code) for each in call] for call in calls]
 
 
@@ -66,7 +68,7 @@ def limited(gate: Gate) -> LimitedPredictor:
     return LimitedPredictor(gate, in_flight=2, waiting=3)
 
 
-def start(limited: LimitedPredictor, *asks: Ask) -> "asyncio.Task[list[Answer]]":
+def start(limited: LimitedPredictor, *asks: PredictionQuery) -> "asyncio.Task[list[Answer]]":
     return asyncio.create_task(limited.predict(asks, 5.0))
 
 

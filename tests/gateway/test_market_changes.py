@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway import market_changes
-from gateway.market_changes import MarketChanges
-from preprocess.cache.keys import prediction_key
-from preprocess.cache.plan import Plan
-from preprocess.cache_manager import CacheManager
+from gateway.cache import market_changes
+from gateway.cache.cache_manager import CacheManager
+from gateway.cache.keys import prediction_key
+from gateway.cache.market_changes import MarketChanges
+from gateway.cache.plan import Plan
 from preprocess.errors import StoreError
-from preprocess.market import Bar
+from preprocess.market.values import Bar
 from preprocess.store import Store
-from preprocess.store.sqlite import SQLiteStore
+from preprocess.store.sqlite.store import SQLiteStore
 from tests.gateway.fakes import until
 
 DAY = date(2026, 8, 14)
@@ -100,8 +100,8 @@ async def test_a_bug_while_following_ends_neither_the_thread_nor_the_caution(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("gateway.market_changes.POLL_S", 0.01)
-    monkeypatch.setattr("gateway.market_changes.PATIENCE_S", 0.05)
+    monkeypatch.setattr("gateway.cache.market_changes.POLL_S", 0.01)
+    monkeypatch.setattr("gateway.cache.market_changes.PATIENCE_S", 0.05)
     changes = MarketChanges(database.open, cache.core)
     await changes.start()
     monkeypatch.setattr(cache.core, "invalidate", lambda *_, **__: 1 / 0)

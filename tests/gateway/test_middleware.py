@@ -12,10 +12,11 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway.api.middleware.request_id import RequestIdMiddleware
+from gateway.api.middleware.unexpected import UnexpectedErrorMiddleware
+from gateway.api.responses import STATUS_KEY
 from gateway.errors import PredictorUnavailableError
 from gateway.logs import REQUEST_ID
-from gateway.middleware.request_id import STATUS_KEY, RequestIdMiddleware
-from gateway.middleware.unexpected import UnexpectedErrorMiddleware
 from gateway.traffic import Traffic
 from tests.gateway.fakes import FakePredictor, Running, item, running_app
 
@@ -133,7 +134,7 @@ async def test_a_client_that_waits_for_leave_to_send_gets_the_answer_at_once(
 async def test_an_endless_body_is_not_read_for_ever(
     small: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.middleware.body_limit.LINGER_BYTES", 50_000)
+    monkeypatch.setattr("gateway.api.middleware.body_limit.LINGER_BYTES", 50_000)
     pieces = 0
 
     async def receive() -> Message:
@@ -150,7 +151,7 @@ async def test_an_endless_body_is_not_read_for_ever(
 async def test_a_body_that_stops_coming_is_not_waited_for_for_ever(
     small: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.middleware.body_limit.LINGER_S", 0.02)
+    monkeypatch.setattr("gateway.api.middleware.body_limit.LINGER_S", 0.02)
 
     async def receive() -> Message:
         await asyncio.Event().wait()

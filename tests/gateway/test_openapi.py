@@ -14,8 +14,8 @@ from schemathesis import checks
 from schemathesis.python import asgi
 from starlette.routing import Route
 
-from gateway.call import LONGEST_TIMEOUT_MS, TIMEOUT_HEADER
-from gateway.openapi import build_document
+from gateway.api.call import LONGEST_TIMEOUT_MS, TIMEOUT_HEADER
+from gateway.api.openapi import build_document
 from preprocess.features.row import Status
 from preprocess.settings import PROJECT_ROOT
 from tests.gateway.fakes import FakePredictor, Running, build_app
@@ -25,7 +25,7 @@ DOCUMENT = PROJECT_ROOT / "docs" / "openapi.json"
 
 def test_the_document_in_docs_is_the_one_that_is_served() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "gateway.openapi"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "gateway.api.openapi"], capture_output=True, text=True, check=True
     )
     assert DOCUMENT.read_text("utf-8") == done.stdout, "run `make docs`"
 

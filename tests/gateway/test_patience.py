@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from starlette.types import Message
 
-from gateway import patience as module
+from gateway.api import deadline as module
+from gateway.api.deadline import Patience
 from gateway.errors import CallerGoneError, DeadlineExceededError
-from gateway.patience import Patience
 
 
 @pytest.fixture

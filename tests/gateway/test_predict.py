@@ -10,7 +10,7 @@ from gateway.errors import (
     PredictorUnavailableError,
     VariantUnavailableError,
 )
-from gateway.ports import Ask
+from gateway.ports import PredictionQuery
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import Status
 from tests.gateway.fakes import (
@@ -60,7 +60,7 @@ async def test_every_key_is_there(tezi: Running) -> None:
         "features": None,
         "shap_values": None,
     }
-    assert tezi.predictor.calls == [[Ask("500001", TODAY, "fp32", 1)]]
+    assert tezi.predictor.calls == [[PredictionQuery("500001", TODAY, "fp32", 1)]]
 
 
 async def test_features_come_by_name_and_missing_ones_are_null(tezi: Running) -> None:
@@ -140,7 +140,7 @@ async def test_an_impossible_probability_is_no_answer(tezi: Running, probability
 async def test_prices_of_after_the_day_are_no_answer(tezi: Running) -> None:
     real = tezi.predictor._answer
 
-    def from_the_future(ask: Ask) -> object:
+    def from_the_future(ask: PredictionQuery) -> object:
         answer = real(ask)
         return type(answer)(
             answer.status, "2026-08-15", answer.probability, answer.model_version, answer.features
@@ -189,7 +189,7 @@ async def test_a_variant_answers_by_the_version_that_is_stable(tmp_path: Path) -
     async with running_app(tmp_path, variants=("fp32", "int8")) as tezi:
         found = (await tezi.predict(variant="int8")).json()
         assert (found["variant"], found["model_version"]) == ("int8", 1)
-        assert tezi.predictor.calls[-1] == [Ask("500001", TODAY, "int8", 1)]
+        assert tezi.predictor.calls[-1] == [PredictionQuery("500001", TODAY, "int8", 1)]
 
 
 async def test_a_variant_that_is_not_published_is_the_callers_mistake(tezi: Running) -> None:

@@ -8,10 +8,10 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.catalog.routing import Route, Router, in_share
+from gateway.catalog.versions import ModelCatalog
 from gateway.errors import PredictorUnavailableError, VariantUnavailableError
-from gateway.routing import Route, Router, in_share
-from gateway.versions import VersionBook
-from preprocess.repository.names import Variant
+from preprocess.models.names import Variant
 from preprocess.settings import Settings, load_settings
 from tests.gateway.fakes import (
     FakePredictor,
@@ -36,7 +36,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def router(settings: Settings) -> Router:
-    book = VersionBook(settings.versions_dir)
+    book = ModelCatalog(settings.versions_dir)
     await book.refresh()
     return Router(settings.versions_dir, book)
 

@@ -17,9 +17,9 @@ import pytest
 import uvicorn
 
 from gateway.server import DrainingServer, listen
+from gateway.stack.ports import LOOPBACK, free_ports
 from gateway.traffic import Traffic
 from preprocess.errors import ServerError
-from preprocess.runtime.ports import LOOPBACK, free_ports
 from tests.gateway.fakes import build_app, item, until
 
 

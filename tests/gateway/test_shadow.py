@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.catalog.shadow import Shadow
+from gateway.catalog.versions import ModelCatalog
 from gateway.errors import PredictorUnavailableError
-from gateway.ports import Ask
-from gateway.shadow import Shadow
-from gateway.versions import VersionBook
+from gateway.ports import PredictionQuery
 from preprocess.features.row import Status
 from preprocess.settings import Settings, load_settings
 from tests.gateway.fakes import (
@@ -23,7 +23,7 @@ from tests.gateway.fakes import (
 from tests.gateway.fakes import until as wait_until
 
 RIGHT = fake_probability("500001", TODAY)
-ASK = Ask("500001", TODAY, "fp32", 1)
+ASK = PredictionQuery("500001", TODAY, "fp32", 1)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ async def shadow(
     settings: Settings, predictor: FakePredictor, seen: list[tuple[str, str, float | None]]
 ) -> AsyncIterator[Shadow]:
     shadow = Shadow(
-        predictor, VersionBook(settings.versions_dir), lambda *result: seen.append(result)
+        predictor, ModelCatalog(settings.versions_dir), lambda *result: seen.append(result)
     )
     task = asyncio.create_task(shadow.run())
     yield shadow

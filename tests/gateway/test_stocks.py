@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway.directory import StockDirectory
+from gateway.api.directory import StockDirectory
 from preprocess.errors import StoreError
-from preprocess.market import Bar, Stock
+from preprocess.market.values import Bar, Stock
 from preprocess.settings import Settings, load_settings
 from preprocess.store import Store, open_store
 from tests.gateway.fakes import NOW, Running, running_app, until, write_market

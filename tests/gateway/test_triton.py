@@ -16,11 +16,11 @@ from gateway.errors import (
     PredictorUnavailableError,
     VariantUnavailableError,
 )
-from gateway.ports import Ask
-from gateway.triton import TritonPredictor
+from gateway.ports import PredictionQuery
+from gateway.triton.predictor import TritonPredictor
+from gateway.triton.tensors import pack_texts
 from preprocess.features.row import Status
 from preprocess.settings import load_settings
-from preprocess.triton.tensors import pack_texts
 from tests.gateway.fakes import until
 from tests.gateway.http_triton import (
     Change,
@@ -34,9 +34,9 @@ from tests.gateway.http_triton import (
 from tests.integration.stack import free_ports
 
 ASKS = [
-    Ask("500325", "2026-08-14", "fp32"),
-    Ask("599999", "2026-08-13", "fp32"),
-    Ask("000123", "2020-01-02", "fp32"),
+    PredictionQuery("500325", "2026-08-14", "fp32"),
+    PredictionQuery("599999", "2026-08-13", "fp32"),
+    PredictionQuery("000123", "2020-01-02", "fp32"),
 ]
 
 
@@ -87,8 +87,8 @@ async def test_one_request_carries_all_rows(predictor: TritonPredictor, triton: 
 async def test_variant_and_version_choose_the_ensemble(
     predictor: TritonPredictor, triton: HttpTriton
 ) -> None:
-    await predictor.predict([Ask("500325", "2026-08-14", "int8")], 60.0)
-    await predictor.predict([Ask("500325", "2026-08-14", "int8", 7)], 60.0)
+    await predictor.predict([PredictionQuery("500325", "2026-08-14", "int8")], 60.0)
+    await predictor.predict([PredictionQuery("500325", "2026-08-14", "int8", 7)], 60.0)
     assert [request.path for request in triton.requests] == [
         "/v2/models/predict_int8/infer",
         "/v2/models/predict_int8_v7/infer",
@@ -245,7 +245,7 @@ async def test_a_gpu_that_is_not_there_has_an_error_of_its_own(
 ) -> None:
     triton.failure = (404, text)
     with pytest.raises(PredictorError) as caught:
-        await predictor.predict([Ask("500325", "2026-08-14", "gpu")], 60.0)
+        await predictor.predict([PredictionQuery("500325", "2026-08-14", "gpu")], 60.0)
     assert type(caught.value) is expected
 
 

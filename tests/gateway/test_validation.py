@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from gateway.api.schemas import BatchRequest, PredictionRequest, StocksQuery
+from gateway.api.validation import echo, parse_json, validated
 from gateway.errors import InvalidRequestError
-from gateway.schemas import BatchRequest, PredictionRequest, StocksQuery
-from gateway.validation import echo, parse_json, validated
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

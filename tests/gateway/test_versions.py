@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from gateway.versions import VersionBook
+from gateway.catalog.versions import ModelCatalog
 from preprocess.settings import Settings, load_settings
 from tests.gateway.fakes import write_version
 
@@ -28,22 +28,22 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def book(settings: Settings, clock: Clock) -> VersionBook:
-    return VersionBook(settings.versions_dir, monotonic=clock)
+def book(settings: Settings, clock: Clock) -> ModelCatalog:
+    return ModelCatalog(settings.versions_dir, monotonic=clock)
 
 
-async def test_there_need_be_no_repository(book: VersionBook) -> None:
+async def test_there_need_be_no_repository(book: ModelCatalog) -> None:
     await book.refresh()
     assert book.published == []
     assert book.get(None) is None
     assert await book.look_up("fp32", 1) is None
 
 
-def numbers(book: VersionBook) -> list[int]:
+def numbers(book: ModelCatalog) -> list[int]:
     return [version.model_version for version in book.published]
 
 
-async def test_versions_are_listed_by_number(settings: Settings, book: VersionBook) -> None:
+async def test_versions_are_listed_by_number(settings: Settings, book: ModelCatalog) -> None:
     for number in (10, 2, 1):
         write_version(settings, number)
     assert numbers(book) == []  # nothing is read until somebody asks for it
@@ -54,7 +54,7 @@ async def test_versions_are_listed_by_number(settings: Settings, book: VersionBo
 
 
 async def test_a_variant_that_a_version_lacks_has_not_answered(
-    settings: Settings, book: VersionBook
+    settings: Settings, book: ModelCatalog
 ) -> None:
     write_version(settings, 1, variants=("fp32", "int8"))
     assert await book.look_up("int8", 1) == book.get(1)
@@ -65,7 +65,7 @@ async def test_a_variant_that_a_version_lacks_has_not_answered(
 
 
 async def test_a_new_number_is_looked_up_when_it_answers(
-    settings: Settings, book: VersionBook
+    settings: Settings, book: ModelCatalog
 ) -> None:
     await book.refresh()
     write_version(settings, 1, threshold=0.125)
@@ -78,7 +78,7 @@ async def test_a_new_number_is_looked_up_when_it_answers(
 
 
 async def test_a_version_that_is_written_anew_is_read_anew(
-    settings: Settings, book: VersionBook
+    settings: Settings, book: ModelCatalog
 ) -> None:
     write_version(settings, 1, threshold=0.25)
     await book.refresh()
@@ -94,7 +94,7 @@ async def test_a_version_that_is_written_anew_is_read_anew(
 
 
 async def test_a_version_that_is_gone_from_disk_is_remembered_for_its_last_answers(
-    settings: Settings, book: VersionBook
+    settings: Settings, book: ModelCatalog
 ) -> None:
     folder = write_version(settings, 1)
     write_version(settings, 2)
@@ -106,7 +106,7 @@ async def test_a_version_that_is_gone_from_disk_is_remembered_for_its_last_answe
 
 
 async def test_an_unknown_number_is_not_looked_for_on_every_answer(
-    settings: Settings, book: VersionBook, clock: Clock
+    settings: Settings, book: ModelCatalog, clock: Clock
 ) -> None:
     with structlog.testing.capture_logs() as lines:
         assert await book.look_up("fp32", 5) is None
@@ -120,7 +120,7 @@ async def test_an_unknown_number_is_not_looked_for_on_every_answer(
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"model_version": 2}', "\udcff"])
 async def test_a_damaged_version_does_not_hide_the_others(
-    settings: Settings, book: VersionBook, content: str
+    settings: Settings, book: ModelCatalog, content: str
 ) -> None:
     write_version(settings, 1)
     folder = write_version(settings, 2)
@@ -134,7 +134,7 @@ async def test_a_damaged_version_does_not_hide_the_others(
 
 
 async def test_a_version_of_another_feature_list_is_none(
-    settings: Settings, book: VersionBook
+    settings: Settings, book: ModelCatalog
 ) -> None:
     write_version(settings, 1, features=("rsi_14",))
     with structlog.testing.capture_logs():
@@ -142,12 +142,12 @@ async def test_a_version_of_another_feature_list_is_none(
 
 
 async def test_a_repository_that_cannot_be_read_is_an_empty_one(
-    settings: Settings, book: VersionBook, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, book: ModelCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> list[int]:
         raise PermissionError("no")
 
-    monkeypatch.setattr("gateway.versions.version_numbers", refuse)
+    monkeypatch.setattr("gateway.catalog.versions.version_numbers", refuse)
     with structlog.testing.capture_logs() as lines:
         await book.refresh()
     assert book.published == []

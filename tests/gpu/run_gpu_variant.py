@@ -37,15 +37,15 @@ import xgboost
 from numpy.typing import NDArray
 
 from preprocess.features.manifest import FEATURE_COUNT, FEATURE_NAMES, feature_hash
-from preprocess.models.native import Float32s
 from preprocess.models.variants import build
-from preprocess.models.xgboost_model import XGBoostModel
+from preprocess.training.native import Float32s
+from preprocess.training.xgboost_model import XGBoostModel
 from tests.gpu.placement import CPU, CUDA, PlacementError, placement, session, why_no_gpu
 from tests.performance.machine import machine
 from tests.performance.row import Row
 
 if TYPE_CHECKING:
-    from preprocess.models.card import ModelCard
+    from preprocess.training.model_card import ModelCard
 
 SEED = 20260814
 NO_GPU = 3

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from preprocess.runtime import ports
+from gateway.stack import ports
 from preprocess.settings import Settings, load_settings
 
 TEZI = Path(sys.executable).with_name("tezi")

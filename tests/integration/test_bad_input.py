@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from preprocess.calendar import exchange_today, from_day_number
 from preprocess.features.row import MINIMUM_ROWS
+from preprocess.market.calendar import exchange_today, from_day_number
 from preprocess.store import open_store
 from tests.integration.stack import RunningStack
 

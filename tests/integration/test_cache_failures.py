@@ -10,7 +10,7 @@ import pytest
 
 from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
-from tests.cache.proxy import SlowProxy, slow_proxy
+from tests.gateway.cache.proxy import SlowProxy, slow_proxy
 from tests.integration.stack import RunningStack, copied, running
 from tests.performance.bench_serve import fresh_pairs
 from tests.performance.open_loop import Answer, Request, open_loop

@@ -14,11 +14,11 @@ import httpx
 import psutil
 import pytest
 
-from preprocess.models.folder import sha256
+from gateway.stack.triton import region_prefix
 from preprocess.repository.versions import version_numbers
-from preprocess.runtime.triton import region_prefix
 from preprocess.settings import Settings
 from preprocess.store import open_store
+from preprocess.training.folder import sha256
 from tests.integration.stack import (
     RunningStack,
     copied,

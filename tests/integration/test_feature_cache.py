@@ -9,10 +9,10 @@ import httpx
 import numpy as np
 import pytest
 
-from preprocess.calendar import from_day_number
-from preprocess.market import Bar
+from preprocess.market.calendar import from_day_number
+from preprocess.market.values import Bar
 from preprocess.settings import Settings
-from preprocess.store.sqlite import SQLiteStore
+from preprocess.store.sqlite.store import SQLiteStore
 from tests.integration.clients import triton_grpc
 from tests.integration.stack import copied, running
 from tests.redis import running_redis

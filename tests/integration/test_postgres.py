@@ -12,7 +12,7 @@ import pytest
 
 from preprocess.database_url import PostgresURL
 from preprocess.feature_optimizer import FeatureOptimizer
-from preprocess.market import Bar
+from preprocess.market.values import Bar
 from preprocess.settings import Settings
 from preprocess.store import open_database, open_store
 from tests.integration.clients import rest

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from preprocess.cli import main
+from gateway.cli import main
+from gateway.stack.triton import region_prefix
 from preprocess.features.row import MINIMUM_ROWS
-from preprocess.runtime.triton import region_prefix
 from preprocess.settings import Settings
 from preprocess.store import open_store
 from tests.integration.clients import rest

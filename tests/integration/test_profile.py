@@ -9,7 +9,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from preprocess.cli import main
+from gateway.cli import main
 from tests.integration.stack import RunningStack
 
 # Clocks of several processes are compared: not beside other tests.

@@ -9,9 +9,9 @@ import pytest
 
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import MINIMUM_ROWS
-from preprocess.models.folder import find_model
 from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
+from preprocess.training.folder import find_model
 from tests.integration.clients import Pairs, rest, triton_grpc, triton_http
 from tests.integration.stack import RunningStack, tezi
 from tests.reference import ReferenceMarket, features

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from preprocess.runtime.wheel import assemble_backends, find_wheel
+from gateway.stack.wheel import assemble_backends, find_wheel
 from preprocess.settings import Settings
 from tests.integration.stack import TEZI, copied, environment
 

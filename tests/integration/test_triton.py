@@ -8,7 +8,7 @@ import pytest
 import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
-from preprocess.golden import GOLDEN_CODE, GOLDEN_DATE
+from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE
 from preprocess.repository.stable import stable_version
 from preprocess.store import open_store
 from tests.integration.clients import triton_grpc, triton_http

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from preprocess.calendar import from_day_number
-from preprocess.market import Bar
+from preprocess.market.calendar import from_day_number
+from preprocess.market.values import Bar
 from preprocess.settings import Settings
 from preprocess.store import Store, open_store
 from tests.performance.mix import Mix

@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 
-from preprocess.columns import MarketColumns
+from preprocess.market.columns import MarketColumns
 from preprocess.settings import Settings
 from tests.performance.feature_ways import Pair, newest_days, newest_pairs
 from tests.performance.market import SEED, BenchMarket, bench_settings, read_columns

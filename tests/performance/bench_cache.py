@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import uvloop
 
-from preprocess.calendar import day_number
 from preprocess.features.batch import STATUSES, batch_rows
 from preprocess.features.row import Status
+from preprocess.market.calendar import day_number
 from preprocess.settings import Settings, load_settings
 from tests.integration.stack import fresh_settings
 from tests.performance import cache_ways as ways

@@ -14,13 +14,13 @@ import numpy as np
 import onnx
 from sklearn.metrics import f1_score
 
-from preprocess.cli.progress import progress_bar
-from preprocess.models.native import Float32s
+from gateway.cli.progress import progress_bar
 from preprocess.models.verification import graph_probabilities
 from preprocess.settings import load_settings
-from preprocess.store.sqlite import SQLiteStore
+from preprocess.store.sqlite.store import SQLiteStore
 from preprocess.training.dataset import Dataset, build_dataset
 from preprocess.training.learner import Parameters
+from preprocess.training.native import Float32s
 from tests.performance import contenders
 from tests.performance.contenders import Contender, Plan
 from tests.performance.forests import Forest, trained, trees_of_big_pickle

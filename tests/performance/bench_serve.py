@@ -15,12 +15,12 @@ import httpx
 import numpy as np
 import uvloop
 
-from preprocess.calendar import from_day_number
 from preprocess.features.row import MINIMUM_ROWS
-from preprocess.models.folder import find_model
+from preprocess.market.calendar import from_day_number
 from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
+from preprocess.training.folder import find_model
 from tests.integration.stack import free_ports, running
 from tests.performance.load import Load, Pair, grpc_load, rest_load
 from tests.performance.report import Report

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.models.folder import find_model, model_ids
-from preprocess.repository.names import GPU_VARIANT
+from preprocess.models.names import GPU_VARIANT
 from preprocess.repository.stable import stable_version
 from preprocess.repository.versions import version_numbers
 from preprocess.settings import Settings, load_settings
+from preprocess.training.folder import find_model, model_ids
 from tests.integration.stack import TEZI, environment, fresh_settings, running, tezi
 from tests.performance.bench_serve import fresh_pairs
 from tests.performance.open_loop import Answer, Request, open_loop

@@ -8,17 +8,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from gateway.cached_predictor import CachedPredictor
-from gateway.ports import Answer, Ask, Source
-from gateway.triton import TritonPredictor
-from gateway.versions import VersionBook
-from preprocess.async_cache_manager import AsyncCacheManager
-from preprocess.cache.plan import Plan
-from preprocess.cache_manager import CacheManager
-from preprocess.features.cached import CachedRows
+from gateway.cache.async_cache_manager import AsyncCacheManager
+from gateway.cache.cache_manager import CacheManager
+from gateway.cache.cached_predictor import CachedPredictor
+from gateway.cache.features.cached_rows import CachedRows
+from gateway.cache.plan import Plan
+from gateway.catalog.versions import ModelCatalog
+from gateway.ports import InferenceResult, PredictionQuery, PredictionSource
+from gateway.triton.predictor import TritonPredictor
 from preprocess.features.row import Status
-from preprocess.features.service import FeatureService
 from preprocess.repository.stable import stable_version
+from preprocess.serving.service import FeatureService
 from preprocess.settings import Settings
 from preprocess.store import open_store
 from tests.performance.feature_ways import Pair
@@ -102,7 +102,7 @@ async def prediction_times(
         AssertionError: a prediction failed, or came by another road.
     """
     triton = TritonPredictor.from_settings(settings)
-    versions = VersionBook(settings.versions_dir)
+    versions = ModelCatalog(settings.versions_dir)
     await versions.refresh()
     number = stable_version(settings.versions_dir).model_version
     caches = {
@@ -110,15 +110,16 @@ async def prediction_times(
     }
     filling = AsyncCacheManager(_plan(redis_url, "miss"))
 
-    def through(cache: AsyncCacheManager) -> Source:
+    def through(cache: AsyncCacheManager) -> PredictionSource:
         return CachedPredictor(
             triton, cache, versions, ttl_s=_TTL_S, timeout_s=_TIMEOUT_S, usable=lambda: True
         )
 
-    sources: dict[Road, Source] = {road: through(cache) for road, cache in caches.items()}
+    sources: dict[Road, PredictionSource] = {road: through(cache) for road, cache in caches.items()}
     sources["computed"] = triton
     asks = {
-        road: [Ask(code, day, "fp32", number) for code, day in mine] for road, mine in pairs.items()
+        road: [PredictionQuery(code, day, "fp32", number) for code, day in mine]
+        for road, mine in pairs.items()
     }
     found: dict[Road, list[float]] = {road: [] for road in pairs}
     try:
@@ -131,7 +132,7 @@ async def prediction_times(
                 began = time.perf_counter()
                 (answer,) = await sources[road].predict([ask], _TIMEOUT_S)
                 found[road].append((time.perf_counter() - began) * 1e3)
-                if not isinstance(answer, Answer) or answer.status is not Status.OK:
+                if not isinstance(answer, InferenceResult) or answer.status is not Status.OK:
                     raise AssertionError(f"no prediction: {answer}")
                 if answer.cached is not (road in ("local", "redis")):
                     raise AssertionError(f"came by another road than {road}: {answer}")

@@ -9,8 +9,8 @@ import onnxruntime
 
 from preprocess.features.batch import STATUSES, batch_rows
 from preprocess.features.row import MINIMUM_ROWS, Status
-from preprocess.models.native import Doubles, Float32s
 from preprocess.training.dataset import Dataset
+from preprocess.training.native import Doubles, Float32s
 from preprocess.training.split import split_by_time
 from tests.performance.market import SEED, BenchMarket, read_columns
 from tests.performance.measure import Measured, Repetition, asked

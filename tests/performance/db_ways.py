@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from preprocess.cache_manager import CacheManager
-from preprocess.columns import Array
+from gateway.cache.cache_manager import CacheManager
 from preprocess.db_optimizer import DBOptimizer
+from preprocess.market.columns import Array
 from preprocess.settings import Settings
 from preprocess.store.packs import RECORDS, collected
 from tests.performance.measure import Repetition, Times, timed, timed_each

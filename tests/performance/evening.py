@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.models.folder import find_model
 from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
+from preprocess.training.folder import find_model
 from tests.integration.stack import fresh_settings, running, tezi
 from tests.performance.feature_ways import Chunks
 from tests.performance.market import BenchMarket

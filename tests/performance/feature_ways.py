@@ -13,13 +13,13 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from preprocess.calendar import day_number, from_day_number
-from preprocess.columns import Array, MarketColumns, columns_of
 from preprocess.feature_optimizer import FeatureOptimizer
 from preprocess.features.batch import batch_rows
 from preprocess.features.financial import financial_features
-from preprocess.features.service import FeatureService
-from preprocess.golden import GOLDEN_DATE, golden_history
+from preprocess.market.calendar import day_number, from_day_number
+from preprocess.market.columns import Array, MarketColumns, columns_of
+from preprocess.market.golden_row import GOLDEN_DATE, golden_history
+from preprocess.serving.service import FeatureService
 from preprocess.settings import Settings
 from preprocess.store import Store, open_store
 from tests.performance.measure import Repetition, Times, timed, timed_each

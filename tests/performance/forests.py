@@ -15,11 +15,11 @@ import xgboost
 
 from preprocess.errors import ModelError
 from preprocess.files import atomic_write
-from preprocess.models.folder import MODEL_FILES, PICKLE_FILE, ModelFolder, newest_model
+from preprocess.models.names import Variant
 from preprocess.models.variants import build
-from preprocess.repository.names import Variant
-from preprocess.training.card import Origin
+from preprocess.training.card_content import Origin
 from preprocess.training.dataset import Dataset
+from preprocess.training.folder import MODEL_FILES, PICKLE_FILE, ModelFolder, newest_model
 from preprocess.training.learner import Parameters
 from preprocess.training.run import train_on
 from tests.performance.market import CIRCUIT_PCT

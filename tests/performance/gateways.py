@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from gateway.features_model import counts
+from gateway.api.features_model import counts
 from preprocess.settings import Settings
 from tests.integration.stack import running
 

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.calendar import from_day_number
-from preprocess.cli.progress import progress_bar
-from preprocess.columns import MarketColumns
+from gateway.cli.progress import progress_bar
 from preprocess.demo.market import build_demo_market
-from preprocess.derive import refresh_derived
+from preprocess.features.derive import refresh_derived
 from preprocess.features.labels import circuit_labels
 from preprocess.features.row import MINIMUM_ROWS
-from preprocess.market import CircuitLabel, StockHistory
+from preprocess.market.calendar import from_day_number
+from preprocess.market.columns import MarketColumns
+from preprocess.market.values import CircuitLabel, StockHistory
 from preprocess.settings import PROJECT_ROOT, Settings, load_settings
 from preprocess.store import Store, Writer
-from preprocess.store.sqlite import SQLiteStore
+from preprocess.store.sqlite.store import SQLiteStore
 
 SEED = 20260814
 _SAMPLES_VERSION = 2  # to be raised when _derive draws others

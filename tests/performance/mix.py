@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from preprocess.market import Floats
+from preprocess.market.values import Floats
 from tests.performance.rest_connection import RestConnection
 
 BATCH = 10

@@ -15,9 +15,9 @@ import pandas as pd
 import psycopg2
 from numpy.typing import NDArray
 
-from preprocess.calendar import FiscalQuarter, announcement_limit
 from preprocess.features.manifest import FEATURE_NAMES
-from preprocess.market import Floats
+from preprocess.market.calendar import FiscalQuarter, announcement_limit
+from preprocess.market.values import Floats
 
 _FIGURES = ["revenue_cr", "pat_cr", "operating_profit_cr", "eps"]
 

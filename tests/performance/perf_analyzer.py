@@ -18,11 +18,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from preprocess.calendar import from_day_number
-from preprocess.columns import MarketColumns
+from gateway.stack.wheel import find_wheel
 from preprocess.errors import TeziError
 from preprocess.features.row import MINIMUM_ROWS
-from preprocess.runtime.wheel import find_wheel
+from preprocess.market.calendar import from_day_number
+from preprocess.market.columns import MarketColumns
 from preprocess.settings import load_settings
 from preprocess.store import open_store
 from tests.performance.market import SEED

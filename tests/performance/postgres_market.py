@@ -9,8 +9,8 @@ from pathlib import Path
 
 from preprocess.database_url import PostgresURL
 from preprocess.settings import Settings, load_settings
-from preprocess.store.postgres_connection import Connection, connect
-from preprocess.store.row_copy import copy_in
+from preprocess.store.postgres.connection import Connection, connect
+from preprocess.store.postgres.row_copy import copy_in
 from tests.performance.market import BenchMarket
 from tests.postgres import running_server, written_out
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from preprocess.market import Floats
+from preprocess.market.values import Floats
 from preprocess.settings import PROJECT_ROOT
 
 GOAL_MS = 50.0

@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 
-from preprocess.models.folder import find_model
 from preprocess.repository.candidate import candidate_of
+from preprocess.repository.golden_check import GoldenCheck
 from preprocess.repository.releases import Releases
 from preprocess.repository.serving import served_variants
-from preprocess.runtime.golden_check import GoldenCheck
 from preprocess.settings import load_settings
+from preprocess.training.folder import find_model
 
 # Of 100 swaps every fifth is followed by a rollback, and every fifth by a canary.
 _EVERY = 5

@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from preprocess.cache.plan import Plan
-from preprocess.cache_manager import CacheManager
-from preprocess.features.cached import CachedRows
-from preprocess.features.service import FeatureService
+from gateway.cache.cache_manager import CacheManager
+from gateway.cache.features.cached_rows import CachedRows
+from gateway.cache.plan import Plan
+from preprocess.serving.service import FeatureService
 from preprocess.settings import Settings, load_settings
-from preprocess.store.sqlite import SQLiteStore
+from preprocess.store.sqlite.store import SQLiteStore
 from tests.performance.arrivals import arriving
 from tests.performance.cache_ways import ROADS, Road, feature_rows
 from tests.performance.feature_ways import Pair, fresh_pairs

@@ -6,8 +6,8 @@ In full: `python -m tests.performance inference`.
 import numpy as np
 import pytest
 
-from preprocess.models.native import Doubles
 from preprocess.settings import Settings
+from preprocess.training.native import Doubles
 from tests.performance.bench_inference import CASES, QUICK_CASES
 from tests.performance.contenders import Contender, Plan
 from tests.performance.measure import Measured, Times

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from preprocess.market import Floats
+from preprocess.market.values import Floats
 from tests.performance.load_test import campaign, generator
 from tests.performance.load_test.checks import Checks
 from tests.performance.load_test.generator import OpenLoop, Outcome

@@ -11,13 +11,13 @@ import numpy as np
 import onnx
 import pytest
 
-from preprocess.columns import columns_of
 from preprocess.errors import TeziError
 from preprocess.features.row import MINIMUM_ROWS
-from preprocess.features.service import FeatureService
+from preprocess.market.columns import columns_of
+from preprocess.serving.service import FeatureService
 from preprocess.settings import load_settings
 from preprocess.store import open_store
-from preprocess.store.sqlite import SQLiteStore
+from preprocess.store.sqlite.store import SQLiteStore
 from tests.gateway.fakes import put_labels, write_version
 from tests.graphs import tiny_graph
 from tests.performance.load_test.checks import Checks

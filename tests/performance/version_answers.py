@@ -7,8 +7,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from preprocess.features.service import FeatureService
-from preprocess.golden import PROBABILITY_TOLERANCE
+from preprocess.market.golden_row import PROBABILITY_TOLERANCE
+from preprocess.serving.service import FeatureService
 from preprocess.settings import Settings
 from preprocess.store import open_store
 from tests.performance.open_loop import Answer, Request

@@ -1,4 +1,4 @@
-"""Triton's Python model `features`: a thin adapter to preprocess.features.service."""
+"""Triton's Python model `features`: a thin adapter to preprocess.serving.service."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -7,13 +7,13 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from preprocess.features.service import FeatureService
+from preprocess.serving.service import FeatureService
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 
 if TYPE_CHECKING:
-    from preprocess.cache.published import PublishedCounts
-    from preprocess.features.cached import CachedRows
+    from gateway.cache.features.cached_rows import CachedRows
+    from gateway.cache.features.counts import PublishedCounts
 
 
 class TritonPythonModel:
@@ -69,13 +69,13 @@ def _column(request: "pb_utils.InferenceRequest", name: str) -> NDArray[Any]:
 
 def _cache(settings: Settings) -> tuple["CachedRows", "PublishedCounts"]:
     """The cache of rows, and its counts at Triton's metrics address beside the server's own."""
-    from preprocess.cache.tls import load_redis  # noqa: PLC0415 - most servers cache no features
+    from gateway.cache.features.tls import load_redis  # noqa: PLC0415 - most servers cache no features
 
     load_redis()
 
-    from preprocess.cache.published import MEANING, METRIC, RATE_METRIC, PublishedCounts  # noqa: PLC0415
-    from preprocess.cache_manager import CacheManager  # noqa: PLC0415
-    from preprocess.features.cached import CachedRows  # noqa: PLC0415
+    from gateway.cache.cache_manager import CacheManager  # noqa: PLC0415
+    from gateway.cache.features.cached_rows import CachedRows  # noqa: PLC0415
+    from gateway.cache.features.counts import MEANING, METRIC, RATE_METRIC, PublishedCounts  # noqa: PLC0415
 
     cache = CacheManager.from_settings(settings)
     family = pb_utils.MetricFamily(

@@ -12,7 +12,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from preprocess.cli import COMMANDS
+from gateway.cli import COMMANDS
 from preprocess.settings import PROJECT_ROOT, unknown_variables
 from tests.config.kubernetes.kustomize import FOLDER, OVERLAYS, Document, built
 from tests.config.kubernetes.manifests import Manifests

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from preprocess.repository.names import VARIANTS, classifier_name, ensemble_name
+from preprocess.models.names import VARIANTS, classifier_name, ensemble_name
 from preprocess.settings import load_settings
 from tests.config.kubernetes.kustomize import Document, built
 from tests.config.kubernetes.manifests import Manifests

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from gateway.schemas import LARGEST_BATCH
-from preprocess.cli.progress import progress_bar
+from gateway.api.schemas import LARGEST_BATCH
+from gateway.cli.progress import progress_bar
 from tests.performance.load_test.generator import Outcome
 from tests.performance.load_test.judgement import wrong_answers
 from tests.performance.load_test.mix import (

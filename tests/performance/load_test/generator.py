@@ -17,7 +17,7 @@ import numpy as np
 import uvloop
 from numpy.typing import NDArray
 
-from preprocess.market import Floats
+from preprocess.market.values import Floats
 from tests.performance.load_test.checks import Checks
 from tests.performance.load_test.mix import Call, Pair
 from tests.performance.load_test.timer import PreciseTimer

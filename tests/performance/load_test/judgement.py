@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocess.market import Floats
+from preprocess.market.values import Floats
 from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
 from tests.performance.load_test.generator import Outcome

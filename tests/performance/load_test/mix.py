@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocess.calendar import from_day_number
-from preprocess.columns import MarketColumns
 from preprocess.errors import TeziError
 from preprocess.features.row import MINIMUM_ROWS
+from preprocess.market.calendar import from_day_number
+from preprocess.market.columns import MarketColumns
 
 BATCH = 10
 SINGLE_SHARE = 0.7

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import psutil
 
-from preprocess.market import Floats
+from preprocess.market.values import Floats
 
 _MB = 1e6
 _INTERVAL_S = 1.0

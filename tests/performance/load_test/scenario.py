@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocess.market import Floats
+from preprocess.market.values import Floats
 
 STEADY_RATE, PEAK_RATE = 100.0, 500.0
 # Of these a scenario is never less, however small the scale.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-from preprocess.market import Floats
+from preprocess.market.values import Floats
 from tests.performance.load_test.generator import Outcome, generate
 from tests.performance.load_test.mix import Mix, Once
 

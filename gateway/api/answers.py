@@ -1,0 +1,267 @@
+"""What is sent: the keys of every JSON answer. The OpenAPI document is made from these types."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import Field, WithJsonSchema
+from typing_extensions import (  # pydantic reads no typing.TypedDict before Python 3.12
+    Doc,
+    TypedDict,
+)
+
+from gateway.api.confidence import Confidence
+from gateway.cache.keys import Kind
+from preprocess.models.names import Variant
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Percentage = Annotated[float, Field(ge=0, le=100)]
+Count = Annotated[int, Field(ge=0)]
+VersionNumber = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
+Day = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]
+Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+Label = Annotated[
+    str, WithJsonSchema({"type": "string", "enum": ["stable", "candidate", "previous"]})
+]
+Features = Annotated[dict[str, float], WithJsonSchema({"$ref": "#/components/schemas/Features"})]
+
+
+class PredictionAnswer(msgspec.Struct, frozen=True):
+    """The prediction for one stock as of one day."""
+
+    # A structure, for the road that is measured: quicker to make and to encode than a dictionary.
+
+    bse_code: Annotated[str, Doc("As requested")]
+    nse_symbol: Annotated[str, Doc('"UNKNOWN" when not known')]
+    prediction_date: Annotated[Day, Doc("As requested")]
+    as_of: Annotated[Day, Doc("Date of the newest price row that was used")]
+    predicted_label: Annotated[
+        int,
+        Doc("1 if the probability reaches the threshold of the answering version"),
+        WithJsonSchema({"type": "integer", "enum": [0, 1]}),
+    ]
+    probability: Annotated[
+        Probability,
+        Doc("That the stock closes at its upper circuit on the next trading day (float32)"),
+    ]
+    confidence: Annotated[Confidence, Doc("HIGH: at least 0.7 or at most 0.3; LOW: 0.45 to 0.55")]
+    model_version: Annotated[VersionNumber, Doc("The version that computed the probability")]
+    variant: Variant
+    cached: bool
+    prediction_timestamp: Annotated[datetime, Doc("When this was answered, UTC")]
+    features: Annotated[Features | None, Doc("Only if include_features was set")]
+    shap_values: dict[str, float] | None
+
+
+class Code(StrEnum):
+    """Why one stock has no prediction."""
+
+    INVALID_REQUEST = "invalid_request"
+    FUTURE_DATE = "future_date"
+    UNKNOWN_STOCK = "unknown_stock"
+    SHORT_HISTORY = "short_history"
+    VARIANT_NOT_SERVED = "variant_not_served"
+    UNAVAILABLE = "unavailable"
+    OVERLOADED = "overloaded"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+
+
+class ItemError(TypedDict):
+    """Why one item of a batch has no prediction."""
+
+    code: Code
+    message: Text
+
+
+class Problem(TypedDict):
+    """Why there is no answer."""
+
+    detail: Text
+
+
+class InvalidEntry(TypedDict):
+    """One thing that is wrong with a request."""
+
+    type: Text
+    loc: Annotated[
+        list[str | int],
+        Field(min_length=1, description="Where: body, query or header, and the way from there"),
+    ]
+    msg: Text
+    input: Annotated[Any, Doc("What was given, shortened")]
+
+
+class InvalidRequest(TypedDict):
+    """Everything that is wrong with a request."""
+
+    detail: Annotated[list[InvalidEntry], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class StockEntry:
+    """A stock that can be asked for."""
+
+    bse_code: str
+    nse_symbol: Annotated[str, Doc('"UNKNOWN" when not known')]
+    company_name: str | None
+    newest_price_date: Day
+
+
+class StocksAnswer(TypedDict):
+    """A page of the stocks that match."""
+
+    total: Annotated[Count, Doc("Stocks that match in all")]
+    limit: Count
+    offset: Count
+    stocks: list[StockEntry]
+
+
+class Condition(StrEnum):
+    """Of the whole, and of a component; `absent` is of components that need not be there."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """The health of one component."""
+
+    status: Condition
+    detail: Text
+    latency_ms: float | None = None
+    checked_at: datetime | None = None
+
+
+class HealthAnswer(TypedDict):
+    """The health of everything, proven by use."""
+
+    status: Condition
+    components: dict[str, Component]
+    version: Text
+    uptime_s: Annotated[float, Field(ge=0)]
+
+
+class LiveAnswer(TypedDict):
+    """The process is alive."""
+
+    status: Literal["alive"]
+
+
+class ReadyAnswer(TypedDict):
+    """Predictions are answered rightly now."""
+
+    status: Literal["ready"]
+
+
+class NotReadyAnswer(TypedDict):
+    """Predictions are not answered, or not rightly."""
+
+    status: Literal["not ready"]
+    reason: Text
+
+
+class GraphAnswer(TypedDict):
+    """The file of one variant of a version."""
+
+    sha256: Text
+    size_bytes: Count
+
+
+class ModelVersionAnswer(TypedDict):
+    """One published version."""
+
+    model_version: VersionNumber
+    state: Literal["serving", "loaded", "available"]
+    labels: list[Label]
+    model_id: str
+    family: str
+    trained_at: Moment
+    published_at: Moment
+    threshold: Probability
+    metrics: Annotated[dict[str, float], Doc("On the test span of the training data")]
+    features: Annotated[tuple[str, ...], Doc("The feature manifest, in order")]
+    feature_hash: str
+    variants: dict[Variant, GraphAnswer]
+
+
+class VariantAnswer(TypedDict):
+    """One model variant."""
+
+    state: Literal["published", "absent"]
+    versions: list[VersionNumber]
+    serving: VersionNumber | None
+    detail: Text
+
+
+class ModelsAnswer(TypedDict):
+    """What is published, who answers what, and what of it works."""
+
+    versions: list[ModelVersionAnswer]
+    variants: dict[Variant, VariantAnswer]
+    stable: VersionNumber | None
+    candidate: VersionNumber | None
+    previous: VersionNumber | None
+    share: Annotated[
+        Percentage,
+        Doc("Percentage of the stocks that the candidate answers, or shadows"),
+    ]
+    shadow: Annotated[bool, Doc("Whether the candidate's answers are compared and not given")]
+    generation: Annotated[Count, Doc("Rises with every change of the labels")]
+    changed_at: datetime | None
+
+
+class CacheClearedAnswer(TypedDict):
+    """What was forgotten, in every replica."""
+
+    type: Literal["predictions", "features", "queries", "all"]
+    bse_code: str | None
+    dropped: Annotated[Count, Doc("Values that there were, as far as is known")]
+
+
+class CacheCountsAnswer(TypedDict):
+    """Keys asked for, by what answered."""
+
+    asked: Count
+    local_hits: Annotated[Count, Doc("Answered out of the memory of the process")]
+    redis_hits: Count
+    misses: Annotated[Count, Doc("Computed, or waited for while another request computed")]
+    hit_rate: Probability
+
+
+class CacheKindAnswer(TypedDict):
+    """One kind of cached values."""
+
+    enabled: bool
+    ttl_s: Annotated[float | None, Doc("Null where each value has a time of its own")]
+    since_start: CacheCountsAnswer
+    recent: CacheCountsAnswer
+
+
+class CacheMemoryAnswer(TypedDict):
+    """What the memory of the process holds."""
+
+    entries: Count
+    bytes: Count
+    most_entries: Count
+    most_bytes: Count
+    ttl_s: float
+    current: Annotated[bool, Doc("Whether it may answer: it has heard of every invalidation")]
+
+
+class CacheStatsAnswer(TypedDict):
+    """The cache as this process sees it."""
+
+    kinds: dict[Kind, CacheKindAnswer]
+    features_model: Annotated[
+        CacheCountsAnswer | None,
+        Doc("Keys that Triton's model asked for since it was loaded; null if it does not say"),
+    ]
+    recent_s: Annotated[float, Doc("Seconds that `recent` covers")]
+    memory: CacheMemoryAnswer
+    redis: Literal["none", "up", "away"]

@@ -1,0 +1,85 @@
+"""POST /api/v1/cache/clear and GET /api/v1/cache/stats."""
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.administrator import Administrator
+from gateway.api.answers import CacheClearedAnswer, CacheCountsAnswer, CacheStatsAnswer
+from gateway.api.features_model import FeaturesModel
+from gateway.api.responses import JSONAnswer
+from gateway.api.schemas import CacheClearQuery
+from gateway.api.validation import validated
+from gateway.cache.async_cache_manager import AsyncCacheManager
+from gateway.cache.keys import KINDS
+from gateway.cache.statistics import RECENT_S, CacheStats
+
+log = structlog.get_logger()
+
+
+class CacheEndpoints:
+    """What the cache holds for this process, and how all processes forget it."""
+
+    def __init__(
+        self,
+        administrator: Administrator,
+        cache: AsyncCacheManager,
+        features_model: FeaturesModel | None,
+    ) -> None:
+        """`features_model`: None if it caches nothing."""
+        self._administrator = administrator
+        self._cache = cache
+        self._features_model = features_model
+
+    async def clear(self, request: Request) -> Response:
+        """When this is answered, no replica answers from what was cleared."""
+        self._administrator.require(request)
+        query = validated(CacheClearQuery, dict(request.query_params), "query")
+        kind = None if query.type == "all" else query.type
+        stocks = None if query.bse_code is None else [query.bse_code]
+        dropped = await self._cache.invalidate(kind=kind, stocks=stocks)
+        log.info("cache cleared", type=query.type, bse_code=query.bse_code, dropped=dropped)
+        return JSONAnswer(
+            CacheClearedAnswer(type=query.type, bse_code=query.bse_code, dropped=dropped)
+        )
+
+    async def stats(self, _: Request) -> Response:
+        """Counts of this process by kind and tier, since it began and over the last minutes."""
+        model = None if self._features_model is None else await self._features_model.cache_stats()
+        core = self._cache.core
+        entries, size = core.size
+        statistics = core.statistics
+        return JSONAnswer(
+            CacheStatsAnswer(
+                kinds={
+                    kind: {
+                        "enabled": kind in core.plan.kinds,
+                        "ttl_s": core.plan.ttls.get(kind),
+                        "since_start": _counts(statistics.of(kind)),
+                        "recent": _counts(statistics.of(kind, recent=True)),
+                    }
+                    for kind in KINDS
+                },
+                features_model=None if model is None else _counts(model),
+                recent_s=RECENT_S,
+                memory={
+                    "entries": entries,
+                    "bytes": size,
+                    "most_entries": core.plan.local_entries,
+                    "most_bytes": core.plan.local_bytes,
+                    "ttl_s": core.plan.local_ttl_s,
+                    "current": core.is_current,
+                },
+                redis=core.redis,
+            )
+        )
+
+
+def _counts(stats: CacheStats) -> CacheCountsAnswer:
+    return {
+        "asked": stats.asked,
+        "local_hits": stats.local_hits,
+        "redis_hits": stats.remote_hits,
+        "misses": stats.misses,
+        "hit_rate": stats.hit_rate,
+    }

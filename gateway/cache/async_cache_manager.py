@@ -1,0 +1,283 @@
+"""AsyncCacheManager: the cache of computed values for coroutines."""
+
+import asyncio
+import functools
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Self, TypeVar
+
+from gateway.cache.calls import CallKeys
+from gateway.cache.codec import decode, encode
+from gateway.cache.core import ANY, Core, Form, Lookup
+from gateway.cache.flight import Flight, Flights, landing
+from gateway.cache.invalidation import Invalidation
+from gateway.cache.keys import Kind
+from gateway.cache.local import Clock
+from gateway.cache.miss import MISS
+from gateway.cache.plan import Plan
+from gateway.cache.redis.remote import RemoteTier
+from gateway.cache.statistics import CacheStats
+from preprocess.errors import CacheError
+from preprocess.settings import Settings
+
+Compute = Callable[[], Awaitable[object]]
+ComputeMany = Callable[[Sequence[str]], Awaitable[Mapping[str, object]]]
+
+_Arguments = ParamSpec("_Arguments")
+_Given = TypeVar("_Given")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Values by key, and the errors of those that could not be computed."""
+
+    values: Mapping[str, object]
+    errors: Mapping[str, Exception]
+
+
+class AsyncCacheManager:
+    """Values by key, for a time, until they are invalidated. For one event loop.
+
+    After an invalidation has returned no replica answers with what was computed, or begun, before
+    it. Without Redis, or while it does not answer, the tier in the process serves alone. A caller
+    that leaves cancels nobody's computation.
+    """
+
+    def __init__(self, plan: Plan | None = None, *, clock: Clock = time.monotonic) -> None:
+        """Nothing is sent to Redis yet.
+
+        Raises:
+            SettingsError: the address of Redis is malformed.
+            CacheError: the folder of the plan cannot be written to.
+        """
+        self.core = Core(plan or Plan(), clock=clock)
+        self._remote: RemoteTier | None = None
+        self._flights = Flights(self.core.may_join)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The cache that the settings name; an empty TEZI_REDIS_URL means no Redis."""
+        return cls(Plan.from_settings(settings))
+
+    async def get(self, key: str) -> object:
+        """The value, or MISS."""
+        return (await self.get_many([key])).values.get(key, MISS)
+
+    async def get_many(self, keys: Sequence[str], *, form: Form = ANY) -> Lookup:
+        """What is held of the keys, with one question to Redis, and the moment it was looked at."""
+        await self._opened()
+        return await self.fetched(self.core.look(keys, form), form)
+
+    async def set(
+        self, key: str, value: object, ttl: float, *, since: Lookup | None = None
+    ) -> None:
+        """Hold a value for at most `ttl` seconds; see `set_many`."""
+        await self.set_many({key: value}, ttl, since=since)
+
+    async def set_many(
+        self,
+        values: Mapping[str, object],
+        ttl: float,
+        *,
+        since: Lookup | None = None,
+        form: Form = ANY,
+    ) -> None:
+        """Hold values, with one write to Redis; `since`: the lookup before they were computed.
+
+        Without it they count as computed now. What is too large is not held.
+
+        Raises:
+            CacheError: a value is of a type that the cache does not keep.
+        """
+        await self._opened()
+        moment = self.core.look(()).moment if since is None else since.moment
+        envelopes = self.core.keep(values, ttl, moment, form)
+        remote = await self._opened()
+        if envelopes and remote is not None:
+            await remote.write(envelopes)
+
+    async def get_or_compute(self, key: str, compute: Compute, ttl: float) -> object:
+        """The value, computed once for all who ask meanwhile if it is not held.
+
+        They get the same answer, or the same error. What was begun before an invalidation is not
+        kept after it.
+
+        Raises:
+            CacheError: the value is of a type that the cache does not keep.
+        """
+
+        async def one(_keys: Sequence[str]) -> Mapping[str, object]:
+            return {key: await compute()}
+
+        return (await self.get_or_compute_many([key], one, ttl))[key]
+
+    async def get_or_compute_many(
+        self, keys: Sequence[str], compute: ComputeMany, ttl: float
+    ) -> dict[str, object]:
+        """The values; those that are neither held nor being computed, by one call of `compute`.
+
+        `compute` is given these keys; a key that it leaves out is left out of the answer. Values
+        are copies: a tuple is a list, also for the one who computed it.
+
+        Raises:
+            CacheError: a value is of a type that the cache does not keep.
+        """
+
+        async def copied(missing: Sequence[str]) -> Mapping[str, object]:
+            given = await compute(missing)
+            return {key: decode(key, encode(key, value)) for key, value in given.items()}
+
+        fetched = await self.fetch_many(keys, copied, ttl)
+        for error in fetched.errors.values():
+            raise error
+        return dict(fetched.values)
+
+    async def fetch_many(
+        self,
+        keys: Sequence[str],
+        compute: ComputeMany,
+        ttl: float,
+        *,
+        form: Form = ANY,
+    ) -> Fetched:
+        """As `get_or_compute_many`; an error of a computation leaves the other keys alone.
+
+        `form` says how values are kept, and which are not. What `compute` gives is the answer to
+        all who wait for it, and is not copied.
+        """
+        await self._opened()
+        looked = self.core.look(keys, form)
+        found = looked.values
+        errors: dict[str, Exception] = {}
+        for flight, wanted in self._flights_for(looked, compute, ttl, form).items():
+            landed = await landing(flight)
+            if isinstance(landed, Exception):
+                errors |= dict.fromkeys(wanted, landed)
+                continue
+            found |= {key: landed[key] for key in wanted if key in landed}
+        return Fetched(found, errors)
+
+    async def invalidate(
+        self, *, kind: Kind | None = None, stocks: Sequence[str] | None = None
+    ) -> int:
+        """Forget all of a kind, all of some stocks, both, or everything, in every replica.
+
+        How many values there were, as far as Redis says. Returns when no replica answers from
+        them any more: in milliseconds with Redis alone, in a quarter of a second by way of the
+        data folder, or when the lease of a replica that does not say so is over. While Redis does
+        not answer it is told when it does again, before it is asked anything.
+
+        Raises:
+            CacheError: keys of this kind name no stock, or the data folder cannot be written to.
+        """
+        return await self._forget(Invalidation.of(kind=kind, stocks=stocks))
+
+    async def invalidate_pattern(self, pattern: str) -> int:
+        """Forget every key that matches a glob pattern of Redis, as `invalidate` does.
+
+        Beside it whatever shares their fences: see `Invalidation.matching`.
+        """
+        return await self._forget(Invalidation.matching(pattern))
+
+    def cached(
+        self, ttl: float
+    ) -> Callable[
+        [Callable[_Arguments, Awaitable[_Given]]],
+        Callable[_Arguments, Coroutine[Any, Any, _Given]],
+    ]:
+        """A decorator: the function's answers are cached for `ttl` seconds, by its arguments.
+
+        Raises:
+            CacheError: the function is not a coroutine function; at a call, see `CallKeys.key`.
+        """
+
+        def decorate(
+            function: Callable[_Arguments, Awaitable[_Given]],
+        ) -> Callable[_Arguments, Coroutine[Any, Any, _Given]]:
+            if not inspect.iscoroutinefunction(function):
+                raise CacheError(f"{function!r} is not async: decorate it with CacheManager.cached")
+            keys = CallKeys(function)
+
+            @functools.wraps(function)
+            async def cached(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Given:
+                key = keys.key(args, kwargs)
+                given: Any = await self.get_or_compute(key, lambda: function(*args, **kwargs), ttl)
+                return given  # type: ignore[no-any-return]  # what the function gave, or a copy
+
+            return cached
+
+        return decorate
+
+    @property
+    def stats(self) -> CacheStats:
+        """The counts so far, of all kinds; `core.statistics` has them by kind and lately."""
+        return self.core.statistics.of()
+
+    def get_hit_rate(self, kind: Kind | None = None, *, recent: bool = False) -> float:
+        """Share of the keys asked for that the cache held, 0 to 1; `recent`: in five minutes."""
+        return self.core.statistics.of(kind, recent=recent).hit_rate
+
+    async def close(self) -> None:
+        """Give up what is being computed, and let go of Redis."""
+        await self._flights.close()
+        if self._remote is not None:
+            await self._remote.close()
+            self._remote = None
+        await asyncio.to_thread(self.core.close)
+
+    def _flights_for(
+        self, looked: Lookup, compute: ComputeMany, ttl: float, form: Form
+    ) -> dict[Flight, list[str]]:
+        """The computations of others that the missing may wait for, and one for all the rest."""
+        if not looked.missing:
+            return {}
+        flights = self._flights.joined(looked.missing)
+        theirs = frozenset(key for keys in flights.values() for key in keys)
+        mine = [key for key in looked.missing if key not in theirs]
+        if mine:
+            lookup = Lookup({}, tuple(mine), looked.moment)
+            computation = self._computed(lookup, compute, ttl, form)
+            flights[self._flights.lead(mine, looked.moment, computation)] = mine
+        return flights
+
+    async def _computed(
+        self, lookup: Lookup, compute: ComputeMany, ttl: float, form: Form
+    ) -> dict[str, object]:
+        lookup = await self.fetched(lookup, form)
+        if not lookup.missing:
+            return lookup.values
+        given = await compute(lookup.missing)
+        computed = {key: given[key] for key in lookup.missing if key in given}
+        envelopes = self.core.keep(computed, ttl, lookup.moment, form)
+        if envelopes and self._remote is not None:
+            self._remote.write_later(envelopes)  # nobody has to wait for it
+        return lookup.values | computed
+
+    async def fetched(self, looked: Lookup, form: Form = ANY) -> Lookup:
+        """A lookup in the process with what Redis holds of what is missing."""
+        if not any(map(self.core.is_kept, looked.missing)):
+            return looked
+        remote = await self._opened()
+        if remote is None:
+            return looked
+        lookup = self.core.accept(looked, await remote.read(looked.missing), form)
+        if lookup.spoilt:
+            remote.write_later(dict.fromkeys(lookup.spoilt, (b"", 0)))
+        return lookup
+
+    async def _forget(self, invalidation: Invalidation) -> int:
+        # In a thread, and to its end even if the caller leaves: half told is not told.
+        work = asyncio.create_task(asyncio.to_thread(self.core.clear, invalidation))
+        return await asyncio.shield(work)
+
+    async def _opened(self) -> RemoteTier | None:
+        watch = self.core.watch
+        if watch is None:
+            return None
+        if not watch.is_started:
+            await asyncio.to_thread(watch.start)
+        if self._remote is None:
+            self._remote = RemoteTier(self.core.plan, self.core.availability)
+        return self._remote

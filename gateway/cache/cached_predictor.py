@@ -1,0 +1,138 @@
+"""A predictor with a cache before it: by stock, day, version and variant."""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+
+from gateway.cache.async_cache_manager import AsyncCacheManager
+from gateway.cache.keys import prediction_key
+from gateway.cache.miss import MISS
+from gateway.catalog.versions import ModelCatalog
+from gateway.errors import PredictorError, PredictorUnavailableError
+from gateway.ports import InferenceResult, PredictionQuery, Predictor
+from preprocess.errors import CacheError
+from preprocess.features.manifest import FEATURE_COUNT
+from preprocess.features.row import Status
+
+# float32 as Triton gives them: 100 bytes, and a NaN stays one.
+_FEATURES = struct.Struct(f"<{FEATURE_COUNT}f")
+
+_Value = tuple[str, str, float, bytes]
+"""Digest of the graph, as-of date, probability, features."""
+_DECODER = msgspec.msgpack.Decoder(_Value)
+
+
+class CachedPredictor:
+    """Answers what is cached, and asks the inner predictor once for all the rest of a call.
+
+    Only predictions are cached: a refusal costs Triton little, and made-up codes would fill the
+    cache. An answer by another version than the one that was asked is given and not held. A value
+    names the graph that computed it: that of another graph is a miss, as when a data folder was
+    made anew and begins with version 1 again.
+    """
+
+    def __init__(
+        self,
+        inner: Predictor,
+        cache: AsyncCacheManager,
+        versions: ModelCatalog,
+        *,
+        ttl_s: float,
+        timeout_s: float,
+        usable: Callable[[], bool],
+    ) -> None:
+        """Predictions live for `ttl_s`. While the cache is not `usable` it is not asked.
+
+        A computation gets `timeout_s` at least, however little time the caller has who began it:
+        others may wait for it.
+        """
+        self._inner = inner
+        self._cache = cache
+        self._versions = versions
+        self._ttl_s = ttl_s
+        self._timeout_s = timeout_s
+        self._usable = usable
+
+    async def predict(
+        self, asks: Sequence[PredictionQuery], timeout_s: float
+    ) -> Sequence[InferenceResult | PredictorError]:
+        """One answer or error for each ask; `cached` says whether the cache held it."""
+        digest = self._digest(asks[0])
+        if digest is None or not self._usable():
+            return await self._inner.predict(asks, timeout_s)
+        keys = [_key(ask) for ask in asks]
+        of_key = dict(zip(keys, asks, strict=True))
+
+        async def compute(missing: Sequence[str]) -> Mapping[str, object]:
+            answers = await self._inner.predict(
+                [of_key[key] for key in missing], max(timeout_s, self._timeout_s)
+            )
+            return dict(zip(missing, answers, strict=True))
+
+        form = _Form(digest, asks[0].version or 0)
+        fetched = await self._cache.fetch_many(keys, compute, self._ttl_s, form=form)
+        found: dict[str, InferenceResult | PredictorError] = {
+            key: _as_predictor_error(error) for key, error in fetched.errors.items()
+        }
+        found |= cast("Mapping[str, Answer]", fetched.values)
+        return [found[key] for key in keys]
+
+    def _digest(self, ask: PredictionQuery) -> str | None:
+        """What tells this version's graph from another's; None if the version is not known."""
+        version = self._versions.get(ask.version)
+        graph = None if version is None else version.variants.get(ask.variant)
+        return None if graph is None else graph.sha256[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Answers of one version's graph as the cache keeps them."""
+
+    digest: str
+    version: int
+
+    def dump(self, _key: str, value: object) -> bytes | None:
+        answer = cast("Answer", value)
+        if (
+            answer.status is not Status.OK
+            or answer.as_of is None
+            or answer.model_version != self.version
+        ):
+            return None
+        features = _FEATURES.pack(*answer.features)
+        return msgspec.msgpack.encode((self.digest, answer.as_of, answer.probability, features))
+
+    def load(self, _key: str, body: bytes) -> object:
+        try:
+            digest, as_of, probability, features = _DECODER.decode(body)
+        except msgspec.DecodeError:
+            return MISS
+        if (
+            digest != self.digest
+            or len(features) != _FEATURES.size
+            or not 0.0 <= probability <= 1.0
+        ):
+            return MISS
+        return InferenceResult(
+            status=Status.OK,
+            as_of=as_of,
+            probability=probability,
+            model_version=self.version,
+            features=_FEATURES.unpack(features),
+            cached=True,
+        )
+
+
+def _as_predictor_error(error: Exception) -> PredictorError:
+    if isinstance(error, PredictorError):
+        return error
+    if isinstance(error, CacheError):
+        return PredictorUnavailableError(f"the cache: {error}")
+    raise error
+
+
+def _key(ask: PredictionQuery) -> str:
+    return prediction_key(ask.bse_code, ask.prediction_date, ask.version or 0, ask.variant)

@@ -1,0 +1,113 @@
+"""Feature rows that were computed before, by this process or by another on the same Redis.
+
+A row is stored with the place in the market's change log up to which it is right. It is answered
+only by a market that knows of no later change of its stock, and such a market knows of every
+commit that was there before the request. So a commit makes old rows useless by itself, whether
+anybody has been told of it or not; invalidations, as of an administrator, come on top.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import msgspec
+import numpy as np
+
+from gateway.cache.cache_manager import CacheManager
+from gateway.cache.keys import features_key
+from gateway.cache.miss import MISS
+from preprocess.features.manifest import FEATURE_COUNT, feature_hash
+from preprocess.features.row import Status
+from preprocess.market.calendar import from_day_number
+from preprocess.market.values import Days, Mark
+from preprocess.serving.live import LiveMarket
+from preprocess.serving.wire import Float32s, WireRows
+
+_VALUES = np.dtype("<f4")
+_SIZE = FEATURE_COUNT * _VALUES.itemsize
+_OK = Status.OK.encode()
+# The mark up to which the row is right (number, token), the day of its newest price, the values.
+_DECODER = msgspec.msgpack.Decoder(tuple[int, str, bytes, bytes])
+
+_Row = tuple[bytes, Float32s]
+
+
+class _Form:
+    """Rows as the cache keeps them, which are of use only to a market that they are current in."""
+
+    def __init__(self, market: LiveMarket, codes: Mapping[str, bytes]) -> None:
+        self._market = market
+        self._codes = codes
+
+    def dump(self, _key: str, row: object) -> bytes:
+        as_of, values = cast("_Row", row)
+        mark = self._market.mark
+        return msgspec.msgpack.encode(
+            (mark.sequence, mark.token, as_of, values.astype(_VALUES, copy=False).tobytes())
+        )
+
+    def load(self, key: str, body: bytes) -> object:
+        try:
+            sequence, token, as_of, values = _DECODER.decode(body)
+        except msgspec.DecodeError:
+            return MISS
+        if len(values) != _SIZE:
+            return MISS
+        if not self._market.is_current(self._codes[key], Mark(sequence, token)):
+            return MISS
+        return as_of, np.frombuffer(values, dtype=_VALUES)
+
+
+class CachedRows:
+    """Rows of a market by way of a cache: one question to it a call, and one write.
+
+    Only rows that are OK are cached. The others take next to nothing to find out, and codes that
+    no stock has could be made up without end.
+    """
+
+    def __init__(self, cache: CacheManager, *, ttl_s: float) -> None:
+        """Rows are cached for `ttl_s` seconds at most."""
+        self._cache = cache
+        self._ttl_s = ttl_s
+        self._names = feature_hash()
+
+    def warm_up(self) -> None:
+        """Find Redis before the first request has to wait for it."""
+        self._cache.get_many([])
+
+    def rows(self, market: LiveMarket, codes: Sequence[bytes], days: Days) -> WireRows:
+        """The rows of stocks as of day numbers, in order.
+
+        `market` is to be up to date with what was committed before the request.
+
+        Raises:
+            StoreError: the market cannot read its database.
+        """
+        keys = [
+            features_key(code.decode(), from_day_number(day), self._names)
+            for code, day in zip(codes, days.tolist(), strict=True)
+        ]
+        known = {k: code for k, code in zip(keys, codes, strict=True) if market.knows(code)}
+        form = _Form(market, known)
+        lookup = self._cache.get_many(list(known), form=form)
+        out = WireRows.empty(len(codes))
+        lacking = []
+        for place, key in enumerate(keys):
+            row = lookup.values.get(key)
+            if row is None:
+                lacking.append(place)
+            else:
+                out.as_of[place], out.values[place] = cast("_Row", row)
+                out.status[place] = _OK
+        if lacking:
+            out.put(lacking, WireRows.of(market.rows([codes[at] for at in lacking], days[lacking])))
+            fresh = {
+                keys[at]: (out.as_of[at], out.values[at])
+                for at in lacking
+                if keys[at] in known and out.status[at] == _OK
+            }
+            self._cache.set_many(fresh, self._ttl_s, since=lookup, form=form)
+        return out
+
+    def close(self) -> None:
+        """Let go of the cache."""
+        self._cache.close()

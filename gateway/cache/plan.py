@@ -1,0 +1,65 @@
+"""How a cache is laid out: what settings say, as one value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from gateway.cache.keys import KINDS, Kind
+from preprocess.settings import Settings
+
+_TTLS: Mapping[Kind, float] = {"features": 300.0, "predictions": 3600.0, "queries": 300.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Times are in seconds, sizes in bytes.
+
+    `redis_url` empty: no Redis. `folder` None: no other process of this machine has to be told.
+    """
+
+    redis_url: str = field(default="", repr=False)
+    folder: Path | None = None
+    kinds: frozenset[Kind] = frozenset(KINDS)
+    ttls: Mapping[Kind, float] = field(default_factory=lambda: _TTLS)
+    local_entries: int = 1_000
+    local_bytes: int = 64 * 1024 * 1024
+    local_ttl_s: float = 60.0
+    # A value above this is computed each time: it would push everything else out.
+    largest: int = 4 * 1024 * 1024
+    # Times to live are shortened by up to this share: what began together does not end together.
+    jitter: float = 0.1
+    timeout_s: float = 0.05
+    retry_s: float = 30.0
+    # A replica answers out of its memory only for so long after it has heard of everything.
+    lease_s: float = 0.8
+    renew_s: float = 0.25
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """What the settings say."""
+        return cls(
+            redis_url=settings.redis_url,
+            folder=settings.cache_dir,
+            kinds=frozenset(KINDS) - _switched_off(settings),
+            ttls={
+                **_TTLS,
+                "predictions": settings.cache_predictions_ttl_s,
+                "features": settings.cache_features_ttl_s,
+                "queries": settings.cache_queries_ttl_s,
+            },
+            local_entries=settings.cache_local_entries,
+            local_bytes=settings.cache_local_mb * 1024 * 1024,
+            local_ttl_s=settings.cache_local_ttl_s,
+            timeout_s=settings.redis_timeout_ms / 1000.0,
+            retry_s=settings.redis_retry_s,
+        )
+
+
+def _switched_off(settings: Settings) -> set[Kind]:
+    switches: dict[Kind, bool] = {
+        "predictions": settings.cache_predictions,
+        "features": settings.cache_features,
+        "queries": settings.cache_queries,
+    }
+    return {kind for kind, is_on in switches.items() if not is_on}

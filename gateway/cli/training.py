@@ -1,0 +1,137 @@
+"""`tezi train` and `tezi export`: from the market database to a graph that can be published."""
+
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gateway.cli.progress import progress_bar
+from preprocess.settings import load_settings
+from preprocess.store import open_store
+from preprocess.training.folder import CARD_TEXT_FILE, ModelFolder, find_model, newest_model
+from preprocess.training.markdown import predictors, score_rows
+from preprocess.training.model_card import Family, ModelCard
+
+
+@click.command("train")
+@click.option(
+    "--family",
+    type=click.Choice(["xgboost", "lightgbm"]),
+    default="xgboost",
+    show_default=True,
+    help="Library that fits the forest.",
+)
+@click.option(
+    "--trees", type=click.IntRange(1, 20_000), default=500, show_default=True, help="Trees to fit."
+)
+@click.option(
+    "--depth", type=click.IntRange(1, 8), default=6, show_default=True, help="Greatest depth."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=42,
+    show_default=True,
+    help="The same seed on the same data gives the same model, byte for byte.",
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0.0, 1.0, min_open=True),
+    help="Weight of each tree; default: 5 / trees, at most 0.1.",
+)
+def train_command(
+    family: Family, trees: int, depth: int, seed: int, learning_rate: float | None
+) -> None:
+    """Train a model on every announcement in the database whose outcome is known.
+
+    The data are split by date: the model learns from the oldest 70 %, its threshold is chosen on
+    the next 15 %, and it is judged on the newest 15 %. The model, its card and its plots go into
+    a folder of their own; nothing is served before `tezi export` and `tezi publish`.
+
+    \b
+    tezi train
+    tezi train --family lightgbm --seed 7
+    tezi train --trees 2000
+    """
+    # The libraries take seconds to import, which other commands should not wait for.
+    from preprocess.training.learner import Parameters  # noqa: PLC0415 - see above
+    from preprocess.training.run import train  # noqa: PLC0415 - see above
+
+    settings = load_settings()
+    parameters = Parameters(family, trees, depth, seed, learning_rate)
+    store = open_store(settings)
+    try:
+        model = train(store, settings, parameters, now=datetime.now(UTC))
+    finally:
+        store.close()
+    _show(model)
+
+
+@click.command("export")
+@click.option("--model", "model_id", metavar="ID", help="A trained model; default: the newest.")
+def export_command(model_id: str | None) -> None:
+    """Write a trained model as the ONNX graphs that Triton serves: fp32, int8 and gpu.
+
+    Nothing is written unless each graph gives the model's own answers: on its hold-out rows, on
+    rows that lie exactly on a split point or next to it, on extremes and with features missing.
+    What was compared is printed, and written as proof.json beside the graphs.
+
+    \b
+    tezi export
+    tezi export --model 20260814T120000-xgboost-3f2a9c
+    """
+    from preprocess.inference_optimizer import InferenceOptimizer  # noqa: PLC0415 - slow to import
+    from preprocess.models.variants import graph_file  # noqa: PLC0415 - the same
+
+    models_dir = load_settings().models_dir
+    model = find_model(models_dir, model_id) if model_id else newest_model(models_dir)
+    optimizer = InferenceOptimizer(model)
+    with progress_bar("Graphs") as progress:
+        proof = optimizer.export(progress=progress)
+    click.echo(proof.table())
+    rows = model.holdout().x
+    for variant in ("fp32", "int8"):
+        if variant not in proof.left_out:
+            session = optimizer.load_onnx_model(model.path / graph_file(variant))
+            timing = optimizer.benchmark_inference(session, rows)
+            click.echo(
+                f"{variant}: {timing.p50:.3f} ms a row at the median, {timing.p99:.3f} ms at p99, "
+                "on one thread"
+            )
+    click.echo(f"The graphs lie in {model.path} and compute what the model computes.")
+    click.echo("Next: `tezi publish`.")
+
+
+def _show(model: ModelFolder) -> None:
+    console = Console()
+    about = model.about
+    console.print(_parts(about))
+    console.print(_scores(about))
+    if about.market == "demo":
+        console.print(f"[yellow]{about.limits[0]}[/yellow]")
+    click.echo(f"Model {about.model_id}. Its card: {model.path / CARD_TEXT_FILE}")
+    click.echo("Next: `tezi export`, then `tezi publish`.")
+
+
+def _parts(about: ModelCard) -> Table:
+    table = Table("part", "first day", "last day", "samples", "positive")
+    for name, part in about.parts.items():
+        table.add_row(
+            name,
+            str(part.first_day),
+            str(part.last_day),
+            f"{part.samples:,}",
+            f"{part.positives:,} ({part.positive_share:.1%})",
+        )
+    return table
+
+
+def _scores(about: ModelCard) -> Table:
+    table = Table(title=f"on the test part, threshold {about.threshold:g}", title_justify="left")
+    table.add_column("")
+    for name in predictors(about, "test"):
+        table.add_column(name, justify="right")
+    for name, values in score_rows(about, "test"):
+        table.add_row(name, *values)
+    return table

@@ -1,0 +1,100 @@
+"""What Triton's answers mean: predictions, and stocks without one."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from enum import StrEnum
+
+import msgspec
+
+from gateway.api.confidence import Confidence, confidence
+from gateway.evening.scoring import InferenceResult
+from preprocess.errors import EveningError
+from preprocess.features.row import MINIMUM_ROWS, Status
+from preprocess.market.values import UNKNOWN_SYMBOL, DailyPrediction, Stock
+from preprocess.repository.versions import ModelVersion
+
+
+class Reason(StrEnum):
+    """Why a stock has no prediction."""
+
+    SHORT_HISTORY = "SHORT_HISTORY"
+    NOT_ACTIVE = "NOT_ACTIVE"
+    UNKNOWN_STOCK = "UNKNOWN_STOCK"
+    INVALID_ANSWER = "INVALID_ANSWER"  # the only one that is a fault of the service
+
+
+SENTENCES = {
+    Reason.SHORT_HISTORY: f"fewer than {MINIMUM_ROWS} price rows on or before the date",
+    Reason.NOT_ACTIVE: "the stock is not active",
+    Reason.UNKNOWN_STOCK: "the stock was taken out of the database during the run",
+    Reason.INVALID_ANSWER: "Triton refused the request, or its answer is not a probability",
+}
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """One stock's prediction; its fields are those of the REST API's answer."""
+
+    bse_code: str
+    nse_symbol: str
+    prediction_date: date
+    as_of: str
+    predicted_label: int
+    probability: float
+    confidence: Confidence
+    model_version: int
+    variant: str
+
+    def stored(self, created_at: datetime) -> DailyPrediction:
+        """The row of the table daily_predictions."""
+        return DailyPrediction(
+            bse_code=self.bse_code,
+            prediction_date=self.prediction_date,
+            model_version=self.model_version,
+            predicted_label=self.predicted_label,
+            probability=self.probability,
+            confidence=self.confidence,
+            variant=self.variant,
+            created_at=created_at,
+        )
+
+
+def judge(
+    answers: Iterable[InferenceResult],
+    stocks: Mapping[str, Stock],
+    day: date,
+    *,
+    version: ModelVersion,
+    variant: str,
+) -> tuple[list[Prediction], dict[str, Reason]]:
+    """The predictions among `answers`, and why the other stocks have none, in their order.
+
+    Raises:
+        EveningError: the features model cannot read the market database.
+    """
+    predictions: list[Prediction] = []
+    skipped: dict[str, Reason] = {}
+    for code, status, as_of, probability in answers:
+        if status == Status.STORE_UNAVAILABLE:
+            raise EveningError(
+                "Triton cannot read the market database: see its log. Nothing was written."
+            )
+        if status in (Status.SHORT_HISTORY, Status.UNKNOWN_STOCK):
+            skipped[code] = Reason(status)
+        # No working model answers this, and a wrong number is worse than none.
+        elif status != Status.OK or not "" < as_of <= day.isoformat() or not 0 <= probability <= 1:
+            skipped[code] = Reason.INVALID_ANSWER
+        else:
+            predictions.append(
+                Prediction(
+                    bse_code=code,
+                    nse_symbol=stocks[code].nse_symbol or UNKNOWN_SYMBOL,
+                    prediction_date=day,
+                    as_of=as_of,
+                    predicted_label=int(probability >= version.threshold),
+                    probability=probability,
+                    confidence=confidence(probability),
+                    model_version=version.model_version,
+                    variant=variant,
+                )
+            )
+    return predictions, skipped

@@ -1,0 +1,137 @@
+"""Sends stocks to one version's ensemble, in batches, several at a time."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+import grpc
+import numpy as np
+from tritonclient.grpc.aio import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.utils import InferenceServerException
+
+from preprocess.errors import EveningError
+
+# Measured: docs/decisions/0012-evening-transport.md.
+BATCH_ROWS = 512
+IN_FLIGHT = 4
+
+# gRPC itself tries a batch again while Triton is unavailable: five attempts with pauses that double
+# from FIRST_PAUSE_S, about six seconds. A Triton that `tezi up` starts again is back by then.
+ATTEMPTS = 5
+FIRST_PAUSE_S = 0.4
+DEADLINE_S = 30.0
+
+# The features are left out: they are three quarters of an answer.
+_OUTPUTS = ("status", "as_of", "probability", "model_version")
+
+Advance = Callable[[int, int], None]
+
+
+class InferenceResult(NamedTuple):
+    """What Triton says of one stock; `as_of` is the ISO date of the newest price used."""
+
+    bse_code: str
+    status: str
+    as_of: str
+    probability: float
+
+
+async def score(
+    address: str,
+    ensemble: str,
+    codes: Sequence[str],
+    day: date,
+    *,
+    version: int,
+    advance: Advance,
+) -> list[InferenceResult]:
+    """One answer for each code, in their order. `advance` is called with (done, total) stocks.
+
+    `address` is host:port of Triton's gRPC service; `version` must be what `ensemble` answers with.
+
+    Raises:
+        EveningError: a batch got no usable answer.
+    """
+    limit = asyncio.Semaphore(IN_FLIGHT)
+    done = 0
+
+    async def batch(part: Sequence[str]) -> list[InferenceResult]:
+        nonlocal done
+        async with limit:
+            answers = await _ask(client, ensemble, part, day, version)
+        done += len(part)
+        advance(done, len(codes))
+        return answers
+
+    advance(0, len(codes))
+    async with InferenceServerClient(address, channel_args=_channel_args()) as client:
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(batch(codes[start : start + BATCH_ROWS]))
+                    for start in range(0, len(codes), BATCH_ROWS)
+                ]
+        except ExceptionGroup as failed:  # the first failure has cancelled the other batches
+            raise failed.exceptions[0] from None
+    return [answer for task in tasks for answer in task.result()]
+
+
+async def _ask(
+    client: InferenceServerClient, ensemble: str, codes: Sequence[str], day: date, version: int
+) -> list[InferenceResult]:
+    count = len(codes)
+    inputs = [
+        _texts("bse_code", [code.encode() for code in codes]),
+        _texts("prediction_date", [day.isoformat().encode()] * count),
+    ]
+    outputs = [InferRequestedOutput(name) for name in _OUTPUTS]
+    try:
+        result = await client.infer(ensemble, inputs, outputs=outputs, client_timeout=DEADLINE_S)
+    except (InferenceServerException, grpc.RpcError) as error:
+        raise EveningError(
+            f"{ensemble} of Triton gives no answer: {error}. Nothing was written: run the same "
+            "command again when Triton is up (`tezi up`)."
+        ) from None
+    columns = [result.as_numpy(name) for name in _OUTPUTS]
+    if any(column is None or column.shape != (count, 1) for column in columns):
+        raise EveningError(f"{ensemble} of Triton does not answer with one row for each stock.")
+    status, as_of, probability, versions = (column[:, 0] for column in columns)
+    if (versions != version).any():
+        raise EveningError(f"{ensemble} of Triton answers with version {versions.max()}.")
+    rows = zip(codes, status.tolist(), as_of.tolist(), probability.tolist(), strict=True)
+    return [
+        InferenceResult(code, word.decode(), when.decode(), value)
+        for code, word, when, value in rows
+    ]
+
+
+def _texts(name: str, values: list[bytes]) -> InferInput:
+    tensor = InferInput(name, [len(values), 1], "BYTES")
+    tensor.set_data_from_numpy(np.array(values, dtype=np.object_)[:, np.newaxis])
+    return tensor
+
+
+def _channel_args() -> list[tuple[str, Any]]:
+    retry = {
+        "maxAttempts": ATTEMPTS,
+        "initialBackoff": f"{FIRST_PAUSE_S}s",
+        "maxBackoff": "5s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    config = {
+        # A name may lead to several Tritons.
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [{"name": [{}], "retryPolicy": retry}],
+    }
+    return [
+        ("grpc.service_config", json.dumps(config)),
+        # gRPC would wait up to two minutes before it connects again; Triton restarts in seconds.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 500),
+        # Triton is on this machine or network: a proxy of the environment is for others.
+        ("grpc.enable_http_proxy", 0),
+    ]

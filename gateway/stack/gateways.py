@@ -1,0 +1,127 @@
+"""The gateways: one that clients reach, or several on ports of their own behind nginx."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from gateway.stack.asking import status_of
+from gateway.stack.ports import LOOPBACK
+from gateway.stack.supervisor import Patience, Server
+from preprocess.errors import ServerError
+from preprocess.settings import Settings
+
+# So long may one gateway refuse what another answers; longer than any difference of their probes.
+_LAG_S = 10.0
+# Late answers in a row before it is replaced, which costs less where others answer meanwhile.
+_LATE_OF_ONE, _LATE_OF_SEVERAL = 5, 3
+_OK = 200
+
+
+def replicas(settings: Settings) -> Mapping[str, Settings]:
+    """Settings of each gateway by its name."""
+    if settings.gateways == 1:
+        return {"gateway": settings}
+    return {
+        f"gateway{number}": settings.model_copy(
+            update={"http_host": LOOPBACK, "http_port": port, "gateways": 1}
+        )
+        for number, port in enumerate(settings.gateway_ports, start=1)
+    }
+
+
+class Readiness:
+    """What was seen of the gateways' /ready, and since when one has lagged behind another."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds."""
+        self._clock = clock
+        self._ready: dict[str, bool] = {}
+        self._lags_since: dict[str, float] = {}
+
+    def saw(self, name: str, *, ready: bool) -> None:
+        """`name` has just said that it is ready, or that it is not."""
+        self._ready[name] = ready
+        another = any(self._ready[other] for other in self._ready if other != name)
+        if ready or not another:
+            self._lags_since.pop(name, None)
+        else:
+            self._lags_since.setdefault(name, self._clock())
+
+    def forget(self, name: str) -> None:
+        """`name` starts now, or is gone."""
+        self._ready.pop(name, None)
+        self._lags_since.pop(name, None)
+
+    def lag_s(self, name: str) -> float:
+        """How long `name` has refused what another gateway answered meanwhile, in seconds."""
+        since = self._lags_since.get(name)
+        return 0.0 if since is None else self._clock() - since
+
+
+def gateway_server(
+    name: str, settings: Settings, readiness: Readiness, *, several: bool = False
+) -> Server:
+    """One gateway; it serves while its event loop answers. It is one of `several`, or the only one.
+
+    While Triton is away no gateway is ready, and starting them again would not help. One that is
+    not ready although another is has something wrong with itself.
+    """
+
+    async def check(timeout_s: float) -> None:
+        status = await status_of(f"{settings.http_url}/live", timeout_s=timeout_s)
+        if status != _OK:
+            raise ServerError(f"the gateway answers /live with {status}")
+        ready = await status_of(f"{settings.http_url}/ready", timeout_s=timeout_s)
+        readiness.saw(name, ready=ready == _OK)
+        if readiness.lag_s(name) > _LAG_S:
+            raise ServerError(f"not ready for {_LAG_S:g} s, and another gateway is")
+
+    async def command() -> tuple[str, ...]:
+        return (sys.executable, "-m", "gateway")
+
+    def clean_up() -> None:
+        readiness.forget(name)
+
+    return Server(
+        name=name,
+        command=command,
+        environment=gateway_environment(settings),
+        check=check,
+        patience=Patience(
+            start=30.0,
+            interval=settings.probe_interval_s,
+            timeouts=_LATE_OF_SEVERAL if several else _LATE_OF_ONE,
+            grace=settings.drain_s + 2.0,
+        ),
+        clean_up=clean_up,
+    )
+
+
+def gateway_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment with the settings of one gateway."""
+    # gRPC's C core would print lines of its own about what the gateway logs anyway.
+    return {"GRPC_VERBOSITY": "ERROR", **os.environ, **settings.environment()}
+
+
+async def wait_until_ready(urls: Sequence[str], *, timeout_s: float) -> None:
+    """Wait until each answers /ready with 200.
+
+    Raises:
+        ServerError: one does not within `timeout_s`.
+    """
+    end = time.monotonic() + timeout_s
+    for url in urls:
+        while not await is_ready(url):
+            if time.monotonic() > end:
+                raise ServerError(f"{url} was not ready within {timeout_s:g} s")
+            await asyncio.sleep(0.1)
+
+
+async def is_ready(url: str) -> bool:
+    """Whether /ready is answered with 200 now."""
+    try:
+        return await status_of(f"{url}/ready", timeout_s=2.0) == _OK
+    except (ServerError, TimeoutError):
+        return False

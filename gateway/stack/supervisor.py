@@ -1,0 +1,252 @@
+"""Keeps a server running: starts it, asks whether it really serves, restarts it with back-off."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.stack.process import Child
+from preprocess.errors import DatabaseAwayError, ServerError, TeziError
+
+_GLANCE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How a server is judged. Times in seconds."""
+
+    start: float = 90.0
+    interval: float = 1.0
+    answer: float = 2.0
+    # An error is asked about once more, soon; a late answer may be load, and five are waited for.
+    errors: int = 2
+    second_look: float = 0.25
+    timeouts: int = 5
+    # A database that is away comes back by itself; a server that never finds it again does not.
+    database: float = 60.0
+    mends: int = 3
+    grace: float = 10.0
+    grace_when_broken: float = 1.0
+    first_pause: float = 0.1
+    longest_pause: float = 30.0
+    healthy_after: float = 60.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """What to run and how to tell that it serves; `check` raises when it does not.
+
+    `command` is asked for the command line before each start. `on_up` runs beside the server each
+    time that it has come up, and may fail without harm to it. `mend` is called when a check
+    fails, and says whether it has done something about it. `end_signal` makes it finish what it
+    has begun and end.
+    """
+
+    name: str
+    command: Callable[[], Awaitable[Sequence[str]]]
+    environment: Mapping[str, str]
+    check: Callable[[float], Awaitable[object]]
+    patience: Patience = Patience()
+    clean_up: Callable[[], None] = field(default=lambda: None)
+    on_up: Callable[[], Awaitable[object]] | None = None
+    mend: Callable[[], Awaitable[bool]] | None = None
+    end_signal: signal.Signals = signal.SIGTERM
+
+
+class Supervisor:
+    """One server's life. `up` is set while it serves; `restarts` counts its replacements."""
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        lines: Callable[[str, str], None],
+        notice: Callable[[str], None],
+    ) -> None:
+        """`lines(name, line)` gets its output, `notice(text)` what happens to it."""
+        self.server = server
+        self.up = asyncio.Event()
+        self.restarts = 0
+        self.child: Child | None = None
+        self._told_to_end = False
+        self._lines = lines
+        self._notice = notice
+
+    async def run(self) -> None:
+        """Run until cancelled, then stop the server.
+
+        Raises:
+            ServerError: it did not come up the first time. Later it is tried for ever.
+            TeziError: there was nothing to start.
+        """
+        pause = self.server.patience.first_pause
+        first = True
+        while True:
+            began = time.monotonic()
+            await self._one_life(first=first)
+            first = False
+            self.restarts += 1
+            if time.monotonic() - began > self.server.patience.healthy_after:
+                pause = self.server.patience.first_pause
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, self.server.patience.longest_pause)
+
+    async def restart(self) -> None:
+        """Stop the server in order and start it again; return when it serves.
+
+        Raises:
+            ServerError: it did not come back in time. It is tried again all the same.
+        """
+        child, before = self.child, self.restarts
+        if child is None:
+            raise ServerError(f"{self.server.name} does not run.")
+        self._told_to_end = True
+        await child.stop(self.server.patience.grace)
+        try:
+            async with asyncio.timeout(self.server.patience.start):
+                while self.restarts == before or not self.up.is_set():
+                    await asyncio.sleep(_GLANCE_S)
+        except TimeoutError:
+            raise ServerError(f"{self.server.name} did not come back; see above.") from None
+
+    async def _one_life(self, *, first: bool) -> None:
+        """Start it and watch it until it has ended or is of no more use, and stop it then."""
+        server, patience = self.server, self.server.patience
+        server.clean_up()
+        began = time.monotonic()
+        try:
+            command = await server.command()
+        except TeziError as error:
+            if first:
+                raise
+            self._give_up(str(error))
+            return
+        child = await Child.start(
+            command,
+            server.environment,
+            lambda line: self._lines(server.name, line),
+            end_signal=server.end_signal,
+        )
+        self.child = child
+        self._told_to_end = False
+        grace = patience.grace
+        ended = asyncio.create_task(child.wait(), name=f"end of {server.name}")
+        try:
+            trouble = await _first_of(ended, self._wait_until_serving())
+            if trouble is not None:
+                if first:
+                    raise ServerError(
+                        "\n  ".join([f"{server.name} did not start: {trouble}.", *child.last_lines])
+                    )
+                self._give_up(trouble)
+                return
+            self.up.set()
+            self._notice(f"{server.name}: up after {time.monotonic() - began:.1f} s")
+            async with self._follow_up():
+                trouble = await _first_of(ended, self._wait_for_trouble())
+            if not self._told_to_end:  # else its checks fail because it ends in order
+                grace = patience.grace_when_broken
+            self._give_up(trouble)
+        finally:
+            self.up.clear()
+            await _to_its_end(child.stop(grace))
+            await ended
+            server.clean_up()
+
+    @asynccontextmanager
+    async def _follow_up(self) -> AsyncIterator[None]:
+        """What is to be done once the server is up, done while the block runs."""
+        if self.server.on_up is None:
+            yield
+            return
+        task = asyncio.ensure_future(self._do(self.server.on_up))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _do(self, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except (TeziError, TimeoutError) as error:
+            self._notice(f"{self.server.name}: {error}")
+
+    def _give_up(self, trouble: str | None) -> None:
+        self.up.clear()
+        self._notice(f"{self.server.name}: {trouble}; starting it again")
+
+    async def _wait_until_serving(self) -> str | None:
+        patience = self.server.patience
+        deadline = time.monotonic() + patience.start
+        while True:
+            try:
+                await self.server.check(patience.answer)
+            except (ServerError, TimeoutError) as error:
+                if time.monotonic() > deadline:
+                    return f"not serving after {patience.start:g} s ({error})"
+                await self._mend()
+                await asyncio.sleep(0.2)
+            else:
+                return None
+
+    async def _wait_for_trouble(self) -> str:
+        patience = self.server.patience
+        errors = timeouts = mends = 0
+        last_seen = time.monotonic()
+        while True:
+            await asyncio.sleep(patience.second_look if errors else patience.interval)
+            try:
+                await self.server.check(patience.answer)
+            except DatabaseAwayError as error:
+                if time.monotonic() - last_seen > patience.database:
+                    return str(error)
+            except ServerError as error:
+                if mends < patience.mends and await self._mend():
+                    mends += 1
+                    continue
+                errors += 1
+                if errors >= patience.errors:
+                    return str(error)
+            except TimeoutError as error:
+                if mends < patience.mends and await self._mend():
+                    mends += 1
+                    continue
+                timeouts += 1
+                if timeouts >= patience.timeouts:
+                    return f"{timeouts} checks in a row came late ({error})"
+            else:
+                errors = timeouts = mends = 0
+                last_seen = time.monotonic()
+
+    async def _mend(self) -> bool:
+        return self.server.mend is not None and await self.server.mend()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:
+    """Await `work`, which ends by itself, even if we are cancelled meanwhile; then be cancelled."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+async def _first_of(ended: "asyncio.Task[int]", judged: Awaitable[str | None]) -> str | None:
+    """What `judged` says, or that the process has ended, whichever comes first."""
+    judgement = asyncio.ensure_future(judged)
+    try:
+        await asyncio.wait({ended, judgement}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            return f"it ended with code {ended.result()}"
+        return judgement.result()
+    finally:
+        judgement.cancel()
+        await asyncio.gather(judgement, return_exceptions=True)

@@ -1,0 +1,39 @@
+"""A predictor whose calls are measured."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from gateway.errors import PredictorError
+from gateway.ports import InferenceResult, PredictionQuery, Predictor
+from preprocess.models.names import Variant
+
+Observe = Callable[[Variant, str, int, float], None]
+"""Called with the variant, `ok` or `error`, the number of rows and the seconds of each call."""
+
+
+class MeteredPredictor:
+    """Tells `observe` of every call that ends, well or not."""
+
+    def __init__(self, inner: Predictor, observe: Observe) -> None:
+        self._inner = inner
+        self._observe = observe
+
+    async def predict(
+        self, asks: Sequence[PredictionQuery], timeout_s: float
+    ) -> list[InferenceResult]:
+        """As the inner predictor."""
+        began = time.perf_counter()
+        outcome = "cancelled"
+        try:
+            answers = await self._inner.predict(asks, timeout_s)
+            outcome = "ok"
+        except PredictorError:
+            outcome = "error"
+            raise
+        finally:
+            self._observe(asks[0].variant, outcome, len(asks), time.perf_counter() - began)
+        return answers
+
+    async def close(self) -> None:
+        """Close the inner predictor."""
+        await self._inner.close()

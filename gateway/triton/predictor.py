@@ -1,0 +1,117 @@
+"""The predictor that is Triton: its ensembles `predict_<variant>`, asked over HTTP."""
+
+import asyncio
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from gateway.errors import (
+    DeadlineExceededError,
+    GpuAbsentError,
+    PredictorAwayError,
+    PredictorError,
+    PredictorOverloadedError,
+    PredictorUnavailableError,
+    VariantUnavailableError,
+)
+from gateway.ports import InferenceResult, PredictionQuery
+from gateway.triton.ensemble import row_status
+from gateway.triton.http.addresses import Addresses, LookUp, name_look_up
+from gateway.triton.http.inference import inference_message, inference_outputs, refusal
+from gateway.triton.http.link import ProtocolError, Reply
+from gateway.triton.http.links import Links
+from gateway.triton.tensors import TensorError, unpack_floats, unpack_ints, unpack_texts
+from preprocess.features.manifest import FEATURE_COUNT
+from preprocess.models.names import GPU_VARIANT, Variant, ensemble_name
+from preprocess.settings import Settings
+
+# nginx's word for a client that hung up, and Triton's for a request that was cancelled.
+_CANCELLED = 499
+
+
+class TritonPredictor:
+    """Asks Triton, over connections that the first requests open and all share."""
+
+    # HTTP and not gRPC: half of the processor time, three quarters of the wait for one row
+    # (docs/decisions/0024-http-to-triton.md).
+
+    def __init__(self, look_up: LookUp, *, name: str = "triton", max_age_s: float = 0.0) -> None:
+        """`look_up` finds the addresses; `name` is the Host that requests are for."""
+        self._name = name
+        self._links = Links(Addresses(look_up, max_age_s=max_age_s), max_age_s=max_age_s)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "TritonPredictor":
+        """Asks the configured Triton."""
+        return cls(
+            name_look_up(settings.triton_host, settings.triton_http_port),
+            name=settings.triton_http_address,
+            max_age_s=settings.triton_max_connection_age_s,
+        )
+
+    async def predict(
+        self, asks: Sequence[PredictionQuery], timeout_s: float
+    ) -> list[InferenceResult]:
+        """One Triton request for all asks, which are of one variant and version.
+
+        Raises:
+            PredictorError: by the HTTP status, or because the answer does not fit the question.
+        """
+        message = inference_message(
+            ensemble_name(asks[0].variant, asks[0].version),
+            self._name,
+            [ask.bse_code for ask in asks],
+            [ask.prediction_date for ask in asks],
+        )
+        try:
+            async with asyncio.timeout(timeout_s):
+                reply = await self._links.ask(message)
+        except TimeoutError:
+            raise DeadlineExceededError(f"no answer of Triton in {timeout_s * 1e3:g} ms") from None
+        except ProtocolError as error:
+            raise PredictorUnavailableError(f"Triton's answer cannot be used: {error}") from None
+        except OSError as error:
+            raise PredictorAwayError(f"Triton cannot be reached: {error}") from None
+        if reply.status != HTTPStatus.OK:
+            raise _explained(reply, asks[0].variant)
+        try:
+            return _answers(len(asks), inference_outputs(reply, len(asks)))
+        except TensorError as error:
+            raise PredictorUnavailableError(f"Triton's answer cannot be used: {error}") from None
+
+    async def close(self) -> None:
+        """Close the connections; what is under way is still answered."""
+        await self._links.close()
+
+
+def _answers(count: int, raw: dict[str, bytes]) -> list[InferenceResult]:
+    features = unpack_floats(raw["features"], count * FEATURE_COUNT)
+    return [
+        InferenceResult(
+            row_status(status), as_of or None, probability, version, features[start:end]
+        )
+        for status, as_of, probability, version, start, end in zip(
+            unpack_texts(raw["status"], count),
+            unpack_texts(raw["as_of"], count),
+            unpack_floats(raw["probability"], count),
+            unpack_ints(raw["model_version"], count),
+            range(0, len(features), FEATURE_COUNT),
+            range(FEATURE_COUNT, len(features) + 1, FEATURE_COUNT),
+            strict=True,
+        )
+    ]
+
+
+def _explained(reply: Reply, variant: Variant) -> PredictorError:
+    status, text = reply.status, refusal(reply)[:300]
+    message = f"Triton answers {status}: {text}"
+    # Triton has no status of its own for a full queue: it says 503.
+    if status == HTTPStatus.TOO_MANY_REQUESTS or "maximum queue size" in text:
+        return PredictorOverloadedError(message)
+    if status == HTTPStatus.NOT_FOUND or "unknown model" in text:
+        # A model that was never asked to load is not found; one that failed has no version.
+        if variant == GPU_VARIANT and "is not found" in text:
+            return GpuAbsentError(message)
+        return VariantUnavailableError(message)
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, _CANCELLED):
+        return PredictorAwayError(message)
+    return PredictorUnavailableError(message)

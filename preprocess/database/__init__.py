@@ -1,1 +1,0 @@
-"""The weekly maintenance of the market database and the data folder."""

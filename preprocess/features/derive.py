@@ -1,0 +1,72 @@
+"""What follows from the market's data and is stored beside it: labels and monthly stamps.
+
+It runs inside the transaction that changed the data, so that no reader ever sees the two apart.
+"""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+from preprocess.features.labels import LONGEST_PAUSE_DAYS, circuit_labels
+from preprocess.features.stamps import eve_of, extended_sector_codes, market_cap_cr, month_stamps
+from preprocess.market.calendar import first_day_of, from_day_number, month_of, months_between
+from preprocess.market.values import Stock
+from preprocess.store import Writer
+
+
+def refresh_derived(writer: Writer, *, circuit_pct: float) -> None:
+    """Compute anew the labels of every touched stock and the stamps of every affected month."""
+    touched = dict(writer.touched)
+    for code in _to_label(writer, touched):
+        history = writer.history(code)
+        if history is not None:
+            writer.replace_labels(code, circuit_labels(history, circuit_pct=circuit_pct))
+    if touched:
+        stamp_months(writer, _affected_months(writer, min(touched.values())))
+
+
+def stamp_months(writer: Writer, months: list[str]) -> None:
+    """Write the static features for `months`, of each stock from its first price on."""
+    if not months:
+        return
+    stocks = writer.stocks()
+    sector_codes = extended_sector_codes(writer.sector_codes(), stocks)
+    listed: dict[str, list[tuple[Stock, float | None]]] = {month: [] for month in months}
+    for stock in stocks:
+        history = writer.history(stock.bse_code)
+        if history is None or not len(history.prices):
+            continue
+        first = month_of(from_day_number(int(history.prices.days[0])))
+        for month in months:
+            if month >= first:
+                listed[month].append((stock, market_cap_cr(history, eve_of(month))))
+    for month, members in listed.items():
+        writer.put_statics(month_stamps(month, members, sector_codes))
+
+
+def _to_label(writer: Writer, touched: Mapping[str, date]) -> list[str]:
+    """Touched stocks whose labels may differ: of a day's prices of a whole market, few.
+
+    A label rests on the bars within LONGEST_PAUSE_DAYS of its announcement, so bars that are all
+    later than that move none.
+    """
+    repriced = writer.only_repriced
+    pause = timedelta(days=LONGEST_PAUSE_DAYS)
+    return [
+        code
+        for code, first in sorted(touched.items())
+        if code not in repriced
+        or writer.announced_since(code, max(first, date.min + pause) - pause)
+    ]
+
+
+def _affected_months(writer: Writer, first_touched: date) -> list[str]:
+    """Months with prices that have no stamp yet, or whose stamp rests on what was touched."""
+    days = writer.price_days()
+    if days is None:
+        return []
+    stamped = writer.stamped_months()
+    return [
+        month
+        for month in months_between(*days)
+        if month not in stamped or first_day_of(month) > first_touched
+    ]

@@ -1,0 +1,225 @@
+"""The market in memory, never older than the newest commit, for answers one stock at a time.
+
+All stocks lie in columns (`base`), read from the database in one pass.
+A stock that a commit has touched since is read from the database when it is next asked for, and
+kept beside them (`patch`). When a commit touches much of the market, a thread makes a new base
+meanwhile, and nobody waits for it.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.errors import StoreError
+from preprocess.features.batch import NO_DAY, BatchRows, batch_rows, places_of
+from preprocess.market.columns import MarketColumns, columns_of
+from preprocess.market.values import Days, Mark
+from preprocess.serving.wire import Float32s, WireRows
+from preprocess.store import Store
+
+# From so many touched stocks on, a new base is made: reading each alone takes 0.1 ms.
+_REBASE_FROM = 256
+# A base takes about a third of a second to make; a stream of imports must not keep a core busy.
+_REBASE_PAUSE_S = 2.0
+
+
+@dataclass(frozen=True)
+class _Base:
+    """Columns and, for the newest day of the market, every stock's row ready to hand out."""
+
+    columns: MarketColumns
+    ready_day: int
+    ready: WireRows
+
+    @classmethod
+    def of(cls, columns: MarketColumns) -> "_Base":
+        newest = columns.newest_day()
+        if newest is None:
+            return cls(columns, NO_DAY, WireRows.empty(0))
+        days = np.full(len(columns), newest, dtype=np.int32)
+        rows = batch_rows(columns, np.arange(len(columns)), days)
+        return cls(columns, newest, WireRows.of(rows))
+
+
+class LiveMarket:
+    """Rows of any stock and day. For use by one thread; the thread that it starts is its own."""
+
+    def __init__(self, opener: Callable[[], Store]) -> None:
+        """`opener` gives a store of its own to each of the two threads.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        self._opener = opener
+        self._store = opener()
+        self._base = _Base.of(self._store.columns())
+        self._patch = _nothing()
+        self._stale: set[bytes] = set()  # touched since the base was made
+        self._held: set[bytes] = set()  # of these, what the patch has as it is now
+        self._mark = self._base.columns.mark  # up to where the change log is known
+        self._first = self._mark.sequence  # from where on
+        self._changed: dict[bytes, int] = {}  # the newest change of each stock that has any there
+        self._own_marks = {self._mark}
+        self._checked = time.monotonic()
+        self._rebased_at = -_REBASE_PAUSE_S
+        self._rebase: threading.Thread | None = None
+        self._next_base: _Base | None = None
+
+    def refresh(self) -> None:
+        """Take note of what has been committed: to be called before a request's first row.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        if self._next_base is not None:
+            self._take_next_base()
+        self._note_changes()
+        if len(self._stale) >= _REBASE_FROM:
+            self._start_rebase()
+
+    def ready_row(self, code: bytes, day: int) -> tuple[Float32s, bytes, bytes] | None:
+        """Values float32 [25], as-of date and status, if they are there without computing."""
+        base = self._base
+        if day != base.ready_day or code in self._stale:
+            return None
+        place = base.columns.places.get(code)
+        if place is None:
+            return None
+        ready = base.ready
+        return ready.values[place], ready.as_of[place], ready.status[place]
+
+    @property
+    def mark(self) -> Mark:
+        """The place in the change log up to which rows are right at least."""
+        return self._mark
+
+    def knows(self, code: bytes) -> bool:
+        """Whether there may be rows of the stock."""
+        return code in self._base.columns.places or code in self._stale
+
+    def is_current(self, code: bytes, mark: Mark) -> bool:
+        """Whether a row of the stock that was right at `mark` is right still.
+
+        No, also, of rows from before the newest change that the first base held: which stocks had
+        changed by then is not known.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        changed = self._changed.get(code, self._first)
+        return mark.sequence >= changed and self._is_of_this_log(mark)
+
+    def rows(self, codes: Sequence[bytes], days: Days) -> BatchRows:
+        """The rows of stocks as of day numbers.
+
+        Raises:
+            StoreError: a touched stock cannot be read from the database.
+        """
+        base = self._base.columns
+        stale = np.array([code in self._stale for code in codes])
+        if not stale.any():
+            return batch_rows(base, places_of(base, codes), days)
+        patch = self._patched({code for code in codes if code in self._stale})
+        if stale.all():
+            return batch_rows(patch, places_of(patch, codes), days)
+        mine = [code for code, is_stale in zip(codes, stale, strict=True) if is_stale]
+        rest = [code for code, is_stale in zip(codes, stale, strict=True) if not is_stale]
+        return _interleaved(
+            stale,
+            batch_rows(patch, places_of(patch, mine), days[stale]),
+            batch_rows(base, places_of(base, rest), days[~stale]),
+        )
+
+    def close(self) -> None:
+        """Let go of the store, once the thread is done."""
+        if self._rebase is not None:
+            self._rebase.join()
+        self._store.close()
+
+    def _is_of_this_log(self, mark: Mark) -> bool:
+        """Whether the mark is one of this database, and not of another or an older copy of it."""
+        if mark in self._own_marks:
+            return True
+        if not self._store.has_mark(mark):
+            return False
+        self._own_marks.add(mark)
+        return True
+
+    def _note_changes(self) -> None:
+        now = time.monotonic()
+        if now - self._checked < self._store.poll_interval_s:
+            return
+        self._checked = now
+        if self._store.sequence() == self._mark.sequence:
+            return
+        newest = self._store.mark()
+        for change in self._store.changes_since(self._mark.sequence):
+            code = change.bse_code.encode()
+            self._changed[code] = change.sequence
+            if change.sequence > self._base.columns.mark.sequence:
+                self._stale.add(code)
+                self._held.discard(code)
+        self._mark = newest
+        self._own_marks.add(newest)
+
+    def _patched(self, codes: set[bytes]) -> MarketColumns:
+        """The patch, with `codes` as they are in the database now unless it has them already."""
+        lacking = codes - self._held
+        if lacking:
+            fresh = self._store.columns(sorted(code.decode() for code in lacking))
+            self._patch = self._patch.replaced(lacking, fresh)
+            self._held |= lacking
+        return self._patch
+
+    def _start_rebase(self) -> None:
+        now = time.monotonic()
+        at_work = self._rebase is not None and self._rebase.is_alive()
+        if at_work or now - self._rebased_at < _REBASE_PAUSE_S:
+            return
+        self._rebased_at = now
+        self._rebase = threading.Thread(target=self._make_base, name="rebase", daemon=True)
+        self._rebase.start()
+
+    def _make_base(self) -> None:
+        try:
+            store = self._opener()
+            try:
+                self._next_base = _Base.of(store.columns())
+            finally:
+                store.close()
+        except StoreError:
+            return  # the old base and the patch go on; the next commit tries again
+
+    def _take_next_base(self) -> None:
+        base, self._next_base = self._next_base, None
+        if base is None:
+            return
+        self._base, self._patch, self._held = base, _nothing(), set()
+        number = base.columns.mark.sequence
+        self._stale = {code for code, changed in self._changed.items() if changed > number}
+        self._checked = -math.inf  # what came since the base was read is noted before any answer
+
+
+def _nothing() -> MarketColumns:
+    return columns_of([])
+
+
+def _interleaved(first: NDArray[np.bool_], chosen: BatchRows, others: BatchRows) -> BatchRows:
+    count = len(first)
+    rows = BatchRows(
+        np.empty((count, chosen.values.shape[1])),
+        np.empty(count, np.int32),
+        np.empty(count, np.int8),
+    )
+    for mask, part in ((first, chosen), (~first, others)):
+        rows.values[mask], rows.as_of[mask], rows.status[mask] = (
+            part.values,
+            part.as_of,
+            part.status,
+        )
+    return rows

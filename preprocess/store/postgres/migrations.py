@@ -1,0 +1,82 @@
+"""The numbered migrations of PostgreSQL, under the lock that writers take."""
+
+from preprocess.errors import StoreError
+from preprocess.store.migrations import Migration, migrations, require_schema
+from preprocess.store.postgres.connection import Connection
+
+DIALECT = "postgresql"
+
+# One writer at a time: 'TEZI' in ASCII. The server keeps such locks apart by database.
+WRITERS_LOCK = 0x54455A49
+
+
+def schema_version(connection: Connection) -> int:
+    """Number of the newest migration applied; 0 for an empty database."""
+    if connection.query_once("SELECT to_regclass('schema_migrations')") == [(None,)]:
+        return 0
+    ((number,),) = connection.query_once("SELECT coalesce(max(number), 0) FROM schema_migrations")
+    return int(number)
+
+
+def check_schema(connection: Connection) -> None:
+    """Refuse a database whose schema is not the one this version reads.
+
+    Raises:
+        StoreError: the schema is newer, older or absent.
+    """
+    version = schema_version(connection)
+    if version == 0:
+        raise StoreError(
+            "There is no market in this database. Make one with `tezi demo`, bring in real prices "
+            "with `tezi import prices FILE`, or copy one with `tezi copy-db`."
+        )
+    require_schema(version, migrations(DIALECT)[-1].number)
+
+
+def migrate(connection: Connection) -> list[Migration]:
+    """Bring the database to the newest schema; return what was applied.
+
+    A step that fails leaves the schema at the step before it.
+
+    Raises:
+        StoreError: the schema is newer than this version of Tezi.
+    """
+    applied: list[Migration] = []
+    if schema_version(connection) < migrations(DIALECT)[-1].number:
+        # Outside a transaction: one that has waited inside still takes it from its cache of the
+        # catalogue that there is no such table.
+        connection.run("SELECT pg_advisory_lock(?)", (WRITERS_LOCK,))
+        try:
+            applied += filter(lambda step: _apply(connection, step), migrations(DIALECT))
+        finally:
+            if not connection.closed:
+                connection.run("SELECT pg_advisory_unlock(?)", (WRITERS_LOCK,))
+    check_schema(connection)
+    return applied
+
+
+def _apply(connection: Connection, step: Migration) -> bool:
+    """Do a step in a transaction of its own, unless it has been done; whether it had not been."""
+    connection.run("BEGIN")
+    try:
+        pending = schema_version(connection) < step.number
+        if pending:
+            connection.run(_TABLE)
+            connection.run(step.sql)
+            connection.run(
+                "INSERT INTO schema_migrations (number, name) VALUES (?, ?)",
+                (step.number, step.name),
+            )
+        connection.run("COMMIT")
+    except BaseException:
+        if not connection.closed and connection.in_transaction:
+            connection.run("ROLLBACK")
+        raise
+    return pending
+
+
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS schema_migrations ("
+    " number integer PRIMARY KEY, name text NOT NULL,"
+    " applied_at timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP)"
+)

@@ -1,0 +1,150 @@
+"""Fills in the model card."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+
+import lightgbm
+import numpy as np
+import onnx
+import onnxmltools
+import sklearn
+import xgboost
+
+from preprocess.features.manifest import FEATURE_NAMES, feature_hash
+from preprocess.market.calendar import from_day_number
+from preprocess.training.baselines import RULES, Prediction, baselines
+from preprocess.training.dataset import Dataset
+from preprocess.training.evaluation import calibration, scores
+from preprocess.training.learner import Fitted, Parameters
+from preprocess.training.model_card import (
+    LabelDefinition,
+    Market,
+    ModelCard,
+    Part,
+    PartName,
+    Scores,
+)
+from preprocess.training.native import Doubles
+from preprocess.training.split import Split
+from preprocess.training.threshold import RULE
+
+_LIMITS = (
+    "It says how likely a rise by the circuit's share is on one day, the first trading day after "
+    "quarterly results. It says nothing of other days, of how long a rise lasts, or of whether "
+    "shares can be bought at the circuit's price.",
+    "The stocks are those for which data were imported. Stocks that were delisted before then are "
+    "missing, and results are as restated since, not as first printed.",
+    "Where an announcement's date is not recorded there is no sample; features then use the "
+    "regulator's filing limit as the date from which results count as known.",
+    "It was judged on one stretch of time. Markets change: train again as new results come in.",
+    "It is no investment advice.",
+)
+_MADE_UP = (
+    "Trained on a made-up demo market. Its figures show that the machinery works and say nothing "
+    "about any real stock."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the samples come from."""
+
+    market: Market
+    circuit_pct: float
+    sector_codes: Mapping[str, int]
+
+
+def describe(
+    fitted: Fitted,
+    split: Split,
+    probabilities: Mapping[PartName, Doubles],
+    *,
+    parameters: Parameters,
+    threshold: float,
+    origin: Origin,
+    trained_at: datetime,
+    model_id: str,
+    hashes: Mapping[str, str],
+) -> ModelCard:
+    """The card of a fitted model, from its probabilities on validation and test."""
+    judged: dict[PartName, Dataset] = {"validation": split.validation, "test": split.test}
+    return ModelCard(
+        model_id=model_id,
+        family=parameters.family,
+        market=origin.market,
+        trained_at=trained_at.isoformat(timespec="seconds"),
+        parameters=fitted.parameters,
+        label=_label(origin.circuit_pct),
+        threshold=threshold,
+        threshold_rule=RULE,
+        parts={name: _part(part) for name, part in split.parts().items()},
+        embargoed=split.embargoed,
+        skipped=split.train.skipped,
+        metrics={
+            name: scores(part.y, probabilities[name], probabilities[name] >= threshold)
+            for name, part in judged.items()
+        },
+        baselines={name: _baselines(split.train, part) for name, part in judged.items()},
+        baseline_rules=RULES,
+        calibration=calibration(split.test.y, probabilities["test"]),
+        features=FEATURE_NAMES,
+        feature_hash=feature_hash(),
+        gain=_gain_shares(fitted.native.gain()),
+        sector_codes=dict(origin.sector_codes),
+        hashes=dict(hashes),
+        versions=library_versions(),
+        limits=((_MADE_UP,) if origin.market == "demo" else ()) + _LIMITS,
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what computed the model and its features."""
+    return {
+        "python": platform.python_version(),
+        "tezi": metadata.version("tezi"),
+        "xgboost": xgboost.__version__,
+        "lightgbm": lightgbm.__version__,
+        "scikit-learn": sklearn.__version__,
+        "numpy": np.__version__,
+        "ta-lib": metadata.version("TA-Lib"),
+        "onnx": onnx.__version__,
+        "onnxmltools": onnxmltools.__version__,
+    }
+
+
+def _label(circuit_pct: float) -> LabelDefinition:
+    return LabelDefinition(
+        name="upper_circuit",
+        circuit_pct=circuit_pct,
+        meaning=(
+            f"1 if the close of the first trading day after the earnings announcement is at least "
+            f"{circuit_pct:g} % above the close of the announcement's day (or of the last trading "
+            "day before it), else 0"
+        ),
+    )
+
+
+def _part(part: Dataset) -> Part:
+    return Part(
+        samples=len(part),
+        positives=part.positives,
+        positive_share=part.positives / len(part),
+        first_day=from_day_number(part.days[0]),
+        last_day=from_day_number(part.days[-1]),
+    )
+
+
+def _baselines(train: Dataset, part: Dataset) -> dict[str, Scores]:
+    def judge(prediction: Prediction) -> Scores:
+        return scores(part.y, prediction.probabilities, prediction.positive)
+
+    return {name: judge(prediction) for name, prediction in baselines(train, part)}
+
+
+def _gain_shares(gain: Doubles) -> dict[str, float]:
+    total = float(gain.sum())
+    shares = gain / total if total > 0.0 else np.zeros_like(gain)
+    return dict(zip(FEATURE_NAMES, shares.tolist(), strict=True))

@@ -1,0 +1,230 @@
+"""LightGBM: a row goes left where x <= threshold, compared in double."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import lightgbm
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from preprocess.errors import ModelError
+from preprocess.features.manifest import FEATURE_COUNT
+from preprocess.forest.trees import LEAF, Forest, below_or_at
+from preprocess.training.native import Doubles, Float32s
+
+# LightGBM takes every value of at most this size for zero before it compares.
+ZERO_THRESHOLD = np.float32(1e-35)
+
+# Bits of a node's decision_type in the model's text.
+_CATEGORICAL = 1
+_DEFAULT_LEFT = 2
+_MISSING_TYPE = 12
+_MISSING_IS_ZERO = 4
+_MISSING_IS_NAN = 8
+
+_CONVERTER_OPSET = 15
+
+
+class LightGBMModel:
+    """A binary LightGBM forest with logistic loss."""
+
+    def __init__(self, booster: lightgbm.Booster) -> None:
+        self._booster = booster
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file of `to_bytes`.
+
+        Raises:
+            ModelError: the file is absent or damaged.
+        """
+        try:
+            # By its text: the library's own file reader writes to the terminal when it fails.
+            return cls(lightgbm.Booster(model_str=path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, lightgbm.basic.LightGBMError) as error:
+            raise ModelError(f"{path} is no LightGBM model: {error}") from error
+
+    def probabilities(self, x: Float32s) -> Doubles:
+        """See NativeModel."""
+        return np.asarray(self._booster.predict(x, num_threads=1), dtype=np.float64)
+
+    @property
+    def tolerance(self) -> float:
+        """See NativeModel. LightGBM sums in double, a graph in float32, rounding at each tree."""
+        return 1e-6 * max(1.0, math.sqrt(self._booster.num_trees() / 100))
+
+    def gain(self) -> Doubles:
+        """See NativeModel."""
+        return np.asarray(self._booster.feature_importance("gain"), dtype=np.float64)
+
+    def split_points(self) -> list[Doubles]:
+        """See NativeModel."""
+        found: list[list[float]] = [[] for _ in range(FEATURE_COUNT)]
+        features: list[int] = []
+        for line in self._booster.model_to_string().splitlines():
+            key, _, value = line.partition("=")
+            if key == "split_feature":
+                features = [int(word) for word in value.split()]
+            elif key == "threshold":
+                for feature, threshold in zip(features, value.split(), strict=True):
+                    found[feature].append(float(threshold))
+        return [np.unique(np.array(points, dtype=np.float64)) for points in found]
+
+    def tree_node(self) -> onnx.NodeProto:
+        """See NativeModel."""
+        # Only this needs the converter: a machine that computes the other graphs goes without.
+        import onnxmltools  # noqa: PLC0415 - see above
+        from onnxmltools.convert.common.data_types import (  # noqa: PLC0415 - see above
+            FloatTensorType,
+        )
+
+        exact = lightgbm.Booster(model_str=float32_exact(self._booster.model_to_string()))
+        graph = onnxmltools.convert_lightgbm(
+            exact,
+            initial_types=[("features", FloatTensorType([None, FEATURE_COUNT]))],
+            target_opset=_CONVERTER_OPSET,
+            zipmap=False,
+        ).graph
+        node: onnx.NodeProto = next(
+            node for node in graph.node if node.op_type == "TreeEnsembleClassifier"
+        )
+        return node
+
+    def forest(self) -> Forest:
+        """See NativeModel."""
+        return forest_of_text(float32_exact(self._booster.model_to_string()))
+
+    def to_bytes(self) -> bytes:
+        """See NativeModel."""
+        return self._booster.model_to_string().encode()
+
+
+def float32_exact(text: str) -> str:
+    """A LightGBM model's text, rewritten so that comparing in float32 decides every row the same.
+
+    Thresholds become float32 numbers, and each node says outright which way NaN goes.
+
+    Raises:
+        ModelError: a node splits by category, or takes zero for missing.
+    """
+    lines: list[str] = []
+    thresholds: list[float] = []
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key == "tree_sizes":
+            continue  # byte counts of the trees, no longer true; the reader can do without
+        rewritten = line
+        if key == "threshold":
+            thresholds = [float(word) for word in value.split()]
+            rewritten = "threshold=" + " ".join(
+                repr(float32_threshold(threshold)) for threshold in thresholds
+            )
+        elif key == "decision_type":
+            decisions = zip(value.split(), thresholds, strict=True)
+            rewritten = "decision_type=" + " ".join(
+                str(_explicit_decision(int(word), threshold)) for word, threshold in decisions
+            )
+        lines.append(rewritten)
+    return "\n".join(lines) + "\n"
+
+
+def forest_of_text(text: str) -> Forest:
+    """The forest of a model's text that `float32_exact` wrote."""
+    head, *trees = text.split("\nTree=")
+    if "\naverage_output\n" in head or "binary sigmoid:1\n" not in head:
+        raise ModelError(
+            "The LightGBM model is no boosted binary classifier: train it with `tezi train`."
+        )
+    parts = [_tree_arrays(dict(_fields(tree))) for tree in trees]
+    begins = np.cumsum([0, *(len(part["left"]) for part in parts)])[:-1]
+    for part, begin in zip(parts, begins, strict=True):
+        for side in ("left", "right"):
+            part[side] = np.where(part[side] == LEAF, LEAF, part[side] + begin)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Forest(
+        n_features=FEATURE_COUNT,
+        base=np.float32(0),
+        roots=begins.astype(np.int32),
+        feature=joined["feature"].astype(np.int32),
+        threshold=below_or_at(joined["threshold"].astype(np.float32)),
+        left=joined["left"].astype(np.int32),
+        right=joined["right"].astype(np.int32),
+        nan_left=(joined["decision"] & _DEFAULT_LEFT) != 0,
+        value=joined["value"].astype(np.float32),
+    )
+
+
+def _fields(tree: str) -> Iterator[tuple[str, list[str]]]:
+    for line in tree.splitlines():
+        if not line:
+            return  # what follows the last tree is no tree's
+        key, separator, value = line.partition("=")
+        if separator:
+            yield key, value.split()
+
+
+def _tree_arrays(fields: dict[str, list[str]]) -> dict[str, NDArray[Any]]:
+    """The nodes of a tree, its leaves after them; LightGBM writes leaf i as the child -1 - i."""
+    if fields.get("is_linear", ["0"]) != ["0"]:
+        raise ModelError(
+            "The LightGBM model has linear leaves, which Tezi's graphs do not: train it with "
+            "`tezi train`."
+        )
+    leaves = len(fields["leaf_value"])
+    inner = leaves - 1
+    none = np.zeros(leaves)
+    children = {
+        side: np.array([int(word) for word in fields.get(f"{side}_child", [])], dtype=np.int64)
+        for side in ("left", "right")
+    }
+    columns = {
+        "feature": "split_feature",
+        "threshold": "threshold",
+        "decision": "decision_type",
+    }
+    arrays: dict[str, NDArray[Any]] = {
+        name: np.concatenate([[float(word) for word in fields.get(key, [])], none])
+        for name, key in columns.items()
+    }
+    arrays["decision"] = arrays["decision"].astype(np.int64)
+    for side, child in children.items():
+        arrays[side] = np.concatenate(
+            [np.where(child < 0, inner - 1 - child, child), np.full(leaves, LEAF)]
+        )
+    arrays["value"] = np.concatenate(
+        [np.zeros(inner), [float(word) for word in fields["leaf_value"]]]
+    )
+    return arrays
+
+
+def float32_threshold(threshold: float) -> float:
+    """The float32 t for which x <= t decides every float32 x as LightGBM's `threshold` does.
+
+    That is the largest float32 not above it, but for the values about zero that LightGBM takes
+    for zero: they all go where zero goes.
+    """
+    if 0.0 <= threshold <= ZERO_THRESHOLD:
+        return float(ZERO_THRESHOLD)
+    if -ZERO_THRESHOLD <= threshold < 0.0:
+        return float(np.nextafter(-ZERO_THRESHOLD, np.float32(-np.inf)))
+    with np.errstate(over="ignore"):
+        nearest = np.float32(threshold)
+    if float(nearest) > threshold:
+        nearest = np.nextafter(nearest, np.float32(-np.inf))
+    return float(nearest)
+
+
+def _explicit_decision(decision: int, threshold: float) -> int:
+    missing = decision & _MISSING_TYPE
+    if decision & _CATEGORICAL or missing == _MISSING_IS_ZERO:
+        raise ModelError(
+            "The LightGBM model splits by category or takes zero for missing, which Tezi's graphs "
+            "do not: train it with `tezi train`."
+        )
+    if missing == _MISSING_IS_NAN:
+        return decision
+    # Where training saw no NaN, LightGBM takes NaN for zero.
+    return _MISSING_IS_NAN | (_DEFAULT_LEFT if threshold >= 0.0 else 0)

@@ -1,1 +1,0 @@
-"""What clients of Triton need: the ensembles' outputs, and tensors as bytes."""

@@ -1,0 +1,22 @@
+"""One computation a key, for coroutines."""
+
+import asyncio
+
+from gateway.cache.core import Moment
+from gateway.cache.flight import Flights, landing
+
+
+async def test_an_older_computation_that_ends_leaves_the_newer_one_to_be_joined() -> None:
+    flights, gates = Flights(lambda _key, _moment: True), (asyncio.Event(), asyncio.Event())
+
+    async def compute(gate: asyncio.Event) -> dict[str, object]:
+        await gate.wait()
+        return {"k": 1}
+
+    older, newer = (flights.lead(["k"], Moment(0), compute(gate)) for gate in gates)
+    gates[0].set()
+    assert await landing(older) == {"k": 1}
+    assert flights.joined(["k"]) == {newer: ["k"]}
+    gates[1].set()
+    await landing(newer)
+    assert flights.joined(["k"]) == {}

@@ -1,0 +1,166 @@
+"""The `tezi` command as a user meets it: help, errors in one line, nothing lost."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import COMMANDS, main
+from preprocess.features.derive import refresh_derived
+from preprocess.market.values import CircuitLabel
+from preprocess.settings import Settings, load_settings
+from preprocess.store.sqlite.store import SQLiteStore
+from tests.builders import MONDAY, bars, result
+from tests.integration.stack import free_ports
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    ports = free_ports(4)
+    names = ("HTTP_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
+    for name, port in zip(names, ports, strict=True):
+        monkeypatch.setenv(f"TEZI_{name}", str(port))
+    monkeypatch.setenv("TEZI_DATA_DIR", str(tmp_path / "data"))
+    return load_settings()
+
+
+@pytest.fixture
+def run(settings: Settings) -> Run:
+    return lambda *arguments: CliRunner().invoke(main, [str(word) for word in arguments])
+
+
+def commands() -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)
+        children = command.commands if isinstance(command, click.Group) else {}
+        found += [(name, child) for child in children] or [(name,)]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_command_explains_itself_with_an_example(run: Run, command: tuple[str, ...]) -> None:
+    shown = run(*command, "--help")
+    assert shown.exit_code == 0
+    assert "Usage:" in shown.output
+    if command != ("migrate",):  # takes nothing: its usage line is the example
+        assert f"tezi {' '.join(command)}" in shown.output.split("Usage:")[1].split("\n", 1)[1]
+
+
+def test_the_list_of_commands_and_an_unknown_one(run: Run) -> None:
+    listed = run("--help").output
+    assert all(f"  {name} " in listed for name in COMMANDS)
+    unknown = run("predikt")
+    assert unknown.exit_code == 2
+    assert "No such command" in unknown.output
+
+
+def test_errors_are_one_red_line_and_no_traceback(run: Run) -> None:
+    failed = run("train")
+    assert failed.exit_code == 1
+    assert failed.output.startswith("tezi: There is no market database")
+    assert "Traceback" not in failed.output
+
+
+def test_a_misspelt_setting_is_pointed_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEZI_HTTP_PROT", "1")
+    assert "TEZI_HTTP_PROT is no setting" in run("migrate").output
+
+
+def test_migrate_makes_a_database_and_does_nothing_twice(run: Run, settings: Settings) -> None:
+    for _ in range(2):
+        assert run("migrate").exit_code == 0
+    store = SQLiteStore(settings.database_path)
+    assert store.span().price_rows == 0
+    store.close()
+
+
+def test_static_features_by_month(run: Run, settings: Settings) -> None:
+    assert "no prices yet" in run("features", "static").output
+    store = SQLiteStore(settings.database_path, write=True)
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [10.0] * 40))
+        writer.put_results([("500001", result(2024, 2))])
+    one = run("features", "static", "--month", "2024-02")
+    assert one.output == "Stamped 1 month(s); 1 stock(s) changed.\n"
+    assert store.stamped_months() == {"2024-02"}
+    assert "Stamped 2 month(s)" in run("features", "static").output
+    assert run("features", "static").output == "Stamped 2 month(s); 0 stock(s) changed.\n"
+    assert "--month takes" in run("features", "static", "--month", "August").output
+    store.close()
+
+
+def test_prices_are_taken_out_with_what_rested_on_them(run: Run, settings: Settings) -> None:
+    assert (
+        "There is no market database"
+        in run("delete-prices", "500001", "--from", "2024-02-01").output
+    )
+    store = SQLiteStore(settings.database_path, write=True)
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [10.0] * 40))
+        writer.put_results([("500001", result(2024, 3, announced=MONDAY + timedelta(days=30)))])
+        refresh_derived(writer, circuit_pct=5.0)
+    assert len(labels_of(store)) == 1
+    one = run("delete-prices", "500001", "--from", "2024-01-31")
+    assert one.output == "1 bars taken out.\n"
+    label = labels_of(store)[0]
+    assert label.next_day_date == MONDAY + timedelta(days=31)
+    rest = run("delete-prices", "500001", "500001", "--from", "2024-01-31", "--to", "2024-12-31")
+    assert rest.output.startswith("17 bars taken out.")
+    assert labels_of(store) == ()
+    assert "0 bars" in run("delete-prices", "500001", "--from", "2024-01-31").output
+    unknown = run("delete-prices", "500001", "999999", "--from", "2024-01-01")
+    assert (unknown.exit_code, "Not in the database: 999999" in unknown.output) == (1, True)
+    wrong = run("delete-prices", "500001", "--from", "2024-02-02", "--to", "2024-02-01")
+    assert "lies before --from" in wrong.output
+    store.close()
+
+
+def labels_of(store: SQLiteStore) -> tuple[CircuitLabel, ...]:
+    history = store.history("500001")
+    assert history is not None
+    return history.labels
+
+
+def test_predict_without_a_service_says_how_to_start_it(run: Run) -> None:
+    failed = run("predict", "500325")
+    assert failed.exit_code == 1
+    assert "Start it with `tezi up`" in failed.output
+
+
+def test_publish_without_a_model_says_what_to_do(run: Run) -> None:
+    failed = run("publish")
+    assert failed.exit_code == 1
+    assert "tezi train" in failed.output
+
+
+def test_up_without_prices_says_what_to_do(run: Run) -> None:
+    failed = run("up")
+    assert failed.exit_code == 1
+    assert "tezi import prices" in failed.output
+
+
+def test_up_without_a_model_says_what_to_do(run: Run, settings: Settings) -> None:
+    store = SQLiteStore(settings.database_path, write=True)
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [10.0]))
+    store.close()
+    failed = run("up")
+    assert failed.exit_code == 1
+    assert "tezi publish" in failed.output
+
+
+def test_demo_leaves_a_real_market_alone(run: Run, settings: Settings) -> None:
+    store = SQLiteStore(settings.database_path, write=True)
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [10.0]))
+    refused = run("demo")
+    assert refused.exit_code == 1
+    assert "There is a market" in refused.output
+    assert store.bse_codes() == ["500001"]
+    store.close()

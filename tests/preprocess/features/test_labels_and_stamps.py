@@ -1,0 +1,185 @@
+"""Labels and monthly stamps by hand-made cases."""
+
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from preprocess.features.derive import refresh_derived
+from preprocess.features.labels import circuit_labels
+from preprocess.features.stamps import extended_sector_codes, market_cap_cr, tiers
+from preprocess.market.values import CircuitLabel, CorporateAction, Stock, StockHistory
+from preprocess.store.sqlite.store import SQLiteStore
+from tests.builders import MONDAY, bars, history, prices, result, weekdays
+
+DAYS = weekdays(10)
+
+
+def _announced(day: date, close: list[float], **parts: object) -> StockHistory:
+    return history("500001", prices(close), results=(result(2024, 3, announced=day),), **parts)
+
+
+@pytest.mark.parametrize(("following", "label"), [(105.0, 1), (104.99, 0), (95.0, 0)])
+def test_label_is_the_next_close_against_the_announcement_day(following: float, label: int) -> None:
+    stock = _announced(DAYS[4], [90.0] * 4 + [100.0, following] + [200.0] * 4)
+    (found,) = circuit_labels(stock, circuit_pct=5.0)
+    assert found == CircuitLabel(DAYS[4], DAYS[5], round(following - 100.0, 2), label)
+
+
+def test_an_announcement_on_a_closed_day_counts_from_the_day_before() -> None:
+    saturday = DAYS[4] + timedelta(days=1)
+    (label,) = circuit_labels(_announced(saturday, [100.0] * 5 + [106.0] * 5), circuit_pct=5.0)
+    assert (label.earnings_date, label.next_day_date, label.label) == (saturday, DAYS[5], 1)
+
+
+def test_a_split_overnight_is_no_fall() -> None:
+    split = CorporateAction(DAYS[5], "split", 10.0)
+    stock = _announced(DAYS[4], [100.0] * 5 + [10.6] * 5, actions=(split,))
+    (label,) = circuit_labels(stock, circuit_pct=5.0)
+    assert label.price_change_pct == pytest.approx(6.0)
+    assert label.label == 1
+
+
+def test_no_label_before_the_outcome_or_without_a_date() -> None:
+    assert circuit_labels(_announced(DAYS[9], [100.0] * 10), circuit_pct=5.0) == []
+    assert circuit_labels(_announced(MONDAY - timedelta(1), [1.0] * 10), circuit_pct=5.0) == []
+    undated = history("500001", prices([1.0] * 10), results=(result(2024, 3, announced=None),))
+    assert circuit_labels(undated, circuit_pct=5.0) == []
+
+
+@pytest.mark.parametrize(("pause", "count"), [(10, 1), (11, 0)])
+def test_a_stock_that_did_not_trade_gives_no_label(pause: int, count: int) -> None:
+    days = [*DAYS[:5], DAYS[4] + timedelta(days=pause)]
+    stock = history(
+        "500001", prices([1.0] * 6, days=days), results=(result(2024, 3, announced=DAYS[4]),)
+    )
+    assert len(circuit_labels(stock, circuit_pct=5.0)) == count
+    late = history(
+        "500001",
+        prices([1.0] * 6, days=[*days[:5], days[5] + timedelta(days=1)]),
+        results=(result(2024, 3, announced=days[5]),),
+    )
+    assert len(circuit_labels(late, circuit_pct=5.0)) == count
+
+
+def test_locked_asks_for_a_close_near_the_high() -> None:
+    opening = [100.0] * 5 + [112.0] + [100.0] * 4
+    stock = history(
+        "500001",
+        prices([100.0] * 5 + [110.0] * 5, opening=opening),
+        results=(result(2024, 3, announced=DAYS[4]),),
+    )
+    assert circuit_labels(stock, circuit_pct=5.0)[0].label == 1
+    assert circuit_labels(stock, circuit_pct=5.0, locked=True)[0].label == 0
+
+
+def test_market_cap_is_close_by_eps_times_profit() -> None:
+    # PAT 10 crore at 2 rupees a share: 5 crore shares at 30 rupees
+    stock = history("500001", prices([30.0] * 5), results=(result(2024, 2, pat=10.0, eps=2.0),))
+    assert market_cap_cr(stock, DAYS[4]) == 150.0
+    assert market_cap_cr(stock, MONDAY - timedelta(days=1)) is None
+
+
+@pytest.mark.parametrize(("pat", "eps"), [(10.0, 0.0), (10.0, -1.0), (10.0, float("nan")), (0, 1)])
+def test_no_market_cap_without_shares(pat: float, eps: float) -> None:
+    stock = history("500001", prices([30.0] * 5), results=(result(2024, 2, pat=pat, eps=eps),))
+    assert market_cap_cr(stock, DAYS[4]) is None
+
+
+def test_tiers_by_rank() -> None:
+    caps: list[float | None] = [float(1000 - rank) for rank in range(300)]
+    caps.insert(50, None)
+    found = tiers(caps)
+    assert found[50] is None
+    known = [tier for tier in found if tier is not None]
+    assert known == [2] * 100 + [1] * 150 + [0] * 50
+
+
+def test_a_sector_code_never_changes() -> None:
+    stocks = [Stock("1", industry="Zinc"), Stock("2", industry="Autos"), Stock("3")]
+    first = extended_sector_codes({}, stocks)
+    assert first == {"Autos": 0, "Zinc": 1}
+    later = extended_sector_codes(first, [*stocks, Stock("4", industry="Banks")])
+    assert later == {"Autos": 0, "Zinc": 1, "Banks": 2}
+
+
+def test_derived_tables_follow_the_data(store: SQLiteStore) -> None:
+    with store.transaction() as writer:
+        writer.put_stocks([Stock("500001", industry="Steel")])
+        writer.put_prices(bars("500001", [100.0] * 5 + [106.0] * 25))
+        writer.put_results([("500001", result(2024, 2, announced=DAYS[4]))])
+        refresh_derived(writer, circuit_pct=5.0)
+    found = store.history("500001")
+    assert found is not None
+    assert [label.label for label in found.labels] == [1]
+    assert [(stamp.month, stamp.market_cap_tier) for stamp in found.statics] == [
+        ("2024-01", None),
+        ("2024-02", 2),
+    ]
+    # a correction of the base close takes the label back, and nothing else moves
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [100.0] * 4 + [104.0]))
+        refresh_derived(writer, circuit_pct=5.0)
+    corrected = store.history("500001")
+    assert corrected is not None
+    assert [label.label for label in corrected.labels] == [0]
+    assert corrected.statics == found.statics
+
+
+def test_a_stamp_rests_on_what_was_known_before_its_month(store: SQLiteStore) -> None:
+    first = date(2024, 2, 1)
+    with store.transaction() as writer:
+        writer.put_stocks([Stock("500001", industry="Steel")])
+        writer.put_prices(bars("500001", [30.0] * 45))
+        writer.put_prices(bars("500001", [60.0], first))
+        writer.put_results([("500001", result(2024, 3, announced=first, pat=10.0, eps=2.0))])
+        refresh_derived(writer, circuit_pct=5.0)
+    found = store.history("500001")
+    assert found is not None
+    assert [(stamp.month, stamp.market_cap_cr) for stamp in found.statics] == [
+        ("2024-01", None),
+        ("2024-02", None),
+        ("2024-03", 150.0),
+    ]
+
+
+def test_nothing_touched_derives_nothing(store: SQLiteStore) -> None:
+    with store.transaction() as writer:
+        refresh_derived(writer, circuit_pct=5.0)
+    assert store.sequence() == 0
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    announced=st.lists(st.integers(0, 90), min_size=1, max_size=4, unique=True),
+    changes=st.lists(
+        st.tuples(st.booleans(), st.integers(0, 90), st.integers(1, 25), st.floats(50.0, 150.0)),
+        max_size=6,
+    ),
+)
+def test_labels_are_those_of_the_data_after_any_changes_of_bars(
+    tmp_path_factory: pytest.TempPathFactory,
+    announced: list[int],
+    changes: list[tuple[bool, int, int, float]],
+) -> None:
+    """Stocks whose labels cannot differ are left out; whether that is so is the question here."""
+    store = SQLiteStore(tmp_path_factory.mktemp("labels") / "market.db", write=True)
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [100.0 + row % 9 for row in range(40)]))
+        for number, offset in enumerate(sorted(announced)):
+            on = MONDAY + timedelta(days=offset)
+            writer.put_results([("500001", result(2024, number + 1, announced=on))])
+        refresh_derived(writer, circuit_pct=5.0)
+    for delete, first, count, close in changes:
+        day = MONDAY + timedelta(days=first)
+        with store.transaction() as writer:
+            if delete:
+                writer.delete_prices("500001", day, day + timedelta(days=count))
+            else:
+                writer.put_prices(bars("500001", [round(close, 2)] * count, day))
+            refresh_derived(writer, circuit_pct=5.0)
+        found = store.history("500001")
+        assert found is not None
+        assert list(found.labels) == circuit_labels(found, circuit_pct=5.0)
+    store.close()

@@ -1,0 +1,28 @@
+"""The plan follows the size and the shape of the trees."""
+
+import pytest
+
+from preprocess.forest.plan import plan
+from tests.preprocess.forest.forests import forest_of, random_forest
+
+
+def test_sparse_trees_are_swept_in_large_batches() -> None:
+    found = plan(random_forest(500, 6, stop=0.35))
+    assert found.sweep_from is not None
+    assert 2 <= found.sweep_from <= 64
+    assert found.chunk_rows == 256
+
+
+def test_full_trees_are_walked() -> None:
+    found = plan(random_forest(300, 6, stop=0.0))
+    assert found.sweep_from is None
+    assert 8 <= found.chunk_rows <= 256
+
+
+def test_more_trees_mean_smaller_chunks() -> None:
+    few, many = (plan(random_forest(count, 6, stop=0.0)) for count in (400, 800))
+    assert many.chunk_rows == pytest.approx(few.chunk_rows / 2, abs=1)
+
+
+def test_bare_leaves_are_walked() -> None:
+    assert plan(forest_of([(0.5,)])).sweep_from is None

@@ -1,0 +1,153 @@
+"""Sources: every kind of file is found and read to its end, or refused with a reason."""
+
+import gzip
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from preprocess.errors import ImportRefusedError
+from preprocess.imports.sources import DamagedFileError, find_sources, opened
+from tests.preprocess.imports.builders import gz_file, tar_file, zip_file
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    [source] = find_sources([path])
+    with opened(source) as file:
+        found = {member.file_name: member.stream.read() for member in file.members()}
+        assert 0 < file.bytes_read <= source.size
+    return found
+
+
+@pytest.mark.parametrize("name", ["a.csv", "A.CSV"])
+def test_a_plain_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"a\n1\n")
+    assert _read(tmp_path / name) == {name: b"a\n1\n"}
+
+
+def test_a_compressed_file(tmp_path: Path) -> None:
+    assert _read(gz_file(tmp_path / "a.csv.gz", b"a\n" * 500_000)) == {"a.csv.gz": b"a\n" * 500_000}
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.zip"])
+def test_an_archive_gives_its_tables_only(tmp_path: Path, name: str) -> None:
+    make = zip_file if name.endswith("zip") else tar_file
+    members = {
+        "README.txt": b"not a table",
+        "year/b.csv": b"b",
+        "year/c.csv.gz": gzip.compress(b"c"),
+        "year/._b.csv": b"\0resource fork",
+        "a.CSV": b"a",
+    }
+    assert _read(make(tmp_path / name, members)) == {"a.CSV": b"a", "b.csv": b"b", "c.csv.gz": b"c"}
+
+
+def test_members_are_named_with_their_archive(tmp_path: Path) -> None:
+    path = zip_file(tmp_path / "a.zip", {"in/b.csv": b"b", "in/\x1b.csv": b""})
+    with opened(find_sources([path])[0]) as file:
+        names = {member.name for member in file.members()}
+    assert names == {f"{path}: in/b.csv", f"{path}: in/\\x1b.csv"}
+
+
+def test_folders_are_searched_deep_and_sorted(tmp_path: Path) -> None:
+    for name in ("2.csv", "1.csv.gz", "sub/3.zip", "sub/notes.txt", ".hidden/4.csv", "sub/.5.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"xy")
+    other = tmp_path.parent / "elsewhere.csv"
+    found = find_sources([other, tmp_path])
+    assert [(source.path.name, source.size) for source in found] == [
+        ("elsewhere.csv", 0),
+        ("1.csv.gz", 2),
+        ("2.csv", 2),
+        ("3.zip", 2),
+    ]
+
+
+def _refusal(path: Path) -> str:
+    with pytest.raises(ImportRefusedError) as caught:
+        _read(path)
+    return str(caught.value)
+
+
+def test_paths_that_are_no_file_to_read(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("a")
+    (tmp_path / "folder").mkdir()
+    assert "no such file" in _refusal(tmp_path / "none.csv")
+    assert "must end in" in _refusal(tmp_path / "notes.txt")
+    assert "in this folder" in _refusal(tmp_path / "folder")
+    assert "in this archive" in _refusal(tar_file(tmp_path / "a.tgz", {"a.txt": b"a"}))
+    assert "in this archive" in _refusal(zip_file(tmp_path / "a.zip", {"a/": b""}))
+
+
+def test_a_file_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").write_text("a")
+
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    [source] = find_sources([tmp_path / "a.csv"])
+    monkeypatch.setattr(Path, "open", refuse)  # root may open everything
+    with pytest.raises(ImportRefusedError, match="Permission denied"), opened(source):
+        pass
+
+
+_ROWS = b"".join(b"%d,row\n" % number for number in range(50_000))
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.tar.gz", "a.zip"])
+@pytest.mark.parametrize("keep", [0.001, 0.5, 0.999])
+def test_a_file_cut_short_is_damaged(tmp_path: Path, name: str, keep: float) -> None:
+    path = tmp_path / name
+    if name.endswith(".csv.gz"):
+        gz_file(path, _ROWS)
+    else:
+        (zip_file if name.endswith("zip") else tar_file)(path, {"a.csv": _ROWS, "b.csv": _ROWS})
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(DamagedFileError, match="damaged or cut short"):
+        _read(path)
+
+
+def test_a_missing_checksum_is_noticed(tmp_path: Path) -> None:
+    # The archive ends where a buffer ends, so that nothing but the checksum is left to read.
+    rows = b"x\n" * ((5 * 262_144 - 512 - 1_024) // 2)
+    path = tar_file(tmp_path / "a.tar.gz", {"a.csv": rows})
+    assert len(gzip.decompress(path.read_bytes())) == 5 * 262_144
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(DamagedFileError):
+        _read(path)
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.tar.gz", "a.zip"])
+def test_altered_bytes_are_noticed(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.endswith(".csv.gz"):
+        path.write_bytes(gzip.compress(_ROWS, compresslevel=0))
+    elif name.endswith(".zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.csv", _ROWS)
+    else:
+        plain = tar_file(path, {"a.csv": _ROWS}).read_bytes()
+        path.write_bytes(gzip.compress(gzip.decompress(plain), compresslevel=0))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x01
+    path.write_bytes(data)
+    with pytest.raises(DamagedFileError):
+        _read(path)
+
+
+def test_an_archive_that_was_cut_short_before_it_was_compressed(tmp_path: Path) -> None:
+    plain = gzip.decompress(tar_file(tmp_path / "a.tar.gz", {"a.csv": _ROWS}).read_bytes())
+    for cut in (plain[:100], plain[:100_000], _ROWS):
+        with pytest.raises(DamagedFileError):
+            _read(gz_file(tmp_path / "a.tar.gz", cut))
+
+
+def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
+    path = zip_file(tmp_path / "a.zip", {"a.csv": b"a"})
+    data = bytearray(path.read_bytes())
+    data[6] |= 1  # the flag of encryption, in the member's header ...
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # ... and in the directory
+    path.write_bytes(data)
+    with pytest.raises(DamagedFileError, match="encrypted"):
+        _read(path)

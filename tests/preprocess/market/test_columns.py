@@ -1,0 +1,192 @@
+"""The market as columns: what the packs give is what the rows are, and damage is noticed."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import date
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from preprocess.errors import StoreError
+from preprocess.market.columns import columns_of
+from preprocess.market.values import Bar, Stock
+from preprocess.store.packs import collected, damage_explained, price_pack
+from preprocess.store.sqlite.store import SQLiteStore
+from tests.builders import bars, result
+from tests.preprocess.store.filled import fill
+from tests.preprocess.store.markets import assert_same_columns
+
+CODES = ["000001", "500001", "500002", "500003", "999998"]
+
+
+@pytest.fixture
+def filled(store: SQLiteStore) -> SQLiteStore:
+    fill(store, CODES)
+    with store.transaction() as writer:
+        writer.put_stocks([Stock("500009")])  # known, and nothing else
+        writer.put_prices(bars("500002", [7.0] * 300, date(2022, 11, 1)))  # over two new years
+    return store
+
+
+def test_packs_hold_what_the_rows_hold(filled: SQLiteStore) -> None:
+    assert_same_columns(filled.columns(), columns_of(filled.histories(), filled.mark()))
+
+
+@pytest.mark.parametrize(
+    "asked", [[], ["500002"], ["999998", "000001", "999998"], ["500009", "123456", "x", ""]]
+)
+def test_some_stocks_are_those_of_all(filled: SQLiteStore, asked: list[str]) -> None:
+    known = sorted({code for code in asked if code in {*CODES, "500009"}})
+    expected = columns_of(filled.histories(known), filled.mark())
+    assert_same_columns(filled.columns(asked), expected)
+    assert_same_columns(filled.columns().only(np.array(asked, dtype="S6")), expected)
+
+
+def test_many_named_stocks_are_read_in_one_pass(
+    filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("preprocess.store.sqlite.packs._FEW", 2)
+    expected = columns_of(filled.histories(CODES[:4]), filled.mark())
+    assert_same_columns(filled.columns(CODES[:4]), expected)
+
+
+def test_bars_at_both_ends_of_the_calendar(store: SQLiteStore) -> None:
+    with store.transaction() as writer:
+        for day in (date.min, date(1969, 12, 31), date(9998, 12, 31), date(9999, 1, 1), date.max):
+            writer.put_prices([Bar("500001", day, 1.0, 1.0, 1.0, 1.0, 1)])
+    assert store.columns().prices.rows == 5
+    assert_same_columns(store.columns(), columns_of(store.histories(), store.mark()))
+
+
+def test_results_before_their_stock_wait_for_it(store: SQLiteStore) -> None:
+    with store.transaction() as writer:
+        writer.put_results([("500001", result(2024, 1))])
+    assert len(store.columns()) == 0
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [1.0]))
+    assert store.columns().results.rows == 1
+    assert_same_columns(store.columns(), columns_of(store.histories(), store.mark()))
+
+
+def test_replaced_is_the_market_that_is_read_anew(filled: SQLiteStore) -> None:
+    before = filled.columns()
+    with filled.transaction() as writer:
+        writer.delete_prices("500001", date.min, date.max)
+        writer.put_prices(bars("400000", [5.0] * 10))
+        writer.put_prices(bars("999999", [5.0] * 10))
+        writer.put_results([("500003", result(2023, 1))])
+    changed = ["500001", "400000", "999999", "500003"]
+    fresh = filled.columns(changed)
+    after = before.replaced({code.encode() for code in changed}, fresh)
+    assert_same_columns(after, filled.columns())
+    assert_same_columns(after, columns_of(filled.histories(), filled.mark()))
+    # a changed stock that the fresh columns do not have is gone
+    gone = before.replaced({b"500002"}, before.only(np.array(["500001"], dtype="S6")))
+    assert gone.codes.tolist() == [c.encode() for c in sorted({*CODES, "500009"} - {"500002"})]
+
+
+def test_columns_of_nothing(store: SQLiteStore) -> None:
+    assert_same_columns(store.columns(), columns_of([]))
+    assert store.columns().newest_day() is None
+    assert store.columns().nbytes == 5 * 8  # five offsets of no stock
+
+
+def test_columns_cannot_be_written(filled: SQLiteStore) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        filled.columns().prices["close"][0] = 1.0
+
+
+def test_a_database_of_the_first_schema_is_packed_when_it_is_opened(tmp_path: Path) -> None:
+    """A real one: its tables from the first migration, its rows as they were written then."""
+    path = tmp_path / "old.db"
+    made = SQLiteStore(tmp_path / "new.db", write=True)
+    fill(made, CODES)
+    script = resources.files("preprocess.store").joinpath("migrations/sqlite/0001_market.sql")
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(
+            "CREATE TABLE schema_migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+            " applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);"
+            "INSERT INTO schema_migrations (number, name) VALUES (1, 'market');"
+            + script.read_text("utf-8")
+        )
+        old.execute("ATTACH ? AS made", (str(made.path),))
+        for table in (
+            "stocks",
+            "price_movements",
+            "historical_financials",
+            "corporate_actions",
+            "upper_circuit_labels",
+            "static_features",
+        ):
+            old.execute(f"INSERT INTO {table} SELECT * FROM made.{table}")
+        old.execute("INSERT INTO change_log SELECT sequence, bse_code, date FROM made.change_log")
+        old.commit()
+    with closing(SQLiteStore(path, write=True)) as migrated:
+        found = migrated.columns()
+        assert found.mark.sequence == made.mark().sequence
+        assert_same_columns(found, columns_of(made.histories(), found.mark))
+    made.close()
+
+
+OF_ONE_STOCK = [
+    "UPDATE price_packs SET data = substr(data, 1, 100) WHERE bse_code = '500001' AND year = 2024",
+    "UPDATE price_packs SET data = CAST(data || data AS BLOB) WHERE bse_code = '500001'",
+    "UPDATE stock_packs SET results = substr(results, 2) WHERE bse_code = '500001'",
+    # half a record too little in one year, half a record too much in the next
+    "UPDATE price_packs SET data = CASE year WHEN 2022 THEN substr(data, 17)"
+    " ELSE CAST(data || zeroblob(16) AS BLOB) END WHERE bse_code = '500001' AND year < 2024",
+    # the newest year before the others
+    "UPDATE price_packs SET year = 1999 WHERE bse_code = '500001' AND year = 2024",
+]
+OF_WHOLE_PACKS = [
+    "UPDATE price_packs SET bse_code = '500008' WHERE bse_code = '500001' AND year = 2024",
+    "DELETE FROM stock_packs WHERE bse_code = '500002'",
+]
+
+
+@pytest.mark.parametrize("damage", OF_ONE_STOCK + OF_WHOLE_PACKS)
+def test_a_damaged_pack_is_an_error_and_no_answer(filled: SQLiteStore, damage: str) -> None:
+    with filled.transaction() as writer:
+        writer.put_prices(bars("500001", [7.0] * 300, date(2022, 11, 1)))  # years beside 2024
+    with closing(sqlite3.connect(filled.path)) as direct:
+        assert direct.execute(damage).rowcount > 0
+        direct.commit()
+    with pytest.raises(StoreError, match="tezi maintain"):
+        filled.columns()
+    if damage in OF_ONE_STOCK:
+        with pytest.raises(StoreError, match="tezi maintain"):
+            filled.columns(["500001"])
+
+
+@pytest.mark.parametrize("packed", [1, 3])
+def test_packs_of_another_number_of_rows_than_announced_are_refused(packed: int) -> None:
+    pack = price_pack([(number, 0, 1.0, 1.0, 1.0) for number in range(packed)])
+    announced = len(pack) * 2 // packed
+    with pytest.raises(StoreError, match="damaged"), damage_explained():
+        collected("prices", [announced], [pack])
+
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from preprocess.store.sqlite.store import SQLiteStore
+from tests.builders import bars
+store = SQLiteStore(Path(sys.argv[1]), write=True)
+with store.transaction() as writer:
+    writer.put_prices(bars("500001", [500.0] * 300))
+    writer.finish()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_transaction_leaves_the_packs_of_before(filled: SQLiteStore) -> None:
+    before = filled.columns()
+    done = subprocess.run([sys.executable, "-c", DYING, str(filled.path)], timeout=60, check=False)
+    assert done.returncode == -9
+    with closing(SQLiteStore(filled.path)) as reopened:
+        assert_same_columns(reopened.columns(), before)
+        assert_same_columns(reopened.columns(), columns_of(reopened.histories(), before.mark))

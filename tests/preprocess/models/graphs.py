@@ -1,0 +1,40 @@
+"""Graphs of forests that were not trained by `tezi train`, and graphs that were tampered with."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import onnx
+
+from preprocess.features.manifest import FEATURE_NAMES, feature_hash
+from preprocess.models.variants import fp32_graph
+from preprocess.training.model_card import ModelCard
+from preprocess.training.native import NativeModel
+
+# The part of a card that graphs carry.
+ABOUT = cast(
+    ModelCard,
+    SimpleNamespace(
+        model_id="20260101T000000-xgboost-000000",
+        family="xgboost",
+        threshold=0.25,
+        features=FEATURE_NAMES,
+        feature_hash=feature_hash(),
+    ),
+)
+
+
+def forest_graph(native: NativeModel) -> onnx.ModelProto:
+    """The FP32 graph of any forest."""
+    return fp32_graph(native, ABOUT)
+
+
+def tampered(
+    graph: onnx.ModelProto, attribute: str, change: Callable[[Any], None]
+) -> onnx.ModelProto:
+    """A copy in which one attribute of the forest was changed in place."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)
+    forest = next(node for node in copy.graph.node if node.op_type == "TreeEnsembleClassifier")
+    change(next(item for item in forest.attribute if item.name == attribute))
+    return copy

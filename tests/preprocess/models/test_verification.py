@@ -1,0 +1,145 @@
+"""The comparison finds every kind of difference, and only those."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from preprocess.models.variants import fp32_graph
+from preprocess.models.verification import (
+    Comparison,
+    Verification,
+    answers,
+    compare,
+    graph_probabilities,
+    known_answers,
+    probes,
+)
+from preprocess.training.folder import ModelFolder
+from tests.preprocess.models.graphs import tampered
+
+
+def kinds(graph: onnx.ModelProto, trained: ModelFolder) -> dict[str, bool]:
+    """Which kinds of row the graph passes on."""
+    native = trained.native()
+    known = known_answers(native, trained.holdout().x)
+    verification = compare(
+        known,
+        answers(graph, known),
+        threshold=trained.about.threshold,
+        tolerance=native.tolerance,
+    )
+    return {item.rows: item.passed for item in verification.comparisons}
+
+
+@pytest.fixture
+def graph(trained: ModelFolder) -> onnx.ModelProto:
+    return fp32_graph(trained.native(), trained.about)
+
+
+def test_the_true_graph_passes_on_every_kind(graph: onnx.ModelProto, trained: ModelFolder) -> None:
+    assert list(kinds(graph, trained).values()) == [True] * 5
+
+
+def test_one_split_point_moved_by_one_step_is_found(
+    graph: onnx.ModelProto, trained: ModelFolder
+) -> None:
+    def nudge(item: Any) -> None:
+        item.floats[0] = float(np.nextafter(np.float32(item.floats[0]), np.float32(np.inf)))
+
+    found = kinds(tampered(graph, "nodes_values", nudge), trained)
+    assert not found["on a split point or beside it"]
+
+
+def test_nan_sent_the_other_way_is_found(graph: onnx.ModelProto, trained: ModelFolder) -> None:
+    def turn(item: Any) -> None:
+        item.ints[:] = [1 - flag for flag in item.ints]
+
+    found = kinds(tampered(graph, "nodes_missing_value_tracks_true", turn), trained)
+    assert not found["hold-out"]
+    assert not found["with features missing"]
+
+
+def test_a_number_for_a_row_without_features_is_found(
+    graph: onnx.ModelProto, trained: ModelFolder
+) -> None:
+    invented = onnx.ModelProto()
+    invented.CopyFrom(graph)
+    (unknown,) = (item for item in invented.graph.initializer if item.name == "unknown")
+    unknown.CopyFrom(numpy_helper.from_array(np.array([[0.1]], dtype=np.float32), "unknown"))
+    found = kinds(invented, trained)
+    assert not found["with features missing"]
+    assert found["hold-out"]
+
+
+def test_labels_that_differ_are_counted_apart_from_the_threshold(trained: ModelFolder) -> None:
+    # A threshold between the two answers to one row, which differ by rounding alone.
+    graph, native = fp32_graph(trained.native(), trained.about), trained.native()
+    rows = trained.holdout().x
+    expected, found = native.probabilities(rows), graph_probabilities(graph, rows)
+    row = int(np.flatnonzero(found < expected)[0])
+    known = known_answers(native, rows)
+    (first, *_) = compare(
+        known,
+        answers(graph, known),
+        threshold=float(expected[row]),
+        tolerance=native.tolerance,
+        least_equal=1.0,
+    ).comparisons
+    assert first.labels_differ == 0
+    assert first.labels_equal < 1.0
+    assert not first.passed
+
+
+def test_a_label_that_differs_refuses() -> None:
+    good = Comparison("a", 10, 1e-7, 0, 1e-6)
+    assert good.passed
+    assert not Comparison("b", 10, 1e-7, 1, 1e-6).passed
+    assert not Comparison("c", 10, 1.1e-6, 0, 1e-6).passed
+    assert Comparison("d", 10, 1e-7, 0, 1e-6, labels_equal=0.9995, least_equal=0.9995).passed
+    assert not Comparison("e", 10, 1e-7, 0, 1e-6, labels_equal=0.9994, least_equal=0.9995).passed
+    verification = Verification((good, Comparison("b", 10, 1e-7, 1, 1e-6)))
+    assert not verification.passed
+    good_line, bad_line = verification.table().splitlines()[1:]
+    assert "refused" in bad_line
+    assert "refused" not in good_line
+
+
+def test_probes_hold_every_split_point_and_both_neighbours() -> None:
+    points = [np.array([0.1, 2.5])] + [np.empty(0)] * 23 + [np.array([1e300])]
+    holdout = np.zeros((3, 25), dtype=np.float32)
+    holdout[1, 4] = np.nan
+    found = dict(probes(points, holdout))
+    on_points = found["on a split point or beside it"]
+    for point in np.array([0.1, 2.5], dtype=np.float32):
+        for value in (point, np.nextafter(point, np.float32(0)), np.nextafter(point, np.inf)):
+            assert value.astype(np.float32) in on_points[:, 0]
+    assert np.finfo(np.float32).max in on_points[:, 24]
+    missing = np.isnan(found["with features missing"]).sum(axis=1)
+    assert {0, 1, 24, 25} <= set(missing.tolist())
+    mixed = found["of split points and edge values"]
+    assert np.isinf(mixed).any()
+    assert np.isnan(mixed).any()
+    assert found["hold-out"] is holdout
+
+
+def test_probes_of_a_huge_forest_stay_bounded() -> None:
+    points = [np.linspace(0, 1, 2000)] * 25
+    found = dict(probes(points, np.zeros((3, 25), dtype=np.float32)))
+    assert len(found["on a split point or beside it"]) == 20_000
+
+
+def test_a_small_hold_out_part_is_made_up_to_ten_thousand_rows() -> None:
+    random = np.random.default_rng(1)
+    holdout = random.normal(size=(50, 25)).astype(np.float32)
+    found = dict(probes([np.array([0.5])] * 25, holdout))
+    exchanged = found["hold-out, features exchanged"]
+    assert len(exchanged) == 9_950
+    for feature in range(25):
+        assert np.isin(exchanged[:, feature], holdout[:, feature]).all()
+    real = {row.tobytes() for row in holdout}
+    assert sum(row.tobytes() in real for row in exchanged) < 100
+    enough = np.zeros((10_000, 25), dtype=np.float32)
+    assert "hold-out, features exchanged" not in dict(probes([np.array([0.5])] * 25, enough))

@@ -1,0 +1,512 @@
+"""Publishing, activating, rolling back, sharing: with a Triton, without one, and when it fails."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from preprocess.errors import ModelError, PublishError, ServerError
+from preprocess.repository.labels import Labels, read_labels
+from preprocess.repository.lock import only_change
+from preprocess.repository.publish import Candidate
+from preprocess.repository.releases import Releases
+from preprocess.repository.versions import read_versions, require_intact, version_numbers
+from preprocess.settings import Settings, load_settings
+from tests.graphs import tiny_candidate
+from tests.integration.stack import free_ports
+from tests.preprocess.repository.fake_triton import FakeTriton, serving
+
+
+class Clock:
+    """A minute goes by whenever somebody looks."""
+
+    now = datetime(2026, 8, 14, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(minutes=1)
+        return self.now
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    ports = free_ports(4)
+    names = ("http_port", "triton_http_port", "triton_grpc_port", "triton_metrics_port")
+    return load_settings(
+        data_dir=tmp_path / "data", gpu="off", **dict(zip(names, ports, strict=True))
+    )
+
+
+@pytest.fixture
+def candidate(tmp_path: Path) -> Candidate:
+    return tiny_candidate(tmp_path / "model", "fp32", "int8", "gpu")
+
+
+@pytest.fixture
+def notices() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def releases(settings: Settings, notices: list[str]) -> Releases:
+    return Releases(settings, clock=Clock(), notice=notices.append)
+
+
+@pytest.fixture
+async def triton(settings: Settings) -> AsyncIterator[FakeTriton]:
+    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address) as fake:
+        yield fake
+
+
+def labels(settings: Settings) -> tuple[int | None, int | None, int | None]:
+    found = read_labels(settings.versions_dir)
+    return found.stable, found.previous, found.candidate
+
+
+async def publish(releases: Releases, candidate: Candidate, count: int) -> None:
+    for _ in range(count):
+        await releases.publish(candidate)
+
+
+async def test_without_a_triton_only_files_change(
+    settings: Settings, releases: Releases, candidate: Candidate
+) -> None:
+    await publish(releases, candidate, 3)
+    assert labels(settings) == (1, None, None)
+    await releases.activate(2)
+    await releases.share_traffic(3, 5.0, shadow=False)
+    assert labels(settings) == (2, 1, 3)
+    await releases.roll_back()
+    assert labels(settings) == (1, 2, 3)
+    await releases.end_traffic()
+    assert labels(settings) == (1, 2, None)
+    assert (settings.repository_dir / "predict_int8_v3" / "config.pbtxt").is_file()
+    text = (settings.repository_dir / "predict_int8" / "config.pbtxt").read_text()
+    assert 'model_name: "classifier_int8_v1"' in text
+
+
+async def test_a_new_version_is_loaded_and_answers_nobody(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    await releases.publish(candidate)
+    assert triton.behind("predict_fp32") == "classifier_fp32_v1"
+    triton.calls.clear()
+    await releases.publish(candidate)
+    assert triton.loads() == [
+        "classifier_fp32_v2",
+        "classifier_int8_v2",
+        "predict_fp32_v2",
+        "predict_int8_v2",
+    ]
+    assert triton.behind("predict_fp32") == "classifier_fp32_v1"
+    assert labels(settings) == (1, None, None)
+    assert not any("gpu" in name for name in triton.loaded)  # there is none
+
+
+async def test_activating_and_rolling_back_load_only_the_plain_names(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    await publish(releases, candidate, 2)
+    plain = ["classifier_fp32", "predict_fp32", "classifier_int8", "predict_int8"]
+    for change, stable in ((releases.activate(2), 2), (releases.roll_back(), 1)):
+        triton.calls.clear()
+        await change
+        assert triton.loads() == plain
+        assert {triton.behind(name) for name in plain} == {
+            f"classifier_fp32_v{stable}",
+            f"classifier_int8_v{stable}",
+        }
+        assert labels(settings)[0] == stable
+
+
+async def test_a_previous_version_whose_process_has_died_is_loaded_anew(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    await publish(releases, candidate, 2)
+    await releases.activate(2)
+    del triton.graphs["classifier_int8_v1"]  # still called ready
+    triton.calls.clear()
+    await releases.roll_back()
+    assert labels(settings)[:2] == (1, 2)
+    assert "classifier_int8_v1" in triton.loads()
+    assert not [name for call, name in triton.calls if call == "unload" and "_v2" in name]
+    assert triton.behind("predict_int8") == "classifier_int8_v1"
+
+
+async def test_publishing_may_activate(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    await releases.publish(candidate)
+    version = await releases.publish(candidate, activate=True)
+    assert version.model_version == 2
+    assert labels(settings) == (2, 1, None)
+    assert triton.behind("predict_fp32") == "classifier_fp32_v2"
+
+
+async def test_a_stable_version_without_a_variant_takes_its_plain_names_away(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton, tmp_path: Path
+) -> None:
+    await releases.publish(candidate)
+    await releases.publish(tiny_candidate(tmp_path / "other", "fp32"), activate=True)
+    assert "predict_int8" not in triton.loaded
+    assert "predict_int8_v1" in triton.loaded  # of the previous version
+    assert not (settings.repository_dir / "predict_int8").exists()
+    await releases.roll_back()
+    assert triton.behind("predict_int8") == "classifier_int8_v1"
+
+
+@pytest.mark.parametrize("refused", ["classifier_int8_v2", "predict_fp32_v2"])
+async def test_a_version_that_triton_refuses_is_taken_out_again(
+    settings: Settings,
+    releases: Releases,
+    candidate: Candidate,
+    triton: FakeTriton,
+    refused: str,
+) -> None:
+    await releases.publish(candidate)
+    triton.refuse.add(refused)
+    before = dict(triton.loaded)
+    with pytest.raises(ServerError, match=r"refused version 2; .* serves on.*refused/2"):
+        await releases.publish(candidate)
+    assert triton.loaded == before
+    assert version_numbers(settings.versions_dir) == [1]
+    assert not (settings.repository_dir / "classifier_fp32_v2").exists()
+    assert (settings.home / "refused" / "2" / "fp32.onnx").is_file()
+    triton.refuse.clear()
+    assert (await releases.publish(candidate)).model_version == 3
+
+
+async def test_a_version_that_answers_wrongly_is_taken_out_again(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    await releases.publish(candidate)
+    triton.shift = 1e-3
+    with pytest.raises(ServerError, match="came back wrong"):
+        await releases.publish(candidate)
+    assert version_numbers(settings.versions_dir) == [1]
+
+
+async def test_whichever_call_fails_stable_and_the_plain_names_agree(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    """One call after another is refused, in the middle of an activation."""
+    await publish(releases, candidate, 2)
+    target = 2
+    for number in range(1, 100):
+        triton.calls.clear()
+        triton.fail_at = number
+        before = labels(settings)
+        try:
+            await releases.activate(target)
+        except ServerError:
+            failed = True
+        else:
+            failed = False
+        asked, triton.fail_at = len(triton.calls), 0
+        if failed:
+            assert labels(settings) == before
+            for variant in ("fp32", "int8"):  # what served serves on, and by the same names
+                behind = triton.behind(f"predict_{variant}")
+                assert behind == f"classifier_{variant}_v{before[0]}"
+        await releases.reconcile()
+        stable = labels(settings)[0]
+        for variant in ("fp32", "int8"):
+            assert triton.behind(f"predict_{variant}") == f"classifier_{variant}_v{stable}"
+            assert triton.behind(f"classifier_{variant}") == f"classifier_{variant}_v{stable}"
+        if not failed:
+            assert stable == target
+            target = 3 - target
+        if asked < number:
+            break
+    else:
+        raise AssertionError("an activation without a failure was never reached")
+    assert number > 6
+
+
+async def test_an_activation_that_is_cancelled_changes_nothing(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    await publish(releases, candidate, 2)
+    triton.hangs.add("predict_fp32")
+    activation = asyncio.create_task(releases.activate(2))
+    async with asyncio.timeout(60):
+        while triton.loads()[-1] != "predict_fp32":
+            await asyncio.sleep(0.01)
+    activation.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await activation
+    assert labels(settings) == (1, None, None)
+    assert triton.behind("classifier_fp32") == "classifier_fp32_v1"
+
+
+async def test_a_folder_that_cannot_be_written_is_told_of(
+    settings: Settings, releases: Releases
+) -> None:
+    settings.home.mkdir()
+    settings.versions_dir.write_bytes(b"")  # root may write to any folder
+    with pytest.raises(PublishError, match="cannot be written"):
+        await releases.reconcile()
+
+
+async def test_old_versions_leave_and_those_in_use_never_do(
+    settings: Settings,
+    releases: Releases,
+    candidate: Candidate,
+    triton: FakeTriton,
+    notices: list[str],
+) -> None:
+    await publish(releases, candidate, 1)
+    for _ in range(5):
+        version = await releases.publish(candidate, activate=True)
+        assert labels(settings)[:2] == (version.model_version, version.model_version - 1)
+    await releases.activate(5)
+    assert version_numbers(settings.versions_dir) == [4, 5, 6]
+    held = {name for name in triton.loaded if "_v" in name}
+    assert held == {
+        f"{kind}_{variant}_v{n}"
+        for kind in ("classifier", "predict")
+        for variant in ("fp32", "int8")
+        for n in (5, 6)
+    }
+    assert notices == [f"version {n} is dropped: 3 are kept" for n in (1, 2, 3)]
+    await releases.activate(4)  # it is still on the disk
+    await publish(releases, candidate, 4)
+    assert set(version_numbers(settings.versions_dir)) >= {4, 5}  # stable and previous
+    assert labels(settings) == (4, 5, None)
+
+
+async def test_what_gateways_may_still_follow_stays(
+    settings: Settings, candidate: Candidate, triton: FakeTriton
+) -> None:
+    moment = datetime(2026, 8, 14, 12, tzinfo=UTC)
+    releases = Releases(settings, keep=1, clock=lambda: moment)
+    await releases.publish(candidate)
+    for _ in range(3):
+        await releases.publish(candidate, activate=True)
+    assert version_numbers(settings.versions_dir) == [1, 2, 3, 4]
+    assert "predict_fp32_v1" in triton.loaded
+
+
+async def test_what_the_labels_of_before_name_leaves_with_the_next_change(
+    settings: Settings, candidate: Candidate, triton: FakeTriton
+) -> None:
+    """A gateway may not have read the new labels yet, however old the ones before are."""
+    releases = Releases(settings, keep=1, clock=Clock())
+    await releases.publish(candidate)
+    for _ in range(2):
+        await releases.publish(candidate, activate=True)
+    assert labels(settings) == (3, 2, None)
+    assert version_numbers(settings.versions_dir) == [1, 2, 3]
+    assert "predict_fp32_v1" in triton.loaded
+    await releases.publish(candidate)
+    assert version_numbers(settings.versions_dir) == [2, 3, 4]
+    assert "predict_fp32_v1" not in triton.loaded
+
+
+async def test_a_version_that_there_is_not(
+    settings: Settings, releases: Releases, candidate: Candidate
+) -> None:
+    with pytest.raises(ModelError, match="no version 1; there are: none"):
+        await releases.activate(1)
+    await releases.publish(candidate)
+    with pytest.raises(ModelError, match="no version 7; there are: 1"):
+        await releases.share_traffic(7, 5.0, shadow=False)
+    assert labels(settings) == (1, None, None)
+
+
+async def test_a_damaged_version_does_not_become_stable(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    await publish(releases, candidate, 2)
+    (settings.versions_dir / "2" / "int8.onnx").write_bytes(b"cut")
+    with pytest.raises(ModelError, match=r"int8\.onnx is not the graph that was published"):
+        await releases.activate(2)
+    assert labels(settings) == (1, None, None)
+    assert triton.behind("predict_fp32") == "classifier_fp32_v1"
+
+
+async def test_a_server_that_starts_begins_with_the_stable_version(
+    settings: Settings, releases: Releases, candidate: Candidate, notices: list[str]
+) -> None:
+    with pytest.raises(ModelError, match="tezi demo"):
+        await releases.prepare_start()
+    await publish(releases, candidate, 3)
+    await releases.activate(2)
+    version, models = await releases.prepare_start()
+    assert version.model_version == 2
+    assert models == [
+        "features",
+        "classifier_fp32_v2",
+        "classifier_int8_v2",
+        "predict_fp32_v2",
+        "predict_int8_v2",
+        "classifier_fp32",
+        "predict_fp32",
+        "classifier_int8",
+        "predict_int8",
+    ]
+    assert notices == []
+
+
+async def test_where_stable_is_damaged_the_one_before_it_starts(
+    settings: Settings, releases: Releases, candidate: Candidate, notices: list[str]
+) -> None:
+    await publish(releases, candidate, 3)
+    await releases.activate(2)
+    (settings.versions_dir / "2" / "fp32.onnx").write_bytes(b"")
+    version, _ = await releases.prepare_start()
+    assert version.model_version == 1
+    assert labels(settings)[0] == 1
+    assert notices[-1] == "version 1 is stable now"
+    for number in (1, 3):
+        (settings.versions_dir / str(number) / "fp32.onnx").unlink()
+    with pytest.raises(ModelError, match="None of the published versions"):
+        await releases.prepare_start()
+
+
+async def test_a_server_that_is_up_gets_the_rest(
+    settings: Settings,
+    releases: Releases,
+    candidate: Candidate,
+    notices: list[str],
+) -> None:
+    await publish(releases, candidate, 4)
+    await releases.activate(2)
+    await releases.share_traffic(3, 5.0, shadow=True)
+    (settings.versions_dir / "3" / "fp32.onnx").write_bytes(b"")
+    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address) as triton:
+        await releases.reconcile()
+        held = {name for name in triton.loaded if name.startswith("predict_fp32")}
+        assert held == {"predict_fp32"} | {f"predict_fp32_v{n}" for n in (1, 2, 4)}
+        assert triton.behind("predict_fp32") == "classifier_fp32_v2"
+        assert [notice.partition(":")[0] for notice in notices] == ["version 3 is left out"]
+        triton.calls.clear()
+        await releases.reconcile()
+        assert not [name for name in triton.loads() if "_v3" not in name]  # all is as it should be
+
+
+async def test_a_server_whose_stable_version_is_damaged_is_told_so(
+    settings: Settings, releases: Releases, candidate: Candidate, notices: list[str]
+) -> None:
+    await publish(releases, candidate, 2)
+    (settings.versions_dir / "1" / "fp32.onnx").write_bytes(b"")
+    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address):
+        with pytest.raises(ModelError, match=r"fp32\.onnx is not the graph that was published"):
+            await releases.reconcile()
+    assert notices == []
+
+
+async def test_a_plain_name_that_leads_elsewhere_is_no_activation(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    """The server says that it has loaded the name, and answers as before."""
+    await publish(releases, candidate, 2)
+    triton.deaf.add("predict_fp32")
+    with pytest.raises(ServerError, match="predict_fp32 still answers with version 1"):
+        await releases.activate(2)
+    assert labels(settings) == (1, None, None)
+
+
+async def test_configs_of_another_release_are_written_anew(
+    settings: Settings, releases: Releases, candidate: Candidate
+) -> None:
+    await releases.publish(candidate)
+    configs = [
+        settings.repository_dir / name / "config.pbtxt"
+        for name in ("classifier_fp32_v1", "predict_fp32_v1", "classifier_fp32", "predict_fp32")
+    ]
+    before = [config.read_bytes() for config in configs]
+    for config in configs:
+        config.write_text("# as an older Tezi wrote it\n")
+    await releases.prepare_start()
+    assert [config.read_bytes() for config in configs] == before
+
+
+async def test_half_done_activations_are_finished_by_the_next_command(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    """As after a kill between the labels and the plain names."""
+    await publish(releases, candidate, 2)
+    path = settings.versions_dir / "labels.json"
+    path.write_text(path.read_text().replace('"stable": 1', '"stable": 2'))
+    assert triton.behind("predict_fp32") == "classifier_fp32_v1"
+    await releases.reconcile()
+    assert triton.behind("predict_fp32") == "classifier_fp32_v2"
+
+
+async def test_changes_wait_for_each_other(
+    settings: Settings, releases: Releases, candidate: Candidate
+) -> None:
+    found = await asyncio.gather(*(releases.publish(candidate) for _ in range(3)))
+    assert sorted(version.model_version for version in found) == [1, 2, 3]
+    async with only_change(settings):
+        with pytest.raises(PublishError, match="Another command"):
+            async with only_change(settings, wait_s=0.1):
+                raise AssertionError("two hold the lock")
+
+
+async def test_damaged_labels_stop_changes(
+    settings: Settings, releases: Releases, candidate: Candidate
+) -> None:
+    await releases.publish(candidate)
+    (settings.versions_dir / "labels.json").write_text("{")
+    with pytest.raises(ModelError, match="Delete it"):
+        await releases.publish(candidate)
+    (settings.versions_dir / "labels.json").unlink()
+    await releases.activate(1)
+    assert read_labels(settings.versions_dir) == Labels(
+        generation=1, stable=1, changed_at=read_labels(settings.versions_dir).changed_at
+    )
+
+
+_CHANGE_AND_DIE = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from preprocess import files
+from preprocess.repository.releases import Releases
+from preprocess.settings import load_settings
+from tests.graphs import tiny_candidate
+calls = 0
+def dying_sync(path, real=files.sync):
+    global calls
+    calls += 1
+    if calls == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(path)
+files.sync = dying_sync
+settings = load_settings(data_dir=Path(sys.argv[1]), triton_grpc_port=int(sys.argv[3]), gpu="off")
+candidate = tiny_candidate(settings.home / "model", "fp32", "int8", "gpu")
+asyncio.run(Releases(settings).publish(candidate, activate=True))
+"""
+
+
+@pytest.mark.parametrize("call", [1, 4, 6, 9, 20, 44])
+async def test_killed_anywhere_it_leaves_a_repository_that_starts(
+    settings: Settings, releases: Releases, candidate: Candidate, call: int
+) -> None:
+    """The version, its folders for Triton, the labels, the plain names: each may be cut short."""
+    first = await releases.publish(candidate)
+    arguments = [str(settings.home), str(call), str(settings.triton_grpc_port)]
+    killed = subprocess.run([sys.executable, "-c", _CHANGE_AND_DIE, *arguments], check=False)
+    assert killed.returncode == -9
+    found = read_versions(settings.versions_dir)
+    assert found[0] == first
+    for each in found:
+        require_intact(settings.versions_dir, each)
+    stable, models = await releases.prepare_start()
+    assert stable.model_version == read_labels(settings.versions_dir).stable
+    assert stable.model_version in (1, 2)
+    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address) as triton:
+        for name in models:
+            if name != "features":
+                text = (settings.repository_dir / name / "config.pbtxt").read_text("utf-8")
+                assert f'name: "{name}"' in text
+        await releases.reconcile()
+        for variant in ("fp32", "int8"):
+            behind = triton.behind(f"predict_{variant}")
+            assert behind == f"classifier_{variant}_v{stable.model_version}"
+        version = await releases.publish(candidate)
+        assert version.model_version == read_labels(settings.versions_dir).newest

@@ -1,0 +1,80 @@
+"""`tezi train` and `tezi export` as typed."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+from preprocess.models.names import VARIANTS
+from preprocess.models.proof import PROOF_FILE
+from preprocess.models.variants import graph_file
+from preprocess.settings import Settings, load_settings
+from preprocess.store import open_store
+from preprocess.training.folder import newest_model
+from tests.preprocess.training.samples import fill
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("TEZI_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("TEZI_DATABASE_URL", raising=False)
+    return load_settings()
+
+
+def tezi(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, env={"COLUMNS": "120"})
+
+
+def test_train_then_export(settings: Settings) -> None:
+    store = open_store(settings, write=True)
+    fill(store, isin="DEMO")
+    store.close()
+
+    done = tezi("train", "--trees", "20", "--seed", "3", "--depth", "4")
+    assert done.exit_code == 0, done.output
+    model = newest_model(settings.models_dir)
+    about = model.about
+    assert str(model.path / "card.md") in done.output
+    for word in ("trivial rule", "base rate", f"{about.metrics['test'].roc_auc:.4f}", "made-up"):
+        assert word in done.output
+    assert (about.parameters["n_estimators"], about.parameters["max_depth"]) == (20, 4)
+    assert about.parameters["random_state"] == 3
+
+    other = tezi("train", "--family", "lightgbm", "--trees", "10", "--learning-rate", "0.3")
+    assert other.exit_code == 0, other.output
+    assert newest_model(settings.models_dir).about.parameters["learning_rate"] == 0.3
+
+    exported = tezi("export", "--model", about.model_id)
+    assert exported.exit_code == 0, exported.output
+    assert str(model.path) in exported.output
+    assert "features exchanged" in exported.output
+    for name in [*map(graph_file, VARIANTS), PROOF_FILE]:
+        assert (model.path / name).is_file()
+    newest = tezi("export")
+    assert newest.exit_code == 0, newest.output
+    assert (newest_model(settings.models_dir).path / graph_file("int8")).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train"], "tezi demo"),
+        (["export"], "make one with `tezi train`"),
+        (["export", "--model", "no-such"], "There is no model 'no-such'"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(
+    settings: Settings, arguments: list[str], says: str
+) -> None:
+    done = tezi(*arguments)
+    assert done.exit_code == 1
+    assert says in done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("command", ["train", "export"])
+def test_help_shows_examples(command: str) -> None:
+    done = tezi(command, "--help")
+    assert done.exit_code == 0
+    assert f"\n  tezi {command}\n" in done.output
