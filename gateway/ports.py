@@ -47,7 +47,7 @@ class Predictor(Protocol):
     """Answers asks. A decorator of the same shape may stand round another one."""
 
     async def predict(
-        self, asks: Sequence[PredictionQuery], timeout_s: float
+        self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
         """One answer for each ask, in their order. All asks of one call are of one
         variant and version.
@@ -66,7 +66,7 @@ class PredictionSource(Protocol):
     """What predictions come from: a predictor, or a cache that has some of the answers."""
 
     async def predict(
-        self, asks: Sequence[PredictionQuery], timeout_s: float
+        self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> Sequence[InferenceResult | PredictorError]:
         """As `Predictor.predict`, and an error in the place of an answer that there is not."""
         ...

@@ -138,27 +138,27 @@ class Predictions:
         """The results of requests of one variant and route, by one call of the predictor."""
         if not self._trusted(requests[0].variant):
             return [PredictorUnavailableError("the golden row comes back wrong")] * len(requests)
-        asks = [
+        queries = [
             PredictionQuery(
                 request.bse_code, request.prediction_date, request.variant, route.version
             )
             for request in requests
         ]
         try:
-            answers = await self._source.predict(asks, timeout_s)
+            answers = await self._source.predict(queries, timeout_s)
         except PredictorError as error:
             return [error] * len(requests)
         results = [
             await self._judged(request, answer, now)
             for request, answer in zip(requests, answers, strict=True)
         ]
-        for ask, result in zip(asks, results, strict=True):
+        for query, result in zip(queries, results, strict=True):
             if not isinstance(result, (Refusal, PredictorError)):
                 label = self._router.label(result.model_version)
-                self._count_routed(ask.variant, label)
+                self._count_routed(query.variant, label)
                 if route.shadow is not None:
                     self._shadow.offer(
-                        ask, route.shadow, result.probability, result.predicted_label
+                        query, route.shadow, result.probability, result.predicted_label
                     )
         return results
 

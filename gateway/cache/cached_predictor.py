@@ -57,14 +57,14 @@ class CachedPredictor:
         self._usable = usable
 
     async def predict(
-        self, asks: Sequence[PredictionQuery], timeout_s: float
+        self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> Sequence[InferenceResult | PredictorError]:
         """One answer or error for each ask; `cached` says whether the cache held it."""
-        digest = self._digest(asks[0])
+        digest = self._digest(queries[0])
         if digest is None or not self._usable():
-            return await self._inner.predict(asks, timeout_s)
-        keys = [_key(ask) for ask in asks]
-        of_key = dict(zip(keys, asks, strict=True))
+            return await self._inner.predict(queries, timeout_s)
+        keys = [_key(query) for query in queries]
+        of_key = dict(zip(keys, queries, strict=True))
 
         async def compute(missing: Sequence[str]) -> Mapping[str, object]:
             answers = await self._inner.predict(
@@ -72,18 +72,18 @@ class CachedPredictor:
             )
             return dict(zip(missing, answers, strict=True))
 
-        form = _Form(digest, asks[0].version or 0)
+        form = _Form(digest, queries[0].version or 0)
         fetched = await self._cache.fetch_many(keys, compute, self._ttl_s, form=form)
         found: dict[str, InferenceResult | PredictorError] = {
             key: _as_predictor_error(error) for key, error in fetched.errors.items()
         }
-        found |= cast("Mapping[str, Answer]", fetched.values)
+        found |= cast("Mapping[str, InferenceResult]", fetched.values)
         return [found[key] for key in keys]
 
-    def _digest(self, ask: PredictionQuery) -> str | None:
+    def _digest(self, query: PredictionQuery) -> str | None:
         """What tells this version's graph from another's; None if the version is not known."""
-        version = self._versions.get(ask.version)
-        graph = None if version is None else version.variants.get(ask.variant)
+        version = self._versions.get(query.version)
+        graph = None if version is None else version.variants.get(query.variant)
         return None if graph is None else graph.sha256[:16]
 
 
@@ -95,7 +95,7 @@ class _Form:
     version: int
 
     def dump(self, _key: str, value: object) -> bytes | None:
-        answer = cast("Answer", value)
+        answer = cast("InferenceResult", value)
         if (
             answer.status is not Status.OK
             or answer.as_of is None
@@ -134,5 +134,5 @@ def _as_predictor_error(error: Exception) -> PredictorError:
     raise error
 
 
-def _key(ask: PredictionQuery) -> str:
-    return prediction_key(ask.bse_code, ask.prediction_date, ask.version or 0, ask.variant)
+def _key(query: PredictionQuery) -> str:
+    return prediction_key(query.bse_code, query.prediction_date, query.version or 0, query.variant)

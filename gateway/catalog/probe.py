@@ -136,12 +136,12 @@ class Probe:
         if stable is None or self.variant not in stable.variants:
             return Finding.ABSENT, None, ""
         golden = stable.golden
-        ask = PredictionQuery(
+        query = PredictionQuery(
             golden.bse_code, golden.prediction_date, self.variant, version=stable.model_version
         )
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                [answer] = await self._predictor.predict([ask], TIMEOUT_S)
+                [answer] = await self._predictor.predict([query], TIMEOUT_S)
                 version = await self._versions.look_up(self.variant, answer.model_version)
         except (TimeoutError, DeadlineExceededError):
             return Finding.LATE, None, f"not within {TIMEOUT_S:g} s"

@@ -25,7 +25,7 @@ lie apart where there are two."""
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    ask: PredictionQuery
+    query: PredictionQuery
     probability: float
     label: int
 
@@ -40,12 +40,12 @@ class Shadow:
         self._observe = observe
         self._queue: asyncio.Queue[_Work] = asyncio.Queue(_WAITING)
 
-    def offer(self, ask: PredictionQuery, version: int, probability: float, label: int) -> None:
+    def offer(self, query: PredictionQuery, version: int, probability: float, label: int) -> None:
         """Have `version` compute what was answered with `probability` and `label`."""
         try:
-            self._queue.put_nowait(_Work(replace(ask, version=version), probability, label))
+            self._queue.put_nowait(_Work(replace(query, version=version), probability, label))
         except asyncio.QueueFull:
-            self._observe(ask.variant, "dropped", None)
+            self._observe(query.variant, "dropped", None)
 
     async def run(self) -> None:
         """Compare what is offered, for ever; what waits for the same version travels together."""
@@ -56,24 +56,24 @@ class Shadow:
                 works.append(self._queue.get_nowait())
             groups: dict[tuple[Variant, int | None], list[_Work]] = {}
             for work in works:
-                groups.setdefault((work.ask.variant, work.ask.version), []).append(work)
+                groups.setdefault((work.query.variant, work.query.version), []).append(work)
             for group in groups.values():
                 await self._compare(group)
 
     async def _compare(self, works: list[_Work]) -> None:
-        asks = [work.ask for work in works]
+        queries = [work.query for work in works]
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                answers = await self._source.predict(asks, TIMEOUT_S)
+                answers = await self._source.predict(queries, TIMEOUT_S)
         except (PredictorError, TimeoutError):
             for work in works:
-                self._observe(work.ask.variant, "failed", None)
+                self._observe(work.query.variant, "failed", None)
             return
         for work, answer in zip(works, answers, strict=True):
             await self._judge(work, answer)
 
     async def _judge(self, work: _Work, answer: InferenceResult | PredictorError) -> None:
-        variant = work.ask.variant
+        variant = work.query.variant
         if isinstance(answer, PredictorError):
             self._observe(variant, "failed", None)
             return

@@ -57,7 +57,7 @@ def run_evening(
     sequence = store.sequence()
     codes = list(selection.stocks)
 
-    async def ask() -> list[InferenceResult]:
+    async def query() -> list[InferenceResult]:
         async with triton:
             with _timed(seconds, "golden row"):
                 await _check_golden(settings, version, variant)
@@ -72,7 +72,7 @@ def run_evening(
                 )
 
     try:
-        answered = asyncio.run(ask())
+        answered = asyncio.run(query())
     except KeyboardInterrupt:
         raise EveningError("Stopped: nothing was written.") from None
     predictions, skipped = judge(

@@ -40,7 +40,7 @@ class FailoverPredictor:
         self._router = router
 
     async def predict(
-        self, asks: Sequence[PredictionQuery], timeout_s: float
+        self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
         """As the inner predictor, which is waited for a quarter of `timeout_s` at most while it
         refuses.
@@ -48,16 +48,16 @@ class FailoverPredictor:
         now = asyncio.get_running_loop().time
         began = now()
         try:
-            return await self._inner.predict(asks, timeout_s)
+            return await self._inner.predict(queries, timeout_s)
         except GpuAbsentError:
             raise
         except (PredictorUnavailableError, VariantUnavailableError) as error:
             trouble: PredictorError = error
-        other = await self._router.instead_of(asks[0].variant, asks[0].version)
+        other = await self._router.instead_of(queries[0].variant, queries[0].version)
         if other is not None:
-            asks = [replace(ask, version=other) for ask in asks]
+            queries = [replace(query, version=other) for query in queries]
             try:
-                return await self._inner.predict(asks, began + timeout_s - now())
+                return await self._inner.predict(queries, began + timeout_s - now())
             except PredictorError as error:
                 trouble = error
         for pause_s in _pauses():
@@ -68,7 +68,7 @@ class FailoverPredictor:
                 break
             await asyncio.sleep(pause_s)
             try:
-                return await self._inner.predict(asks, began + timeout_s - now())
+                return await self._inner.predict(queries, began + timeout_s - now())
             except PredictorError as error:
                 trouble = error
         raise trouble

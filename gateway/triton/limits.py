@@ -23,7 +23,7 @@ MOST_ROWS = 100
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
-    asks: Sequence[PredictionQuery]
+    queries: Sequence[PredictionQuery]
     end: float
     answers: asyncio.Future[list[InferenceResult]]
     group: "_Group | None" = None
@@ -41,8 +41,8 @@ class _Group:
         return all(waiter.answers.done() for waiter in self.waiters)
 
 
-def _model(asks: Sequence[PredictionQuery]) -> _Model:
-    return asks[0].variant, asks[0].version
+def _model(queries: Sequence[PredictionQuery]) -> _Model:
+    return queries[0].variant, queries[0].version
 
 
 class LimitedPredictor:
@@ -78,7 +78,7 @@ class LimitedPredictor:
         return len(self._queue)
 
     async def predict(
-        self, asks: Sequence[PredictionQuery], timeout_s: float
+        self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
         """As the inner predictor, once there is a place. A caller that is cancelled makes room.
 
@@ -86,11 +86,11 @@ class LimitedPredictor:
             PredictorOverloadedError: there is neither a place nor a seat to wait on.
             DeadlineExceededError: the place came too late.
         """
-        model = _model(asks)
+        model = _model(queries)
         if self._taken[model] < self._places:  # then nobody waits for it
             self._taken[model] += 1
             try:
-                return await self._inner.predict(asks, timeout_s)
+                return await self._inner.predict(queries, timeout_s)
             finally:
                 self._hand_on(model)
         if len(self._queue) >= self._seats:
@@ -98,7 +98,7 @@ class LimitedPredictor:
                 f"{self.in_flight} requests under way and {len(self._queue)} callers waiting"
             )
         waiter = _Waiter(
-            asks, self._monotonic() + timeout_s, asyncio.get_running_loop().create_future()
+            queries, self._monotonic() + timeout_s, asyncio.get_running_loop().create_future()
         )
         self._queue.append(waiter)
         try:
@@ -143,20 +143,20 @@ class LimitedPredictor:
                 waiter.answers.set_exception(late)
             if waiter.answers.done():
                 continue  # it is on its way out of the queue
-            fits = rows + len(waiter.asks) <= MOST_ROWS or not group.waiters
-            if fits and _model(waiter.asks) == model:
+            fits = rows + len(waiter.queries) <= MOST_ROWS or not group.waiters
+            if fits and _model(waiter.queries) == model:
                 group.waiters.append(waiter)
-                rows += len(waiter.asks)
+                rows += len(waiter.queries)
         for waiter in group.waiters:
             self._queue.remove(waiter)
             waiter.group = group
         return group if group.waiters else None
 
     async def _travel(self, group: _Group) -> None:
-        asks = [ask for waiter in group.waiters for ask in waiter.asks]
+        queries = [query for waiter in group.waiters for query in waiter.queries]
         timeout_s = max(waiter.end for waiter in group.waiters) - self._monotonic()
         try:
-            answers = await self._inner.predict(asks, timeout_s)
+            answers = await self._inner.predict(queries, timeout_s)
         except BaseException as error:
             for waiter in group.waiters:
                 if not waiter.answers.done():
@@ -166,10 +166,10 @@ class LimitedPredictor:
         else:
             start = 0
             for waiter in group.waiters:
-                end = start + len(waiter.asks)
+                end = start + len(waiter.queries)
                 if not waiter.answers.done():
                     waiter.answers.set_result(answers[start:end])
                 start = end
         finally:
             self._groups.discard(group)
-            self._hand_on(_model(asks))
+            self._hand_on(_model(queries))

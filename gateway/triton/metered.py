@@ -19,19 +19,19 @@ class MeteredPredictor:
         self._observe = observe
 
     async def predict(
-        self, asks: Sequence[PredictionQuery], timeout_s: float
+        self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
         """As the inner predictor."""
         began = time.perf_counter()
         outcome = "cancelled"
         try:
-            answers = await self._inner.predict(asks, timeout_s)
+            answers = await self._inner.predict(queries, timeout_s)
             outcome = "ok"
         except PredictorError:
             outcome = "error"
             raise
         finally:
-            self._observe(asks[0].variant, outcome, len(asks), time.perf_counter() - began)
+            self._observe(queries[0].variant, outcome, len(queries), time.perf_counter() - began)
         return answers
 
     async def close(self) -> None:

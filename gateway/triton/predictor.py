@@ -16,9 +16,9 @@ from gateway.errors import (
 from gateway.ports import InferenceResult, PredictionQuery
 from gateway.triton.ensemble import row_status
 from gateway.triton.http.addresses import Addresses, LookUp, name_look_up
+from gateway.triton.http.connection import ProtocolError, Reply
 from gateway.triton.http.inference import inference_message, inference_outputs, refusal
-from gateway.triton.http.link import ProtocolError, Reply
-from gateway.triton.http.links import Links
+from gateway.triton.http.pool import ConnectionPool
 from gateway.triton.tensors import TensorError, unpack_floats, unpack_ints, unpack_texts
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.models.names import GPU_VARIANT, Variant, ensemble_name
@@ -37,7 +37,7 @@ class TritonPredictor:
     def __init__(self, look_up: LookUp, *, name: str = "triton", max_age_s: float = 0.0) -> None:
         """`look_up` finds the addresses; `name` is the Host that requests are for."""
         self._name = name
-        self._links = Links(Addresses(look_up, max_age_s=max_age_s), max_age_s=max_age_s)
+        self._links = ConnectionPool(Addresses(look_up, max_age_s=max_age_s), max_age_s=max_age_s)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "TritonPredictor":
@@ -49,7 +49,7 @@ class TritonPredictor:
         )
 
     async def predict(
-        self, asks: Sequence[PredictionQuery], timeout_s: float
+        self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
         """One Triton request for all asks, which are of one variant and version.
 
@@ -57,14 +57,14 @@ class TritonPredictor:
             PredictorError: by the HTTP status, or because the answer does not fit the question.
         """
         message = inference_message(
-            ensemble_name(asks[0].variant, asks[0].version),
+            ensemble_name(queries[0].variant, queries[0].version),
             self._name,
-            [ask.bse_code for ask in asks],
-            [ask.prediction_date for ask in asks],
+            [query.bse_code for query in queries],
+            [query.prediction_date for query in queries],
         )
         try:
             async with asyncio.timeout(timeout_s):
-                reply = await self._links.ask(message)
+                reply = await self._links.request(message)
         except TimeoutError:
             raise DeadlineExceededError(f"no answer of Triton in {timeout_s * 1e3:g} ms") from None
         except ProtocolError as error:
@@ -72,9 +72,9 @@ class TritonPredictor:
         except OSError as error:
             raise PredictorAwayError(f"Triton cannot be reached: {error}") from None
         if reply.status != HTTPStatus.OK:
-            raise _explained(reply, asks[0].variant)
+            raise _explained(reply, queries[0].variant)
         try:
-            return _answers(len(asks), inference_outputs(reply, len(asks)))
+            return _answers(len(queries), inference_outputs(reply, len(queries)))
         except TensorError as error:
             raise PredictorUnavailableError(f"Triton's answer cannot be used: {error}") from None
 

@@ -107,13 +107,13 @@ class FakePredictor:
     closed: bool = False
 
     async def predict(
-        self, asks: Sequence[PredictionQuery], timeout_s: float
+        self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
-        golden = asks[0].bse_code == GOLDEN_CODE
+        golden = queries[0].bse_code == GOLDEN_CODE
         if not golden:
-            self.calls.append(list(asks))
+            self.calls.append(list(queries))
             self.timeouts.append(timeout_s)
-        error = self.errors.get(asks[0].version, self.errors.get(asks[0].variant, self.error))
+        error = self.errors.get(queries[0].version, self.errors.get(queries[0].variant, self.error))
         if error is not None:
             raise error
         self.under_way += not golden
@@ -123,11 +123,11 @@ class FakePredictor:
                 await self.release.wait()
         finally:
             self.under_way -= not golden
-        return [self._answer(ask) for ask in asks]
+        return [self._answer(query) for query in queries]
 
-    def _answer(self, ask: PredictionQuery) -> InferenceResult:
-        code, day = ask.bse_code, ask.prediction_date
-        version = self.model_version or ask.version or 1
+    def _answer(self, query: PredictionQuery) -> InferenceResult:
+        code, day = query.bse_code, query.prediction_date
+        version = self.model_version or query.version or 1
         if code == GOLDEN_CODE:
             right = fake_probability(code, day)
             return answer(

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.triton.http.addresses import LookUp, Place
+from gateway.triton.http.addresses import Endpoint, LookUp
 from gateway.triton.tensors import pack_texts
 from preprocess.features.row import Status
 
@@ -69,7 +69,7 @@ class HttpTriton:
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Endpoint:
         """Where it listens."""
         return self.host, self.port
 
@@ -161,10 +161,10 @@ async def _request(reader: asyncio.StreamReader, connection: int) -> Asked:
     return Asked(line.split()[1], json.loads(body[:length]), body[length:], connection)
 
 
-def leads_to(*places: Place) -> LookUp:
+def leads_to(*places: Endpoint) -> LookUp:
     """A name that leads to these."""
 
-    async def look_up() -> list[Place]:
+    async def look_up() -> list[Endpoint]:
         return list(places)
 
     return look_up

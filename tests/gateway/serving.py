@@ -20,11 +20,11 @@ class HeldPredictor(FakePredictor):
     """Answers all but the golden row when the file is there."""
 
     async def predict(
-        self, asks: Sequence[PredictionQuery], timeout_s: float
+        self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
-        while asks[0].bse_code != GOLDEN_CODE and not Path(home, "release").exists():
+        while queries[0].bse_code != GOLDEN_CODE and not Path(home, "release").exists():
             await asyncio.sleep(0.01)
-        return await super().predict(asks, timeout_s)
+        return await super().predict(queries, timeout_s)
 
 
 if __name__ == "__main__":

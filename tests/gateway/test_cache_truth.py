@@ -64,22 +64,22 @@ class TruePredictor(FakePredictor):
         self.held_back: asyncio.Event | None = None
 
     async def predict(
-        self, asks: Sequence[PredictionQuery], timeout_s: float
+        self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
-        if asks[0].bse_code == GOLDEN_CODE:
-            return await super().predict(asks, timeout_s)
+        if queries[0].bse_code == GOLDEN_CODE:
+            return await super().predict(queries, timeout_s)
         found = [
             answer(
-                ask.bse_code,
-                ask.prediction_date,
+                query.bse_code,
+                query.prediction_date,
                 probability=probability(
-                    ask.bse_code, ask.version or 0, ask.variant, self.truth[ask.bse_code]
+                    query.bse_code, query.version or 0, query.variant, self.truth[query.bse_code]
                 ),
-                model_version=ask.version or 0,
+                model_version=query.version or 0,
             )
-            for ask in asks
+            for query in queries
         ]
-        self.calls.append(list(asks))
+        self.calls.append(list(queries))
         if self.held_back is not None:
             await self.held_back.wait()
         return found
@@ -150,7 +150,7 @@ class TwoGateways(RuleBasedStateMachine):
                     assert found["probability"] == self.expected(found["bse_code"], kind)
 
     @rule(at=at_gateway, code=stock, kind=variant)
-    def ask(self, at: int, code: str, kind: str) -> None:
+    def query(self, at: int, code: str, kind: str) -> None:
         response = self.wait(self.gateways[at].predict(bse_code=code, variant=kind))
         assert response.status_code == 200, response.text
         assert response.json()["probability"] == self.expected(code, kind)

@@ -106,8 +106,8 @@ async def test_another_probability_is_wrong_at_once(
 
 @pytest.mark.parametrize("place", [0, MISSING, 24])
 async def test_another_feature_is_wrong(probe: Probe, predictor: FakePredictor, place: int) -> None:
-    def shifted(ask: Any) -> InferenceResult:
-        right = answer(ask.bse_code, ask.prediction_date)
+    def shifted(query: Any) -> InferenceResult:
+        right = answer(query.bse_code, query.prediction_date)
         values = list(right.features)
         values[place] = 0.0 if place == MISSING else values[place] + max(1.0, values[place]) * 3e-5
         return InferenceResult(right.status, right.as_of, right.probability, 1, tuple(values))
@@ -128,7 +128,7 @@ async def test_another_feature_is_wrong(probe: Probe, predictor: FakePredictor, 
 async def test_a_golden_row_without_an_answer(
     probe: Probe, predictor: FakePredictor, status: Status, finding: Finding
 ) -> None:
-    predictor._answer = lambda ask: without(status)  # type: ignore[method-assign]  # a fake that fails
+    predictor._answer = lambda query: without(status)  # type: ignore[method-assign]  # a fake that fails
     await probe()
     assert (probe.passing, probe.state.finding) == (False, finding)
 
@@ -188,7 +188,7 @@ async def test_a_predictor_that_never_answers_is_not_waited_for(
     probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Hanging(FakePredictor):
-        async def predict(self, asks: Any, timeout_s: float) -> list[InferenceResult]:
+        async def predict(self, queries: Any, timeout_s: float) -> list[InferenceResult]:
             await asyncio.Event().wait()
             raise AssertionError
 

@@ -28,20 +28,20 @@ class Gate:
         self.closed = False
 
     async def predict(
-        self, asks: Sequence[PredictionQuery], timeout_s: float
+        self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
-        self.calls.append(list(asks))
+        self.calls.append(list(queries))
         self.timeouts.append(timeout_s)
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ends.append(end)
         await end
-        return [answer(ask.bse_code, ask.prediction_date) for ask in asks]
+        return [answer(query.bse_code, query.prediction_date) for query in queries]
 
     async def close(self) -> None:
         self.closed = True
 
 
-def ask(number: int, variant: Variant = "fp32", version: int = 1) -> PredictionQuery:
+def query(number: int, variant: Variant = "fp32", version: int = 1) -> PredictionQuery:
     return PredictionQuery(f"{number:06d}", TODAY, variant, version)
 
 
@@ -68,17 +68,19 @@ def limited(gate: Gate) -> LimitedPredictor:
     return LimitedPredictor(gate, in_flight=2, waiting=3)
 
 
-def start(limited: LimitedPredictor, *asks: PredictionQuery) -> "asyncio.Task[list[Answer]]":
-    return asyncio.create_task(limited.predict(asks, 5.0))
+def start(
+    limited: LimitedPredictor, *queries: PredictionQuery
+) -> "asyncio.Task[list[InferenceResult]]":
+    return asyncio.create_task(limited.predict(queries, 5.0))
 
 
 async def test_places_then_seats_then_the_door(gate: Gate, limited: LimitedPredictor) -> None:
-    tasks = [start(limited, ask(number)) for number in range(5)]
+    tasks = [start(limited, query(number)) for number in range(5)]
     await settle()
     assert codes(gate.calls) == [[0], [1]]
     assert state(limited) == (2, 3)
     with pytest.raises(PredictorOverloadedError):
-        await limited.predict([ask(9)], 5.0)
+        await limited.predict([query(9)], 5.0)
     gate.ends[0].set_result(None)
     await settle()
     assert codes(gate.calls) == [[0], [1], [2, 3, 4]]  # those who waited travel together
@@ -99,11 +101,11 @@ async def test_a_model_holds_up_nobody_who_asks_another(
     gate: Gate, other: tuple[Variant, int]
 ) -> None:
     limited = LimitedPredictor(gate, in_flight=1, waiting=5)
-    hangs = start(limited, ask(0))
+    hangs = start(limited, query(0))
     await settle()
     tasks = [
-        *(start(limited, ask(number)) for number in (1, 2)),
-        *(start(limited, ask(number, *other)) for number in (3, 4, 5)),
+        *(start(limited, query(number)) for number in (1, 2)),
+        *(start(limited, query(number, *other)) for number in (3, 4, 5)),
     ]
     await settle()
     assert codes(gate.calls) == [[0], [3]]
@@ -124,15 +126,15 @@ async def test_a_model_holds_up_nobody_who_asks_another(
 
 async def test_rows_of_a_joined_request_are_bounded(gate: Gate) -> None:
     limited = LimitedPredictor(gate, in_flight=1, waiting=10)
-    big = [ask(number) for number in range(MOST_ROWS - 1)]
-    tasks = [start(limited, ask(0))]
+    big = [query(number) for number in range(MOST_ROWS - 1)]
+    tasks = [start(limited, query(0))]
     await settle()
-    tasks += [start(limited, *big), start(limited, ask(1), ask(2)), start(limited, ask(3))]
+    tasks += [start(limited, *big), start(limited, query(1), query(2)), start(limited, query(3))]
     await settle()
     gate.ends[0].set_result(None)
     await settle()
     assert [len(call) for call in gate.calls] == [1, MOST_ROWS]
-    assert gate.calls[1] == [*big, ask(3)]
+    assert gate.calls[1] == [*big, query(3)]
     gate.ends[1].set_result(None)
     await settle()
     assert codes(gate.calls[2:]) == [[1, 2]]
@@ -143,10 +145,10 @@ async def test_rows_of_a_joined_request_are_bounded(gate: Gate) -> None:
 
 async def test_more_rows_than_that_travel_alone(gate: Gate) -> None:
     limited = LimitedPredictor(gate, in_flight=1, waiting=10)
-    first = start(limited, ask(0))
+    first = start(limited, query(0))
     await settle()
-    big = start(limited, *(ask(number) for number in range(MOST_ROWS + 1)))
-    other = start(limited, ask(1))
+    big = start(limited, *(query(number) for number in range(MOST_ROWS + 1)))
+    other = start(limited, query(1))
     await settle()
     gate.ends[0].set_result(None)
     await settle()
@@ -160,12 +162,12 @@ async def test_more_rows_than_that_travel_alone(gate: Gate) -> None:
 async def test_who_leaves_while_waiting_frees_the_seat(
     gate: Gate, limited: LimitedPredictor
 ) -> None:
-    tasks = [start(limited, ask(number)) for number in range(5)]
+    tasks = [start(limited, query(number)) for number in range(5)]
     await settle()
     tasks[3].cancel()
     await settle()
     assert state(limited) == (2, 2)
-    late = start(limited, ask(5))
+    late = start(limited, query(5))
     await settle()
     assert state(limited) == (2, 3)
     gate.ends[0].set_result(None)
@@ -180,7 +182,7 @@ async def test_who_leaves_while_waiting_frees_the_seat(
 async def test_who_leaves_while_under_way_frees_the_place(
     gate: Gate, limited: LimitedPredictor
 ) -> None:
-    tasks = [start(limited, ask(number)) for number in range(3)]
+    tasks = [start(limited, query(number)) for number in range(3)]
     await settle()
     tasks[0].cancel()
     await settle()
@@ -195,7 +197,7 @@ async def test_who_leaves_while_under_way_frees_the_place(
 async def test_a_joined_request_ends_when_all_of_its_callers_have_gone(
     gate: Gate, limited: LimitedPredictor
 ) -> None:
-    tasks = [start(limited, ask(number)) for number in range(4)]
+    tasks = [start(limited, query(number)) for number in range(4)]
     await settle()
     gate.ends[0].set_result(None)
     await settle()
@@ -214,7 +216,7 @@ async def test_a_joined_request_ends_when_all_of_its_callers_have_gone(
 async def test_a_caller_who_goes_in_the_moment_of_the_answer_costs_no_place(
     gate: Gate, limited: LimitedPredictor
 ) -> None:
-    tasks = [start(limited, ask(number)) for number in range(3)]
+    tasks = [start(limited, query(number)) for number in range(3)]
     await settle()
     gate.ends[0].set_result(None)
     await settle()
@@ -229,7 +231,7 @@ async def test_a_caller_who_goes_in_the_moment_of_the_answer_costs_no_place(
 async def test_a_joined_request_that_fails_fails_all_of_its_callers(
     gate: Gate, limited: LimitedPredictor, error: Exception
 ) -> None:
-    tasks = [start(limited, ask(number)) for number in range(4)]
+    tasks = [start(limited, query(number)) for number in range(4)]
     await settle()
     gate.ends[0].set_result(None)
     await settle()
@@ -243,11 +245,11 @@ async def test_a_joined_request_that_fails_fails_all_of_its_callers(
 async def test_waiting_counts_against_the_time(gate: Gate) -> None:
     now = 100.0
     limited = LimitedPredictor(gate, in_flight=1, waiting=5, monotonic=lambda: now)
-    first = start(limited, ask(0))
+    first = start(limited, query(0))
     await settle()
-    short = asyncio.create_task(limited.predict([ask(1)], 1.0))
-    long = asyncio.create_task(limited.predict([ask(2)], 4.0))
-    longer = asyncio.create_task(limited.predict([ask(3)], 6.0))
+    short = asyncio.create_task(limited.predict([query(1)], 1.0))
+    long = asyncio.create_task(limited.predict([query(2)], 4.0))
+    longer = asyncio.create_task(limited.predict([query(3)], 6.0))
     await settle()
     now = 101.5
     gate.ends[0].set_result(None)
@@ -262,7 +264,7 @@ async def test_waiting_counts_against_the_time(gate: Gate) -> None:
 
 
 async def test_closing_gives_up_what_is_under_way(gate: Gate, limited: LimitedPredictor) -> None:
-    tasks = [start(limited, ask(number)) for number in range(3)]
+    tasks = [start(limited, query(number)) for number in range(3)]
     await settle()
     gate.ends[0].set_result(None)
     await settle()

@@ -6,8 +6,8 @@ from contextlib import suppress
 from functools import partial
 from socket import SOCK_STREAM
 
-Place = tuple[str, int]
-LookUp = Callable[[], Awaitable[list[Place]]]
+Endpoint = tuple[str, int]
+LookUp = Callable[[], Awaitable[list[Endpoint]]]
 
 # A place that refused is asked last for so long, and a name no more often looked up than this.
 _DOUBT_S = 0.5
@@ -23,14 +23,14 @@ class Addresses:
     def __init__(self, look_up: LookUp, *, max_age_s: float = 0.0) -> None:
         self._look_up = look_up
         self._max_age_s = max_age_s
-        self._known: list[Place] = []
+        self._known: list[Endpoint] = []
         self._looked = 0.0
         self._looking: asyncio.Task[None] | None = None
         self._turn = -1
-        self._refused: dict[Place, float] = {}
+        self._refused: dict[Endpoint, float] = {}
         self._doubted = False
 
-    async def in_turn(self) -> list[Place]:
+    async def in_turn(self) -> list[Endpoint]:
         """All places, the one whose turn it is first; those that just refused come last.
 
         Raises:
@@ -47,16 +47,16 @@ class Addresses:
             places.sort(key=lambda place: self._refused.get(place, -_DOUBT_S) + _DOUBT_S > now)
         return places
 
-    def knows(self, place: Place) -> bool:
+    def knows(self, place: Endpoint) -> bool:
         """Whether the name leads there, as far as is known."""
         return place in self._known
 
-    def refused(self, place: Place) -> None:
+    def refused(self, place: Endpoint) -> None:
         """Nobody answers there: ask others first, and look the name up anew."""
         self._refused[place] = asyncio.get_running_loop().time()
         self._doubted = True
 
-    def answered(self, place: Place) -> None:
+    def answered(self, place: Endpoint) -> None:
         """There is somebody."""
         self._refused.pop(place, None)
 
@@ -95,6 +95,6 @@ def name_look_up(host: str, port: int) -> LookUp:
     return partial(_system_look_up, host, port)
 
 
-async def _system_look_up(host: str, port: int) -> list[Place]:
+async def _system_look_up(host: str, port: int) -> list[Endpoint]:
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
     return [(str(address[0]), port) for *_, address in found]

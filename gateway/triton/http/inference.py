@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.triton.ensemble import fitting_outputs
-from gateway.triton.http.link import Reply
+from gateway.triton.http.connection import Reply
 from gateway.triton.tensors import TensorError, pack_texts
 
 _LENGTH = b"inference-header-content-length"

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from gateway.triton.http.addresses import Addresses, Place, name_look_up
+from gateway.triton.http.addresses import Addresses, Endpoint, name_look_up
 
 FIRST, SECOND, THIRD = ("127.0.0.1", 1), ("127.0.0.2", 1), ("127.0.0.3", 1)
 
@@ -13,12 +13,12 @@ FIRST, SECOND, THIRD = ("127.0.0.1", 1), ("127.0.0.2", 1), ("127.0.0.3", 1)
 class Name:
     """A name whose addresses change, and how often it was looked up."""
 
-    def __init__(self, *places: Place) -> None:
+    def __init__(self, *places: Endpoint) -> None:
         self.places = list(places)
         self.looked_up = 0
         self.failure: OSError | None = None
 
-    async def __call__(self) -> list[Place]:
+    async def __call__(self) -> list[Endpoint]:
         self.looked_up += 1
         await asyncio.sleep(0)
         if self.failure is not None:
@@ -153,7 +153,7 @@ async def test_who_stops_waiting_stops_no_look_up() -> None:
 async def test_closing_ends_a_look_up() -> None:
     began = asyncio.Event()
 
-    async def never() -> list[Place]:
+    async def never() -> list[Endpoint]:
         began.set()
         await asyncio.Event().wait()
         raise AssertionError

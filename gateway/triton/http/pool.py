@@ -3,8 +3,8 @@
 import asyncio
 from collections import defaultdict
 
-from gateway.triton.http.addresses import Addresses, Place
-from gateway.triton.http.link import Link, Reply
+from gateway.triton.http.addresses import Addresses, Endpoint
+from gateway.triton.http.connection import Connection, Reply
 
 # One question is under way most of the time, and a few golden rows beside it.
 _IDLE_PER_PLACE = 4
@@ -12,7 +12,7 @@ _IDLE_PER_PLACE = 4
 _CONNECT_S = 0.5
 
 
-class Links:
+class ConnectionPool:
     """Asks each server in its turn, over connections that are kept.
 
     A connection older than `max_age_s`, if that is not 0, is closed after its answer, so that one
@@ -22,10 +22,10 @@ class Links:
     def __init__(self, addresses: Addresses, *, max_age_s: float = 0.0) -> None:
         self._addresses = addresses
         self._max_age_s = max_age_s
-        self._idle: defaultdict[Place, list[Link]] = defaultdict(list)
+        self._idle: defaultdict[Endpoint, list[Connection]] = defaultdict(list)
         self._closed = False
 
-    async def ask(self, message: bytes) -> Reply:
+    async def request(self, message: bytes) -> Reply:
         """The answer of the server whose turn it is, or of the next one that can be reached.
 
         Raises:
@@ -39,7 +39,7 @@ class Links:
                 refusals.append(f"{place[0]}:{place[1]}: {error or type(error).__name__}")
                 continue
             try:
-                reply = await link.ask(message)
+                reply = await link.request(message)
             except ConnectionError:
                 self._addresses.refused(place)
                 raise
@@ -54,7 +54,7 @@ class Links:
         for place in list(self._idle):
             self._leave(place)
 
-    def _kept(self, place: Place) -> Link | None:
+    def _kept(self, place: Endpoint) -> Connection | None:
         links = self._idle[place]
         while links:
             link = links.pop()
@@ -63,10 +63,10 @@ class Links:
             link.close()
         return None
 
-    async def _opened(self, place: Place) -> Link:
+    async def _opened(self, place: Endpoint) -> Connection:
         try:
             async with asyncio.timeout(_CONNECT_S):
-                _, link = await asyncio.get_running_loop().create_connection(Link, *place)
+                _, link = await asyncio.get_running_loop().create_connection(Connection, *place)
         except OSError:  # a time-out is one
             self._addresses.refused(place)
             raise
@@ -75,16 +75,16 @@ class Links:
             self._leave(other)
         return link
 
-    def _keep(self, place: Place, link: Link) -> None:
+    def _keep(self, place: Endpoint, link: Connection) -> None:
         links = self._idle[place]
         if len(links) < _IDLE_PER_PLACE and link.is_open and not self._closed:
             links.append(link)
         else:
             link.close()
 
-    def _leave(self, place: Place) -> None:
+    def _leave(self, place: Endpoint) -> None:
         for link in self._idle.pop(place):
             link.close()
 
-    def _is_old(self, link: Link) -> bool:
+    def _is_old(self, link: Connection) -> bool:
         return 0 < self._max_age_s < asyncio.get_running_loop().time() - link.opened

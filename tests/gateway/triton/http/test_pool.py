@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from gateway.triton.http.addresses import Addresses, Place
+from gateway.triton.http.addresses import Addresses, Endpoint
+from gateway.triton.http.connection import Connection, ProtocolError
 from gateway.triton.http.inference import inference_message
-from gateway.triton.http.link import Link, ProtocolError
-from gateway.triton.http.links import Links
+from gateway.triton.http.pool import ConnectionPool
 from tests.gateway.fakes import until
 from tests.gateway.http_triton import HttpTriton, http, leads_to, serving
 from tests.integration.stack import free_ports
@@ -32,9 +32,9 @@ async def test_two_servers_take_turns_on_a_connection_each(
     tritons: tuple[HttpTriton, HttpTriton],
 ) -> None:
     first, second = tritons
-    links = Links(Addresses(leads_to(first.place, second.place)))
+    links = ConnectionPool(Addresses(leads_to(first.place, second.place)))
     for _ in range(10):
-        assert (await links.ask(MESSAGE)).status == 200
+        assert (await links.request(MESSAGE)).status == 200
     assert asked(first, second) == [5, 5]
     assert (first.connections, second.connections) == (1, 1)
     await links.close()
@@ -44,22 +44,22 @@ async def test_who_cannot_be_reached_is_passed_over(
     tritons: tuple[HttpTriton, HttpTriton],
 ) -> None:
     first, second = tritons
-    links = Links(Addresses(leads_to(first.place, second.place)))
+    links = ConnectionPool(Addresses(leads_to(first.place, second.place)))
     for _ in range(4):
-        await links.ask(MESSAGE)
+        await links.request(MESSAGE)
     await first.stop()
     await asyncio.sleep(0.01)  # the loop reads that the connection has ended
     for _ in range(10):
-        assert (await links.ask(MESSAGE)).status == 200
+        assert (await links.request(MESSAGE)).status == 200
     assert asked(first, second) == [2, 12]
     await links.close()
 
 
 async def test_nobody_who_can_be_reached_is_said_with_every_reason() -> None:
     ports = free_ports(2)
-    links = Links(Addresses(leads_to(*(("127.0.0.1", port) for port in ports))))
+    links = ConnectionPool(Addresses(leads_to(*(("127.0.0.1", port) for port in ports))))
     with pytest.raises(ConnectionError) as caught:
-        await links.ask(MESSAGE)
+        await links.request(MESSAGE)
     assert all(f"127.0.0.1:{port}: " in str(caught.value) for port in ports)
     await links.close()
 
@@ -70,12 +70,12 @@ async def test_a_machine_that_says_nothing_is_given_up_and_asked_last(
     skip: Callable[[float], None],
 ) -> None:
     first, _ = tritons
-    silent: Place = ("127.0.0.9", 9)
+    silent: Endpoint = ("127.0.0.9", 9)
     tries = 0
     loop = asyncio.get_running_loop()
     connect = loop.create_connection
 
-    async def hang(factory: type[Link], host: str, port: int) -> object:
+    async def hang(factory: type[Connection], host: str, port: int) -> object:
         nonlocal tries
         if (host, port) == silent:
             tries += 1
@@ -84,13 +84,13 @@ async def test_a_machine_that_says_nothing_is_given_up_and_asked_last(
 
     monkeypatch.setattr(loop, "create_connection", hang)
     monkeypatch.setattr("gateway.triton.http.addresses._DOUBT_S", 600.0)
-    links = Links(Addresses(leads_to(silent, first.place)))
-    waits = asyncio.create_task(links.ask(MESSAGE))
+    links = ConnectionPool(Addresses(leads_to(silent, first.place)))
+    waits = asyncio.create_task(links.request(MESSAGE))
     await until(lambda: tries)
     skip(61)
     assert (await waits).status == 200
     for _ in range(4):
-        assert (await links.ask(MESSAGE)).status == 200
+        assert (await links.request(MESSAGE)).status == 200
     assert tries == 1  # it is not tried first again
     await links.close()
 
@@ -99,20 +99,20 @@ async def test_an_old_connection_is_given_up_between_two_questions(
     tritons: tuple[HttpTriton, HttpTriton], skip: Callable[[float], None]
 ) -> None:
     first, _ = tritons
-    links = Links(Addresses(leads_to(first.place)), max_age_s=300)
+    links = ConnectionPool(Addresses(leads_to(first.place)), max_age_s=300)
     for _ in range(3):
-        await links.ask(MESSAGE)
+        await links.request(MESSAGE)
     assert first.connections == 1
     skip(301)
-    await links.ask(MESSAGE)
+    await links.request(MESSAGE)
     assert first.connections == 2
     first.delay_s = 300  # it grows old while its question is under way
-    waits = asyncio.create_task(links.ask(MESSAGE))
+    waits = asyncio.create_task(links.request(MESSAGE))
     await until(lambda: len(first.requests) == 5)
     skip(301)
     assert (await waits).status == 200
     first.delay_s = 0.0
-    await links.ask(MESSAGE)
+    await links.request(MESSAGE)
     assert first.connections == 3
     await until(lambda: first.open_connections <= 1)
     await links.close()
@@ -122,17 +122,17 @@ async def test_a_place_that_left_the_name_is_left(tritons: tuple[HttpTriton, Htt
     first, second = tritons
     places = [first.place]
 
-    async def look_up() -> list[Place]:
+    async def look_up() -> list[Endpoint]:
         return list(places)
 
-    links = Links(Addresses(look_up, max_age_s=0.01))
-    await links.ask(MESSAGE)
+    links = ConnectionPool(Addresses(look_up, max_age_s=0.01))
+    await links.request(MESSAGE)
     places[:] = [second.place]
     before = asked(first, second)
     async with asyncio.timeout(60):
         while asked(second) == [0]:
             await asyncio.sleep(0.02)
-            await links.ask(MESSAGE)
+            await links.request(MESSAGE)
         while first.open_connections:
             await asyncio.sleep(0.01)
     assert asked(first)[0] <= before[0] + 1
@@ -142,8 +142,8 @@ async def test_a_place_that_left_the_name_is_left(tritons: tuple[HttpTriton, Htt
 async def test_few_connections_are_kept(tritons: tuple[HttpTriton, HttpTriton]) -> None:
     first, _ = tritons
     first.delay_s = 0.05
-    links = Links(Addresses(leads_to(first.place)))
-    await asyncio.gather(*(links.ask(MESSAGE) for _ in range(10)))
+    links = ConnectionPool(Addresses(leads_to(first.place)))
+    await asyncio.gather(*(links.request(MESSAGE) for _ in range(10)))
     assert first.connections == 10
     await until(lambda: first.open_connections <= 4)
     assert first.open_connections == 4
@@ -155,8 +155,8 @@ async def test_what_is_under_way_at_the_end_is_answered(
 ) -> None:
     first, _ = tritons
     first.delay_s = 0.05
-    links = Links(Addresses(leads_to(first.place)))
-    waits = asyncio.create_task(links.ask(MESSAGE))
+    links = ConnectionPool(Addresses(leads_to(first.place)))
+    waits = asyncio.create_task(links.request(MESSAGE))
     await until(lambda: first.requests)
     await links.close()
     assert (await waits).status == 200
@@ -167,11 +167,11 @@ async def test_a_connection_that_the_server_gives_up_is_not_used_again(
     tritons: tuple[HttpTriton, HttpTriton],
 ) -> None:
     first, _ = tritons
-    links = Links(Addresses(leads_to(first.place)))
+    links = ConnectionPool(Addresses(leads_to(first.place)))
     first.raw = http(503, b"{}", "Connection: close\r\n")
-    assert (await links.ask(MESSAGE)).status == 503
+    assert (await links.request(MESSAGE)).status == 503
     first.raw = None
-    assert Counter([(await links.ask(MESSAGE)).status for _ in range(3)]) == {200: 3}
+    assert Counter([(await links.request(MESSAGE)).status for _ in range(3)]) == {200: 3}
     assert first.connections == 2
     await links.close()
 
@@ -180,18 +180,18 @@ async def test_answers_that_nobody_asked_for_close_the_connection(
     tritons: tuple[HttpTriton, HttpTriton],
 ) -> None:
     first, _ = tritons
-    links = Links(Addresses(leads_to(first.place)))
+    links = ConnectionPool(Addresses(leads_to(first.place)))
     first.raw = http(200, b"one") + http(200, b"two")
-    assert (await links.ask(MESSAGE)).body == b"one"
+    assert (await links.request(MESSAGE)).body == b"one"
     first.raw = http(200, b"three")
-    assert (await links.ask(MESSAGE)).body == b"three"
+    assert (await links.request(MESSAGE)).body == b"three"
     # Not even a beginning, of which the next answer would become the rest.
     first.speaks_unasked = http(200, b"four")[:-2]
-    assert (await links.ask(MESSAGE)).body == b"three"
+    assert (await links.request(MESSAGE)).body == b"three"
     await asyncio.sleep(0.05)
     first.speaks_unasked = b""
     first.raw = http(200, b"five")
-    assert (await links.ask(MESSAGE)).body == b"five"
+    assert (await links.request(MESSAGE)).body == b"five"
     await links.close()
 
 
@@ -199,24 +199,24 @@ async def test_an_answer_has_a_size(
     tritons: tuple[HttpTriton, HttpTriton], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = tritons
-    monkeypatch.setattr("gateway.triton.http.link._LARGEST_BODY", 1000)
-    links = Links(Addresses(leads_to(first.place)))
+    monkeypatch.setattr("gateway.triton.http.connection._LARGEST_BODY", 1000)
+    links = ConnectionPool(Addresses(leads_to(first.place)))
     first.raw = http(200, b"." * 1000)
-    assert len((await links.ask(MESSAGE)).body) == 1000
+    assert len((await links.request(MESSAGE)).body) == 1000
     first.raw = http(200, b"." * 1001)
     with pytest.raises(ProtocolError, match="more than 1000"):
-        await links.ask(MESSAGE)
+        await links.request(MESSAGE)
     await links.close()
 
 
 async def test_a_link_that_is_closed_asks_nobody(tritons: tuple[HttpTriton, HttpTriton]) -> None:
     first, _ = tritons
     with pytest.raises(ConnectionError, match="is closed"):
-        await Link().ask(MESSAGE)
-    _, link = await asyncio.get_running_loop().create_connection(Link, *first.place)
+        await Connection().request(MESSAGE)
+    _, link = await asyncio.get_running_loop().create_connection(Connection, *first.place)
     link.close()
     with pytest.raises(ConnectionError, match="is closed"):
-        await link.ask(MESSAGE)
+        await link.request(MESSAGE)
     assert asked(first) == [0]
 
 
@@ -225,6 +225,6 @@ async def test_header_names_are_found_in_any_case(
 ) -> None:
     first, _ = tritons
     first.raw = http(200, b"", "X-Word: One\r\n")
-    links = Links(Addresses(leads_to(first.place)))
-    assert (await links.ask(MESSAGE)).headers[b"x-word"] == b"One"
+    links = ConnectionPool(Addresses(leads_to(first.place)))
+    assert (await links.request(MESSAGE)).headers[b"x-word"] == b"One"
     await links.close()

@@ -23,7 +23,7 @@ class Reply:
     body: bytes = b""
 
 
-class Link(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """The connection. One that is lost, or whose answer nobody waited for, is not used again."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Link(asyncio.Protocol):
         """Whether a question can be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, message: bytes) -> Reply:
+    async def request(self, message: bytes) -> Reply:
         """Send a whole request, and wait for its answer.
 
         Raises:
