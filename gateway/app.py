@@ -17,13 +17,12 @@ from gateway.api.assets import Assets
 from gateway.api.directory import POLL_S, StockDirectory
 from gateway.api.endpoints.admin import AdminEndpoints
 from gateway.api.endpoints.cache import CacheEndpoints
-from gateway.api.endpoints.health import HealthEndpoints
+from gateway.api.endpoints.health import Health
 from gateway.api.endpoints.metrics import MetricsEndpoint
 from gateway.api.endpoints.models import ModelsEndpoint
 from gateway.api.endpoints.predict import BatchPredictEndpoint, PredictEndpoint
 from gateway.api.endpoints.stocks import StocksEndpoint
 from gateway.api.features_model import FeaturesModel
-from gateway.api.health import Health
 from gateway.api.middleware.access import AccessMiddleware
 from gateway.api.middleware.body_limit import BodyLimitMiddleware
 from gateway.api.middleware.request_id import RequestIdMiddleware
@@ -117,6 +116,7 @@ class Gateway:
             router=self.router,
             traffic=traffic,
             cache=self.cache.core,
+            version=installed_version("tezi"),
         )
         self._watch()
 
@@ -197,7 +197,7 @@ class Gateway:
     def routes(self) -> list[Route]:
         """Every path. The two that matter most come first: the router tries them in order."""
         timeout_ms = self.settings.request_timeout_ms
-        health = HealthEndpoints(self.health, version=installed_version("tezi"))
+        health = self.health
         metrics = MetricsEndpoint(self.metrics).metrics
         models = ModelsEndpoint(self.versions, self.router, self.probes)
         administrator = Administrator(self.settings.admin_token)

@@ -1,4 +1,4 @@
-"""Whether a caller may change what serves."""
+"""Whether a caller may make admin calls."""
 
 import hmac
 
@@ -10,7 +10,7 @@ _SCHEME = "bearer"
 
 
 class Administrator:
-    """Knows the token. Without one there are no admin calls at all."""
+    """Checks the admin token. An empty token disables admin calls."""
 
     def __init__(self, token: str) -> None:
         self._token = token.encode()
@@ -19,13 +19,13 @@ class Administrator:
         """Accept `Authorization: Bearer TOKEN`.
 
         Raises:
-            NotAllowedError: there are no admin calls here, or the token is another.
-            NotAuthenticatedError: the caller gives no token.
+            NotAllowedError: admin calls are disabled, or the token is wrong.
+            NotAuthenticatedError: the caller sent no token.
         """
         if not self._token:
-            raise NotAllowedError("admin calls are switched off")
+            raise NotAllowedError("admin calls are disabled")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != _SCHEME or not token:
             raise NotAuthenticatedError("no token")
         if not hmac.compare_digest(token.strip().encode(), self._token):
-            raise NotAllowedError("another token")
+            raise NotAllowedError("wrong token")

@@ -1,4 +1,4 @@
-"""How long a caller waits: until its deadline, or until it hangs up."""
+"""Ends work for a caller at its deadline, or when it hangs up."""
 
 import asyncio
 from types import TracebackType
@@ -7,20 +7,20 @@ from starlette.types import Receive
 
 from gateway.errors import CallerGoneError, DeadlineExceededError, GatewayError
 
-# Most requests are answered before this, and never pay for listening.
+# Most requests are answered sooner, so they never pay for a listening task.
 LISTEN_AFTER_S = 0.05
 
 
-class Patience:
-    """A block that ends with an error when its caller no longer waits.
+class Deadline:
+    """A block that ends with an error when its caller no longer waits for the result.
 
-    with Patience(timeout_s) as patience:
+    with Deadline(timeout_s) as deadline:
         body = await read_body(receive)
-        patience.listen(receive)
+        deadline.listen(receive)
         ...
 
     Raises:
-        DeadlineExceededError: `timeout_s` seconds went by.
+        DeadlineExceededError: `timeout_s` seconds have passed.
         CallerGoneError: the caller hung up.
     """
 
@@ -30,16 +30,16 @@ class Patience:
         self._receive: Receive | None = None
         self._listener: asyncio.Task[None] | None = None
 
-    def __enter__(self) -> "Patience":
+    def __enter__(self) -> "Deadline":
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("patience is had inside a task")
+            raise RuntimeError("a deadline needs a running task to cancel")
         self._task = task
-        self._cancelling = task.cancelling()
+        self._cancellations_before = task.cancelling()
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.time() + self._timeout_s
-        self._timer = self._loop.call_later(min(LISTEN_AFTER_S, self._timeout_s), self._wake)
-        self._awake = False
+        self._timer = self._loop.call_later(min(LISTEN_AFTER_S, self._timeout_s), self._on_timer)
+        self._listening_due = False
         return self
 
     def __exit__(
@@ -53,32 +53,32 @@ class Patience:
             self._listener.cancel()
         if self._reason is None:
             return
-        # As asyncio.timeout does: a cancellation by somebody else stays a cancellation.
-        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        # As asyncio.timeout does: a cancellation from outside stays a cancellation.
+        if self._task.uncancel() <= self._cancellations_before and kind is asyncio.CancelledError:
             raise self._reason from None
 
     @property
     def remaining_s(self) -> float:
-        """Seconds that are left; not positive when none are."""
+        """Seconds left; zero or negative once the deadline has passed."""
         return self._end - self._loop.time()
 
     def listen(self, receive: Receive) -> None:
-        """Watch for a caller that hangs up. Only once the whole body has been read."""
+        """Watch for the caller hanging up. Call it only when the whole body has been read."""
         self._receive = receive
-        if self._awake:
+        if self._listening_due:
             self._start_listening(receive)
 
-    def _wake(self) -> None:
-        """One timer serves both ends: first it is time to listen, then it is too late."""
-        self._awake = True
+    def _on_timer(self) -> None:
+        """One timer serves both purposes: it starts the listening, then it ends the block."""
+        self._listening_due = True
         self._timer = self._loop.call_at(self._end, self._expire)
         if self._receive is not None:
             self._start_listening(self._receive)
 
     def _start_listening(self, receive: Receive) -> None:
-        self._listener = self._loop.create_task(self._hear(receive), name="caller hangs up")
+        self._listener = self._loop.create_task(self._disconnected(receive), name="disconnect")
 
-    async def _hear(self, receive: Receive) -> None:
+    async def _disconnected(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
         self._end_with(CallerGoneError("the caller hung up"))

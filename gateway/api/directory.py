@@ -1,14 +1,12 @@
-"""The stocks that can be asked for, kept in memory and read anew when the database changes."""
+"""The stocks that can be predicted, kept in memory and reloaded when the database changes."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 
-from gateway.api.answers import StockEntry
+from gateway.api.answers import Component, Condition, StockEntry
 from gateway.ports import Clock
 from preprocess.errors import StoreError
 from preprocess.market.values import UNKNOWN_SYMBOL, Listing
@@ -19,21 +17,14 @@ log = structlog.get_logger()
 POLL_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryState:
-    """How the last read of the database went. `checked_at` is None before the first."""
-
-    ok: bool
-    detail: str
-    checked_at: datetime | None
-    latency_ms: float | None
-
-
 class StockDirectory:
-    """Answers from memory. While the database is away it keeps what it read last."""
+    """Answers from memory. While the database is unreachable it keeps the last state it read.
+
+    `state` says how the last read of the database went; its `checked_at` is None before the first.
+    """
 
     def __init__(self, open_store: Callable[[], Store], *, clock: Clock) -> None:
-        """`open_store` is called when the database is first needed, and again after it failed."""
+        """`open_store` is called for the first read, and again after a read that failed."""
         self._open_store = open_store
         self._clock = clock
         self._store: Store | None = None
@@ -42,19 +33,17 @@ class StockDirectory:
         self._entries: tuple[StockEntry, ...] = ()
         self._keys: tuple[tuple[str, str, str], ...] = ()
         self._symbols: dict[str, str] = {}
-        self.state = DirectoryState(
-            ok=False, detail="not read yet", checked_at=None, latency_ms=None
-        )
+        self.state = Component(Condition.DEGRADED, "not read yet")
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def symbol(self, bse_code: str) -> str | None:
-        """The NSE symbol of a stock, if it is known to have one."""
+        """The NSE symbol of a stock, or None if it has no known symbol."""
         return self._symbols.get(bse_code)
 
     def search(self, text: str) -> Sequence[StockEntry]:
-        """Stocks, ascending by code: `text` begins the code or symbol, or is part of the name."""
+        """Stocks whose code or symbol starts with `text`, or whose name contains it, by code."""
         wanted = text.strip().casefold()
         if not wanted:
             return self._entries
@@ -72,28 +61,31 @@ class StockDirectory:
             await asyncio.shield(self._reading)
         except StoreError as error:
             await self.close()
-            if self.state.ok or self.state.checked_at is None:
-                log.warning("the market database is away", error=str(error))
-            self.state = DirectoryState(
-                ok=False,
-                detail=f"cannot be read; {len(self)} stocks are known from before",
+            if self._is_readable or self.state.checked_at is None:
+                log.warning("the market database cannot be read", error=str(error))
+            self.state = Component(
+                Condition.DEGRADED,
+                f"cannot be read; {len(self)} stocks are known from before",
                 checked_at=self._clock(),
-                latency_ms=None,
             )
             return
-        if not self.state.ok:
-            log.info("the market database is read", stocks=len(self))
-        self.state = DirectoryState(
-            ok=True,
-            detail=f"{len(self)} stocks",
-            checked_at=self._clock(),
+        if not self._is_readable:
+            log.info("the market database can be read", stocks=len(self))
+        self.state = Component(
+            Condition.HEALTHY,
+            f"{len(self)} stocks",
             latency_ms=(time.perf_counter() - began) * 1e3,
+            checked_at=self._clock(),
         )
 
+    @property
+    def _is_readable(self) -> bool:
+        return self.state.status is Condition.HEALTHY
+
     async def close(self) -> None:
-        """Let go of the database; what is in memory stays."""
+        """Close the database; what is in memory stays."""
         if self._reading is not None:
-            # A refresh that was cancelled goes on in its thread, and may yet open the database.
+            # A cancelled refresh continues in its thread, and may still open the database.
             await asyncio.wait([self._reading])
         store, self._store, self._sequence = self._store, None, None
         if store is not None:
@@ -104,10 +96,10 @@ class StockDirectory:
             self._store = self._open_store()
         sequence = self._store.sequence()
         if sequence != self._sequence:
-            self._take(self._store.listings())
+            self._replace_entries(self._store.listings())
             self._sequence = sequence
 
-    def _take(self, listings: Sequence[Listing]) -> None:
+    def _replace_entries(self, listings: Sequence[Listing]) -> None:
         entries = tuple(map(_entry, listings))
         symbols = {
             listing.stock.bse_code: listing.stock.nse_symbol

@@ -1,4 +1,4 @@
-"""What Triton's features model says of its cache: counts at the server's metrics address."""
+"""Cache statistics of Triton's features model, from the server's metrics page."""
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,16 +10,16 @@ _TIMEOUT_S = 1.0
 
 
 class FeaturesModel:
-    """The cache of features, which lives in another process than the gateway."""
+    """The features cache, which lives in Triton's process."""
 
     def __init__(self, metrics_url: str) -> None:
-        """`metrics_url` is the address of Triton's metrics."""
+        """`metrics_url` is the URL of Triton's metrics."""
         self._url = metrics_url
 
     async def cache_stats(self) -> CacheStats | None:
-        """Its counts since the model was loaded; None if Triton does not say within a second."""
+        """The counts since the model was loaded; None if Triton does not send them in a second."""
         try:
-            # Without `verify` a new client does not read the machine's certificates: 22 ms.
+            # With `verify` a new client would read the machine's certificates: 22 ms.
             async with httpx.AsyncClient(
                 timeout=_TIMEOUT_S,
                 trust_env=False,
@@ -33,10 +33,10 @@ class FeaturesModel:
 
 
 def counts(text: str) -> CacheStats:
-    """The counts in a page of metrics; of several instances, their sum.
+    """The counts in a metrics page, summed over the model's instances.
 
     Raises:
-        ValueError: the text is no page of metrics.
+        ValueError: the text is not a metrics page.
     """
     found = {("local", "hit"): 0, ("local", "miss"): 0, ("redis", "hit"): 0}
     for family in text_string_to_metric_families(text):

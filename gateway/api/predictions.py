@@ -1,25 +1,24 @@
-"""Predictions for validated requests: asks the predictor, and says what its answers mean."""
+"""Predictions for validated requests: queries the predictor and turns its results into answers."""
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from gateway.api.answers import Code, PredictionAnswer
 from gateway.api.confidence import confidence
-from gateway.api.outcome import (
-    Outcome,
-    Refusal,
-    Result,
-    outcome_name,
-    settled,
-    unknown_stock,
-)
 from gateway.api.schemas import PredictionRequest
 from gateway.catalog.routing import Route, Router
 from gateway.catalog.shadow import Shadow
 from gateway.catalog.versions import ModelCatalog
-from gateway.errors import PredictorError, PredictorUnavailableError, StoreUnavailableError
+from gateway.errors import (
+    DeadlineExceededError,
+    PredictorError,
+    PredictorOverloadedError,
+    PredictorUnavailableError,
+    StoreUnavailableError,
+)
 from gateway.ports import Clock, InferenceResult, PredictionQuery, PredictionSource
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import MINIMUM_ROWS, Status
@@ -29,16 +28,28 @@ from preprocess.market.values import UNKNOWN_SYMBOL
 from preprocess.models.names import Variant
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No prediction, and a sentence that tells the caller why."""
+
+    code: Code
+    message: str
+
+
+Outcome = PredictionAnswer | Refusal
+Result = Outcome | PredictorError
+
+
 class Symbols(Protocol):
-    """Where NSE symbols come from."""
+    """Source of NSE symbols."""
 
     def symbol(self, bse_code: str) -> str | None:
-        """The NSE symbol of a stock, if it is known to have one."""
+        """The NSE symbol of a stock, or None if it has no known symbol."""
         ...
 
 
 class Predictions:
-    """The service behind both prediction calls. Knows nothing of how they came in."""
+    """The service behind both prediction calls. It does not depend on HTTP."""
 
     def __init__(
         self,
@@ -53,10 +64,10 @@ class Predictions:
         count: Callable[[Variant, str], None],
         count_routed: Callable[[Variant, str], None],
     ) -> None:
-        """A variant that is not `trusted` is not asked: its answers are known to be wrong.
+        """A variant that is not `trusted` is not queried: its results are known to be wrong.
 
         `count(variant, outcome)` is called once for each requested stock, `count_routed(variant,
-        label)` for each prediction with the label of the version that computed it.
+        label)` for each prediction, with the label of the version that computed it.
         """
         self._source = source
         self._versions = versions
@@ -72,14 +83,14 @@ class Predictions:
         """The outcome for one stock.
 
         Raises:
-            PredictorError: there is no answer, for a reason that lies with the service.
+            PredictorError: the service could not answer; the request itself may be fine.
         """
         now = self._clock()
         result: Result | None = self._refused(request, exchange_today(now).isoformat())
         if result is None:
             route = self._router.route(request.variant, request.bse_code)
-            (result,) = await self._ask([request], route, now, timeout_s)
-        self._count(request.variant, outcome_name(result))
+            (result,) = await self._query([request], route, now, timeout_s)
+        self._count_outcome(request, result)
         if isinstance(result, PredictorError):
             raise result
         return result
@@ -87,55 +98,62 @@ class Predictions:
     async def predict_batch(
         self, requests: Sequence[PredictionRequest], timeout_s: float
     ) -> list[Outcome]:
-        """One outcome for each request, in their order; one call of the predictor a variant
+        """One outcome per request, in the same order; one call of the predictor for each variant
         and version.
 
         Raises:
-            PredictorError: not one of those that were asked about could be answered, for a reason
-                that lies with the service. If at least one could, the others are refusals.
+            PredictorError: the predictor could answer none of the stocks it was queried for. If
+                it answered at least one, the failed ones become refusals.
         """
         now = self._clock()
         today = exchange_today(now).isoformat()
         results: dict[int, Result] = {}
         groups: dict[tuple[Variant, Route], list[int]] = {}
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             refusal = self._refused(request, today)
             if refusal is None:
                 route = self._router.route(request.variant, request.bse_code)
-                groups.setdefault((request.variant, route), []).append(place)
+                groups.setdefault((request.variant, route), []).append(index)
             else:
-                results[place] = refusal
+                results[index] = refusal
         answered = await asyncio.gather(
             *(
-                self._ask([requests[place] for place in places], route, now, timeout_s)
-                for (_, route), places in groups.items()
+                self._query([requests[index] for index in indices], route, now, timeout_s)
+                for (_, route), indices in groups.items()
             )
         )
-        for places, found in zip(groups.values(), answered, strict=True):
-            results.update(zip(places, found, strict=True))
-        for place, request in enumerate(requests):
-            self._count(request.variant, outcome_name(results[place]))
-        return settled([results[place] for place in range(len(requests))])
+        for indices, group in zip(groups.values(), answered, strict=True):
+            results.update(zip(indices, group, strict=True))
+        for index, request in enumerate(requests):
+            self._count_outcome(request, results[index])
+        failures = [result for result in results.values() if isinstance(result, PredictorError)]
+        if failures and not any(_is_answer(result) for result in results.values()):
+            raise failures[0]
+        return [_as_outcome(results[index]) for index in range(len(requests))]
+
+    def _count_outcome(self, request: PredictionRequest, result: Result) -> None:
+        outcome = _as_outcome(result)
+        self._count(request.variant, outcome.code if isinstance(outcome, Refusal) else "ok")
 
     def _refused(self, request: PredictionRequest, today: str) -> Refusal | None:
         if request.prediction_date > today:
             return Refusal(Code.FUTURE_DATE, f"The date is after today in Mumbai, {today}")
         if request.bse_code == GOLDEN_CODE:
-            return unknown_stock(request)
+            return _unknown_stock(request)
         if not self._router.serves(request.variant):
             return Refusal(
                 Code.VARIANT_NOT_SERVED, f"The variant {request.variant} is not served here"
             )
         return None
 
-    async def _ask(
+    async def _query(
         self,
         requests: Sequence[PredictionRequest],
         route: Route,
         now: datetime,
         timeout_s: float,
     ) -> list[Result]:
-        """The results of requests of one variant and route, by one call of the predictor."""
+        """The results for requests of one variant and route, from one call of the predictor."""
         if not self._trusted(requests[0].variant):
             return [PredictorUnavailableError("the golden row comes back wrong")] * len(requests)
         queries = [
@@ -149,7 +167,7 @@ class Predictions:
         except PredictorError as error:
             return [error] * len(requests)
         results = [
-            await self._judged(request, answer, now)
+            await self._interpreted(request, answer, now)
             for request, answer in zip(requests, answers, strict=True)
         ]
         for query, result in zip(queries, results, strict=True):
@@ -162,7 +180,7 @@ class Predictions:
                     )
         return results
 
-    async def _judged(
+    async def _interpreted(
         self, request: PredictionRequest, answer: InferenceResult | PredictorError, now: datetime
     ) -> Result:
         if isinstance(answer, PredictorError):
@@ -171,7 +189,7 @@ class Predictions:
             case Status.OK:
                 return await self._prediction(request, answer, now)
             case Status.UNKNOWN_STOCK:
-                return unknown_stock(request)
+                return _unknown_stock(request)
             case Status.SHORT_HISTORY:
                 return Refusal(
                     Code.SHORT_HISTORY,
@@ -179,7 +197,7 @@ class Predictions:
                     f"before {request.prediction_date}",
                 )
             case Status.STORE_UNAVAILABLE:
-                return StoreUnavailableError("the features found no market database")
+                return StoreUnavailableError("the features model cannot read the market database")
             case Status.INVALID_CODE | Status.INVALID_DATE:
                 return PredictorUnavailableError(
                     f"{answer.status} for {request.bse_code} {request.prediction_date}"
@@ -190,14 +208,14 @@ class Predictions:
     ) -> PredictionAnswer | PredictorError:
         number, as_of, probability = answer.model_version, answer.as_of, answer.probability
         if as_of is None or as_of > request.prediction_date or not 0.0 <= probability <= 1.0:
-            # No working model answers this, and a wrong number is worse than none.
+            # A working model never returns this, and a wrong number is worse than none.
             return PredictorUnavailableError(f"probability {probability} as of {as_of}")
         version = self._versions.answered(request.variant, number)
         if version is None:
             version = await self._versions.look_up(request.variant, number)
         if version is None:
-            # Its threshold is not known, and one that is guessed may turn the answer round.
-            return PredictorUnavailableError(f"version {number} answers and is not published")
+            # Its threshold is unknown, and a guessed threshold may reverse the label.
+            return PredictorUnavailableError(f"version {number} answered but is not published")
         return PredictionAnswer(
             bse_code=request.bse_code,
             nse_symbol=(
@@ -219,3 +237,26 @@ class Predictions:
             ),
             shap_values=None,
         )
+
+
+def _unknown_stock(request: PredictionRequest) -> Refusal:
+    return Refusal(Code.UNKNOWN_STOCK, f"No stock has the BSE code {request.bse_code}")
+
+
+def _is_answer(result: Result) -> bool:
+    """Whether the predictor itself decided this result."""
+    if isinstance(result, Refusal):
+        return result.code in (Code.UNKNOWN_STOCK, Code.SHORT_HISTORY)
+    return not isinstance(result, PredictorError)
+
+
+def _as_outcome(result: Result) -> Outcome:
+    match result:
+        case DeadlineExceededError():
+            return Refusal(Code.DEADLINE_EXCEEDED, "There was no answer in time")
+        case PredictorOverloadedError():
+            return Refusal(Code.OVERLOADED, "The service is busy; try again")
+        case PredictorError():
+            return Refusal(Code.UNAVAILABLE, "The service cannot answer now; try again")
+        case _:
+            return result

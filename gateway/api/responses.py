@@ -1,4 +1,4 @@
-"""Answers in JSON. NaN and infinity, which JSON lacks, become null."""
+"""JSON responses. NaN and infinity, which JSON lacks, become null."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-# Answers change from one moment to the next: no cache is to keep one.
+# Responses change from one moment to the next: no HTTP cache may store them.
 NOT_STORED = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
-# Keys of a request's ASGI scope: the status of its answer once that has begun (0 before), which
-# middleware reads there because each further wrapper round `send` costs every answer twice; and,
-# for the log alone, why there is no better answer.
+# Keys of a request's ASGI scope: the status of its response once that has started (0 before), which
+# middleware reads there because each further wrapper round `send` costs every response twice; and
+# the reason for an error response, for the log only.
 STATUS_KEY = "gateway.status"
 REASON_KEY = "gateway.reason"
 
@@ -23,12 +23,12 @@ _HEADERS = [
 
 
 class JSONAnswer(Response):
-    """A JSON body; dataclasses, msgspec structures, dates and plain containers go in."""
+    """A JSON body, encoded from dataclasses, msgspec structures, dates or plain containers."""
 
     def __init__(
         self, content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
-        """`headers` come on top of those that every JSON answer has."""
+        """`headers` are added to those that every JSON response has."""
         super().__init__(content, status_code, headers)
 
     def render(self, content: Any) -> bytes:
@@ -36,7 +36,7 @@ class JSONAnswer(Response):
         return _encoder.encode(content)
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """Most answers have the same headers: they are encoded once."""
+        """Most responses have the same headers, so those are encoded only once."""
         self.raw_headers = [*_HEADERS, (b"content-length", b"%d" % len(self.body))]
         for name, value in (headers or {}).items():
             self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))

@@ -181,28 +181,28 @@ async def test_while_the_database_is_away_what_was_read_stays(settings: Settings
     with structlog.testing.capture_logs() as lines:
         for _ in range(3):
             await directory.refresh()  # there is none yet
-        assert not directory.state.ok
+        assert directory.state.status == "degraded"
         assert directory.state.checked_at == NOW
         write_market(settings)
         await directory.refresh()
-        assert directory.state.ok
+        assert directory.state.status == "healthy"
         assert directory.state.detail == "4 stocks"
         opener.opened[-1].close()  # as a database that fails under us
         opener.away = True
         for _ in range(3):
             await directory.refresh()
-        assert (directory.state.ok, len(directory)) == (False, 4)
+        assert (directory.state.status, len(directory)) == ("degraded", 4)
         assert directory.symbol("500001") == "ALPHA"
         assert "4 stocks are known from before" in directory.state.detail
         opener.away = False
         add(settings, Stock("500009", "NINE", "Nine"))
         await directory.refresh()
-        assert (directory.state.ok, len(directory)) == (True, 5)
+        assert (directory.state.status, len(directory)) == ("healthy", 5)
     assert [line["event"] for line in lines] == [
-        "the market database is away",
-        "the market database is read",
-        "the market database is away",
-        "the market database is read",
+        "the market database cannot be read",
+        "the market database can be read",
+        "the market database cannot be read",
+        "the market database can be read",
     ]
     await directory.close()
 

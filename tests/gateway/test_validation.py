@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from gateway.api.incoming import echo, parse_json, validated
 from gateway.api.schemas import BatchRequest, PredictionRequest, StocksQuery
-from gateway.api.validation import echo, parse_json, validated
 from gateway.errors import InvalidRequestError
 
 documents = st.recursive(

@@ -1,4 +1,4 @@
-"""The admin calls: activate a version, roll back, share traffic, pick up what is new."""
+"""The admin calls: activate a version, roll back, share traffic, reload."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -7,11 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.administrator import Administrator
-from gateway.api.call import read_body, require_json
 from gateway.api.endpoints.models import ModelsEndpoint
+from gateway.api.incoming import parse_json, read_body, require_json, validated
 from gateway.api.responses import JSONAnswer
 from gateway.api.schemas import TrafficRequest
-from gateway.api.validation import parse_json, validated
 from gateway.catalog.routing import Router
 from gateway.catalog.versions import ModelCatalog
 from gateway.errors import ChangeRefusedError, UnknownVersionError
@@ -19,12 +18,12 @@ from preprocess.errors import ModelError, PublishError, ServerError
 from preprocess.repository.labels import Labels
 from preprocess.repository.releases import Releases
 
-# A load takes a second or two; a change that hangs must not hold its caller for ever.
+# A load takes a second or two; a change that hangs must not block its caller for ever.
 TIMEOUT_S = 120.0
 
 
 class AdminEndpoints:
-    """Each call answers with what GET /api/v1/models says afterwards."""
+    """Each call responds with what GET /api/v1/models returns after the change."""
 
     def __init__(
         self,
@@ -66,7 +65,7 @@ class AdminEndpoints:
             return await self._changed(self._releases.end_traffic())
         await self._require_published(wanted.candidate)
         if wanted.candidate == self._router.labels.stable:
-            raise ChangeRefusedError("This version is the stable one: it is no candidate")
+            raise ChangeRefusedError("This version is the stable one: it cannot be a candidate")
         return await self._changed(
             self._releases.share_traffic(wanted.candidate, wanted.share, shadow=wanted.shadow)
         )
@@ -83,13 +82,14 @@ class AdminEndpoints:
             raise UnknownVersionError(f"There is no version {number}")
 
     async def _changed(self, change: Awaitable[Labels]) -> Response:
-        """Wait for the change, follow it, and say how things are now."""
+        """Wait for the change, refresh labels and versions, and respond with the new state."""
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await change
         except (ModelError, PublishError, ServerError, TimeoutError) as error:
             raise ChangeRefusedError(
-                "The change was refused, and what served before serves on; the log says why"
+                "The change was refused, and the version that served before still serves; "
+                "the log says why"
             ) from error
         finally:
             await self._router.refresh()

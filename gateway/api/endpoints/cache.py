@@ -7,9 +7,9 @@ from starlette.responses import Response
 from gateway.api.administrator import Administrator
 from gateway.api.answers import CacheClearedAnswer, CacheCountsAnswer, CacheStatsAnswer
 from gateway.api.features_model import FeaturesModel
+from gateway.api.incoming import validated
 from gateway.api.responses import JSONAnswer
 from gateway.api.schemas import CacheClearQuery
-from gateway.api.validation import validated
 from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.keys import KINDS
 from gateway.cache.statistics import RECENT_S, CacheStats
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class CacheEndpoints:
-    """What the cache holds for this process, and how all processes forget it."""
+    """Statistics of this process's cache, and clearing it in every process."""
 
     def __init__(
         self,
@@ -26,13 +26,13 @@ class CacheEndpoints:
         cache: AsyncCacheManager,
         features_model: FeaturesModel | None,
     ) -> None:
-        """`features_model`: None if it caches nothing."""
+        """`features_model` is None if that model caches nothing."""
         self._administrator = administrator
         self._cache = cache
         self._features_model = features_model
 
     async def clear(self, request: Request) -> Response:
-        """When this is answered, no replica answers from what was cleared."""
+        """Once this has responded, no replica answers from the cleared values."""
         self._administrator.require(request)
         query = validated(CacheClearQuery, dict(request.query_params), "query")
         kind = None if query.type == "all" else query.type
@@ -44,7 +44,7 @@ class CacheEndpoints:
         )
 
     async def stats(self, _: Request) -> Response:
-        """Counts of this process by kind and tier, since it began and over the last minutes."""
+        """Counts of this process by kind and tier, since its start and over the last minutes."""
         model = None if self._features_model is None else await self._features_model.cache_stats()
         core = self._cache.core
         entries, size = core.size

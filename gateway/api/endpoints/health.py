@@ -1,45 +1,145 @@
-"""GET /live, GET /ready and GET /api/v1/health."""
+"""GET /live, GET /ready and GET /api/v1/health, from what the probes and the directory found."""
 
 import time
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.api.answers import Condition, HealthAnswer, LiveAnswer, NotReadyAnswer, ReadyAnswer
-from gateway.api.health import Health
+from gateway.api.answers import (
+    Component,
+    Condition,
+    HealthAnswer,
+    LiveAnswer,
+    NotReadyAnswer,
+    ReadyAnswer,
+)
+from gateway.api.directory import StockDirectory
 from gateway.api.problems import RETRY_AFTER
 from gateway.api.responses import JSONAnswer
+from gateway.cache.core import Core
+from gateway.catalog.probe import Finding, Probe
+from gateway.catalog.routing import Router
+from gateway.catalog.versions import ModelCatalog
+from gateway.traffic import Traffic
+from preprocess.models.names import DEFAULT_VARIANT, Variant
+
+_REDIS = {
+    "none": Component(Condition.ABSENT, "no Redis is configured"),
+    "up": Component(Condition.HEALTHY, "answers"),
+    "away": Component(Condition.DEGRADED, "does not answer; each process caches alone"),
+}
 
 
-class HealthEndpoints:
-    """For orchestrators, and for people who want to know more."""
+class Health:
+    """The health of each component, judged by its latest use. A request checks nothing itself."""
 
-    def __init__(self, health: Health, *, version: str) -> None:
-        """`version` is that of the service."""
-        self._health = health
+    def __init__(
+        self,
+        probes: Mapping[Variant, Probe],
+        *,
+        directory: StockDirectory,
+        versions: ModelCatalog,
+        router: Router,
+        traffic: Traffic,
+        cache: Core,
+        version: str,
+    ) -> None:
+        """Readiness depends on the default variant; the others may be absent.
+
+        `version` is that of the service.
+        """
+        self._probes = probes
+        self._directory = directory
+        self._versions = versions
+        self._router = router
+        self._traffic = traffic
+        self._cache = cache
         self._version = version
-        self._began = time.monotonic()
+        self._started = time.monotonic()
+
+    def not_ready(self) -> str | None:
+        """Why this process cannot answer correctly now; None if it can."""
+        if self._traffic.draining:
+            return "the service is stopping"
+        probe = self._probes[DEFAULT_VARIANT]
+        return None if probe.passing else probe.state.finding.value
 
     async def live(self, _: Request) -> Response:
         """200 for as long as the event loop runs."""
         return JSONAnswer(LiveAnswer(status="alive"))
 
     async def ready(self, _: Request) -> Response:
-        """200 if predictions are answered rightly now, else 503."""
-        reason = self._health.not_ready()
+        """200 if predictions are answered correctly now, else 503."""
+        reason = self.not_ready()
         if reason is None:
             return JSONAnswer(ReadyAnswer(status="ready"))
         return JSONAnswer(NotReadyAnswer(status="not ready", reason=reason), 503, RETRY_AFTER)
 
     async def health(self, _: Request) -> Response:
-        """The state of every component; 503 if predictions are not answered rightly."""
-        status, components = self._health.report()
+        """The state of every component; 503 if predictions are not answered correctly."""
+        components = {
+            "triton": self._triton(),
+            "models": self._models(),
+            "database": self._directory.state,
+            "redis": _REDIS[self._cache.redis],
+        }
+        for variant, probe in self._probes.items():
+            if variant != DEFAULT_VARIANT:
+                components[variant] = _optional(variant, probe)
+        status = Condition.HEALTHY
+        if components["triton"].status is Condition.UNHEALTHY:
+            status = Condition.UNHEALTHY
+        elif any(
+            component.status in (Condition.DEGRADED, Condition.UNHEALTHY)
+            for component in components.values()
+        ):
+            status = Condition.DEGRADED
         answer = HealthAnswer(
             status=status,
             components=components,
             version=self._version,
-            uptime_s=round(time.monotonic() - self._began, 3),
+            uptime_s=round(time.monotonic() - self._started, 3),
         )
         if status is Condition.UNHEALTHY:
             return JSONAnswer(answer, 503, RETRY_AFTER)
         return JSONAnswer(answer)
+
+    def _triton(self) -> Component:
+        probe = self._probes[DEFAULT_VARIANT]
+        if probe.passing and probe.state.finding is Finding.BUSY:
+            return _probed(probe, Condition.DEGRADED)
+        return _probed(probe)
+
+    def _models(self) -> Component:
+        probe = self._probes[DEFAULT_VARIANT]
+        numbers = [version.model_version for version in self._versions.published]
+        if not numbers:
+            return Component(Condition.UNHEALTHY, "no version is published")
+        published = f"published: {', '.join(map(str, numbers))}"
+        if not probe.passing:
+            return Component(Condition.UNHEALTHY, f"none answers; {published}")
+        serving = f"version {probe.state.model_version} serves; {published}"
+        labels = self._router.labels
+        if labels.candidate is not None:
+            does = "shadows" if labels.shadow else "answers"
+            serving = f"{serving}; {labels.candidate} {does} {labels.share:g} % of stocks"
+        return Component(Condition.HEALTHY, serving, checked_at=probe.state.checked_at)
+
+
+def _optional(variant: Variant, probe: Probe) -> Component:
+    """A variant whose absence is not a fault."""
+    finding = probe.state.finding
+    if finding is Finding.NO_GPU:
+        return Component(Condition.ABSENT, "no GPU")
+    if finding in (Finding.ABSENT, Finding.PENDING):
+        return Component(Condition.ABSENT, f"no {variant.upper()} variant is published")
+    return _probed(probe)
+
+
+def _probed(probe: Probe, status: Condition | None = None) -> Component:
+    """`status` None: healthy if the probe passes, else unhealthy."""
+    state = probe.state
+    if status is None:
+        status = Condition.HEALTHY if probe.passing else Condition.UNHEALTHY
+    return Component(status, state.finding.value, state.latency_ms, state.checked_at)

@@ -8,7 +8,7 @@ from gateway.metrics import CONTENT_TYPE, Metrics
 
 
 class MetricsEndpoint:
-    """What Prometheus reads."""
+    """The scrape target for Prometheus."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

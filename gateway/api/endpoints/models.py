@@ -16,7 +16,7 @@ from preprocess.repository.versions import ModelVersion
 
 
 class ModelsEndpoint:
-    """What is published, who answers what, and what of it works."""
+    """What is published, which version answers what, and whether each variant works."""
 
     def __init__(
         self, versions: ModelCatalog, router: Router, probes: Mapping[Variant, Probe]
@@ -30,7 +30,7 @@ class ModelsEndpoint:
         return JSONAnswer(self.document())
 
     def document(self) -> ModelsAnswer:
-        """What is answered."""
+        """The body of the response."""
         labels = self._router.labels
         serving = self._probes[DEFAULT_VARIANT].state.model_version
         return {
@@ -64,11 +64,11 @@ class ModelsEndpoint:
 
 def _version(version: ModelVersion, labels: Labels, *, serving: int | None) -> ModelVersionAnswer:
     number = version.model_version
-    carried = labels.of(number)
+    given = labels.of(number)
     return {
         "model_version": number,
-        "state": "serving" if number == serving else "loaded" if carried else "available",
-        "labels": carried,
+        "state": "serving" if number == serving else "loaded" if given else "available",
+        "labels": given,
         "model_id": version.model_id,
         "family": version.family,
         "trained_at": version.trained_at,

@@ -16,24 +16,24 @@ log = structlog.get_logger()
 _UNMATCHED = "unmatched"
 _LONGEST_PATH = 200
 
-# Asked every second by whoever watches; the probe itself logs when readiness changes.
-_WATCHED = frozenset({"/live", "/ready"})
+# Polled every second by orchestrators; the probe itself logs when readiness changes.
+_POLLED = frozenset({"/live", "/ready"})
 
 
 class AccessMiddleware:
-    """One metric and one log line a request; asks clients to move on while draining."""
+    """One metric and one log line per request; closes clients' connections while draining."""
 
     def __init__(
         self, app: ASGIApp, *, metrics: Metrics, traffic: Traffic, log_successes: bool
     ) -> None:
-        """Without `log_successes` only refusals and failures are logged."""
+        """Without `log_successes` only responses from 400 up are logged."""
         self.app = app
         self._metrics = metrics
         self._traffic = traffic
         self._log_from = 0 if log_successes else 400
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the request and tell of it."""
+        """Run the request, then count and log it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -48,7 +48,7 @@ class AccessMiddleware:
             route = scope.get("route")
             template = route.path if isinstance(route, Route) else _UNMATCHED
             self._metrics.request(scope["method"], template, status, seconds)
-            if status >= self._log_from and template not in _WATCHED:
+            if status >= self._log_from and template not in _POLLED:
                 _log(scope, status, seconds)
 
 
@@ -67,7 +67,7 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
 
 
 def _closing(send: Send) -> Send:
-    """Tell the client to use this connection no more."""
+    """Tell the client to close this connection."""
 
     async def send_closing(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,15 +1,14 @@
-"""Refuses bodies that are too large, by what they say of themselves and by what arrives."""
+"""Rejects bodies that are too large, by their content-length and by the bytes that arrive."""
 
 import asyncio
 from contextlib import suppress
 
-import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.api.responses import STATUS_KEY
+from gateway.api.responses import STATUS_KEY, JSONAnswer
 
-# After a refusal: how much more is read and thrown away, so that a client which sends everything
-# before it reads anything gets to see the answer instead of a broken connection.
+# After a rejection: how much more is read and discarded, so that a client that sends its whole
+# body before it reads anything sees the response instead of a broken connection.
 LINGER_BYTES = 64 * 1024 * 1024
 LINGER_S = 2.0
 
@@ -19,7 +18,7 @@ class BodyTooLargeError(Exception):
 
 
 class BodyLimitMiddleware:
-    """Answers 413 and then closes the connection."""
+    """Responds 413 and then closes the connection."""
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
         """`limit` is in bytes."""
@@ -31,7 +30,7 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if _announced(scope) > self._limit:
+        if _content_length(scope) > self._limit:
             await self._refuse(scope, receive, send)
             return
         received = 0
@@ -52,29 +51,19 @@ class BodyLimitMiddleware:
             await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = msgspec.json.encode({"detail": f"The body is larger than {self._limit} bytes"})
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 413,
-                "headers": [
-                    (b"content-type", b"application/json"),
-                    (b"content-length", b"%d" % len(body)),
-                    (b"cache-control", b"no-store"),
-                    (b"x-content-type-options", b"nosniff"),
-                    (b"connection", b"close"),
-                ],
-            }
-        )
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        if not _waits_for_leave(scope):
+        detail = {"detail": f"The body is larger than {self._limit} bytes"}
+        answer = JSONAnswer(detail, 413, {"connection": "close"})
+        headers = answer.raw_headers
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        if not _expects_continue(scope):
             with suppress(TimeoutError):
                 async with asyncio.timeout(LINGER_S):
-                    await _throw_away(receive)
+                    await _discard(receive)
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _throw_away(receive: Receive) -> None:
+async def _discard(receive: Receive) -> None:
     left = LINGER_BYTES
     while left > 0:
         message = await receive()
@@ -83,15 +72,15 @@ async def _throw_away(receive: Receive) -> None:
         left -= len(message.get("body", b""))
 
 
-def _announced(scope: Scope) -> int:
+def _content_length(scope: Scope) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             return int(value[:18])
     return 0
 
 
-def _waits_for_leave(scope: Scope) -> bool:
-    """Whether the client sends its body only when told to; it is told the answer instead."""
+def _expects_continue(scope: Scope) -> bool:
+    """Whether the client waits for "100 Continue" before its body; it gets the 413 instead."""
     return any(
         name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"]
     )

@@ -1,4 +1,4 @@
-"""Gives every request an id, and every answer that id and the time it took."""
+"""Gives every request an id, and every response that id and the time it took."""
 
 import os
 import re
@@ -13,13 +13,13 @@ _ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestIdMiddleware:
-    """Keeps a caller's X-Request-ID if it is harmless, else makes one up. The outermost one."""
+    """Keeps a caller's X-Request-ID if it is harmless, else generates one. Outermost of all."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the request with the id bound for its logs."""
+        """Run the request with the id bound to its log lines."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

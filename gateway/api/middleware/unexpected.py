@@ -1,4 +1,4 @@
-"""Turns what nobody foresaw into an answer that gives nothing away, and into a log line."""
+"""Turns unexpected errors into a response without details, and into a log line with them."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 class UnexpectedErrorMiddleware:
-    """Answers 500 to an exception, and 503 to requests that the end of the process cuts off."""
+    """Responds 500 to an exception, and 503 to requests that the process's shutdown cancels."""
 
     def __init__(self, app: ASGIApp, *, traffic: Traffic) -> None:
         self.app = app
@@ -34,5 +34,5 @@ class UnexpectedErrorMiddleware:
         except Exception:
             log.exception("unexpected error", method=scope["method"], path=scope["path"])
             if scope[STATUS_KEY]:
-                raise  # half an answer is out: the server breaks the connection off
+                raise  # part of the response has been sent: the server drops the connection
             await JSONAnswer({"detail": "internal error"}, 500)(scope, receive, send)

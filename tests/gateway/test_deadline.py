@@ -1,4 +1,4 @@
-"""A caller's patience: the deadline, hanging up, and cancellation by somebody else."""
+"""A caller's deadline, its hanging up, and cancellation from outside."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message
 
 from gateway.api import deadline as module
-from gateway.api.deadline import Patience
+from gateway.api.deadline import Deadline
 from gateway.errors import CallerGoneError, DeadlineExceededError
 
 
@@ -20,9 +20,9 @@ async def hung_up() -> Message:
 
 
 async def test_what_is_done_in_time_is_done() -> None:
-    with Patience(60.0) as patience:
+    with Deadline(60.0) as deadline:
         await asyncio.sleep(0)
-        assert 30 < patience.remaining_s <= 60
+        assert 30 < deadline.remaining_s <= 60
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
@@ -32,7 +32,7 @@ async def test_what_is_done_in_time_is_done() -> None:
 async def test_the_deadline_ends_the_block(seconds: float) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    with pytest.raises(DeadlineExceededError), Patience(seconds):
+    with pytest.raises(DeadlineExceededError), Deadline(seconds):
         await asyncio.Event().wait()
     assert loop.time() - began + 0.002 >= seconds
     await asyncio.sleep(0)  # nothing of the cancellation is left
@@ -40,8 +40,8 @@ async def test_the_deadline_ends_the_block(seconds: float) -> None:
 
 async def test_hanging_up_ends_the_block(soon: None) -> None:
     async def block() -> None:
-        with Patience(60.0) as patience:
-            patience.listen(hung_up)
+        with Deadline(60.0) as deadline:
+            deadline.listen(hung_up)
             await asyncio.Event().wait()
 
     with pytest.raises(CallerGoneError):
@@ -50,9 +50,9 @@ async def test_hanging_up_ends_the_block(soon: None) -> None:
 
 async def test_listening_begins_at_once_when_the_body_came_late(soon: None) -> None:
     async def block() -> None:
-        with Patience(60.0) as patience:
+        with Deadline(60.0) as deadline:
             await asyncio.sleep(0.03)
-            patience.listen(hung_up)
+            deadline.listen(hung_up)
             await asyncio.Event().wait()
 
     with pytest.raises(CallerGoneError):
@@ -67,16 +67,16 @@ async def test_a_caller_who_stays_is_waited_for_and_the_listener_goes(soon: None
         await asyncio.Event().wait()
         raise AssertionError
 
-    with Patience(60.0) as patience:
-        patience.listen(receive)
+    with Deadline(60.0) as deadline:
+        deadline.listen(receive)
         await heard.wait()
     await asyncio.sleep(0)
-    assert "caller hangs up" not in {task.get_name() for task in asyncio.all_tasks()}
+    assert "disconnect" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def test_cancellation_by_somebody_else_stays_one() -> None:
     async def block() -> None:
-        with Patience(60.0):
+        with Deadline(60.0):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(block())
@@ -88,8 +88,8 @@ async def test_cancellation_by_somebody_else_stays_one() -> None:
 
 async def test_both_at_once_is_a_cancellation() -> None:
     async def block() -> None:
-        with Patience(60.0) as patience:
-            patience._expire()
+        with Deadline(60.0) as deadline:
+            deadline._expire()
             task.cancel()
             await asyncio.Event().wait()
 
@@ -101,9 +101,9 @@ async def test_both_at_once_is_a_cancellation() -> None:
 
 async def test_the_first_reason_counts(soon: None) -> None:
     async def block() -> None:
-        with Patience(60.0) as patience:
-            patience._expire()
-            await patience._hear(hung_up)
+        with Deadline(60.0) as deadline:
+            deadline._expire()
+            await deadline._disconnected(hung_up)
             await asyncio.Event().wait()
 
     with pytest.raises(DeadlineExceededError):
@@ -111,10 +111,10 @@ async def test_the_first_reason_counts(soon: None) -> None:
 
 
 async def test_an_error_of_the_block_itself_passes() -> None:
-    with pytest.raises(ZeroDivisionError), Patience(60.0):
+    with pytest.raises(ZeroDivisionError), Deadline(60.0):
         raise ZeroDivisionError
 
 
 def test_patience_is_had_inside_a_task() -> None:
-    with pytest.raises(RuntimeError), Patience(1.0):
+    with pytest.raises(RuntimeError), Deadline(1.0):
         pass
