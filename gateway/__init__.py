@@ -1,1 +1,1 @@
-"""The REST gateway: validates, asks Triton, answers. `gateway.app.create_app` puts it together."""
+"""The REST gateway: validates requests and queries Triton. `gateway.app.create_app` builds it."""

@@ -1,4 +1,4 @@
-"""Puts the gateway together. Nothing happens on import, and nothing runs before the lifespan."""
+"""Builds the gateway. Nothing happens on import, and nothing runs before the lifespan."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ from gateway.api.middleware.unexpected import UnexpectedErrorMiddleware
 from gateway.api.openapi import openapi_endpoint
 from gateway.api.predictions import Predictions
 from gateway.api.problems import on_gateway_error, on_http_exception
-from gateway.background import Chore, running
+from gateway.background import PeriodicTask, running
 from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.cached_predictor import CachedPredictor
 from gateway.cache.keys import KINDS
@@ -54,12 +54,12 @@ from preprocess.store import Store
 
 
 def utc_now() -> datetime:
-    """The clock of a process that really serves."""
+    """The clock outside of tests."""
     return datetime.now(UTC)
 
 
 class Gateway:
-    """The parts of one gateway, and what they have to do with each other."""
+    """The parts of one gateway, and how they are connected."""
 
     def __init__(
         self,
@@ -95,8 +95,8 @@ class Gateway:
             count=self.metrics.prediction,
             count_routed=self.metrics.routed,
         )
-        # Past the limits: a queue that is full does not mean that answers are wrong. As callers are
-        # answered: a Triton that ends is no trouble while another one answers.
+        # Probes bypass the limits: a full queue does not mean that results are wrong. They fail
+        # over as requests do: a Triton that stops is no fault while another one answers.
         self.probes: dict[Variant, Probe] = {
             variant: Probe(
                 variant,
@@ -132,10 +132,6 @@ class Gateway:
             usable=lambda: self.changes.is_current,
         )
 
-    def _features_model(self) -> FeaturesModel | None:
-        settings = self.settings
-        return FeaturesModel(settings.triton_metrics_url) if settings.cache_features else None
-
     async def _distrust(self) -> None:
         await self.cache.invalidate(kind="predictions")
 
@@ -145,21 +141,19 @@ class Gateway:
         for kind in KINDS:
             self.metrics.watch_hit_rate(kind, partial(self.cache.get_hit_rate, kind, recent=True))
         watch = self.metrics.watch
-        watch(names.REQUESTS_UNDER_WAY, "Requests under way", lambda: self.traffic.under_way)
+        watch(names.REQUESTS_UNDER_WAY, "Requests in flight", lambda: self.traffic.under_way)
         watch(
             names.PREDICTOR_UNDER_WAY,
-            "Requests to Triton under way",
+            "Requests to Triton in flight",
             lambda: self.limited.in_flight,
         )
-        watch(
-            names.PREDICTOR_WAITING, "Requests that wait for a place", lambda: self.limited.waiting
-        )
+        watch(names.PREDICTOR_WAITING, "Requests waiting for a slot", lambda: self.limited.waiting)
         watch(
             names.READY,
-            "1 while predictions are answered rightly",
+            "1 while predictions are answered correctly",
             lambda: self.health.not_ready() is None,
         )
-        watch(names.STOCKS, "Stocks that can be asked for", lambda: len(self.directory))
+        watch(names.STOCKS, "Stocks that can be predicted", lambda: len(self.directory))
 
     async def _probe(self, variant: Variant) -> None:
         probe = self.probes[variant]
@@ -169,24 +163,24 @@ class Gateway:
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Everything that runs beside the requests."""
+        """Everything that runs in the background of the requests."""
         await self.versions.refresh()
         await self.router.refresh()
         await self.directory.refresh()
         await self.changes.start()
         interval = self.settings.probe_interval_s
-        chores = {
-            "published versions": Chore(self.versions.refresh, REFRESH_S),
-            "labels": Chore(self.router.refresh, LABELS_POLL_S),
-            "shadow": Chore(self.shadow.run, 0.0),
-            "stock directory": Chore(self.directory.refresh, POLL_S),
+        periodic = {
+            "published versions": PeriodicTask(self.versions.refresh, REFRESH_S),
+            "labels": PeriodicTask(self.router.refresh, LABELS_POLL_S),
+            "shadow": PeriodicTask(self.shadow.run, 0.0),
+            "stock directory": PeriodicTask(self.directory.refresh, POLL_S),
             **{
-                f"probe of {variant}": Chore(partial(self._probe, variant), interval)
+                f"probe of {variant}": PeriodicTask(partial(self._probe, variant), interval)
                 for variant in VARIANTS
             },
         }
         try:
-            async with running(chores):
+            async with running(periodic):
                 yield
         finally:
             await self.directory.close()
@@ -195,13 +189,17 @@ class Gateway:
             await self.limited.close()
 
     def routes(self) -> list[Route]:
-        """Every path. The two that matter most come first: the router tries them in order."""
+        """Every path. The busiest two come first, as the router tries them in order."""
         timeout_ms = self.settings.request_timeout_ms
-        health = self.health
         metrics = MetricsEndpoint(self.metrics).metrics
         models = ModelsEndpoint(self.versions, self.router, self.probes)
         administrator = Administrator(self.settings.admin_token)
-        cache = CacheEndpoints(administrator, self.cache, self._features_model())
+        features_model = (
+            FeaturesModel(self.settings.triton_metrics_url)
+            if self.settings.cache_features
+            else None
+        )
+        cache = CacheEndpoints(administrator, self.cache, features_model)
         admin = AdminEndpoints(
             administrator,
             Releases(self.settings),
@@ -222,9 +220,9 @@ class Gateway:
                 methods=["POST"],
             ),
             Route("/api/v1/stocks", StocksEndpoint(self.directory).stocks),
-            Route("/live", health.live),
-            Route("/ready", health.ready),
-            Route("/api/v1/health", health.health),
+            Route("/live", self.health.live),
+            Route("/ready", self.health.ready),
+            Route("/api/v1/health", self.health.health),
             Route("/metrics", metrics),
             Route("/api/v1/metrics", metrics),
             Route("/api/v1/models", models.models),
@@ -254,8 +252,8 @@ def create_app(
     """The gateway as an ASGI application.
 
     `predictor` is closed when the application ends. `open_store` opens the market database for
-    reading. `traffic` is shared with the server that drains it. The parts stand in
-    `app.state.gateway`.
+    reading. `traffic` is shared with the server, which drains it. `app.state.gateway` gives
+    access to the parts.
     """
     traffic = traffic or Traffic()
     gateway = Gateway(
@@ -281,6 +279,6 @@ def create_app(
         lifespan=gateway.lifespan,
     )
     app.state.gateway = gateway
-    # A path with a slash too many is another path: a redirect would lose a POST's body.
+    # A path with an extra slash is an unknown path: a redirect would lose a POST's body.
     app.router.redirect_slashes = False
     return app

@@ -1,4 +1,4 @@
-"""Background tasks: named, held, and cancelled at the end."""
+"""Periodic background tasks: named, and cancelled at the end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -11,17 +11,17 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
-    """Something to do again and again, `interval_s` seconds after it was last done."""
+class PeriodicTask:
+    """An action, repeated `interval_s` seconds after its last run ended."""
 
     action: Callable[[], Awaitable[None]]
     interval_s: float
 
 
 @asynccontextmanager
-async def running(chores: Mapping[str, Chore]) -> AsyncIterator[None]:
-    """Do the chores while the block runs. A bug in one is logged and ends neither it nor others."""
-    tasks = [asyncio.create_task(_repeat(name, chore), name=name) for name, chore in chores.items()]
+async def running(periodic: Mapping[str, PeriodicTask]) -> AsyncIterator[None]:
+    """Run the tasks while the block runs. An error in one is logged; the task is run again."""
+    tasks = [asyncio.create_task(_repeat(name, one), name=name) for name, one in periodic.items()]
     try:
         yield
     finally:
@@ -30,14 +30,14 @@ async def running(chores: Mapping[str, Chore]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _repeat(name: str, chore: Chore) -> None:
+async def _repeat(name: str, periodic: PeriodicTask) -> None:
     failing = False
     while True:
         try:
-            await chore.action()
+            await periodic.action()
             failing = False
         except Exception:
-            if not failing:  # once, not every second
-                log.exception("a background task fails", task=name)
+            if not failing:  # log the first failure only, not one a second
+                log.exception("background task failed", task=name)
             failing = True
-        await asyncio.sleep(chore.interval_s)
+        await asyncio.sleep(periodic.interval_s)

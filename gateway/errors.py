@@ -1,4 +1,4 @@
-"""The error tree of gateway/. Messages are for logs; what a client reads is in problems.py."""
+"""The error tree of gateway/. Messages are for logs; clients read those in api/problems.py."""
 
 from typing import Any
 
@@ -8,35 +8,35 @@ class GatewayError(Exception):
 
 
 class PredictorError(GatewayError):
-    """The model server gave no answer that can be used. The request itself may be fine."""
+    """The model server returned no usable result. The request itself may be fine."""
 
 
 class PredictorUnavailableError(PredictorError):
-    """It cannot be reached, failed, or answered something that cannot be right."""
+    """It cannot be reached, it failed, or its result cannot be correct."""
 
 
 class PredictorAwayError(PredictorUnavailableError):
-    """It cannot be reached, or has just ended."""
+    """It cannot be reached, or has just stopped."""
 
 
 class PredictorOverloadedError(PredictorError):
-    """Its queue, or ours in front of it, is full."""
+    """Its queue, or our own queue in front of it, is full."""
 
 
 class VariantUnavailableError(PredictorError):
-    """It runs, and does not serve the variant that was asked for."""
+    """It is running but does not serve the requested variant."""
 
 
 class GpuAbsentError(VariantUnavailableError):
-    """It runs on a machine without a GPU, and was asked for the variant that needs one."""
+    """The requested variant needs a GPU, and its machine has none."""
 
 
 class StoreUnavailableError(PredictorError):
-    """It runs, and could not read the market database."""
+    """It is running but cannot read the market database."""
 
 
 class DeadlineExceededError(PredictorError):
-    """The time that the caller gives was spent before there was an answer."""
+    """The caller's deadline passed before there was a result."""
 
 
 class NotAuthenticatedError(GatewayError):
@@ -44,7 +44,7 @@ class NotAuthenticatedError(GatewayError):
 
 
 class NotAllowedError(GatewayError):
-    """An admin call with a token that is not the one, or where there are no admin calls."""
+    """An admin call with a wrong token, or while admin calls are disabled."""
 
 
 class UnknownVersionError(GatewayError):
@@ -52,19 +52,19 @@ class UnknownVersionError(GatewayError):
 
 
 class ChangeRefusedError(GatewayError):
-    """A change of versions that was not made; the message is for the caller."""
+    """A change of versions that was refused; the message is for the caller."""
 
 
 class CallerGoneError(GatewayError):
-    """The caller hung up; nobody reads an answer."""
+    """The caller hung up, so nobody reads the response."""
 
 
 class MediaTypeError(GatewayError):
-    """The body is not said to be JSON."""
+    """The content type is not JSON, or the body is compressed."""
 
 
 class InvalidRequestError(GatewayError):
-    """The request breaks the contract; `detail` lists how, as the client reads it."""
+    """The request is invalid; `detail` lists the problems as the client reads them."""
 
     def __init__(self, detail: list[dict[str, Any]]) -> None:
         super().__init__(f"{len(detail)} problems")

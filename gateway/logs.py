@@ -1,8 +1,7 @@
-"""Structured logs: one line an event, each with the id of the request that it belongs to."""
+"""Structured logs: one line per event, with the id of the request it belongs to."""
 
 import json
 import logging
-import logging.config
 import sys
 from contextvars import ContextVar
 from typing import Literal
@@ -14,7 +13,7 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def configure_logs(level: str, style: Literal["json", "text"]) -> None:
-    """Send everything, other libraries' records too, to standard output in one form."""
+    """Write all records, those of other libraries included, to standard output in one format."""
     shared: list[Processor] = [
         _with_request_id,
         structlog.stdlib.add_log_level,
@@ -23,41 +22,22 @@ def configure_logs(level: str, style: Literal["json", "text"]) -> None:
     renderers: list[Processor] = (
         [
             structlog.processors.format_exc_info,
-            # not ASCII is escaped, so that a path of any bytes can be logged
+            # escapes everything but ASCII, so that a path of any bytes can be logged
             structlog.processors.JSONRenderer(serializer=json.dumps),
         ]
         if style == "json"
         else [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
     )
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {
-                "structured": {
-                    "()": structlog.stdlib.ProcessorFormatter,
-                    "foreign_pre_chain": shared,
-                    "processors": [
-                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                        *renderers,
-                    ],
-                }
-            },
-            "handlers": {
-                "output": {
-                    "class": "logging.StreamHandler",
-                    "stream": "ext://sys.stdout",
-                    "formatter": "structured",
-                }
-            },
-            "root": {"handlers": ["output"], "level": level.upper()},
-            # uvicorn's own words are about itself; what a reader needs, we log
-            "loggers": {
-                "uvicorn": {"level": "WARNING"},
-                "asyncio": {"level": "WARNING"},
-            },
-        }
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+        )
     )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    for library in ("uvicorn", "asyncio"):  # they log their own start and stop; ours is enough
+        logging.getLogger(library).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -1,4 +1,4 @@
-"""Every metric of the gateway, by name. Labels are bounded: no code, path or caller is one."""
+"""Every metric of the gateway. Labels are bounded: never a stock code, a raw path or a caller."""
 
 from collections.abc import Callable
 
@@ -44,117 +44,113 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Metrics:
-    """The metrics of one application, in a registry of its own."""
+    """The metrics of one application, in its own registry."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        self._requests = CounterSeries(REQUESTS, "Requests answered", ("method", "route", "status"))
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self._requests = CounterSeries(
+            registry, REQUESTS, "Requests answered", ("method", "route", "status")
+        )
         self._request_seconds = HistogramSeries(
+            registry,
             REQUEST_SECONDS,
-            "Seconds from the first byte of a request to the last of its answer",
+            "Seconds from the first byte of a request to the last byte of its response",
             ("method", "route"),
             _LATENCY_BOUNDS,
         )
         self._predictions = CounterSeries(
-            PREDICTIONS, "Stocks asked for, by what came of it", ("variant", "outcome")
+            registry, PREDICTIONS, "Stocks requested, by outcome", ("variant", "outcome")
         )
         self._predictor_seconds = HistogramSeries(
+            registry,
             PREDICTOR_SECONDS,
             "Seconds that one request to Triton took",
             ("variant", "outcome"),
             _LATENCY_BOUNDS,
         )
         self._predictor_rows = HistogramSeries(
-            PREDICTOR_ROWS, "Rows in one request to Triton", ("variant",), _ROW_BOUNDS
+            registry, PREDICTOR_ROWS, "Rows in one request to Triton", ("variant",), _ROW_BOUNDS
         )
         self._routed = CounterSeries(
+            registry,
             ROUTED,
             "Stocks predicted, by the label of the version that answered",
             ("variant", "label"),
         )
         self._shadowed = CounterSeries(
+            registry,
             SHADOWED,
-            "What a shadow said beside the stable version: the same label, the other one, nothing",
+            "Shadow predictions, by how they compare with the stable version",
             ("variant", "result"),
         )
         self._shadow_difference = HistogramSeries(
+            registry,
             SHADOW_DIFFERENCE,
-            "How far a shadow's probability lies from the stable version's",
+            "Absolute difference between the shadow's and the stable version's probability",
             ("variant",),
             _DIFFERENCE_BOUNDS,
         )
         self._cache_requests = CounterSeries(
+            registry,
             CACHE_REQUESTS,
-            "Keys that a tier of the cache was asked for",
+            "Keys looked up in a tier of the cache",
             ("cache", "tier", "result"),
         )
         self._hit_rate = Gauge(
             CACHE_HIT_RATE,
-            "Share of the keys of the last minutes that either tier held",
+            "Percentage of the keys of the last minutes that were found in either tier",
             ["cache"],
-            registry=self.registry,
+            registry=registry,
         )
-        for series in (
-            self._cache_requests,
-            self._routed,
-            self._shadowed,
-            self._shadow_difference,
-            self._requests,
-            self._request_seconds,
-            self._predictions,
-            self._predictor_seconds,
-            self._predictor_rows,
-        ):
-            self.registry.register(series)
         self._model_version = Gauge(
             MODEL_VERSION,
-            "1 for the version whose golden row came back right last",
+            "1 for the version whose golden row last came back right",
             ["variant", "model_version"],
-            registry=self.registry,
+            registry=registry,
         )
         self._versions: dict[Variant, int] = {}
 
     def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        """A gauge that is read when somebody looks."""
+        """Add a gauge whose value is read at each scrape."""
         Gauge(name, meaning, registry=self.registry).set_function(value)
 
     def watch_hit_rate(self, kind: Kind, rate: Callable[[], float]) -> None:
-        """A gauge of the share, 0 to 1, that `rate` gives when somebody looks."""
+        """Add the hit rate of `kind`; `rate` returns it as a share, 0 to 1, at each scrape."""
         self._hit_rate.labels(kind).set_function(lambda: 100.0 * rate())
 
     def cache_request(self, kind: Kind, tier: Tier, result: Result, count: int) -> None:
-        """A tier of the cache was asked for `count` keys. For the event loop."""
+        """Count `count` keys looked up in a tier. Call it only on the event loop."""
         self._cache_requests.add((kind, tier, result), count)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """A request was answered; `route` is its template."""
+        """Count an answered request; `route` is the path template."""
         method = method if method in _METHODS else "OTHER"
         self._requests.add((method, route, str(status)))
         self._request_seconds.observe((method, route), seconds)
 
     def prediction(self, variant: Variant, outcome: str) -> None:
-        """One stock was asked for."""
+        """Count the outcome for one requested stock."""
         self._predictions.add((variant, outcome))
 
     def routed(self, variant: Variant, label: str) -> None:
-        """A version answered for one stock."""
+        """Count one stock by the label of the version that answered."""
         self._routed.add((variant, label))
 
     def shadowed(self, variant: Variant, result: str, difference: float | None) -> None:
-        """A shadow was compared with the stable version, or could not be."""
+        """Count a shadow prediction; `difference` is None if it could not be compared."""
         self._shadowed.add((variant, result))
         if difference is not None:
             self._shadow_difference.observe((variant,), difference)
 
     def predictor_call(self, variant: Variant, outcome: str, rows: int, seconds: float) -> None:
-        """A request to Triton has ended."""
+        """Count a finished request to Triton."""
         self._predictor_seconds.observe((variant, outcome), seconds)
         self._predictor_rows.observe((variant,), rows)
 
     def model_version(self, variant: Variant, number: int) -> None:
-        """The version that a variant answers as."""
+        """Set the version that a variant now serves."""
         before = self._versions.get(variant)
         if before != number:
             if before is not None:
@@ -163,5 +159,5 @@ class Metrics:
             self._versions[variant] = number
 
     def exposition(self) -> bytes:
-        """All of them in Prometheus's text format."""
+        """All metrics in Prometheus's text format."""
         return generate_latest(self.registry)

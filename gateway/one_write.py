@@ -1,6 +1,6 @@
-"""Answers that leave at once: uvicorn writes the head of an answer, then its body.
+"""Sends head and body of a response together, which uvicorn writes one after the other.
 
-Each write is a system call and, mostly, a packet, which the other side reads and parses alone.
+Each write is a system call and usually a packet, which the client reads and parses separately.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class GatheredTransport:
-    """A transport in which all that is written in one turn of the event loop goes together."""
+    """A transport that sends everything written in one turn of the event loop in one piece."""
 
     def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._inner = inner
@@ -18,17 +18,17 @@ class GatheredTransport:
         self._written: list[bytes] = []
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is that of the inner transport."""
+        """Everything else is delegated to the inner transport."""
         return getattr(self._inner, name)
 
     def write(self, data: bytes) -> None:
-        """Send `data` when this turn of the loop ends."""
+        """Send `data` at the end of this turn of the loop."""
         if not self._written:
             self._loop.call_soon(self._flush)
         self._written.append(data)
 
     def close(self) -> None:
-        """Close, when all that was written has been sent."""
+        """Send what has been written, then close."""
         self._flush()
         self._inner.close()
 
@@ -39,7 +39,7 @@ class GatheredTransport:
 
 
 class OneWriteProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 on httptools, on such a transport."""
+    """uvicorn's HTTP/1.1 protocol (httptools) on a gathered transport."""
 
     def connection_made(  # type: ignore[override]  # as uvicorn has it
         self, transport: asyncio.Transport

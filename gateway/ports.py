@@ -1,4 +1,4 @@
-"""What the core needs from outside: something that predicts."""
+"""The interface of what predicts, as the rest of the gateway sees it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class PredictionQuery:
-    """One stock as of one day: six digits, an ISO date, and who is to answer.
+    """One stock as of one day: a six-digit code, an ISO date, and the variant to query.
 
-    `version` None leaves it to Triton, which asks the version that was made stable there.
+    With `version` None Triton chooses, and uses the version that is stable there.
     """
 
     bse_code: str
@@ -28,11 +28,11 @@ class PredictionQuery:
 
 @dataclass(frozen=True, slots=True)
 class InferenceResult:
-    """What was predicted. Only `status` and `model_version` mean anything unless it is OK.
+    """The result for one query. Unless `status` is OK, only it and `model_version` are meaningful.
 
     `features` are the 25 of the manifest as float32 widened to float, NaN where missing.
-    `model_version` is the version that computed this probability; `cached` says that it did so
-    for an earlier request.
+    `model_version` is the version that computed this probability; `cached` is true if it was
+    computed for an earlier request.
     """
 
     status: Status
@@ -44,29 +44,29 @@ class InferenceResult:
 
 
 class Predictor(Protocol):
-    """Answers asks. A decorator of the same shape may stand round another one."""
+    """Answers queries. Decorators of the same interface wrap one another."""
 
     async def predict(
         self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
-        """One answer for each ask, in their order. All asks of one call are of one
+        """One result per query, in the same order. All queries of one call have the same
         variant and version.
 
         Raises:
-            PredictorError: there is no answer to any of them; its subclass says why.
+            PredictorError: no query could be answered; the subclass says why.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of connections; nothing is asked afterwards."""
+        """Close all connections; no query follows."""
         ...
 
 
 class PredictionSource(Protocol):
-    """What predictions come from: a predictor, or a cache that has some of the answers."""
+    """Source of predictions: a predictor, or a cache in front of one."""
 
     async def predict(
         self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> Sequence[InferenceResult | PredictorError]:
-        """As `Predictor.predict`, and an error in the place of an answer that there is not."""
+        """As `Predictor.predict`, with an error in place of each missing result."""
         ...

@@ -1,4 +1,4 @@
-"""The process that serves: uvicorn, and how it comes to an end without losing a request."""
+"""Runs uvicorn, and stops it without losing a request."""
 
 import gc
 import socket
@@ -13,32 +13,32 @@ from gateway.traffic import Traffic
 from preprocess.errors import ServerError
 from preprocess.settings import Settings
 
-# What requests that came after the signal get, when the listener has closed.
+# Seconds for requests that came after the signal, once the listener has closed.
 _LAST_CALL_S = 1
 
 
 class DrainingServer(uvicorn.Server):
-    """On SIGTERM or SIGINT: /ready says no, what is under way ends, then the listener closes."""
+    """On SIGTERM or SIGINT: /ready responds 503, requests in flight finish, the listener closes."""
 
     def __init__(self, config: uvicorn.Config, *, traffic: Traffic, drain_s: float) -> None:
-        """`drain_s` is how long requests under way get."""
+        """`drain_s` is how long requests in flight may take to finish, in seconds."""
         super().__init__(config)
         self._traffic = traffic
         self._drain_s = drain_s
         self._deadline = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, with what lives as long as the process set aside from garbage collection.
+        """Listen, and exclude everything loaded so far from garbage collection.
 
-        A full collection looks at every object, and nothing is answered meanwhile: tens of ms for
-        the modules and the stock directory alone, which are never garbage.
+        A full collection visits every object and blocks all requests meanwhile: tens of ms for
+        the modules and the stock directory alone, which live as long as the process.
         """
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
-        """The first signal begins the drain, a second one cuts it short."""
+        """The first signal starts the drain, a second one ends it at once."""
         if self._traffic.draining:
             self.should_exit = True
             return
@@ -53,10 +53,10 @@ class DrainingServer(uvicorn.Server):
 
 
 def serve(app: ASGIApp, settings: Settings, traffic: Traffic) -> None:
-    """Serve until a signal comes; return when every request has been answered.
+    """Serve until a signal arrives; return when every request has been answered.
 
     Raises:
-        ServerError: the address cannot be listened on.
+        ServerError: the gateway cannot listen on its address.
     """
     listener = listen(settings.http_host, settings.http_port)
     config = uvicorn.Config(
@@ -80,7 +80,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens on host:port.
 
     Raises:
-        ServerError: it is in use, or is no address of this machine.
+        ServerError: the port is in use, or the host is not an address of this machine.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(

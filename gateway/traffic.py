@@ -1,4 +1,4 @@
-"""The requests under way, and the end of accepting more."""
+"""The requests in flight, and the drain before the process ends."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ Side = Literal[0, 1]
 
 
 class Traffic:
-    """Counts requests; once draining, those that came before and those that came after apart."""
+    """Counts requests in flight: those that came before the drain apart from those after it."""
 
     def __init__(self) -> None:
         self._counts = [0, 0]
@@ -14,12 +14,12 @@ class Traffic:
 
     @property
     def under_way(self) -> int:
-        """Requests that have begun and not ended."""
+        """Requests in flight."""
         return sum(self._counts)
 
     @property
     def draining(self) -> bool:
-        """Whether this process is about to end: callers should turn to another."""
+        """Whether this process is about to end, so that callers should use another one."""
         return self._side == 1
 
     @property
@@ -28,14 +28,14 @@ class Traffic:
         return self.draining and self._counts[0] == 0
 
     def drain(self) -> None:
-        """Say from now on that this process is about to end."""
+        """Start the drain."""
         self._side = 1
 
     def enter(self) -> Side:
-        """A request begins; give the returned value back to `leave`."""
+        """A request starts; pass the returned value to `leave`."""
         self._counts[self._side] += 1
         return self._side
 
     def leave(self, side: Side) -> None:
-        """It has ended."""
+        """The request has ended."""
         self._counts[side] -= 1

@@ -1,4 +1,4 @@
-"""Prints the Grafana dashboard: three panels in a row. `make docs` writes dashboards/tezi.json."""
+"""Prints the Grafana dashboard, three panels per row. `make docs` writes dashboards/tezi.json."""
 
 import sys
 from itertools import count
@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef
 from gateway import metrics as names
 
 Query = tuple[str, str]
-"""What Prometheus is asked, and the legend of its lines."""
+"""A Prometheus expression, and the legend of its lines."""
 
 _CACHE_LEGEND = "{{cache}} {{result}}"
 _PREDICTIONS = 'route=~"/api/v1/(predict|batch_predict)"'
@@ -36,17 +36,17 @@ def _quantiles(metric: str, selector: str = "") -> list[Query]:
 
 
 ROWS: dict[str, list[tuple[str, str, list[Query]]]] = {
-    "What clients see": [
+    "Requests from clients": [
         ("Requests", units.RequestsPerSecond, [_rates(names.REQUESTS, "route")]),
         ("Prediction latency", units.Seconds, _quantiles(names.REQUEST_SECONDS, _PREDICTIONS)),
         (
-            "Refused and failed",
+            "Client and server errors",
             units.RequestsPerSecond,
             [_rates(names.REQUESTS, "status", 'status!~"2..|3.."')],
         ),
-        ("Gateways that are ready", units.NoUnit, [(f"sum({names.READY})", "ready")]),
+        ("Ready gateways", units.NoUnit, [(f"sum({names.READY})", "ready")]),
         (
-            "Version that answers",
+            "Serving version",
             units.NoUnit,
             [
                 (
@@ -60,24 +60,24 @@ ROWS: dict[str, list[tuple[str, str, list[Query]]]] = {
     "Caches": [
         ("Hit rate", units.Percent, [(f"avg by (cache) ({names.CACHE_HIT_RATE})", "{{cache}}")]),
         (
-            "Held in a gateway's memory",
+            "Local cache lookups",
             units.OpsPerSecond,
             [(_rate(names.CACHE_REQUESTS, "cache, result", 'tier="local"'), _CACHE_LEGEND)],
         ),
         (
-            "Held in Redis",
+            "Redis lookups",
             units.OpsPerSecond,
             [(_rate(names.CACHE_REQUESTS, "cache, result", 'tier!="local"'), _CACHE_LEGEND)],
         ),
     ],
-    "Between gateway and Triton": [
-        ("A request to Triton takes", units.Seconds, _quantiles(names.PREDICTOR_SECONDS)),
-        ("Rows that travel together", units.NoUnit, _quantiles(names.PREDICTOR_ROWS)),
+    "Gateway to Triton": [
+        ("Triton request latency", units.Seconds, _quantiles(names.PREDICTOR_SECONDS)),
+        ("Rows per Triton request", units.NoUnit, _quantiles(names.PREDICTOR_ROWS)),
         (
-            "Under way and waiting",
+            "Requests in flight and waiting",
             units.NoUnit,
             [
-                (f"sum by (instance) ({names.PREDICTOR_UNDER_WAY})", "{{instance}} under way"),
+                (f"sum by (instance) ({names.PREDICTOR_UNDER_WAY})", "{{instance}} in flight"),
                 (f"sum by (instance) ({names.PREDICTOR_WAITING})", "{{instance}} waiting"),
             ],
         ),
@@ -85,12 +85,12 @@ ROWS: dict[str, list[tuple[str, str, list[Query]]]] = {
     "Triton": [
         ("Inferences", units.OpsPerSecond, [_rates("nv_inference_count", "model")]),
         (
-            "Queue a request",
+            "Queue time per request",
             units.Microseconds,
             [_per("nv_inference_queue_duration_us", "nv_inference_request_success")],
         ),
         (
-            "Rows an execution",
+            "Rows per execution",
             units.NoUnit,
             [_per("nv_inference_count", "nv_inference_exec_count")],
         ),
@@ -99,22 +99,22 @@ ROWS: dict[str, list[tuple[str, str, list[Query]]]] = {
         ("Memory", units.BytesIEC, [("nv_cpu_memory_used_bytes", "used")]),
     ],
     "New versions": [
-        ("Stocks by who answered", units.OpsPerSecond, [_rates(names.ROUTED, "label")]),
-        ("What the shadow says", units.OpsPerSecond, [_rates(names.SHADOWED, "result")]),
-        ("Shadow's distance", units.NoUnit, _quantiles(names.SHADOW_DIFFERENCE)),
+        ("Stocks by version label", units.OpsPerSecond, [_rates(names.ROUTED, "label")]),
+        ("Shadow results", units.OpsPerSecond, [_rates(names.SHADOWED, "result")]),
+        ("Shadow probability difference", units.NoUnit, _quantiles(names.SHADOW_DIFFERENCE)),
     ],
     "Processes": [
         (
-            "CPU of a gateway",
+            "Gateway CPU",
             units.PercentUnit,
             [_rates("process_cpu_seconds_total", "instance", 'job="gateway"')],
         ),
         (
-            "Memory of a gateway",
+            "Gateway memory",
             units.BytesIEC,
             [('process_resident_memory_bytes{job="gateway"}', "{{instance}}")],
         ),
-        ("Stocks that can be asked for", units.NoUnit, [(f"max({names.STOCKS})", "stocks")]),
+        ("Stocks in the directory", units.NoUnit, [(f"max({names.STOCKS})", "stocks")]),
     ],
 }
 

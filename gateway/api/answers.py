@@ -1,4 +1,4 @@
-"""What is sent: the keys of every JSON answer. The OpenAPI document is made from these types."""
+"""The types of every JSON answer. The OpenAPI document is made from them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,12 +32,12 @@ Features = Annotated[dict[str, float], WithJsonSchema({"$ref": "#/components/sch
 class PredictionAnswer(msgspec.Struct, frozen=True):
     """The prediction for one stock as of one day."""
 
-    # A structure, for the road that is measured: quicker to make and to encode than a dictionary.
+    # A structure, as predictions are the hot path: it is built and encoded faster than a dict.
 
     bse_code: Annotated[str, Doc("As requested")]
     nse_symbol: Annotated[str, Doc('"UNKNOWN" when not known')]
     prediction_date: Annotated[Day, Doc("As requested")]
-    as_of: Annotated[Day, Doc("Date of the newest price row that was used")]
+    as_of: Annotated[Day, Doc("Date of the newest price row used")]
     predicted_label: Annotated[
         int,
         Doc("1 if the probability reaches the threshold of the answering version"),
@@ -83,26 +83,26 @@ class Problem(TypedDict):
 
 
 class InvalidEntry(TypedDict):
-    """One thing that is wrong with a request."""
+    """One problem of a request."""
 
     type: Text
     loc: Annotated[
         list[str | int],
-        Field(min_length=1, description="Where: body, query or header, and the way from there"),
+        Field(min_length=1, description="Where: body, query or header, then the path inside it"),
     ]
     msg: Text
-    input: Annotated[Any, Doc("What was given, shortened")]
+    input: Annotated[Any, Doc("The given value, shortened")]
 
 
 class InvalidRequest(TypedDict):
-    """Everything that is wrong with a request."""
+    """All problems of a request."""
 
     detail: Annotated[list[InvalidEntry], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
 class StockEntry:
-    """A stock that can be asked for."""
+    """A stock that can be predicted."""
 
     bse_code: str
     nse_symbol: Annotated[str, Doc('"UNKNOWN" when not known')]
@@ -111,16 +111,16 @@ class StockEntry:
 
 
 class StocksAnswer(TypedDict):
-    """A page of the stocks that match."""
+    """One page of the matching stocks."""
 
-    total: Annotated[Count, Doc("Stocks that match in all")]
+    total: Annotated[Count, Doc("Number of all matching stocks")]
     limit: Count
     offset: Count
     stocks: list[StockEntry]
 
 
 class Condition(StrEnum):
-    """Of the whole, and of a component; `absent` is of components that need not be there."""
+    """Of the service, or of a component; only optional components can be `absent`."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -139,7 +139,7 @@ class Component:
 
 
 class HealthAnswer(TypedDict):
-    """The health of everything, proven by use."""
+    """The health of the service, judged by use."""
 
     status: Condition
     components: dict[str, Component]
@@ -154,13 +154,13 @@ class LiveAnswer(TypedDict):
 
 
 class ReadyAnswer(TypedDict):
-    """Predictions are answered rightly now."""
+    """Predictions are answered correctly now."""
 
     status: Literal["ready"]
 
 
 class NotReadyAnswer(TypedDict):
-    """Predictions are not answered, or not rightly."""
+    """Predictions are not answered, or not correctly."""
 
     status: Literal["not ready"]
     reason: Text
@@ -184,7 +184,7 @@ class ModelVersionAnswer(TypedDict):
     trained_at: Moment
     published_at: Moment
     threshold: Probability
-    metrics: Annotated[dict[str, float], Doc("On the test span of the training data")]
+    metrics: Annotated[dict[str, float], Doc("On the test period of the training data")]
     features: Annotated[tuple[str, ...], Doc("The feature manifest, in order")]
     feature_hash: str
     variants: dict[Variant, GraphAnswer]
@@ -200,7 +200,7 @@ class VariantAnswer(TypedDict):
 
 
 class ModelsAnswer(TypedDict):
-    """What is published, who answers what, and what of it works."""
+    """What is published, which version answers what, and whether each variant works."""
 
     versions: list[ModelVersionAnswer]
     variants: dict[Variant, VariantAnswer]
@@ -209,28 +209,28 @@ class ModelsAnswer(TypedDict):
     previous: VersionNumber | None
     share: Annotated[
         Percentage,
-        Doc("Percentage of the stocks that the candidate answers, or shadows"),
+        Doc("Percentage of the stocks that the candidate answers or shadows"),
     ]
-    shadow: Annotated[bool, Doc("Whether the candidate's answers are compared and not given")]
-    generation: Annotated[Count, Doc("Rises with every change of the labels")]
+    shadow: Annotated[bool, Doc("Whether the candidate's results are only compared")]
+    generation: Annotated[Count, Doc("Increases with every change of the labels")]
     changed_at: datetime | None
 
 
 class CacheClearedAnswer(TypedDict):
-    """What was forgotten, in every replica."""
+    """What was cleared, in every replica."""
 
     type: Literal["predictions", "features", "queries", "all"]
     bse_code: str | None
-    dropped: Annotated[Count, Doc("Values that there were, as far as is known")]
+    dropped: Annotated[Count, Doc("Number of values dropped, as far as known")]
 
 
 class CacheCountsAnswer(TypedDict):
-    """Keys asked for, by what answered."""
+    """Keys looked up, by where they were found."""
 
     asked: Count
-    local_hits: Annotated[Count, Doc("Answered out of the memory of the process")]
+    local_hits: Annotated[Count, Doc("Found in the memory of the process")]
     redis_hits: Count
-    misses: Annotated[Count, Doc("Computed, or waited for while another request computed")]
+    misses: Annotated[Count, Doc("Computed, by this or by a concurrent request")]
     hit_rate: Probability
 
 
@@ -238,30 +238,30 @@ class CacheKindAnswer(TypedDict):
     """One kind of cached values."""
 
     enabled: bool
-    ttl_s: Annotated[float | None, Doc("Null where each value has a time of its own")]
+    ttl_s: Annotated[float | None, Doc("Null where each value has its own TTL")]
     since_start: CacheCountsAnswer
     recent: CacheCountsAnswer
 
 
 class CacheMemoryAnswer(TypedDict):
-    """What the memory of the process holds."""
+    """The part of the cache in the memory of the process."""
 
     entries: Count
     bytes: Count
     most_entries: Count
     most_bytes: Count
     ttl_s: float
-    current: Annotated[bool, Doc("Whether it may answer: it has heard of every invalidation")]
+    current: Annotated[bool, Doc("Whether it may be used: it has received every invalidation")]
 
 
 class CacheStatsAnswer(TypedDict):
-    """The cache as this process sees it."""
+    """The cache of this process."""
 
     kinds: dict[Kind, CacheKindAnswer]
     features_model: Annotated[
         CacheCountsAnswer | None,
-        Doc("Keys that Triton's model asked for since it was loaded; null if it does not say"),
+        Doc("Lookups of Triton's features model since it was loaded; null if unknown"),
     ]
-    recent_s: Annotated[float, Doc("Seconds that `recent` covers")]
+    recent_s: Annotated[float, Doc("Seconds covered by `recent`")]
     memory: CacheMemoryAnswer
     redis: Literal["none", "up", "away"]

@@ -1,9 +1,8 @@
-"""Files for browsers: the console's own, and those of Swagger UI and ReDoc, which are installed."""
+"""Files for browsers: our console, and Swagger UI and ReDoc from the installed package."""
 
 import asyncio
 import gzip
 import hashlib
-import re
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -28,7 +27,7 @@ _INSTALLED = {
     "swagger_style.css": _CSS,
     "redoc.js": _JS,
 }
-# Swagger UI and ReDoc write style elements and attributes; ReDoc searches in a worker of its own.
+# Swagger UI and ReDoc write style elements and attributes; ReDoc searches in a web worker.
 _SELF_ONLY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; "
@@ -40,24 +39,17 @@ _PAGES = {
     "docs.html": _WITH_INLINE_STYLES,
     "redoc.html": f"{_WITH_INLINE_STYLES}; worker-src 'self' blob:",
 }
-_LINK = re.compile(rb'"/static/(?P<installed>docs/)?(?P<name>[\w.]+)"')
-# Under an address that names its content a file never changes: no browser or cache asks again.
-_FOR_EVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     content: bytes
     zipped: bytes
-    version: str
-
-    @property
-    def tag(self) -> str:
-        return f'W/"{self.version}"'
+    tag: str
 
 
 class Assets:
-    """Reads each file when it is first asked for, and keeps it."""
+    """Reads each file at its first request and keeps it in memory, compressed too."""
 
     def __init__(self) -> None:
         self._own = files("gateway") / "static"
@@ -67,14 +59,12 @@ class Assets:
     async def own(self, request: Request) -> Response:
         """GET /static/{name}: a file of the console."""
         name = request.path_params["name"]
-        return await self._answer(request, self._own, name, _OWN.get(name), "no-cache")
+        return await self._answer(request, self._own, name, _OWN.get(name))
 
     async def installed(self, request: Request) -> Response:
         """GET /static/docs/{name}: a file of Swagger UI or ReDoc."""
         name = request.path_params["name"]
-        return await self._answer(
-            request, self._installed, name, _INSTALLED.get(name), "public, max-age=86400"
-        )
+        return await self._answer(request, self._installed, name, _INSTALLED.get(name))
 
     async def console(self, request: Request) -> Response:
         """GET /"""
@@ -89,24 +79,24 @@ class Assets:
         return await self._page(request, "redoc.html")
 
     async def _page(self, request: Request, name: str) -> Response:
-        response = await self._answer(request, self._own, name, _HTML, "no-cache")
+        response = await self._answer(request, self._own, name, _HTML)
         response.headers["content-security-policy"] = _PAGES[name]
         response.headers["referrer-policy"] = "no-referrer"
         response.headers["x-frame-options"] = "DENY"
         return response
 
     async def _answer(
-        self, request: Request, folder: Traversable, name: str, kind: str | None, caching: str
+        self, request: Request, folder: Traversable, name: str, kind: str | None
     ) -> Response:
         if kind is None:
             raise HTTPException(404)
         file = self._read.get(name)
         if file is None:
             file = await asyncio.to_thread(self._load, folder, name)
-        named = request.query_params.get("v") == file.version
         headers = {
             "content-type": kind,
-            "cache-control": _FOR_EVER if named else caching,
+            # Browsers revalidate by the ETag: gateways of two versions serve during an update.
+            "cache-control": "no-cache",
             "etag": file.tag,
             "vary": "accept-encoding",
             "x-content-type-options": "nosniff",
@@ -120,15 +110,6 @@ class Assets:
 
     def _load(self, folder: Traversable, name: str) -> _File:
         content = (folder / name).read_bytes()
-        if name in _PAGES:
-            content = _LINK.sub(self._link, content)
-        version = hashlib.sha256(content).hexdigest()[:20]
-        file = self._read[name] = _File(content, gzip.compress(content, mtime=0), version)
+        tag = f'W/"{hashlib.sha256(content).hexdigest()[:20]}"'
+        file = self._read[name] = _File(content, gzip.compress(content, mtime=0), tag)
         return file
-
-    def _link(self, found: re.Match[bytes]) -> bytes:
-        """A page's link to a file, with the version of its content."""
-        name = found["name"].decode()
-        folder = self._installed if found["installed"] else self._own
-        file = self._read.get(name) or self._load(folder, name)
-        return found[0][:-1] + f'?v={file.version}"'.encode()

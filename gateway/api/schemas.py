@@ -1,4 +1,4 @@
-"""What a request must be. Strings are strings here: no number or timestamp passes for one."""
+"""The types of every request. Strings must be strings: no number or timestamp is accepted."""
 
 from datetime import date
 from typing import Annotated, Any, Literal, Self
@@ -23,7 +23,7 @@ def _real_day(text: str) -> str:
 
 
 def _decimal(text: Any) -> Any:
-    # int() and pydantic take blanks and underscores too
+    # int() and pydantic would accept blanks and underscores too
     if isinstance(text, str) and text.removeprefix("-").isdecimal() and text.isascii():
         return int(text[:12])
     raise PydanticCustomError("int_parsing", "Input should be a whole number in decimal digits")
@@ -56,16 +56,14 @@ class PredictionRequest(BaseModel):
     bse_code: BseCode
     prediction_date: CalendarDate
     nse_symbol: Annotated[str, Field(max_length=32)] | None = Field(
-        None, description="Echoed when the service knows no symbol of its own"
+        None, description="Echoed if the service does not know the symbol"
     )
-    include_features: bool = Field(
-        False, description="Whether to answer with the 25 features as well"
-    )
-    variant: Variant = Field(DEFAULT_VARIANT, description="Model variant that is to answer")
+    include_features: bool = Field(False, description="Whether to return the 25 features too")
+    variant: Variant = Field(DEFAULT_VARIANT, description="Model variant to use")
 
 
 class BatchRequest(BaseModel):
-    """The envelope of a batch. Its items are judged one by one, as PredictionRequest."""
+    """The envelope of a batch. Its items are validated one by one, as PredictionRequest."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -73,15 +71,15 @@ class BatchRequest(BaseModel):
 
 
 class TrafficRequest(BaseModel):
-    """Who answers beside the stable version; a candidate that is null ends that."""
+    """The candidate next to the stable version; null ends its traffic."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     candidate: Annotated[int, Field(ge=1)] | None = Field(description="The version to try")
     share: Annotated[float, Field(ge=0, le=100)] = Field(
-        0.0, description="Percentage of the stocks that it answers, or shadows"
+        0.0, description="Percentage of the stocks that it answers or shadows"
     )
-    shadow: bool = Field(False, description="Whether its answers are compared and not given")
+    shadow: bool = Field(False, description="Whether its results are only compared, never returned")
 
     @model_validator(mode="after")
     def _shared(self) -> Self:
@@ -99,15 +97,15 @@ class StocksQuery(BaseModel):
         "", description="Start of a code or symbol, or part of a company's name; any case"
     )
     limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE), Decimal] = Field(
-        DEFAULT_PAGE, description="Most stocks to answer with"
+        DEFAULT_PAGE, description="Maximum number of stocks to return"
     )
     offset: Annotated[int, Field(ge=0, le=_LARGEST_OFFSET), Decimal] = Field(
-        0, description="Matching stocks to pass over first"
+        0, description="Number of matching stocks to skip"
     )
 
 
 class CacheClearQuery(BaseModel):
-    """What the caches are to forget."""
+    """Which cached values to clear."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -115,13 +113,13 @@ class CacheClearQuery(BaseModel):
         "all", description="Which kind of values"
     )
     bse_code: Annotated[str, Field(pattern="^[0-9]{6}$")] | None = Field(
-        None, description="Only those of one stock; results of queries belong to none"
+        None, description="Only those of one stock; query results belong to no stock"
     )
 
     @model_validator(mode="after")
     def _of_a_stock(self) -> Self:
         if self.type == "queries" and self.bse_code is not None:
             raise PydanticCustomError(
-                "bse_code_unexpected", "Results of queries belong to no stock: clear all of them"
+                "bse_code_unexpected", "Query results belong to no stock: clear all of them"
             )
         return self

@@ -13,7 +13,7 @@ let found = [];
 let marked = -1;
 let chosen = null;
 let typing = 0;
-let asked = 0;
+let searches = 0;
 let thresholds = new Map();
 let meanings = {};
 
@@ -49,22 +49,22 @@ function choose(entry) {
   close();
 }
 
-function mark(place) {
-  marked = place;
+function mark(index) {
+  marked = index;
   [...matches.children].forEach((option, at) => {
-    option.setAttribute("aria-selected", String(at === place));
+    option.setAttribute("aria-selected", String(at === index));
   });
-  if (place >= 0) {
-    matches.children[place].scrollIntoView({ block: "nearest" });
-    stock.setAttribute("aria-activedescendant", matches.children[place].id);
+  if (index >= 0) {
+    matches.children[index].scrollIntoView({ block: "nearest" });
+    stock.setAttribute("aria-activedescendant", matches.children[index].id);
   }
 }
 
 function show(entries) {
   found = entries;
-  const options = entries.map((entry, place) => {
+  const options = entries.map((entry, index) => {
     const option = make("li");
-    option.id = `match-${place}`;
+    option.id = `match-${index}`;
     option.setAttribute("role", "option");
     option.append(
       make("span", named(entry), "name"),
@@ -83,12 +83,12 @@ function show(entries) {
   mark(entries.length ? 0 : -1);
 }
 
-async function look() {
-  const mine = ++asked;
+async function search() {
+  const mine = ++searches;
   const query = new URLSearchParams({ q: stock.value.trim(), limit: PAGE });
   try {
     const { response, body } = await get(`/api/v1/stocks?${query}`);
-    if (mine === asked && response.ok && document.activeElement === stock) show(body.stocks);
+    if (mine === searches && response.ok && document.activeElement === stock) show(body.stocks);
   } catch {
     close();
   }
@@ -97,11 +97,11 @@ async function look() {
 stock.addEventListener("input", () => {
   chosen = null;
   clearTimeout(typing);
-  typing = setTimeout(look, TYPING_MS);
+  typing = setTimeout(search, TYPING_MS);
 });
 stock.addEventListener("focus", () => {
   stock.select();
-  if (!chosen) look();
+  if (!chosen) search();
 });
 stock.addEventListener("blur", close);
 stock.addEventListener("keydown", (event) => {
@@ -129,7 +129,7 @@ function complain(text) {
 function wordsOf(status, body) {
   const detail = body && body.detail;
   if (Array.isArray(detail)) return detail.map((entry) => `${entry.loc.slice(1).join(".")}: ${entry.msg}`).join("; ");
-  return detail || `The service answers ${status}`;
+  return detail || `The service responded with status ${status}`;
 }
 
 function showAnswer(answer, milliseconds) {
@@ -137,7 +137,7 @@ function showAnswer(answer, milliseconds) {
   const threshold = thresholds.get(answer.model_version);
   const yes = answer.predicted_label === 1;
   element("answer-stock").textContent = `${chosen ? named(chosen) : answer.nse_symbol} (${answer.bse_code})`;
-  element("answer-days").textContent = `asked for ${answer.prediction_date}, prices as of ${answer.as_of}`;
+  element("answer-days").textContent = `prediction for ${answer.prediction_date}, prices as of ${answer.as_of}`;
   element("answer-label").textContent = yes ? "Upper circuit expected" : "No upper circuit expected";
   element("answer-label").className = `label ${yes ? "yes" : "no"}`;
   element("fill").className = yes ? "fill yes" : "fill";
@@ -196,7 +196,7 @@ element("form").addEventListener("submit", async (event) => {
       complain(wordsOf(response.status, body));
     }
   } catch {
-    complain("The service does not answer.");
+    complain("The service does not respond.");
   } finally {
     button.disabled = false;
   }
@@ -223,7 +223,7 @@ async function refreshHealth() {
     await refreshModels(body);
   } catch {
     pill.className = "pill unhealthy";
-    element("health-text").textContent = "no answer";
+    element("health-text").textContent = "no response";
   }
 }
 

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from gateway.background import Chore, running
+from gateway.background import PeriodicTask, running
 
 
 async def test_chores_run_again_and_again_until_the_end() -> None:
@@ -17,7 +17,7 @@ async def test_chores_run_again_and_again_until_the_end() -> None:
         if done == 3:
             enough.set()
 
-    async with running({"some work": Chore(work, 0.001)}):
+    async with running({"some work": PeriodicTask(work, 0.001)}):
         names = {task.get_name() for task in asyncio.all_tasks()}
         assert "some work" in names
         await enough.wait()
@@ -40,11 +40,11 @@ async def test_a_bug_is_logged_once_and_the_chore_goes_on() -> None:
             raise ZeroDivisionError
 
     with structlog.testing.capture_logs() as lines:
-        async with running({"some work": Chore(work, 0.001)}):
+        async with running({"some work": PeriodicTask(work, 0.001)}):
             await enough.wait()
     assert [(line["event"], line["task"]) for line in lines] == [
-        ("a background task fails", "some work"),
-        ("a background task fails", "some work"),
+        ("background task failed", "some work"),
+        ("background task failed", "some work"),
     ]
 
 
@@ -52,5 +52,5 @@ async def test_the_end_does_not_wait_for_work_under_way() -> None:
     async def work() -> None:
         await asyncio.Event().wait()
 
-    async with running({"long work": Chore(work, 1)}):
+    async with running({"long work": PeriodicTask(work, 1)}):
         await asyncio.sleep(0.01)
