@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -39,13 +40,20 @@ _PAGES = {
     "docs.html": _WITH_INLINE_STYLES,
     "redoc.html": f"{_WITH_INLINE_STYLES}; worker-src 'self' blob:",
 }
+_LINK = re.compile(rb'"/static/(?P<installed>docs/)?(?P<name>[\w.]+)"')
+# A URL with the version of its content never changes, so browsers and proxies keep the file.
+_IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     content: bytes
-    zipped: bytes
-    tag: str
+    compressed: bytes
+    version: str
+
+    @property
+    def tag(self) -> str:
+        return f'W/"{self.version}"'
 
 
 class Assets:
@@ -59,12 +67,14 @@ class Assets:
     async def own(self, request: Request) -> Response:
         """GET /static/{name}: a file of the console."""
         name = request.path_params["name"]
-        return await self._answer(request, self._own, name, _OWN.get(name))
+        return await self._answer(request, self._own, name, _OWN.get(name), "no-cache")
 
     async def installed(self, request: Request) -> Response:
         """GET /static/docs/{name}: a file of Swagger UI or ReDoc."""
         name = request.path_params["name"]
-        return await self._answer(request, self._installed, name, _INSTALLED.get(name))
+        return await self._answer(
+            request, self._installed, name, _INSTALLED.get(name), "public, max-age=86400"
+        )
 
     async def console(self, request: Request) -> Response:
         """GET /"""
@@ -79,24 +89,24 @@ class Assets:
         return await self._page(request, "redoc.html")
 
     async def _page(self, request: Request, name: str) -> Response:
-        response = await self._answer(request, self._own, name, _HTML)
+        response = await self._answer(request, self._own, name, _HTML, "no-cache")
         response.headers["content-security-policy"] = _PAGES[name]
         response.headers["referrer-policy"] = "no-referrer"
         response.headers["x-frame-options"] = "DENY"
         return response
 
     async def _answer(
-        self, request: Request, folder: Traversable, name: str, kind: str | None
+        self, request: Request, folder: Traversable, name: str, kind: str | None, caching: str
     ) -> Response:
         if kind is None:
             raise HTTPException(404)
         file = self._read.get(name)
         if file is None:
             file = await asyncio.to_thread(self._load, folder, name)
+        versioned = request.query_params.get("v") == file.version
         headers = {
             "content-type": kind,
-            # Browsers revalidate by the ETag: gateways of two versions serve during an update.
-            "cache-control": "no-cache",
+            "cache-control": _IMMUTABLE if versioned else caching,
             "etag": file.tag,
             "vary": "accept-encoding",
             "x-content-type-options": "nosniff",
@@ -105,11 +115,20 @@ class Assets:
             del headers["content-type"]
             return Response(status_code=304, headers=headers)
         if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(file.zipped, headers={**headers, "content-encoding": "gzip"})
+            return Response(file.compressed, headers={**headers, "content-encoding": "gzip"})
         return Response(file.content, headers=headers)
 
     def _load(self, folder: Traversable, name: str) -> _File:
         content = (folder / name).read_bytes()
-        tag = f'W/"{hashlib.sha256(content).hexdigest()[:20]}"'
-        file = self._read[name] = _File(content, gzip.compress(content, mtime=0), tag)
+        if name in _PAGES:
+            content = _LINK.sub(self._link, content)
+        version = hashlib.sha256(content).hexdigest()[:20]
+        file = self._read[name] = _File(content, gzip.compress(content, mtime=0), version)
         return file
+
+    def _link(self, found: re.Match[bytes]) -> bytes:
+        """A page's link to a file, with the version of its content added."""
+        name = found["name"].decode()
+        folder = self._installed if found["installed"] else self._own
+        file = self._read.get(name) or self._load(folder, name)
+        return found[0][:-1] + f'?v={file.version}"'.encode()

@@ -62,19 +62,22 @@ async def test_pages_may_load_nothing_else(tezi: Running, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"),
+    ("path", "kind", "caching"),
     [
-        ("/static/console.js", "text/javascript"),
-        ("/static/console.css", "text/css"),
-        ("/static/icon.svg", "image/svg+xml"),
-        ("/static/docs/redoc.js", "text/javascript"),
+        ("/static/console.js", "text/javascript", "no-cache"),
+        ("/static/console.css", "text/css", "no-cache"),
+        ("/static/icon.svg", "image/svg+xml", "no-cache"),
+        ("/static/docs/swagger_bundle.js", "text/javascript", "max-age=86400"),
+        ("/static/docs/redoc.js", "text/javascript", "max-age=86400"),
     ],
 )
-async def test_files_are_revalidated_and_compressed(tezi: Running, path: str, kind: str) -> None:
+async def test_files_are_cached_and_compressed(
+    tezi: Running, path: str, kind: str, caching: str
+) -> None:
     plain = await tezi.client.get(path, headers={"accept-encoding": "identity"})
     assert plain.status_code == 200
     assert plain.headers["content-type"].startswith(kind)
-    assert plain.headers["cache-control"] == "no-cache"
+    assert caching in plain.headers["cache-control"]
     assert "content-encoding" not in plain.headers
     async with tezi.client.stream("GET", path, headers={"accept-encoding": "gzip"}) as zipped:
         raw = b"".join([chunk async for chunk in zipped.aiter_raw()])
@@ -84,6 +87,20 @@ async def test_files_are_revalidated_and_compressed(tezi: Running, path: str, ki
     assert (again.status_code, again.content) == (304, b"")
     other = await tezi.client.get(path, headers={"if-none-match": 'W/"other"'})
     assert other.status_code == 200
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_versioned_links_are_immutable(tezi: Running, path: str) -> None:
+    links = Links()
+    links.feed((await tezi.client.get(path)).text)
+    files = [address for address in links.found if address.startswith("/static/")]
+    assert files
+    for address in files:
+        kept = (await tezi.client.get(address)).headers["cache-control"]
+        assert kept == "public, max-age=31536000, immutable", address
+        # A page of another version requests this while gateways are restarted one by one.
+        other = (await tezi.client.get(f"{address}0")).headers["cache-control"]
+        assert "immutable" not in other
 
 
 async def test_the_console_calls_only_known_endpoints(tezi: Running) -> None:

@@ -74,7 +74,7 @@ async def test_a_caller_who_stays_is_waited_for_and_the_listener_goes(soon: None
     assert "disconnect" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
-async def test_cancellation_by_somebody_else_stays_one() -> None:
+async def test_cancellation_from_outside_stays_one() -> None:
     async def block() -> None:
         with Deadline(60.0):
             await asyncio.Event().wait()
@@ -115,6 +115,6 @@ async def test_an_error_of_the_block_itself_passes() -> None:
         raise ZeroDivisionError
 
 
-def test_patience_is_had_inside_a_task() -> None:
+def test_a_deadline_needs_a_task() -> None:
     with pytest.raises(RuntimeError), Deadline(1.0):
         pass

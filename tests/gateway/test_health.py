@@ -65,13 +65,13 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def probe(settings: Settings, predictor: FakePredictor, clock: Clock) -> Probe:
-    book = ModelCatalog(settings.versions_dir)
-    router = Router(settings.versions_dir, book)
+    catalog = ModelCatalog(settings.versions_dir)
+    router = Router(settings.versions_dir, catalog)
     await router.refresh()
     return Probe(
         "fp32",
         predictor=predictor,
-        versions=book,
+        versions=catalog,
         router=router,
         interval_s=INTERVAL,
         clock=lambda: NOW,

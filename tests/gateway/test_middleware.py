@@ -1,8 +1,8 @@
-"""What every answer has: an id, a time, a limit on its body, a place in logs and metrics."""
+"""What every request gets: an id, a time, a body limit, log lines and metrics."""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +70,12 @@ def body_of(size: int) -> bytes:
     return b'{"bse_code":"500001","prediction_date":"2026-08-14"}'.ljust(size)
 
 
-async def test_a_body_of_just_the_limit_is_taken(small: Running) -> None:
+async def test_a_body_at_the_limit_is_accepted(small: Running) -> None:
     response = await small.client.post("/api/v1/predict", content=body_of(LIMIT))
     assert response.status_code == 200
 
 
-async def test_a_larger_one_is_refused_by_what_it_says_of_itself(small: Running) -> None:
+async def test_a_larger_body_is_rejected_by_its_content_length(small: Running) -> None:
     for path in ("/api/v1/predict", "/live", "/nothing"):
         response = await small.client.post(path, content=body_of(LIMIT + 1))
         assert response.status_code == 413
@@ -84,7 +84,7 @@ async def test_a_larger_one_is_refused_by_what_it_says_of_itself(small: Running)
         assert "x-request-id" in response.headers
 
 
-async def test_a_larger_one_is_refused_by_what_arrives(small: Running) -> None:
+async def test_a_larger_body_is_rejected_by_the_bytes_that_arrive(small: Running) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" " * 100
@@ -116,7 +116,7 @@ async def raw_call(
     return sent
 
 
-async def test_a_client_that_waits_for_leave_to_send_gets_the_answer_at_once(
+async def test_a_client_that_expects_continue_gets_the_response_at_once(
     small: Running,
 ) -> None:
     received: list[str] = []
@@ -131,7 +131,7 @@ async def test_a_client_that_waits_for_leave_to_send_gets_the_answer_at_once(
     assert received == []
 
 
-async def test_an_endless_body_is_not_read_for_ever(
+async def test_an_endless_body_is_not_read_to_the_end(
     small: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.api.middleware.body_limit.LINGER_BYTES", 50_000)
@@ -148,7 +148,7 @@ async def test_an_endless_body_is_not_read_for_ever(
     assert not sent[-1].get("more_body")
 
 
-async def test_a_body_that_stops_coming_is_not_waited_for_for_ever(
+async def test_a_stalled_body_is_not_awaited_for_ever(
     small: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.api.middleware.body_limit.LINGER_S", 0.02)
@@ -168,7 +168,7 @@ async def broken(tmp_path: Path) -> AsyncIterator[Running]:
         yield running
 
 
-async def test_the_unexpected_gives_nothing_away(broken: Running) -> None:
+async def test_unexpected_errors_reveal_nothing(broken: Running) -> None:
     with structlog.testing.capture_logs() as lines:
         response = await broken.predict()
     assert response.status_code == 500
@@ -179,12 +179,15 @@ async def test_the_unexpected_gives_nothing_away(broken: Running) -> None:
     assert line["exc_info"]
 
 
-def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    return {
+async def metric_values(tezi: Running) -> Callable[..., float | None]:
+    """Looks up a metric's value by its name and labels."""
+    text = (await tezi.client.get("/api/v1/metrics")).text
+    found = {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+    return lambda name, **labels: found.get((name, frozenset(labels.items())))
 
 
 async def test_requests_are_counted_by_template_and_status(tezi: Running) -> None:
@@ -195,13 +198,11 @@ async def test_requests_are_counted_by_template_and_status(tezi: Running) -> Non
     await tezi.client.request("BREW", "/live")
     await tezi.client.get("/static/console.js")
     first = await tezi.client.get("/metrics")
-    second = await tezi.client.get("/api/v1/metrics")
     assert first.headers["content-type"].startswith("text/plain; version=")
-    found = samples(second.text)
+    value = await metric_values(tezi)
 
     def count(method: str, route: str, status: int) -> float | None:
-        labels = {"method": method, "route": route, "status": str(status)}
-        return found.get(("http_requests_total", frozenset(labels.items())))
+        return value("http_requests_total", method=method, route=route, status=str(status))
 
     assert count("POST", "/api/v1/predict", 200) == 2
     assert count("POST", "/api/v1/predict", 422) == 1
@@ -209,9 +210,9 @@ async def test_requests_are_counted_by_template_and_status(tezi: Running) -> Non
     assert count("OTHER", "/live", 405) == 1
     assert count("GET", "/static/{name}", 200) == 1
     assert count("GET", "/metrics", 200) == 1
-    timed = frozenset({"method": "POST", "route": "/api/v1/predict"}.items())
-    assert found["http_request_duration_seconds_count", timed] == 3
-    assert found["http_request_duration_seconds_sum", timed] > 0
+    labels = {"method": "POST", "route": "/api/v1/predict"}
+    assert value("http_request_duration_seconds_count", **labels) == 3
+    assert (value("http_request_duration_seconds_sum", **labels) or 0) > 0
 
 
 async def test_predictions_and_triton_requests_are_counted(tezi: Running) -> None:
@@ -220,11 +221,7 @@ async def test_predictions_and_triton_requests_are_counted(tezi: Running) -> Non
     await tezi.batch(*(item() for _ in range(7)), item("000000"), item(day="2027-01-01"))
     tezi.predictor.error = PredictorUnavailableError("x")
     await tezi.predict()
-    found = samples((await tezi.client.get("/metrics")).text)
-
-    def value(name: str, **labels: str) -> float | None:
-        return found.get((name, frozenset(labels.items())))
-
+    value = await metric_values(tezi)
     assert value("predictions_total", variant="fp32", outcome="ok") == 8
     assert value("predictions_total", variant="fp32", outcome="unknown_stock") == 1
     assert value("predictions_total", variant="fp32", outcome="future_date") == 1
@@ -266,7 +263,7 @@ async def test_refusals_are_logged_and_successes_are_not(tezi: Running) -> None:
     assert line["reason"] == "the cable is out"
 
 
-async def test_what_is_asked_every_second_is_not_logged(tmp_path: Path) -> None:
+async def test_polled_paths_are_not_logged(tmp_path: Path) -> None:
     async with running_app(tmp_path, log_level="debug") as tezi:
         calls = (tezi.client.get("/live"), tezi.client.get("/ready"))
         assert await log_lines(tezi, *calls) == []
@@ -278,7 +275,7 @@ async def test_at_debug_successes_are_logged_too(tmp_path: Path) -> None:
         assert (line["method"], line["status"], line["log_level"]) == ("GET", 200, "debug")
 
 
-async def test_while_draining_clients_are_asked_to_move_on(tezi: Running) -> None:
+async def test_connections_are_closed_while_draining(tezi: Running) -> None:
     assert "connection" not in (await tezi.client.get("/live")).headers
     tezi.traffic.drain()
     assert (await tezi.client.get("/live")).headers["connection"] == "close"
@@ -313,7 +310,7 @@ class Call:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
-async def test_half_an_answer_is_broken_off(error: type[BaseException]) -> None:
+async def test_a_partial_response_is_aborted(error: type[BaseException]) -> None:
     traffic = Traffic()
     traffic.drain()
     call = Call(starts=True, ends_with=error())
@@ -322,7 +319,7 @@ async def test_half_an_answer_is_broken_off(error: type[BaseException]) -> None:
     assert len(call.sent) == 1
 
 
-async def test_what_the_end_of_the_process_cuts_off_is_told_to_try_again() -> None:
+async def test_requests_cancelled_by_the_shutdown_are_told_to_retry() -> None:
     traffic = Traffic()
     traffic.drain()
     call = Call(starts=False, ends_with=asyncio.CancelledError())
@@ -331,7 +328,7 @@ async def test_what_the_end_of_the_process_cuts_off_is_told_to_try_again() -> No
     assert b"stopping" in call.sent[1]["body"]
 
 
-async def test_any_other_cancellation_stays_one() -> None:
+async def test_other_cancellations_pass() -> None:
     with pytest.raises(asyncio.CancelledError):
         await Call(starts=False, ends_with=asyncio.CancelledError()).run(Traffic())
 

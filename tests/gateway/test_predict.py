@@ -89,14 +89,7 @@ async def test_the_symbol_is_the_directorys_else_the_callers(
 
 @pytest.mark.parametrize(
     ("probability", "label", "expected"),
-    [
-        (0.0, 0, "HIGH"),
-        (0.25, 0, "HIGH"),
-        (0.375, 0, "MEDIUM"),
-        (0.5, 1, "LOW"),
-        (0.625, 1, "MEDIUM"),
-        (1.0, 1, "HIGH"),
-    ],
+    [(0.0, 0, "HIGH"), (0.375, 0, "MEDIUM"), (0.5, 1, "LOW"), (1.0, 1, "HIGH")],
 )
 async def test_label_and_confidence_follow_the_probability(
     tezi: Running, probability: float, label: int, expected: str
@@ -119,7 +112,7 @@ async def test_the_threshold_is_that_of_the_version_that_answered(tezi: Running)
     assert (found["model_version"], found["predicted_label"]) == (2, 1)
 
 
-async def test_a_version_that_nobody_published_gives_no_label(tezi: Running) -> None:
+async def test_an_unpublished_version_gives_no_label(tezi: Running) -> None:
     tezi.predictor.model_version = 9
     response = await tezi.predict()
     assert response.status_code == 503
@@ -127,7 +120,7 @@ async def test_a_version_that_nobody_published_gives_no_label(tezi: Running) -> 
 
 
 @pytest.mark.parametrize("probability", [float("nan"), -0.1, 1.5, float("inf")])
-async def test_an_impossible_probability_is_no_answer(tezi: Running, probability: float) -> None:
+async def test_an_impossible_probability_is_rejected(tezi: Running, probability: float) -> None:
     tezi.predictor.probabilities["500001"] = probability
     assert (await tezi.predict()).status_code == 503
     found = await tezi.batch(
@@ -137,11 +130,11 @@ async def test_an_impossible_probability_is_no_answer(tezi: Running, probability
     assert [entry["error"] is None for entry in found.json()] == [False, True]
 
 
-async def test_prices_of_after_the_day_are_no_answer(tezi: Running) -> None:
+async def test_prices_from_after_the_day_are_rejected(tezi: Running) -> None:
     real = tezi.predictor._answer
 
-    def from_the_future(ask: PredictionQuery) -> object:
-        answer = real(ask)
+    def from_the_future(query: PredictionQuery) -> object:
+        answer = real(query)
         return type(answer)(
             answer.status, "2026-08-15", answer.probability, answer.model_version, answer.features
         )
@@ -161,7 +154,7 @@ async def test_prices_of_after_the_day_are_no_answer(tezi: Running) -> None:
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 @pytest.mark.usefixtures("hardly_retried")
-async def test_what_the_predictor_fails_with(
+async def test_errors_of_the_predictor(
     tezi: Running, error: Exception, status: int, detail: str, retry: bool
 ) -> None:
     tezi.predictor.error = error
@@ -172,7 +165,7 @@ async def test_what_the_predictor_fails_with(
     assert ("retry-after" in response.headers) is retry
 
 
-async def test_a_market_database_that_is_away(tezi: Running) -> None:
+async def test_an_unreachable_market_database(tezi: Running) -> None:
     tezi.predictor.statuses["500001"] = Status.STORE_UNAVAILABLE
     response = await tezi.predict()
     assert response.status_code == 503
@@ -180,7 +173,7 @@ async def test_a_market_database_that_is_away(tezi: Running) -> None:
     assert response.headers["retry-after"] == "1"
 
 
-async def test_what_was_checked_here_and_refused_there_is_a_fault_of_ours(tezi: Running) -> None:
+async def test_an_input_that_only_triton_rejects_is_our_fault(tezi: Running) -> None:
     tezi.predictor.statuses["500001"] = Status.INVALID_DATE
     assert (await tezi.predict()).status_code == 503
 

@@ -1,4 +1,4 @@
-"""The real server process: it drains, it closes what is too large, it says what is wrong."""
+"""The real server process: draining, bodies that are too large, messages at start."""
 
 import asyncio
 import gc
@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def predict(client: httpx.AsyncClient) -> "asyncio.Task[httpx.Response]":
     return asyncio.create_task(client.post("/api/v1/predict", json=item()))
 
 
-async def is_under_way(client: httpx.AsyncClient) -> bool:
+async def is_in_flight(client: httpx.AsyncClient) -> bool:
     return "predictor_requests_in_flight 1.0" in (await client.get("/metrics")).text
 
 
@@ -76,12 +76,12 @@ async def ended(process: "subprocess.Popen[bytes]") -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_requests_under_way_end_while_ready_says_no(
+async def test_requests_in_flight_finish_while_not_ready(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     async with serving(tmp_path) as (process, client):
         slow = predict(client)
-        await until(lambda: is_under_way(client))
+        await until(lambda: is_in_flight(client))
         process.send_signal(number)
         response = await until(lambda: drains(client))
         assert response.json() == {"status": "not ready", "reason": "the service is stopping"}
@@ -95,16 +95,10 @@ async def test_requests_under_way_end_while_ready_says_no(
             await client.get("/live")
 
 
-async def test_without_requests_it_ends_at_once(tmp_path: Path) -> None:
-    async with serving(tmp_path, drain_s=600.0) as (process, _):
-        process.terminate()
-        assert await ended(process) == 0
-
-
 async def test_a_second_signal_and_the_time_cut_the_drain_short(tmp_path: Path) -> None:
     async with serving(tmp_path, drain_s=600.0) as (process, client):
         stuck = predict(client)
-        await until(lambda: is_under_way(client))
+        await until(lambda: is_in_flight(client))
         process.terminate()
         await until(lambda: drains(client))
         process.terminate()
@@ -118,7 +112,7 @@ async def test_a_second_signal_and_the_time_cut_the_drain_short(tmp_path: Path) 
 async def test_the_drain_does_not_last_for_ever(tmp_path: Path) -> None:
     async with serving(tmp_path, drain_s=1.5) as (process, client):
         stuck = predict(client)
-        await until(lambda: is_under_way(client))
+        await until(lambda: is_in_flight(client))
         began = time.monotonic()
         process.terminate()
         assert (await stuck).status_code == 503
@@ -126,7 +120,7 @@ async def test_the_drain_does_not_last_for_ever(tmp_path: Path) -> None:
         assert time.monotonic() - began > 1.0
 
 
-async def test_ten_megabytes_are_refused_and_the_answer_arrives(tmp_path: Path) -> None:
+async def test_large_bodies_are_rejected_and_an_idle_server_ends_at_once(tmp_path: Path) -> None:
     body = b"x" * 10_000_000
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -134,7 +128,7 @@ async def test_ten_megabytes_are_refused_and_the_answer_arrives(tmp_path: Path) 
             yield body[start : start + 65_536]
 
     (tmp_path / "release").touch()
-    async with serving(tmp_path) as (_, client):
+    async with serving(tmp_path, drain_s=600.0) as (process, client):
         for content in (body, chunks()):
             response = await client.post(
                 "/api/v1/predict", content=content, headers={"content-type": "application/json"}
@@ -142,58 +136,34 @@ async def test_ten_megabytes_are_refused_and_the_answer_arrives(tmp_path: Path) 
             assert response.status_code == 413
             assert response.headers["connection"] == "close"
             assert "larger" in response.json()["detail"]
-        assert (await client.post("/api/v1/predict", json=item())).status_code == 200
-
-
-async def test_the_server_does_not_name_itself(tmp_path: Path) -> None:
-    async with serving(tmp_path) as (process, client):
-        response = await client.get("/live")
+        response = await client.post("/api/v1/predict", json=item())
+        assert response.status_code == 200
         assert "server" not in response.headers
         process.terminate()
-        await ended(process)
+        assert await ended(process) == 0
         assert process.stdout is not None
-        output = process.stdout.read().decode()
-        assert "Uvicorn" not in output
+        assert "Uvicorn" not in process.stdout.read().decode()
 
 
-@pytest.fixture
-def taken() -> Iterator[int]:
+@pytest.mark.parametrize("name", ["TEZI_HTTP_PORT", "TEZI_MAX_IN_FLIGHT"])
+def test_a_taken_port_and_a_wrong_setting_are_clear_messages(tmp_path: Path, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
-def test_a_port_that_is_taken_is_one_clear_line(taken: int, tmp_path: Path) -> None:
-    environment = {
-        **os.environ,
-        "TEZI_HTTP_PORT": str(taken),
-        "TEZI_DATA_DIR": str(tmp_path),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+        port = listener.getsockname()[1]
+        value = str(port) if name == "TEZI_HTTP_PORT" else "none"
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway"],
+            env={**os.environ, name: value, "TEZI_DATA_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert f"127.0.0.1:{taken}" in line
-    assert "TEZI_HTTP_PORT" in line
-
-
-def test_a_wrong_setting_is_one_clear_message(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway"],
-        env={**os.environ, "TEZI_MAX_IN_FLIGHT": "none", "TEZI_DATA_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "TEZI_MAX_IN_FLIGHT" in done.stderr
+    assert name in done.stderr
     assert "Traceback" not in done.stderr
+    if name == "TEZI_HTTP_PORT":
+        (line,) = done.stderr.splitlines()
+        assert f"127.0.0.1:{port}" in line
 
 
 def test_the_real_gateway_starts_without_triton_or_data_and_says_so(tmp_path: Path) -> None:
@@ -230,7 +200,7 @@ def test_addresses_that_cannot_be_listened_on() -> None:
             listen(host, 0)
 
 
-async def test_what_lives_as_long_as_the_process_is_not_looked_at_by_collections(
+async def test_what_is_loaded_at_start_is_excluded_from_garbage_collection(
     tmp_path: Path,
 ) -> None:
     config = uvicorn.Config(build_app(tmp_path).app, lifespan="off", log_config=None)

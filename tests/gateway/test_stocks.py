@@ -23,37 +23,18 @@ async def stocks(tezi: Running, **query: Any) -> Any:
 
 
 async def test_all_stocks_ascending_by_code(tezi: Running) -> None:
-    assert await stocks(tezi) == {
-        "total": 4,
-        "limit": 50,
-        "offset": 0,
-        "stocks": [
-            {
-                "bse_code": "500001",
-                "nse_symbol": "ALPHA",
-                "company_name": "Alpha Steel Ltd",
-                "newest_price_date": "2026-08-13",
-            },
-            {
-                "bse_code": "500002",
-                "nse_symbol": "BETA",
-                "company_name": "Beta Bank",
-                "newest_price_date": "2026-08-13",
-            },
-            {
-                "bse_code": "500003",
-                "nse_symbol": "UNKNOWN",
-                "company_name": "Gamma alphabets",
-                "newest_price_date": "2026-08-13",
-            },
-            {
-                "bse_code": "590004",
-                "nse_symbol": "UNKNOWN",
-                "company_name": None,
-                "newest_price_date": "2026-08-13",
-            },
-        ],
-    }
+    found = await stocks(tezi)
+    assert (found["total"], found["limit"], found["offset"]) == (4, 50, 0)
+    keys = ("bse_code", "nse_symbol", "company_name", "newest_price_date")
+    assert found["stocks"] == [
+        dict(zip(keys, (*names, "2026-08-13"), strict=True))
+        for names in (
+            ("500001", "ALPHA", "Alpha Steel Ltd"),
+            ("500002", "BETA", "Beta Bank"),
+            ("500003", "UNKNOWN", "Gamma alphabets"),
+            ("590004", "UNKNOWN", None),
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -134,16 +115,16 @@ def settings(tmp_path: Path) -> Settings:
 
 
 class Opener:
-    """Opens the store, unless it is to be away; counts how often it is asked to."""
+    """Opens the store unless it is `unreachable`; keeps every store that it opened."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.away = False
+        self.unreachable = False
         self.opened: list[Store] = []
 
     def __call__(self) -> Store:
-        if self.away:
-            raise StoreError("the database is away")
+        if self.unreachable:
+            raise StoreError("the database is unreachable")
         self.opened.append(open_store(self.settings))
         return self.opened[-1]
 
@@ -175,7 +156,7 @@ async def test_the_directory_follows_the_database(settings: Settings) -> None:
     await directory.close()
 
 
-async def test_while_the_database_is_away_what_was_read_stays(settings: Settings) -> None:
+async def test_an_unreachable_database_leaves_what_was_read(settings: Settings) -> None:
     opener = Opener(settings)
     directory = StockDirectory(opener, clock=lambda: NOW)
     with structlog.testing.capture_logs() as lines:
@@ -188,13 +169,13 @@ async def test_while_the_database_is_away_what_was_read_stays(settings: Settings
         assert directory.state.status == "healthy"
         assert directory.state.detail == "4 stocks"
         opener.opened[-1].close()  # as a database that fails under us
-        opener.away = True
+        opener.unreachable = True
         for _ in range(3):
             await directory.refresh()
         assert (directory.state.status, len(directory)) == ("degraded", 4)
         assert directory.symbol("500001") == "ALPHA"
         assert "4 stocks are known from before" in directory.state.detail
-        opener.away = False
+        opener.unreachable = False
         add(settings, Stock("500009", "NINE", "Nine"))
         await directory.refresh()
         assert (directory.state.status, len(directory)) == ("healthy", 5)
@@ -219,11 +200,14 @@ async def test_closing_waits_for_a_read_that_goes_on(settings: Settings) -> None
 
     directory = StockDirectory(open_slowly, clock=lambda: NOW)
     refreshing = asyncio.create_task(directory.refresh())
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)  # it has started its thread
     refreshing.cancel()
     await asyncio.gather(refreshing, return_exceptions=True)
-    loop.call_later(0.02, slow.set)
-    await directory.close()
+    closing = asyncio.create_task(directory.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    slow.set()
+    await closing
     with pytest.raises(StoreError, match="closed"):
         opener.opened[0].sequence()
 
