@@ -39,7 +39,7 @@ async def admin(tmp_path: Path) -> Any:
     ],
     ids=["none", "basic", "empty", "other", "not ascii"],
 )
-async def test_the_token_is_asked_for(
+async def test_a_token_is_required(
     admin: Running, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     given = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -50,7 +50,7 @@ async def test_the_token_is_asked_for(
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
-async def test_without_a_token_in_the_settings_there_are_no_admin_calls(
+async def test_without_a_configured_token_admin_calls_are_disabled(
     tezi: Running, method: str, path: str
 ) -> None:
     response = await tezi.client.request(method, path, headers={"authorization": "Bearer "})
@@ -91,7 +91,7 @@ async def test_traffic_is_shared_and_taken_back(admin: Running) -> None:
     assert (found["candidate"], found["share"], found["shadow"]) == (None, 0.0, False)
 
 
-async def test_what_there_is_not(admin: Running) -> None:
+async def test_unknown_versions_and_impossible_changes(admin: Running) -> None:
     response = await ask(admin, "POST", "9/activate")
     assert (response.status_code, response.json()) == (404, {"detail": "There is no version 9"})
     response = await ask(admin, "PUT", "traffic", json={"candidate": 9, "share": 5})
@@ -121,7 +121,7 @@ async def test_bad_bodies(admin: Running, body: dict[str, Any], kind: str) -> No
     assert [entry["type"] for entry in response.json()["detail"]] == [kind]
 
 
-async def test_a_version_that_is_damaged_is_refused_and_nothing_changes(admin: Running) -> None:
+async def test_a_damaged_version_is_refused(admin: Running) -> None:
     response = await ask(admin, "POST", "2/activate")  # its graphs are not there
     assert response.status_code == 409
     assert str(admin.settings.home) not in response.text

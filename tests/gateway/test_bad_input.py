@@ -84,7 +84,7 @@ async def test_unknown_keys_are_ignored(tezi: Running) -> None:
 
 
 @pytest.mark.parametrize("body", ["[]", '"x"', "1", "null", "true"])
-async def test_a_body_that_is_no_object(tezi: Running, body: str) -> None:
+async def test_a_body_that_is_not_an_object(tezi: Running, body: str) -> None:
     for path in (PREDICT, BATCH):
         (entry,) = entries(await post(tezi, body.encode(), path))
         assert entry["loc"] == ["body"]
@@ -168,7 +168,7 @@ async def test_content_types(tezi: Running, media_type: str | None, status: int)
         assert "application/json" in response.json()["detail"]
 
 
-async def test_a_compressed_body_is_not_guessed_at(tezi: Running) -> None:
+async def test_a_compressed_body_is_rejected(tezi: Running) -> None:
     response = await tezi.client.post(
         PREDICT, content=b"\x1f\x8b", headers={"content-encoding": "gzip"}
     )
@@ -182,7 +182,7 @@ async def test_an_unknown_stock(tezi: Running) -> None:
     assert response.json() == {"detail": "No stock has the BSE code 599999"}
 
 
-async def test_the_golden_code_is_nobodys(tezi: Running) -> None:
+async def test_the_golden_code_is_an_unknown_stock(tezi: Running) -> None:
     response = await tezi.predict(bse_code="000000", prediction_date="2024-08-14")
     assert response.status_code == 404
     assert response.json() == {"detail": "No stock has the BSE code 000000"}
@@ -198,7 +198,7 @@ async def test_a_short_history(tezi: Running, day: str) -> None:
     }
 
 
-async def test_the_future_begins_after_today_in_mumbai(tezi: Running) -> None:
+async def test_dates_after_today_in_mumbai_are_rejected(tezi: Running) -> None:
     (entry,) = entries(await tezi.predict(prediction_date="2026-08-15"))
     assert (entry["type"], entry["loc"], entry["input"]) == (
         "date_in_future",
@@ -210,7 +210,7 @@ async def test_the_future_begins_after_today_in_mumbai(tezi: Running) -> None:
     assert (await tezi.predict(prediction_date="2026-08-14")).status_code == 200
 
 
-async def test_a_day_begins_in_mumbai_before_it_does_in_greenwich(tmp_path: Path) -> None:
+async def test_a_day_begins_in_mumbai_before_utc(tmp_path: Path) -> None:
     late = datetime(2026, 8, 14, 18, 30, tzinfo=UTC)  # midnight in Mumbai
     async with running_app(tmp_path, now=late) as tezi:
         assert (await tezi.predict(prediction_date="2026-08-15")).status_code == 200
@@ -237,13 +237,13 @@ async def test_the_bounds_of_the_deadline(tezi: Running, value: str, statuses: s
     assert all(timeout_s <= int(value) / 1000 for timeout_s in tezi.predictor.timeouts)
 
 
-async def test_without_a_deadline_the_settings_one_holds(tezi: Running) -> None:
+async def test_the_default_deadline_is_a_setting(tezi: Running) -> None:
     await tezi.predict()
     assert 30 < tezi.predictor.timeouts[-1] <= 60
 
 
 @pytest.mark.parametrize("path", [PREDICT, BATCH])
-async def test_the_deadline_is_kept(tezi: Running, path: str) -> None:
+async def test_a_deadline_that_passes_is_a_504(tezi: Running, path: str) -> None:
     tezi.predictor.release = asyncio.Event()
     body = item() if path == PREDICT else {"predictions": [item(), item("500002")]}
     response = await tezi.client.post(path, json=body, headers={"X-Request-Timeout-Ms": "30"})

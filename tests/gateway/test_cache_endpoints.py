@@ -39,7 +39,7 @@ async def clear(tezi: Running, query: str = "") -> dict[str, object]:
         ("?bse_code=500001", 1, [False, True]),
     ],
 )
-async def test_what_is_named_is_cleared(
+async def test_only_the_named_values_are_cleared(
     tezi: Running, query: str, dropped: int, held: list[bool]
 ) -> None:
     pair = [item("500001"), item("500002")]
@@ -57,9 +57,7 @@ async def test_what_is_named_is_cleared(
         ("?type=queries&bse_code=500001", ["query"]),
     ],
 )
-async def test_what_is_not_understood_clears_nothing(
-    tezi: Running, query: str, place: list[str]
-) -> None:
+async def test_an_invalid_query_clears_nothing(tezi: Running, query: str, place: list[str]) -> None:
     await tezi.predict()
     response = await tezi.client.post(f"/api/v1/cache/clear{query}", headers=TOKEN)
     assert response.status_code == 422
@@ -67,7 +65,7 @@ async def test_what_is_not_understood_clears_nothing(
     assert (await tezi.predict()).json()["cached"]
 
 
-async def test_a_computation_that_began_before_a_clear_is_not_held(tezi: Running) -> None:
+async def test_a_computation_from_before_a_clear_is_not_cached(tezi: Running) -> None:
     tezi.predictor.release = asyncio.Event()
     slow = asyncio.create_task(tezi.predict())
     await until(lambda: tezi.predictor.under_way)
@@ -104,7 +102,7 @@ async def test_statistics_and_metrics_count_keys(tezi: Running) -> None:
     assert samples["cache_hit_rate_percent", "features"] == 0.0
 
 
-async def test_switched_off_it_holds_nothing(tmp_path: Path) -> None:
+async def test_a_disabled_cache_stores_nothing(tmp_path: Path) -> None:
     async with running_app(tmp_path) as tezi:
         for _ in range(2):
             assert not (await tezi.predict()).json()["cached"]

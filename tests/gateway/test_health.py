@@ -184,9 +184,7 @@ async def test_a_full_queue_counts_when_it_lasts(
     assert not probe.passing
 
 
-async def test_a_predictor_that_never_answers_is_not_waited_for(
-    probe: Probe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_probe_times_out(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     class Hanging(FakePredictor):
         async def predict(self, queries: Any, timeout_s: float) -> list[InferenceResult]:
             await asyncio.Event().wait()
@@ -198,7 +196,7 @@ async def test_a_predictor_that_never_answers_is_not_waited_for(
     assert probe.state.finding is Finding.LATE
 
 
-async def test_what_changes_is_logged_once(probe: Probe, predictor: FakePredictor) -> None:
+async def test_each_change_is_logged_once(probe: Probe, predictor: FakePredictor) -> None:
     with structlog.testing.capture_logs() as lines:
         for error in (None, None, PredictorUnavailableError("why"), PredictorUnavailableError("2")):
             predictor.error = error
@@ -223,7 +221,7 @@ async def test_ready_follows_the_golden_row(tezi: Running) -> None:
     await tezi.until_ready()
 
 
-async def test_while_the_golden_row_is_wrong_nothing_is_answered(tezi: Running) -> None:
+async def test_nothing_is_answered_while_the_golden_row_is_wrong(tezi: Running) -> None:
     await tezi.until_ready()
     assert (await tezi.predict()).status_code == 200
     tezi.predictor.golden_shift = 0.1
@@ -252,7 +250,7 @@ async def test_draining_is_not_ready_and_alive(tezi: Running) -> None:
     assert (await tezi.client.get("/live")).json() == {"status": "alive"}
 
 
-async def test_a_full_queue_of_ours_is_not_in_the_probes_way(tmp_path: Path) -> None:
+async def test_probes_bypass_our_own_queue(tmp_path: Path) -> None:
     predictor = FakePredictor(release=asyncio.Event())
     async with running_app(tmp_path, predictor=predictor, max_in_flight=1, max_waiting=0) as tezi:
         busy = asyncio.create_task(tezi.predict())
@@ -287,7 +285,7 @@ async def test_health_names_every_component(tezi: Running) -> None:
     assert components["database"]["detail"] == "4 stocks"
 
 
-async def test_without_predictions_the_whole_is_unhealthy(tezi: Running) -> None:
+async def test_without_predictions_the_service_is_unhealthy(tezi: Running) -> None:
     await tezi.until_ready()
     tezi.predictor.error = PredictorUnavailableError("secret")
     await tezi.until_status(503)
@@ -324,7 +322,7 @@ async def test_a_busy_model_server_degrades_the_whole(tezi: Running) -> None:
     assert (await tezi.client.get("/api/v1/health")).json()["status"] == "degraded"
 
 
-async def test_without_a_gpu_nothing_is_broken(tmp_path: Path) -> None:
+async def test_a_missing_gpu_is_no_fault(tmp_path: Path) -> None:
     predictor = FakePredictor(errors={"gpu": GpuAbsentError("not found")})
     async with running_app(tmp_path, predictor=predictor, variants=("fp32", "gpu")) as tezi:
         await tezi.until_ready()

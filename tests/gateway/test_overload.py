@@ -1,4 +1,4 @@
-"""More requests than places and seats: 503 with Retry-After for those, answers for the rest."""
+"""More requests than slots and queue hold: 503 with Retry-After for those, answers for the rest."""
 
 import asyncio
 import json
@@ -8,32 +8,32 @@ from starlette.types import ASGIApp, Message
 
 from tests.gateway.fakes import FakePredictor, item, running_app, until
 
-PLACES, SEATS = 3, 5
+SLOTS, QUEUE = 3, 5
 
 
-async def test_beyond_places_and_seats_requests_are_turned_away(tmp_path: Path) -> None:
+async def test_requests_beyond_slots_and_queue_are_rejected(tmp_path: Path) -> None:
     release = asyncio.Event()
     predictor = FakePredictor(release=release)
     async with running_app(
-        tmp_path, predictor=predictor, max_in_flight=PLACES, max_waiting=SEATS
+        tmp_path, predictor=predictor, max_in_flight=SLOTS, max_waiting=QUEUE
     ) as tezi:
         await tezi.until_ready()
         calls = [
             asyncio.create_task(tezi.predict(bse_code=f"5000{number:02d}")) for number in range(20)
         ]
-        await until(lambda: sum(call.done() for call in calls) == 20 - PLACES - SEATS)
+        await until(lambda: sum(call.done() for call in calls) == 20 - SLOTS - QUEUE)
         release.set()
         responses = await asyncio.gather(*calls)
         answered = [r for r in responses if r.status_code == 200]
         refused = [r for r in responses if r.status_code == 503]
-        assert (len(answered), len(refused)) == (PLACES + SEATS, 20 - PLACES - SEATS)
+        assert (len(answered), len(refused)) == (SLOTS + QUEUE, 20 - SLOTS - QUEUE)
         assert all(r.headers["retry-after"] == "1" for r in refused)
-        assert predictor.most_under_way == PLACES
+        assert predictor.most_under_way == SLOTS
         assert (await tezi.client.get("/ready")).status_code == 200
         assert (await tezi.predict()).status_code == 200
 
 
-async def test_a_caller_that_hangs_up_frees_its_place(tmp_path: Path) -> None:
+async def test_a_caller_that_hangs_up_frees_its_slot(tmp_path: Path) -> None:
     release = asyncio.Event()
     predictor = FakePredictor(release=release)
     async with running_app(tmp_path, predictor=predictor, max_in_flight=1, max_waiting=1) as tezi:
