@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from preprocess.features.manifest import FEATURE_COUNT, FEATURE_NAMES
-from preprocess.training.baselines import BASE_RATE, RULES, TRIVIAL_RULE, baselines
 from preprocess.training.dataset import Dataset
+from preprocess.training.evaluation import BASE_RATE, BASELINE_RULES, TRIVIAL_RULE, baselines
 
 
 def surprises(values: list[float], labels: list[int]) -> Dataset:
@@ -20,7 +20,7 @@ def test_they_rest_on_the_training_part_alone() -> None:
     train = surprises([1, 1, 1, 1, 0, 0, np.nan, 0], [1, 1, 1, 0, 0, 0, 1, 0])
     part = surprises([0, 1, np.nan], [1, 1, 1])
     found = dict(baselines(train, part))
-    assert found.keys() == RULES.keys() == {BASE_RATE, TRIVIAL_RULE}
+    assert found.keys() == BASELINE_RULES.keys() == {BASE_RATE, TRIVIAL_RULE}
     assert found[BASE_RATE].probabilities.tolist() == [0.5, 0.5, 0.5]
     assert found[BASE_RATE].positive.tolist() == [True, True, True]
     assert found[TRIVIAL_RULE].probabilities.tolist() == [0.25, 0.75, 0.25]

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from preprocess.training.card import CalibrationBin
 from preprocess.training.evaluation import calibration, calibration_error, scores
-from preprocess.training.model_card import CalibrationBin
 
 Y = np.array([1, 1, 0, 0, 0], dtype=np.int8)
 P = np.array([0.8, 0.3, 0.5, 0.2, 0.1])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from preprocess.training.threshold import choose_threshold
+from preprocess.training.evaluation import choose_threshold
 
 
 def test_by_hand() -> None:
