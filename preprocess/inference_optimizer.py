@@ -1,4 +1,4 @@
-"""InferenceOptimizer: a trained model's graphs, made, proven and timed."""
+"""InferenceOptimizer: makes, verifies and times the graphs of a trained model."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ class Timing:
 
 
 class InferenceOptimizer:
-    """The way from a trained model to graphs that may be served."""
+    """Turns a trained model into graphs that may be served."""
 
     def __init__(self, model: ModelFolder) -> None:
         self._model = model
@@ -54,7 +54,7 @@ class InferenceOptimizer:
         [N, 1].
 
         Raises:
-            ModelError: the model's file is damaged, or is of a kind that cannot be converted.
+            ModelError: the model's file is damaged, or the model cannot be converted.
         """
         return self.graph("fp32")
 
@@ -67,7 +67,7 @@ class InferenceOptimizer:
         return self.graph("int8")
 
     def graph(self, variant: Variant) -> onnx.ModelProto:
-        """The graph of any variant; errors as above."""
+        """The graph of any variant; raises ModelError as above."""
         return build(variant, self._native, self._model.about)
 
     def verify(
@@ -75,20 +75,20 @@ class InferenceOptimizer:
         graphs: Mapping[str, onnx.ModelProto],
         left_out: Mapping[str, str] = MappingProxyType({}),
     ) -> Proof:
-        """The proof that graphs compute what the model computes; see models.gate.
+        """The proof that graphs compute the same as the model; see models.gate.
 
-        `left_out` gives the reason for each variant that there is no graph of.
+        `left_out` has the reason for each variant without a graph.
 
         Raises:
-            ModelError: a graph fails, with a table of what did; or the model's files are damaged.
+            ModelError: a graph fails (the message is a table); or the model's files are damaged.
         """
         return require_passed(examine(self._model, graphs, left_out=left_out))
 
     def export(self, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Proof:
         """Write the graph of every variant and `proof.json` into the model's folder, or nothing.
 
-        A model that a variant does not suit is exported without it: the proof says why. `progress`
-        is told of steps done, and of how many there are.
+        A variant that the model does not fit is left out, and the proof says why. `progress`
+        receives the number of steps done and of all steps.
 
         Raises:
             ModelError: see `verify`.
@@ -118,10 +118,10 @@ class InferenceOptimizer:
 
     @staticmethod
     def load_onnx_model(path: Path | str, use_gpu: bool = False) -> onnxruntime.InferenceSession:
-        """A session on one thread of the CPU, or with every operator on the GPU.
+        """A session on one CPU thread, or with every operator on the GPU.
 
         Raises:
-            ModelError: the graph cannot be loaded; or there is no GPU, or not for every operator.
+            ModelError: the graph cannot be loaded, or cannot run entirely on a GPU.
         """
         return open_session(Path(path), use_gpu=use_gpu)
 
@@ -138,13 +138,13 @@ class InferenceOptimizer:
     def benchmark_inference(
         session: onnxruntime.InferenceSession, x: Float32s, *, batch: int = 1, calls: int = 200
     ) -> Timing:
-        """Time `calls` calls with `batch` rows each, after a tenth as many that do not count.
+        """Time `calls` calls with `batch` rows each, after a tenth as many for warming up.
 
         Each call takes the next rows of x: a processor that has seen a row predicts every branch
-        of its way through a forest, so rows that repeat at once flatter.
+        of its path through a forest, so repeating the same rows looks too fast.
 
         Raises:
-            ModelError: x has not twice as many rows as a batch, or they have another width.
+            ModelError: x has fewer than two batches of rows, or rows of the wrong width.
         """
         if len(x) < 2 * batch:
             raise ModelError(f"{len(x)} rows are too few to time batches of {batch}.")

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from preprocess.features.manifest import FEATURE_COUNT, FEATURE_NAMES, feature_hash
 from preprocess.models.names import Variant
-from preprocess.models.stamp import version_initializer
+from preprocess.models.serving_graph import version_initializer
 from preprocess.repository.publish import Candidate
 
 

@@ -9,9 +9,9 @@ from rich.table import Table
 from gateway.cli.progress import progress_bar
 from preprocess.settings import load_settings
 from preprocess.store import open_store
+from preprocess.training.card import Family, ModelCard
 from preprocess.training.folder import CARD_TEXT_FILE, ModelFolder, find_model, newest_model
 from preprocess.training.markdown import predictors, score_rows
-from preprocess.training.model_card import Family, ModelCard
 
 
 @click.command("train")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from preprocess.repository.retention import DROPPED
+from preprocess.repository.versions import DROPPED
 from preprocess.settings import Settings
 from preprocess.training.folder import STAGING_FOLDER
 

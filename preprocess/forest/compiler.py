@@ -1,54 +1,50 @@
-"""Forests into graphs of plain ONNX operators, opset 18: no tree operator, no branch on a row.
+"""Compiles forests into plain ONNX operators, opset 18: no tree operator, no branch on a row.
 
-Why the result is the forest's. Each inner node asks one comparison of the row; equal comparisons
-are one entry of a table (predicates.py), answered once for a row with the float32 comparison that
-the forest itself makes, NaN included (answers.py). The trees are padded to perfect ones: below a
-leaf every place is that leaf (padded.py; for CPUs they are held without the padding and padded when
-the graph is loaded, packed.py). From there a batch goes one of two ways, by its size.
+Why the result equals the forest's. Each inner node makes one comparison. Equal comparisons share an
+entry of a table and are made once per row, with the float32 comparison that the forest itself
+makes, NaN included (comparisons.py). The trees are padded to perfect ones: below a leaf, every
+index of a level belongs to that leaf (walk.py; CPU graphs store the trees without the padding and
+pad them while the graph is loaded, packed.py). From there a batch takes one of two paths, depending
+on its size.
 
-The walk (walk.py) goes from place i of a level to 2i + answer of the next, which is the left child
-for 0 and the right for 1. After as many levels as the deepest tree has, the place is one that the
-leaf covers which the forest comes to.
+The walk (walk.py) goes from index i of a level to index 2i + answer of the next, which is the left
+child for 0 and the right child for 1. After as many levels as the deepest tree has, the index is
+one of those that belong to the leaf which the forest reaches.
 
-The sweep (sweep.py) marks for every node the rows that come to it and go right. A row's leaf is the
+The sweep (sweep.py) marks for every node the rows that reach it and go right. A row's leaf is the
 tree's leftmost one plus the changes at those nodes, which is a telescoping sum.
 
-With int8 leaves both add up the same whole numbers without rounding, so a row's answer does not
-depend on its batch; one product with the step and one sum with the base end it.
+With int8 leaves both paths add up the same integers without rounding, so a row's answer does not
+depend on its batch. The result is multiplied by the step, and the base is added.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import onnx
 from onnx import TensorProto
 
-from preprocess.forest.answers import (
+from preprocess.forest.comparisons import (
     AnswerTable,
     answer_table,
     answers_by_column,
     answers_by_row,
+    predicates,
 )
-from preprocess.forest.chunks import below, body_of, in_chunks
-from preprocess.forest.errors import ForestError
-from preprocess.forest.graph import GraphWriter
-from preprocess.forest.leaves import Int8Leaves, int8_leaves
+from preprocess.forest.graph import GraphWriter, below, body_of, in_chunks
+from preprocess.forest.leaves import int8_leaves
 from preprocess.forest.packed import PackedTrees, packed_trees, unfold
-from preprocess.forest.padded import padded_trees
-from preprocess.forest.predicates import predicates
 from preprocess.forest.sweep import parents_of, sweep, sweep_weights
-from preprocess.forest.trees import Forest, Ints
+from preprocess.forest.trees import Forest, ForestError
 from preprocess.forest.walk import (
     first_answers,
     first_answers_without_shapes,
     leaf_codes,
     leaf_table,
+    padded_trees,
     sum_of_leaves,
     walk,
 )
-
-Leaves = Literal["int8", "float32"]
 
 # A tree is padded to 2**depth leaves: beyond this, tables grow larger than what they replace.
 MAX_DEPTH = 8
@@ -56,114 +52,106 @@ MAX_DEPTH = 8
 # Sums of two-byte leaves stay within 32 bits.
 MAX_TREES = 2**15
 
+_PREFIX = "forest_"
+_FEATURES = "features"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
-    """Nodes and constants that compute `output`, float32 [N, 1], from features float32 [N, F].
+    """Nodes and constants that compute `output`, float32 [N, 1], from `features` float32 [N, F].
 
-    The output is the margin: the base and one leaf of each tree. `leaves` are those of the int8
-    form, which say how far their rounding can take it; None where leaves are float32.
+    The output is the margin: the base plus one leaf of each tree. All other names begin with
+    "forest_".
     """
 
     output: str
     nodes: tuple[onnx.NodeProto, ...]
     constants: tuple[onnx.TensorProto, ...]
-    leaves: Int8Leaves | None
 
 
-def compile_forest(
-    forest: Forest,
-    *,
-    leaves: Leaves,
-    chunk_rows: int | None,
-    sweep_from: int | None = None,
-    features: str = "features",
-    prefix: str = "forest_",
-) -> Compiled:
-    """Compile a forest; every name in it but that of the input, `features`, begins with `prefix`.
+def compile_for_cpu(forest: Forest, *, chunk_rows: int, sweep_from: int | None = None) -> Compiled:
+    """A graph with leaves of two bytes, multiples of one step.
 
-    int8 leaves are two bytes each, multiples of one step; float32 leaves are the forest's own.
-    At most `chunk_rows` rows are taken at once. Batches of `sweep_from` rows or more are swept,
-    smaller ones walked; see plan.plan for both. Without `chunk_rows` the graph is one for a GPU:
-    all rows at once, float32 leaves, nothing left for the runtime to unfold.
+    At most `chunk_rows` rows are processed at once. Batches of `sweep_from` rows or more are swept,
+    smaller ones walked; see plan.plan for both.
 
     Raises:
-        ForestError: the forest is too deep or too large for this form, or the way to take its
-            batches makes no sense.
+        ForestError: the forest is too deep or too large for this form, or there is nothing to
+            sweep in it.
     """
-    _require(forest, leaves, chunk_rows, sweep_from)
-    asked = predicates(forest)
-    table = answer_table(asked, forest.n_features)
-    writer = GraphWriter(prefix)
-    of_node = table.column[asked.of_node]
-    if chunk_rows is None:
-        margin = _at_once(writer, features, forest, table, of_node)
-        return Compiled(margin, tuple(writer.nodes), tuple(writer.constants.values()), None)
-    packed = packed_trees(forest, of_node)
-    rounded = int8_leaves(packed.values, packed.tree_of_value) if leaves == "int8" else None
-    ways = _Ways(writer, table, packed, rounded, base=float(forest.base))
-    few, chunk, many = (writer.inside(mark) for mark in ("few_", "row_", "many_"))
-    way = ways.walk if sweep_from is None else ways.sweep
-    rows = f"{prefix}rows"
-    body = body_of(chunk, [rows], way(chunk, rows))
-    joined = in_chunks(many, features, forest.n_features, chunk_rows, body)
+    _require_compilable(forest)
+    if sweep_from is not None and not forest.depth:
+        raise ForestError("There is nothing to sweep in a forest of bare leaves.")
+    writer = GraphWriter(_PREFIX)
+    paths = _Paths(writer, forest)
+    small_batch, chunk, large_batch = (writer.inside(mark) for mark in ("few_", "row_", "many_"))
+    path = paths.walk if sweep_from is None else paths.sweep
+    rows = f"{_PREFIX}rows"
+    body = body_of(chunk, [rows], path(chunk, rows))
+    joined = in_chunks(large_batch, _FEATURES, forest.n_features, chunk_rows, body)
     margin = below(
         writer,
-        features,
+        _FEATURES,
         chunk_rows + 1 if sweep_from is None else sweep_from,
-        body_of(few, [], ways.walk(few, features)),
-        body_of(many, [], joined),
+        body_of(small_batch, [], paths.walk(small_batch, _FEATURES)),
+        body_of(large_batch, [], joined),
     )
-    return Compiled(margin, tuple(writer.nodes), tuple(writer.constants.values()), rounded)
+    return _compiled(writer, margin)
 
 
-def _at_once(
-    writer: GraphWriter, features: str, forest: Forest, table: AnswerTable, asked: Ints
-) -> str:
-    """The margin of all rows at once, from tables that stand in the file as they are used."""
-    trees = padded_trees(forest, asked)
+def compile_for_gpu(forest: Forest) -> Compiled:
+    """A graph with the forest's own float32 leaves that walks all rows at once.
+
+    Its tables are stored as they are used, so the runtime has nothing to unpack.
+
+    Raises:
+        ForestError: the forest is too deep or too large for this form.
+    """
+    _require_compilable(forest)
+    writer = GraphWriter(_PREFIX)
+    comparisons = predicates(forest)
+    table = answer_table(comparisons, forest.n_features)
+    trees = padded_trees(forest, table.column[comparisons.of_node])
     tables = trees.written(writer)
-    answers = answers_by_row(writer, features, table)
+    answers = answers_by_row(writer, _FEATURES, table)
     first = first_answers_without_shapes(writer, answers, tables[0])
-    place = walk(writer, answers, tables, first)
-    total = sum_of_leaves(writer, place, writer.constant("leaves", trees.leaves))
-    return writer.add("Add", [total, writer.number(float(forest.base), np.float32)])
+    reached = walk(writer, answers, tables, first)
+    total = sum_of_leaves(writer, reached, writer.constant("leaves", trees.leaves))
+    base = writer.number(float(forest.base), np.float32)
+    return _compiled(writer, writer.add("Add", [total, base]))
 
 
-class _Ways:
-    """What both ways use of a forest, written once, outside the subgraphs that use it."""
+def _compiled(writer: GraphWriter, margin: str) -> Compiled:
+    return Compiled(margin, tuple(writer.nodes), tuple(writer.constants.values()))
 
-    def __init__(
-        self,
-        writer: GraphWriter,
-        table: AnswerTable,
-        packed: PackedTrees,
-        rounded: Int8Leaves | None,
-        *,
-        base: float,
-    ) -> None:
-        self._writer, self._table, self._packed = writer, table, packed
-        self._unfolded = unfold(writer, packed)
-        self._step: np.float32 | None = None
-        if rounded is None:
-            leaves, self._base = writer.constant("leaves", packed.values), base
-        else:
-            high, low = writer.constant("high", rounded.high), writer.constant("low", rounded.low)
-            leaves, self._step = leaf_codes(writer, high, low), rounded.step
-            self._base = base + int(rounded.zero.sum()) * float(rounded.step)
-            is_leftmost = np.diff(rounded.tree, prepend=-1) != 0
-            self._leftmost = int(rounded.codes[is_leftmost].sum())
-        self._leaves = leaf_table(writer, leaves, self._unfolded.leaf_of_place, packed.trees)
+
+class _Paths:
+    """What walk and sweep share, written once outside the subgraphs that use it."""
+
+    def __init__(self, writer: GraphWriter, forest: Forest) -> None:
+        comparisons = predicates(forest)
+        self._writer = writer
+        self._table: AnswerTable = answer_table(comparisons, forest.n_features)
+        self._packed: PackedTrees = packed_trees(forest, self._table.column[comparisons.of_node])
+        rounded = int8_leaves(self._packed.values, self._packed.tree_of_value)
+        self._unfolded = unfold(writer, self._packed)
+        high, low = writer.constant("high", rounded.high), writer.constant("low", rounded.low)
+        leaves = leaf_codes(writer, high, low)
+        self._step = rounded.step
+        self._base = float(forest.base) + int(rounded.zero.sum()) * float(rounded.step)
+        is_leftmost = np.diff(rounded.tree, prepend=-1) != 0
+        self._leftmost = int(rounded.codes[is_leftmost].sum())
+        self._leaves = leaf_table(writer, leaves, self._unfolded.leaf_of_index, self._packed.trees)
 
     def walk(self, writer: GraphWriter, features: str) -> str:
         """The margins float32 [N, 1] of features [N, F] by the walk."""
         tables = self._unfolded.tables
         answers = answers_by_row(writer, features, self._table)
-        place = walk(writer, answers, tables, first_answers(writer, answers, tables[0]))
-        return self._margin(writer, sum_of_leaves(writer, place, self._leaves))
+        reached = walk(writer, answers, tables, first_answers(writer, answers, tables[0]))
+        return self._margin(writer, sum_of_leaves(writer, reached, self._leaves))
 
     def sweep(self, writer: GraphWriter, features: str) -> str:
-        """The same by the sweep, which is for int8 leaves."""
+        """The same by the sweep."""
         answers = answers_by_column(writer, features, self._table)
         outer = self._writer
         weights = sweep_weights(outer, self._packed, self._unfolded, self._leaves)
@@ -173,31 +161,17 @@ class _Ways:
         return self._margin(writer, writer.add("Reshape", [total, writer.integers(-1, 1)]))
 
     def _margin(self, writer: GraphWriter, total: str) -> str:
-        if self._step is not None:
-            total = writer.add("Cast", [total], to=TensorProto.FLOAT)
-            step = writer.constant("step", np.array(self._step, dtype=np.float32))
-            total = writer.add("Mul", [total, step])
+        total = writer.add("Cast", [total], to=TensorProto.FLOAT)
+        step = writer.constant("step", np.array(self._step, dtype=np.float32))
         base = writer.constant("base", np.array(self._base, dtype=np.float32))
-        return writer.add("Add", [total, base])
+        return writer.add("Add", [writer.add("Mul", [total, step]), base])
 
 
-def _require(
-    forest: Forest, leaves: Leaves, chunk_rows: int | None, sweep_from: int | None
-) -> None:
+def _require_compilable(forest: Forest) -> None:
     if forest.depth > MAX_DEPTH:
         raise ForestError(
-            f"The deepest tree asks {forest.depth} questions in a row; this form is for at most "
-            f"{MAX_DEPTH}, because it holds 2**depth leaves of each tree."
+            f"The deepest tree has {forest.depth} levels of comparisons; this form supports at "
+            f"most {MAX_DEPTH}, because it holds 2**depth leaves of each tree."
         )
     if forest.trees > MAX_TREES:
         raise ForestError(f"{forest.trees} trees are too many: at most {MAX_TREES} add up safely.")
-    if chunk_rows is not None and chunk_rows < 1:
-        raise ForestError(f"A chunk has at least one row, not {chunk_rows}.")
-    if leaves == "int8" and chunk_rows is None:
-        raise ForestError("int8 leaves are for CPUs, which take rows in chunks: say how many.")
-    if sweep_from is None:
-        return
-    if leaves != "int8":
-        raise ForestError("Only int8 leaves are swept.")
-    if not forest.depth:
-        raise ForestError("There is nothing to sweep in a forest of bare leaves.")

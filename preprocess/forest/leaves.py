@@ -1,4 +1,4 @@
-"""Leaves as two bytes each: whole multiples of one step, the same for all trees."""
+"""Leaves of two bytes each: integer multiples of one step, which all trees share."""
 
 import math
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ _STEPS = 2**15 - 2
 class Int8Leaves:
     """Leaf i of tree t stands for (256 * high[i] + low[i] + zero[t]) * `step`.
 
-    `high` int8 [n], `low` uint8 [n], `tree` int32 [n] says which tree's each is. `zero` int64 [T]
-    takes no part in comparing leaves of one tree, so it is added up once for all rows. Any two
-    leaves of a tree are less than 2**15 steps apart, so what lies between fits into two bytes too.
+    `high` int8 [n], `low` uint8 [n]; `tree` int32 [n] is the tree of each leaf. `zero` int64 [T] is
+    the same for all leaves of a tree, so it is added up once for all rows. Any two
+    leaves of a tree are less than 2**15 steps apart, so the differences fit into two bytes too.
     """
 
     high: NDArray[np.int8]
@@ -34,16 +34,16 @@ class Int8Leaves:
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """What the leaves stand for, float64 [n]."""
+        """The values that the leaves stand for, float64 [n]."""
         return (self.codes + self.zero[self.tree]) * np.float64(self.step)
 
     @property
     def error(self) -> float:
-        """How far rounding takes the margin of a row.
+        """The most that rounding changes the margin of a row.
 
-        Half a step in each of the T trees at the worst. As the roundings of many trees have
-        nothing to do with one another, their sum stays within six standard deviations of a sum of
-        T numbers spread evenly over one step: six times step * sqrt(T / 12).
+        At worst half a step in each of the T trees. As the rounding errors of many trees are
+        independent, their sum stays within six standard deviations of a sum of T numbers spread
+        evenly over one step: six times step * sqrt(T / 12).
         """
         trees, step = len(self.zero), float(self.step)
         return step * min(trees / 2.0, 6.0 * math.sqrt(trees / 12.0))
@@ -52,7 +52,7 @@ class Int8Leaves:
 def int8_leaves(values: Floats, tree: Ints) -> Int8Leaves:
     """Round leaves float32 [n], those of tree 0 first, to the finest step that two bytes allow.
 
-    The zero of a tree is 0 where its leaves lie about it, so that the sums of codes stay small.
+    The zero of a tree is 0 where its leaves lie on both sides of 0: sums of codes stay small.
     """
     wide = values.astype(np.float64)
     first = np.flatnonzero(np.diff(tree, prepend=-1))
@@ -70,7 +70,7 @@ def int8_leaves(values: Floats, tree: Ints) -> Int8Leaves:
 
 
 def int8_leaves_of(forest: Forest) -> Int8Leaves:
-    """The rounded leaves of a whole forest, those of a tree in the order of its nodes."""
+    """The rounded leaves of a whole forest; within a tree, in the order of its nodes."""
     leaf = np.flatnonzero(forest.is_leaf)
     tree = forest.tree_of_node[leaf]
     order = np.argsort(tree, kind="stable")

@@ -1,14 +1,14 @@
 """The sweep: every inner node is evaluated for every row, a byte each, with no look-up by row.
 
-Arrays lie with the rows of a batch along the last axis, so that fetching what a node asks copies a
+The rows of a batch are on the last axis of every array, so fetching the answers for a node copies a
 run of bytes, and one vector instruction works on many rows. From the root down, `reach` says which
-rows come to a node; of those, `right` go right where the answer is 1, and the others left. This
-suits trees with few leaves and batches of more than some ten rows; the walk suits the rest.
+rows reach a node; of those, `right` go right because their answer is 1, and the others left. This
+suits trees with few leaves and batches of more than about ten rows; the walk suits the rest.
 
-The leaf that a row comes to is never looked up. Give each node the code of its leftmost leaf: going
+The leaf that a row reaches is never looked up. Give each node the code of its leftmost leaf: going
 left keeps it, going right from a node changes it by w = code(right child) - code(node). So the code
 of a row's leaf is that of the tree's leftmost leaf plus the w of all nodes at which it goes right,
-and the sum over all trees is one product of w with `right`. All of that is whole numbers: w + 2**15
+and the sum over all trees is one product of w with `right`. All of these are integers: w + 2**15
 as two bytes, `right` as a third, products of uint8 with int8 that add up in int32, and no rounding.
 """
 
@@ -26,17 +26,17 @@ def sweep_weights(
 ) -> list[tuple[str, str, str]]:
     """For each level the bytes of w + 2**15, high and low, and as many ones, all uint8 [1, n].
 
-    `codes` int32 [2**D, T] are those of the leaves by place. Rebuilt when the graph is loaded.
+    `codes` int32 [2**D, T] are those of the leaves by index. Rebuilt when the graph is loaded.
     """
     by_tree = writer.add("Transpose", [codes], perm=[1, 0])
-    places = 2**packed.depth
+    slots = 2**packed.depth
     weights = []
-    for depth, level in enumerate(packed.asks):
+    for depth, level in enumerate(packed.comparisons):
         if not len(level):
             break
-        span = places >> depth
+        span = slots >> depth
         node, child = (
-            writer.add("Slice", [by_tree, *map(writer.integers, (first, places, 1, span))])
+            writer.add("Slice", [by_tree, *map(writer.integers, (first, slots, 1, span))])
             for first in (0, span // 2)
         )
         change = writer.add(
@@ -66,13 +66,13 @@ def sweep(
     sums: list[str] = ["", "", ""]
     reach = ""
     for depth, parts in enumerate(weights):
-        right = writer.add("Gather", [answers, unfolded.asks[depth]])
+        right = writer.add("Gather", [answers, unfolded.comparisons[depth]])
         if depth:
             right = writer.add("And", [reach, right])
         ones = writer.add("Cast", [right], to=TensorProto.INT8)
-        for place, part in enumerate(parts):
+        for index, part in enumerate(parts):
             product = writer.add("MatMulInteger", [part, ones])
-            sums[place] = writer.add("Add", [sums[place], product]) if depth else product
+            sums[index] = writer.add("Add", [sums[index], product]) if depth else product
         if depth + 1 < len(weights):
             left = writer.add("Xor", [reach, right]) if depth else writer.add("Not", [right])
             both = writer.add("Concat", [left, right], axis=0)
@@ -84,19 +84,19 @@ def sweep(
 
 
 def parents_of(writer: GraphWriter, packed: PackedTrees, unfolded: Unfolded) -> list[str]:
-    """For each level, where its inner nodes' reach stands among [left; right] of the level above.
+    """For each level, the index of its inner nodes' reach in [left; right] of the level above.
 
     Rebuilt when the graph is loaded.
     """
     parents = [""]
     for depth in range(1, packed.depth):
-        if not len(packed.asks[depth]):
+        if not len(packed.comparisons[depth]):
             break
-        place = unfolded.inner[depth]
+        index = unfolded.inner[depth]
         two = writer.number(2, np.int64)
-        parent = writer.add("Gather", [unfolded.rank[depth - 1], writer.add("Div", [place, two])])
-        side = writer.add("Cast", [writer.add("Mod", [place, two])], to=TensorProto.INT32)
-        above = writer.number(len(packed.asks[depth - 1]), np.int32)
+        parent = writer.add("Gather", [unfolded.rank[depth - 1], writer.add("Div", [index, two])])
+        side = writer.add("Cast", [writer.add("Mod", [index, two])], to=TensorProto.INT32)
+        above = writer.number(len(packed.comparisons[depth - 1]), np.int32)
         parents.append(writer.add("Add", [parent, writer.add("Mul", [side, above])]))
     return parents
 

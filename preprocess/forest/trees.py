@@ -1,4 +1,4 @@
-"""A forest of binary decision trees, as flat arrays: what the compiler takes in."""
+"""A forest of binary decision trees as flat arrays: the compiler's input."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,22 @@ Bools = NDArray[np.bool_]
 LEAF = -1
 
 
+class ForestError(ValueError):
+    """A forest that the compiler cannot express."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Forest:
     """T trees with n nodes in all; a row's margin is `base` plus one leaf of every tree.
 
     A row is float32 [n_features]. At an inner node it goes left where x[feature] < threshold,
-    compared in float32, and otherwise right; where x[feature] is NaN it goes left if `nan_left`
-    says so. A threshold of NaN is none: every number goes left, +inf too (see `below_or_at`). A
-    leaf has `left` and `right` equal to LEAF, and its `value` counts.
+    compared in float32, and otherwise right; where x[feature] is NaN it goes left if `nan_left` is
+    set. With a threshold of NaN every number goes left, +inf too (see `below_or_at`). A leaf has
+    `left` and `right` equal to LEAF, and only a leaf's `value` is used.
 
-    `roots` int32 [T]; `feature`, `left`, `right` int32 [n] (children are places in these arrays),
-    `threshold`, `value` float32 [n], `nan_left` bool [n]. Forests are read from the models of the
-    two libraries, so nothing is checked here: the gate compares what becomes of them.
+    `roots` int32 [T]; `feature`, `left`, `right` int32 [n] (children are indices into these
+    arrays), `threshold`, `value` float32 [n], `nan_left` bool [n]. Nothing is checked here: forests
+    are read from the models of two libraries, and the gate compares the graphs made of them.
     """
 
     n_features: int
@@ -78,16 +82,16 @@ class Forest:
 
     @property
     def depth(self) -> int:
-        """Comparisons on the longest way from a root to a leaf."""
+        """Comparisons on the longest path from a root to a leaf."""
         return len(self.widths)
 
 
 def below_or_at(threshold: Floats) -> Floats:
-    """The thresholds of a Forest, x < t', for those of trees that ask x <= t.
+    """The thresholds of a Forest, x < t', for trees that compare x <= t.
 
-    That is the next float32 above t. Above +inf there is none: x <= inf holds for every number.
+    That is the next float32 above t. Above +inf there is none (NaN): every number is <= +inf.
     """
-    # What follows zero is a subnormal: x <= 0 asks for zero and less, and for nothing above.
+    # After zero comes a subnormal: x <= 0 is true for zero and below, and for nothing above.
     with np.errstate(over="ignore"):
         above: Floats = np.nextafter(threshold, np.float32(np.inf))
     return np.where(np.isposinf(threshold), np.float32(np.nan), above)

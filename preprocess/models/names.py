@@ -1,4 +1,4 @@
-"""What a published model is called in Triton."""
+"""The names of published models in Triton."""
 
 from typing import Literal, get_args
 
@@ -11,12 +11,12 @@ FEATURES = "features"
 
 
 def classifier_name(variant: str, version: int | None = None) -> str:
-    """The classifier of a variant: of one version, or whichever is stable."""
+    """The classifier of a variant: of one version, or of the stable one."""
     return _named(f"classifier_{variant}", version)
 
 
 def ensemble_name(variant: str, version: int | None = None) -> str:
-    """The ensemble of a variant, which clients call: of one version, or whichever is stable."""
+    """The ensemble of a variant, which clients call: of one version, or of the stable one."""
     return _named(f"predict_{variant}", version)
 
 

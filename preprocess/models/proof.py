@@ -1,4 +1,4 @@
-"""The proof that a model's graphs may be served: what was compared, what was found."""
+"""The proof that a model's graphs may be served: what was compared, with which results."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from preprocess.models.content import Content
+from preprocess.models.graph_content import Content
 from preprocess.models.verification import Verification
 
 PROOF_FILE = "proof.json"
@@ -14,10 +14,10 @@ PROOF_FILE = "proof.json"
 
 @dataclass(frozen=True, slots=True)
 class VariantProof:
-    """One graph: its answers beside the model's, what it consists of, its size in bytes.
+    """One graph: its output compared with the model's, its content, its size in bytes.
 
     `f1` is that of its labels on the hold-out rows, `model_f1` that of the model's. `failures` are
-    in words, and empty where nothing speaks against serving the graph.
+    messages; the graph may be served if there are none.
     """
 
     variant: str
@@ -35,13 +35,13 @@ class VariantProof:
 
     @property
     def f1_loss(self) -> float:
-        """What of the model's F1 the graph loses, a fraction of it; negative if it gains."""
+        """How much lower the graph's F1 is, as a fraction of the model's; negative if higher."""
         return (self.model_f1 - self.f1) / self.model_f1 if self.model_f1 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """All graphs of a model, and the variants that there are none of, with the reason."""
+    """All graphs of a model, and the variants without a graph, with the reason."""
 
     model_id: str
     threshold: float
@@ -59,7 +59,7 @@ class Proof:
         return "\n".join(self._lines())
 
     def document(self) -> dict[str, Any]:
-        """The proof as the plain values that its JSON consists of."""
+        """The proof as plain values, as in its JSON."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         for variant, entry in zip(self.variants, plain["variants"], strict=True):
             entry["passed"] = variant.passed

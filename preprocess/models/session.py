@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime: one thread of a CPU, or a GPU and nothing else."""
+"""ONNX Runtime sessions: on one CPU thread, or entirely on a GPU."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def open_session(graph: Path | bytes, *, use_gpu: bool = False) -> onnxruntime.I
     """A session for a graph. With `use_gpu` every operator runs on the GPU.
 
     Raises:
-        ModelError: the graph cannot be loaded; there is no GPU; or ONNX Runtime would run a part of
+        ModelError: the graph cannot be loaded; there is no GPU; or ONNX Runtime would run part of
             the graph on the CPU.
     """
     options = onnxruntime.SessionOptions()
@@ -26,7 +26,7 @@ def open_session(graph: Path | bytes, *, use_gpu: bool = False) -> onnxruntime.I
         provider = GPU_PROVIDER
         if provider not in onnxruntime.get_available_providers():
             raise ModelError(
-                "There is no GPU for ONNX Runtime here: it needs an NVIDIA GPU and the package "
+                "ONNX Runtime has no GPU here: it needs an NVIDIA GPU and the package "
                 "onnxruntime-gpu. Use the fp32 or int8 graph."
             )
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -52,9 +52,9 @@ def probabilities(session: onnxruntime.InferenceSession, x: Float32s) -> Float32
         ModelError: x has another number of columns than the graph takes.
     """
     rows = np.ascontiguousarray(x, dtype=np.float32)
-    (wanted,) = session.get_inputs()
-    if rows.ndim != 2 or rows.shape[1] != wanted.shape[1]:
-        raise ModelError(f"The graph takes rows of {wanted.shape[1]} features, not {rows.shape}.")
-    (found,) = session.run(["probability"], {wanted.name: rows})
-    answers: Float32s = found[:, 0]
-    return answers
+    (expected,) = session.get_inputs()
+    if rows.ndim != 2 or rows.shape[1] != expected.shape[1]:
+        raise ModelError(f"The graph takes rows of {expected.shape[1]} features, not {rows.shape}.")
+    (column,) = session.run(["probability"], {expected.name: rows})
+    found: Float32s = column[:, 0]
+    return found

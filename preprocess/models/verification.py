@@ -1,4 +1,4 @@
-"""Does a graph compute what the trained model computes? Asked where the two would differ first."""
+"""Compares a graph with the trained model on the rows where the two would differ first."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from preprocess.models.session import open_session
 from preprocess.training.lightgbm_model import ZERO_THRESHOLD
 from preprocess.training.native import Doubles, Float32s, NativeModel
 
-# Rows of one kind. The split points of a depth-6 forest with 255 bins stay below it.
+# The most rows of one kind. The split points of a depth-6 forest with 255 bins stay below it.
 _MOST_ROWS = 20_000
 _MIXED_ROWS = 5_000
 _SEED = 20_260_814
 
-# The hold-out part of a small market is made up to so many rows, by exchanging features.
+# The hold-out part of a small market is extended to this many rows by exchanging features.
 HOLDOUT_ROWS = 10_000
 _EXCHANGED_SHARE = 0.2
 
-# A graph may take another way for small batches than for large ones, so it is asked in both.
+# A graph may process small and large batches differently, so both are tried.
 _BATCHES = (1, 2, 5, 11, 24, 100, 300, 512)
 
 HOLDOUT = "hold-out"
@@ -60,10 +60,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows of one kind: the largest difference of the probabilities, and labels that differ.
+    """Rows of one kind: the largest difference between probabilities, and labels that differ.
 
-    `labels_differ` leaves out rows that lie on the threshold itself, within the tolerance;
-    `labels_equal`, a share, counts them, and must not be less than `least_equal`.
+    `labels_differ` leaves out rows on the threshold, within the tolerance; `labels_equal`, a
+    share, includes them and must be at least `least_equal`.
     """
 
     rows: str
@@ -76,7 +76,7 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether the graph may stand in for the model on such rows."""
+        """Whether the graph may replace the model on such rows."""
         return (
             self.largest_difference <= self.tolerance
             and self.labels_differ == 0
@@ -111,30 +111,30 @@ class Verification:
         )
 
 
-def known_answers(native: NativeModel, holdout: Float32s) -> tuple[Known, ...]:
-    """The model's answers to hold-out rows and to rows that are made to find a difference.
+def expected_outputs(native: NativeModel, holdout: Float32s) -> tuple[Known, ...]:
+    """The model's probabilities for hold-out rows and for rows made to reveal a difference.
 
-    These are rows on each split point and one float32 step to either side, rows that consist of
-    split points, infinities, zeros and numbers that count as zero, and rows with features missing.
-    The answer to a row without any feature is NaN.
+    The latter lie on each split point and one float32 step to either side; consist of split points,
+    infinities, zeros and numbers treated as zero; or have features missing. A row without any
+    feature has the probability NaN.
     """
-    found = []
+    known = []
     for rows, x in probes(native.split_points(), holdout):
         expected = native.probabilities(x)
         expected[np.isnan(x).all(axis=1)] = np.nan
-        found.append(Known(rows, x, expected))
-    return tuple(found)
+        known.append(Known(rows, x, expected))
+    return tuple(known)
 
 
-def answers(graph: onnx.ModelProto, known: Sequence[Known]) -> tuple[Doubles, ...]:
-    """What a graph says of each kind of rows, in batches of many sizes.
+def run_graph(graph: onnx.ModelProto, known: Sequence[Known]) -> tuple[Doubles, ...]:
+    """A graph's probabilities for each kind of row, computed in batches of many sizes.
 
     Raises:
         ModelError: the graph cannot be loaded, or fails on a row.
     """
     try:
         session = open_session(graph.SerializeToString())
-        return tuple(_answers(session, item.x) for item in known)
+        return tuple(_probabilities(session, item.x) for item in known)
     except Exception as error:
         # ONNX Runtime's own errors have no common base
         if not type(error).__module__.startswith("onnxruntime"):
@@ -145,13 +145,13 @@ def answers(graph: onnx.ModelProto, known: Sequence[Known]) -> tuple[Doubles, ..
 
 def compare(
     known: Sequence[Known],
-    found: Sequence[Doubles],
+    outputs: Sequence[Doubles],
     *,
     threshold: float,
     tolerance: float,
     least_equal: float = 0.0,
 ) -> Verification:
-    """Compare a graph's answers with the known ones; on NaN it must give NaN, and nowhere else.
+    """Compare a graph's probabilities with the expected ones; NaN must be exactly where expected.
 
     At least the share `least_equal` of the labels of hold-out rows must be equal.
     """
@@ -159,19 +159,19 @@ def compare(
         tuple(
             _compared(
                 item,
-                answer,
+                output,
                 threshold=threshold,
                 tolerance=tolerance,
                 least_equal=least_equal if item.rows.startswith(HOLDOUT) else 0.0,
             )
-            for item, answer in zip(known, found, strict=True)
+            for item, output in zip(known, outputs, strict=True)
         )
     )
 
 
 def graph_probabilities(graph: onnx.ModelProto, x: Float32s) -> Doubles:
-    """What ONNX Runtime computes on one thread: probabilities [n] for features [n, 25]."""
-    return _answers(open_session(graph.SerializeToString()), x)
+    """Probabilities [n] for features [n, 25], computed by ONNX Runtime on one thread."""
+    return _probabilities(open_session(graph.SerializeToString()), x)
 
 
 def _compared(
@@ -194,7 +194,7 @@ def _compared(
     )
 
 
-def _answers(session: onnxruntime.InferenceSession, x: Float32s) -> Doubles:
+def _probabilities(session: onnxruntime.InferenceSession, x: Float32s) -> Doubles:
     parts: list[Doubles] = []
     start = 0
     for size in cycle(_BATCHES):
@@ -207,19 +207,19 @@ def _answers(session: onnxruntime.InferenceSession, x: Float32s) -> Doubles:
 
 
 def probes(points: list[Doubles], holdout: Float32s) -> Iterator[tuple[str, Float32s]]:
-    """The rows to compare on, each kind with its name; `points` are split points by feature."""
+    """The rows to compare on, by kind; `points` are split points by feature."""
     random = np.random.default_rng(_SEED)
     steps = [_with_neighbours(of_feature) for of_feature in points]
     yield HOLDOUT, holdout
     if len(holdout) < HOLDOUT_ROWS:
         yield f"{HOLDOUT}, features exchanged", _exchanged(holdout, random)
-    yield "on a split point or beside it", _single(steps, holdout, random)
+    yield "on or next to a split point", _single(steps, holdout, random)
     yield "of split points and edge values", _mixed(steps, holdout, random)
     yield "with features missing", _missing(holdout)
 
 
 def _exchanged(holdout: Float32s, random: np.random.Generator) -> Float32s:
-    """Held-out rows drawn again, a fifth of their features those of other held-out rows."""
+    """Held-out rows drawn again, with a fifth of their features from other held-out rows."""
     shape = (HOLDOUT_ROWS - len(holdout), FEATURE_COUNT)
     drawn = random.integers(0, len(holdout), shape)
     same_row = np.broadcast_to(drawn[:, :1], shape)

@@ -1,8 +1,8 @@
 """The configs of published versions, made from those in the project's model_repository/.
 
-The project holds one config a variant, as every version of it is served. A version gets a
-classifier and an ensemble of its own, so that loading one touches no other; the plain names,
-which clients call, are ensembles of one more config that lead to the stable version.
+The project has one config per variant, for every version of it. A version gets its own classifier
+and ensemble, so that loading one does not affect the others. The plain names, which clients call,
+are ensembles that point to the stable version.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from preprocess.errors import PublishError
 from preprocess.models.names import classifier_name, ensemble_name
 
 CONFIG_FILE = "config.pbtxt"
-_HEAD = "# Written by Tezi from model_repository/{name}/config.pbtxt: change that one.\n"
+_HEAD = "# Written by Tezi from model_repository/{name}/config.pbtxt: edit that file instead.\n"
 
 
 def version_classifier(source: Path, variant: str, number: int) -> str:
@@ -30,12 +30,12 @@ def version_ensemble(source: Path, variant: str, number: int) -> str:
 
 
 def stable_ensemble(source: Path, variant: str, number: int) -> str:
-    """The config of `predict_<variant>`, which leads to version `number`."""
+    """The config of `predict_<variant>`, which points to version `number`."""
     return _ensemble(source, variant, number, name=ensemble_name(variant))
 
 
 def stable_classifier(source: Path, variant: str, number: int) -> str:
-    """The config of `classifier_<variant>`: an ensemble of one step, to version `number`."""
+    """The config of `classifier_<variant>`: an ensemble with one step, version `number`."""
     template = read_config(source, classifier_name(variant))
     step = model_config_pb2.ModelEnsembling.Step(
         model_name=classifier_name(variant, number),
@@ -55,7 +55,7 @@ def stable_classifier(source: Path, variant: str, number: int) -> str:
 
 
 def classifier_behind(config: model_config_pb2.ModelConfig) -> str:
-    """The model that an ensemble's probability comes from."""
+    """The classifier that an ensemble points to."""
     return str(config.ensemble_scheduling.step[-1].model_name)
 
 
@@ -73,7 +73,7 @@ def read_config(source: Path, name: str) -> model_config_pb2.ModelConfig:
     """The config of a model of the project.
 
     Raises:
-        PublishError: it is absent or malformed.
+        PublishError: it is missing or malformed.
     """
     path = source / name / CONFIG_FILE
     try:

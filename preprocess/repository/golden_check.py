@@ -1,4 +1,4 @@
-"""Asks a running Triton for the golden row, as any gRPC client would."""
+"""Sends the golden row to a running Triton, as any gRPC client would."""
 
 import math
 
@@ -16,7 +16,7 @@ from preprocess.settings import Settings
 
 
 class GoldenCheck:
-    """Calling it returns when the whole ensemble gave the right answer, and raises otherwise."""
+    """A call that succeeds only if the whole ensemble gives the right result."""
 
     def __init__(
         self,
@@ -26,9 +26,9 @@ class GoldenCheck:
         variant: Variant = DEFAULT_VARIANT,
         version: int | None = None,
     ) -> None:
-        """`known` gives the request; the expected answer is that of the version that answers.
+        """`known` has the request; the expected result is that of the version in the response.
 
-        Asked is the ensemble of `version`, or the one that leads to the stable version.
+        The request goes to the ensemble of `version`, or to the one of the stable version.
         """
         self._address = settings.triton_grpc_address
         self._versions_dir = settings.versions_dir
@@ -37,30 +37,30 @@ class GoldenCheck:
         self._version = version
 
     async def __call__(self, timeout_s: float) -> int:
-        """The version that answered.
+        """The version that computed the result.
 
         Raises:
-            TimeoutError: no answer within `timeout_s`.
-            DatabaseAwayError: it answers that it cannot read the market.
-            ServerError: another error, or a wrong answer.
+            TimeoutError: no result within `timeout_s`.
+            DatabaseAwayError: Triton cannot read the market.
+            ServerError: another error, or a wrong result.
         """
         try:
-            return await self._ask(timeout_s)
+            return await self._infer(timeout_s)
         except InferenceServerException as error:
             if error.status() == str(grpc.StatusCode.DEADLINE_EXCEEDED):
-                raise TimeoutError(f"no answer within {timeout_s:g} s") from None
+                raise TimeoutError(f"no result within {timeout_s:g} s") from None
             raise ServerError(f"Triton refused the golden row: {error.message()}") from None
         except grpc.RpcError as error:
-            raise ServerError(f"Triton did not answer the golden row: {error}") from None
+            raise ServerError(f"Triton returned no result for the golden row: {error}") from None
 
-    async def _ask(self, timeout_s: float) -> int:
+    async def _infer(self, timeout_s: float) -> int:
         golden = self._known.golden
         request = [
             _text("bse_code", golden.bse_code),
             _text("prediction_date", golden.prediction_date),
         ]
         name = ensemble_name(self._variant, self._version)
-        # A channel of its own each time: one that waits to reconnect would report old news.
+        # A new channel each time: one that waits to reconnect would report an old error.
         async with InferenceServerClient(self._address) as client:
             result = await client.infer(name, request, client_timeout=timeout_s)
         status = result.as_numpy("status")[0, 0].decode()
@@ -69,12 +69,12 @@ class GoldenCheck:
             raise kind(f"The golden row came back with status {status}.")
         number = int(result.as_numpy("model_version")[0, 0])
         if self._version is not None and number != self._version:
-            raise ServerError(f"{name} answers with version {number}.")
+            raise ServerError(f"{name} returns results of version {number}.")
         try:
-            expected = self._version_that_answered(number)
+            expected = self._description(number)
             graph = expected.variants[self._variant]
         except (ModelError, KeyError) as error:
-            raise ServerError(f"The answer names version {number}, but {error}") from None
+            raise ServerError(f"The result names version {number}, but {error}") from None
         features = [
             None if math.isnan(value) else float(value) for value in result.as_numpy("features")[0]
         ]
@@ -88,7 +88,7 @@ class GoldenCheck:
             raise ServerError(f"The golden row came back wrong: {difference}.")
         return number
 
-    def _version_that_answered(self, number: int) -> ModelVersion:
+    def _description(self, number: int) -> ModelVersion:
         if number == self._known.model_version:
             return self._known
         return read_version(self._versions_dir, number)

@@ -1,6 +1,6 @@
 """Which version is stable, which is the candidate, and which was stable before.
 
-One file, replaced in one step, holds the labels: every gateway reads it, and it outlives them.
+The labels are stored in one file, which is replaced in one step and read by every gateway.
 """
 
 from dataclasses import dataclass, replace
@@ -17,10 +17,10 @@ LABELS_FILE = "labels.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """`share` is the percentage of stocks that the candidate answers, or shadows.
+    """`share` is the percentage of stocks that the candidate serves, or shadows.
 
-    A shadow computes beside the stable version; no caller reads its answers. `generation` rises
-    with every change. `newest` is the highest number that was ever given out.
+    A shadow computes in addition to the stable version, and no caller gets its results.
+    `generation` rises with every change. `newest` is the highest number ever used.
     """
 
     generation: int = 0
@@ -34,48 +34,48 @@ class Labels:
 
     @property
     def in_use(self) -> frozenset[int]:
-        """The versions that carry a label: these are never dropped."""
+        """The versions that have a label: these are never deleted."""
         labelled = (self.stable, self.previous, self.candidate)
         return frozenset(number for number in labelled if number is not None)
 
     def of(self, number: int) -> list[str]:
-        """The labels that a version carries."""
-        carried = {"stable": self.stable, "candidate": self.candidate, "previous": self.previous}
-        return [label for label, labelled in carried.items() if labelled == number]
+        """The labels of a version."""
+        numbers = {"stable": self.stable, "candidate": self.candidate, "previous": self.previous}
+        return [label for label, labelled in numbers.items() if labelled == number]
 
     def published(self, number: int) -> "Labels":
-        """Remember that `number` was given out."""
+        """Record that `number` has been used."""
         return replace(self, newest=max(self.newest, number))
 
     def activated(self, number: int) -> "Labels":
-        """`number` becomes stable; a candidate that it was, it is no longer."""
+        """`number` becomes stable, and stops being the candidate."""
         if number == self.stable:
             return self
         changed = replace(self, stable=number, previous=self.stable)
         return changed.without_candidate() if number == self.candidate else changed
 
     def rolled_back(self) -> "Labels":
-        """Stable and previous change places.
+        """Swap stable and previous.
 
         Raises:
-            ModelError: nothing was stable before.
+            ModelError: there is no previous version.
         """
         if self.previous is None:
             raise ModelError(
-                "There is no previous version to go back to: none was activated before this one."
+                "There is no previous version to roll back to: this is the first stable one."
             )
         return self.activated(self.previous)
 
     def with_candidate(self, number: int, share: float, *, shadow: bool) -> "Labels":
-        """`number` answers, or shadows, `share` per cent of the stocks.
+        """`number` serves, or shadows, `share` per cent of the stocks.
 
         Raises:
-            ModelError: it is the stable version, nothing is stable, or the share is no percentage.
+            ModelError: it is the stable version, none is stable, or the share is not a percentage.
         """
         if self.stable is None:
             raise ModelError("No version is stable yet: `tezi activate` one first.")
         if number == self.stable:
-            raise ModelError(f"Version {number} is the stable one, and answers everything already.")
+            raise ModelError(f"Version {number} is the stable one and already serves everything.")
         if not 0.0 < share <= 100.0:
             raise ModelError(f"The share must be above 0 and at most 100 per cent, not {share:g}.")
         return replace(self, candidate=number, share=share, shadow=shadow)
@@ -86,7 +86,7 @@ class Labels:
 
 
 def read_labels(versions_dir: Path) -> Labels:
-    """The labels; those of an empty repository when there is no file.
+    """Read the labels; without a file, those of an empty repository.
 
     Raises:
         ModelError: the file is damaged.
@@ -102,12 +102,13 @@ def read_labels(versions_dir: Path) -> Labels:
         return msgspec.json.decode(document, type=Labels)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"{path} is damaged ({error}). Delete it, and say with `tezi activate` what serves."
+            f"{path} is damaged ({error}). Delete it, and choose the stable version with "
+            "`tezi activate`."
         ) from error
 
 
 def write_labels(versions_dir: Path, before: Labels, after: Labels, *, now: datetime) -> Labels:
-    """Put `after` in the place of `before`, a generation on; no change writes nothing."""
+    """Replace `before` by `after` with the next generation; without a change nothing is written."""
     if after == before:
         return before
     after = replace(after, generation=before.generation + 1, changed_at=now)

@@ -1,7 +1,7 @@
-"""The live model repository: what Triton reads, made from the project's own and the versions.
+"""The live model repository, which Triton reads: made from the project's configs and the versions.
 
-It holds nothing that cannot be made again, so a crash at any step costs nothing: the next command
-or start brings it to what the version folders and the labels say.
+All of it can be made again, so a crash at any step does no harm: the next command or start makes it
+match the version folders and the labels.
 """
 
 import re
@@ -26,7 +26,7 @@ from preprocess.settings import PROJECT_ROOT, Settings
 SOURCE = PROJECT_ROOT / "model_repository"
 GRAPH_FILE = "model.onnx"
 
-_OF_A_VERSION = re.compile(r"(?:classifier|predict)_[a-z0-9]+_v([0-9]+)")
+_VERSION_MODEL = re.compile(r"(?:classifier|predict)_[a-z0-9]+_v([0-9]+)")
 
 
 def refresh_live_repository(
@@ -36,16 +36,16 @@ def refresh_live_repository(
     *,
     source: Path = SOURCE,
 ) -> None:
-    """Make the live repository hold the features model, every version, and the stable names."""
+    """Write the features model, every version and the stable names into the live repository."""
     live = settings.repository_dir
     _copy_features(live, source)
     known = {version.model_version for version in versions}
     for version in versions:
         for variant in version.variants:
-            _put_classifier(settings, version, variant, source)
+            _write_classifier(settings, version, variant, source)
             number = version.model_version
             config = version_ensemble(source, variant, number)
-            _put_ensemble(live / ensemble_name(variant, number), config)
+            _write_ensemble(live / ensemble_name(variant, number), config)
     stable = next((v for v in versions if v.model_version == labels.stable), None)
     for variant in VARIANTS:
         names = (classifier_name(variant), ensemble_name(variant))
@@ -54,10 +54,10 @@ def refresh_live_repository(
                 shutil.rmtree(live / name, ignore_errors=True)
             continue
         number = stable.model_version
-        _put_ensemble(live / names[0], stable_classifier(source, variant, number))
-        _put_ensemble(live / names[1], stable_ensemble(source, variant, number))
+        _write_ensemble(live / names[0], stable_classifier(source, variant, number))
+        _write_ensemble(live / names[1], stable_ensemble(source, variant, number))
     for folder in live.iterdir():
-        match = _OF_A_VERSION.fullmatch(folder.name)
+        match = _VERSION_MODEL.fullmatch(folder.name)
         if match and int(match[1]) not in known:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -68,7 +68,9 @@ def _copy_features(live: Path, source: Path) -> None:
             atomic_write(live / path.relative_to(source), path.read_bytes())
 
 
-def _put_classifier(settings: Settings, version: ModelVersion, variant: str, source: Path) -> None:
+def _write_classifier(
+    settings: Settings, version: ModelVersion, variant: str, source: Path
+) -> None:
     number = version.model_version
     folder = settings.repository_dir / classifier_name(variant, number)
     config = version_classifier(source, variant, number).encode()
@@ -79,18 +81,18 @@ def _put_classifier(settings: Settings, version: ModelVersion, variant: str, sou
     with staged_folder(folder, staging=settings.home / "staging") as staged:
         (staged / CONFIG_FILE).write_bytes(config)
         (staged / str(number)).mkdir()
-        _same_file(graph, staged / str(number) / GRAPH_FILE)
+        _link_or_copy(graph, staged / str(number) / GRAPH_FILE)
 
 
-def _same_file(source: Path, target: Path) -> None:
-    """A second name for a file; a copy where the file system gives none."""
+def _link_or_copy(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the file system has no links."""
     try:
         link(source, target)
     except OSError:
         shutil.copyfile(source, target)
 
 
-def _put_ensemble(folder: Path, config: str) -> None:
+def _write_ensemble(folder: Path, config: str) -> None:
     atomic_write(folder / CONFIG_FILE, config.encode())
-    # Triton asks every ensemble for a version folder, an empty one.
+    # Triton requires a version folder in every ensemble, an empty one.
     (folder / "1").mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""One change of versions at a time, over all processes that share the data folder."""
+"""One change of versions at a time, across all processes that share the data folder."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,13 +13,13 @@ _WAIT_S = 30.0
 
 @asynccontextmanager
 async def only_change(settings: Settings, *, wait_s: float = _WAIT_S) -> AsyncIterator[None]:
-    """Hold the versions for the block; another one at work is waited for.
+    """Lock the versions for the block, after waiting for another change to finish.
 
     Raises:
-        PublishError: it is still at work after `wait_s`, or the folder cannot be written.
+        PublishError: the other change takes longer than `wait_s`, or the folder cannot be written.
     """
     folder = settings.versions_dir
-    # Each attempt takes no time; in a thread, one that is cancelled could leave the lock taken.
+    # An attempt takes no time; in a thread, a cancelled one could leave the lock acquired.
     lock = AsyncFileLock(
         folder / "change.lock",
         timeout=wait_s,

@@ -1,6 +1,6 @@
-"""A running Triton as publishing sees it: what is loaded, load this, unload that. By gRPC only.
+"""Loads and unloads models in a running Triton, by gRPC only.
 
-Over HTTP a load stalls the connections that inferences come in on.
+Over HTTP a load stalls the connections that inference requests use.
 """
 
 from types import TracebackType
@@ -14,7 +14,7 @@ from tritonclient.utils import InferenceServerException
 from preprocess.errors import ServerError
 from preprocess.settings import Settings
 
-_ASK_TIMEOUT_S = 5.0
+_TIMEOUT_S = 5.0
 _LIVE_TIMEOUT_S = 2.0
 _LOAD_TIMEOUT_S = 60.0
 
@@ -39,7 +39,7 @@ class ModelServer:
         await self._client.close()
 
     async def is_live(self) -> bool:
-        """Whether a Triton answers there."""
+        """Whether a Triton responds."""
         try:
             return bool(await self._client.is_server_live(client_timeout=_LIVE_TIMEOUT_S))
         except (InferenceServerException, grpc.RpcError):
@@ -49,12 +49,12 @@ class ModelServer:
         """Names of the models that are ready.
 
         Raises:
-            ServerError: it does not say.
+            ServerError: the request fails.
         """
         try:
-            index = await self._client.get_model_repository_index(client_timeout=_ASK_TIMEOUT_S)
+            index = await self._client.get_model_repository_index(client_timeout=_TIMEOUT_S)
         except (InferenceServerException, grpc.RpcError) as error:
-            raise ServerError(f"Triton does not say what it has loaded: {_words(error)}") from None
+            raise ServerError(f"Triton does not list its models: {_message(error)}") from None
         return frozenset(model.name for model in index.models if model.state == "READY")
 
     async def config(self, name: str) -> model_config_pb2.ModelConfig:
@@ -64,13 +64,13 @@ class ModelServer:
             ServerError: it is not loaded.
         """
         try:
-            answer = await self._client.get_model_config(name, client_timeout=_ASK_TIMEOUT_S)
+            response = await self._client.get_model_config(name, client_timeout=_TIMEOUT_S)
         except (InferenceServerException, grpc.RpcError) as error:
-            raise ServerError(f"Triton does not serve {name}: {_words(error)}") from None
-        return answer.config
+            raise ServerError(f"Triton does not serve {name}: {_message(error)}") from None
+        return response.config
 
     async def load(self, name: str) -> None:
-        """Load a model, or load it anew when its files have changed.
+        """Load a model, or reload it when its files have changed.
 
         Raises:
             ServerError: it refuses, or takes more than a minute.
@@ -78,25 +78,25 @@ class ModelServer:
         try:
             await self._client.load_model(name, client_timeout=_LOAD_TIMEOUT_S)
         except (InferenceServerException, grpc.RpcError) as error:
-            raise ServerError(f"Triton does not load {name}: {_words(error)}") from None
+            raise ServerError(f"Triton does not load {name}: {_message(error)}") from None
 
     async def unload(self, name: str) -> None:
-        """Have a model leave; requests that are under way in it are answered.
+        """Unload a model; its in-flight requests are completed.
 
         Raises:
-            ServerError: it refuses. A model that is not there is no error.
+            ServerError: it refuses. An unknown model is not an error.
         """
         try:
-            await self._client.unload_model(name, client_timeout=_ASK_TIMEOUT_S)
+            await self._client.unload_model(name, client_timeout=_TIMEOUT_S)
         except (InferenceServerException, grpc.RpcError) as error:
-            raise ServerError(f"Triton does not unload {name}: {_words(error)}") from None
+            raise ServerError(f"Triton does not unload {name}: {_message(error)}") from None
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return error.message() if isinstance(error, InferenceServerException) else str(error)
 
 
 async def server_is_live(settings: Settings) -> bool:
-    """Whether a Triton answers on the configured gRPC address."""
+    """Whether a Triton responds on the configured gRPC address."""
     async with ModelServer(settings.triton_grpc_address) as server:
         return await server.is_live()

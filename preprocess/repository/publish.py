@@ -1,4 +1,4 @@
-"""A trained model becomes the next version: a folder that is there whole or not at all."""
+"""Makes a trained model the next version: a folder that appears complete or not at all."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,9 +16,11 @@ from preprocess.errors import ModelError, PublishError
 from preprocess.features.manifest import feature_hash, require_manifest
 from preprocess.features.vector import feature_row
 from preprocess.files import staged_folder
+from preprocess.inference_optimizer import InferenceOptimizer
 from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE, golden_history
-from preprocess.models.names import DEFAULT_VARIANT, Variant
-from preprocess.models.stamp import stamp_version
+from preprocess.models.names import DEFAULT_VARIANT, VARIANTS, Variant
+from preprocess.models.serving_graph import stamp_version
+from preprocess.models.variants import graph_file as exported_file
 from preprocess.repository.labels import read_labels, write_labels
 from preprocess.repository.versions import (
     PROOF_FILE,
@@ -31,28 +33,55 @@ from preprocess.repository.versions import (
     version_numbers,
 )
 from preprocess.settings import Settings
+from preprocess.training.folder import ModelFolder
 
 Row = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What publishing needs of a trained model: its card, its graphs, and the proof of them."""
+    """What publishing needs from a trained model: its card, its graphs, and their proof."""
 
     card: Mapping[str, Any]
     graphs: Mapping[Variant, Path]
     proof: bytes
 
 
+def candidate_of(model: ModelFolder) -> Candidate:
+    """The exported graphs of a model, verified once more.
+
+    Raises:
+        PublishError: nothing is exported, or a file is not a graph.
+        ModelError: the gate refuses a graph, or the model's files are damaged.
+    """
+    paths = {variant: model.path / exported_file(variant) for variant in VARIANTS}
+    graphs = {variant: path for variant, path in paths.items() if path.is_file()}
+    if not graphs:
+        raise PublishError(f"{model.path} contains no graph: run `tezi export` first.")
+    loaded: dict[str, onnx.ModelProto] = {variant: _load(path) for variant, path in graphs.items()}
+    proof = InferenceOptimizer(model).verify(loaded)
+    return Candidate(card=model.card, graphs=graphs, proof=proof.to_json())
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(str(path))
+    except Exception as error:
+        # protobuf's DecodeError has no stable public import path
+        if type(error).__name__ != "DecodeError":
+            raise
+        raise PublishError(f"{path} is damaged: run `tezi export` again. ({error})") from error
+
+
 def write_version(settings: Settings, candidate: Candidate, *, now: datetime) -> ModelVersion:
     """Write the next version folder: staged, synced, renamed. Nothing is loaded by this.
 
-    The caller holds the lock of preprocess.repository.lock. A number is given out once: one that
-    was refused or dropped does not come again.
+    The caller holds the lock of preprocess.repository.lock. A number is used once: that of a
+    refused or deleted version is not reused.
 
     Raises:
-        ModelError: the model does not take the features of the manifest.
-        PublishError: a graph is absent or does not load; everything is as it was.
+        ModelError: the model does not use the features of the manifest.
+        PublishError: a graph is missing or does not load; nothing has changed.
     """
     card = candidate.card
     require_manifest(card["features"], owner=f"Model {card['model_id']}")
@@ -101,7 +130,7 @@ def write_version(settings: Settings, candidate: Candidate, *, now: datetime) ->
 
 
 def withdraw(settings: Settings, version: ModelVersion) -> Path:
-    """Take a version that a server refused away, and keep it to look at; its new folder."""
+    """Move a version that Triton refused out of the way for inspection; returns its new folder."""
     number = str(version.model_version)
     refused = settings.home / "refused" / number
     refused.parent.mkdir(parents=True, exist_ok=True)
@@ -112,26 +141,20 @@ def _stamped(path: Path, card: Mapping[str, Any], number: int) -> bytes:
     if not path.is_file():
         raise PublishError(f"There is no graph at {path}: run `tezi export` first.")
     try:
-        graph = onnx.load(str(path))
+        graph = _load(path)
         onnx.checker.check_model(graph)
-        _require_features(graph, path, card)
+        _require_features(graph, card)
         return stamp_version(graph, number).SerializeToString()
     except (ModelError, onnx.checker.ValidationError, ValueError, OSError) as error:
-        raise PublishError(f"{path} is no graph that can be served: {error}") from error
-    except Exception as error:
-        # protobuf's DecodeError has no stable public home
-        if type(error).__name__ != "DecodeError":
-            raise
-        raise PublishError(f"{path} is damaged: run `tezi export` again. ({error})") from error
+        raise PublishError(f"{path} cannot be served: {error}") from error
 
 
-def _require_features(graph: onnx.ModelProto, path: Path, card: Mapping[str, Any]) -> None:
-    said = {entry.key: entry.value for entry in graph.metadata_props}
-    expected = feature_hash(card["features"])
-    found = said.get("tezi.feature_hash")
+def _require_features(graph: onnx.ModelProto, card: Mapping[str, Any]) -> None:
+    metadata = {entry.key: entry.value for entry in graph.metadata_props}
+    expected, found = feature_hash(card["features"]), metadata.get("tezi.feature_hash")
     if found != expected:
         raise ModelError(
-            f"{path} was made for other features (their hash is {found}, not {expected}): run "
+            f"it was made for other features (their hash is {found}, not {expected}): run "
             "`tezi export` again"
         )
 
@@ -141,7 +164,7 @@ def _golden_probability(path: Path, graph: bytes, row: Row, number: int) -> floa
     answer, version = session.run(["probability", "model_version"], {"features": row[None, :]})
     if answer.shape != (1, 1) or int(version[0, 0]) != number or not 0 <= answer[0, 0] <= 1:
         raise PublishError(
-            f"{path} answers the golden row with {answer} of version {version}, not with one "
-            f"probability of version {number}."
+            f"{path} returns {answer} of version {version} for the golden row, not one probability "
+            f"of version {number}."
         )
     return float(answer[0, 0])

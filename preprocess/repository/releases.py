@@ -1,8 +1,7 @@
-"""Publish, activate, roll back, share traffic: what may be done to versions, one at a time.
+"""Publish, activate, roll back, share traffic: changes to versions, one at a time.
 
-The labels are the truth, and are written in one step. What Triton holds and what the live
-repository looks like follow from them, so whatever a crash leaves half done, the next change or
-the next start finishes.
+The labels are the source of truth and are written in one step. The models loaded in Triton and the
+live repository follow from them, so the next change or start completes what a crash interrupted.
 """
 
 import asyncio
@@ -16,7 +15,6 @@ from preprocess.repository.labels import Labels, read_labels, write_labels
 from preprocess.repository.live import refresh_live_repository
 from preprocess.repository.lock import only_change
 from preprocess.repository.model_server import ModelServer
-from preprocess.repository.retention import delete, out_of_use, surplus
 from preprocess.repository.serving import (
     models_of,
     serve_stable,
@@ -25,7 +23,13 @@ from preprocess.repository.serving import (
     to_be_loaded,
     unload,
 )
-from preprocess.repository.versions import ModelVersion, read_versions, require_intact
+from preprocess.repository.versions import (
+    ModelVersion,
+    delete_version,
+    out_of_use,
+    read_versions,
+    require_intact,
+)
 from preprocess.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Releases:
-    """The versions of one data folder. Each change is made under a lock, and is whole."""
+    """The versions of one data folder. Each change holds a lock and is complete or not made."""
 
     def __init__(
         self,
@@ -43,9 +47,9 @@ class Releases:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`keep` versions stay on the disk, besides those in use; default: as the settings say.
+        """`keep` is the number of newest versions to keep on disk; those in use stay in any case.
 
-        `notice(text)` is told of what a user may want to know besides.
+        By default it comes from the settings. `notice` receives messages for the user.
         """
         self._settings = settings
         self._keep = settings.keep_versions if keep is None else keep
@@ -53,15 +57,15 @@ class Releases:
         self._notice = notice
 
     async def publish(self, candidate: "Candidate", *, activate: bool = False) -> ModelVersion:
-        """Make the next version, have a running Triton load it, and see that it answers.
+        """Make the next version, load it into a running Triton, and check its results.
 
-        The first version of all becomes stable; another does so if `activate` says so.
+        The very first version becomes stable, later ones only with `activate`.
 
         Raises:
-            ModelError, PublishError: it is not fit to be served; nothing has changed.
-            ServerError: Triton refuses it. It is taken out again, and what served serves on.
+            ModelError, PublishError: it cannot be served; nothing has changed.
+            ServerError: Triton refuses it. It is removed again; the stable version is unaffected.
         """
-        # It brings ONNX and its runtime along, which gateways and other commands do without.
+        # This imports ONNX and its runtime, which gateways and other commands do not need.
         from preprocess.repository.publish import (  # noqa: PLC0415 - see above
             withdraw,
             write_version,
@@ -81,8 +85,8 @@ class Releases:
                 folder = withdraw(settings, version)
                 await self._refresh(labels)
                 raise ServerError(
-                    f"Triton refused version {version.model_version}; what served before serves "
-                    f"on. {error} The refused version is kept in {folder}."
+                    f"Triton refused version {version.model_version}; the stable version is "
+                    f"unaffected. {error} The refused version is kept in {folder}."
                 ) from None
             becomes_stable = activate or labels.stable is None
             after = labels.activated(version.model_version) if becomes_stable else labels
@@ -94,14 +98,14 @@ class Releases:
 
         Raises:
             ModelError: there is no such version, or its files are damaged.
-            ServerError: Triton refuses it; the one before it serves on.
+            ServerError: Triton refuses it; the current one stays stable.
         """
         async with only_change(self._settings):
             labels = read_labels(self._settings.versions_dir)
             return await self._change(labels, labels.activated(number))
 
     async def roll_back(self) -> Labels:
-        """Make the version stable that was so before. It is still loaded: nothing is waited for.
+        """Make the previous version stable again. It is still loaded, so this is quick.
 
         Raises:
             ModelError: there was none, or its files are damaged.
@@ -112,7 +116,7 @@ class Releases:
             return await self._change(labels, labels.rolled_back())
 
     async def share_traffic(self, number: int, share: float, *, shadow: bool) -> Labels:
-        """Have a candidate answer, or shadow, `share` per cent of the stocks.
+        """Let a candidate serve, or shadow, `share` per cent of the stocks.
 
         Raises:
             ModelError: see Labels.with_candidate; or its files are damaged.
@@ -129,10 +133,10 @@ class Releases:
             return await self._change(labels, labels.without_candidate())
 
     async def prepare_start(self) -> tuple[ModelVersion, list[str]]:
-        """Get the live repository ready for a Triton that starts now: the stable version, and the
-        models that it begins with. The others follow by `reconcile`.
+        """Prepare the live repository for a Triton that starts now; returns the stable version and
+        the models to load first. `reconcile` loads the others.
 
-        Where the stable version's files are damaged, the newest intact one takes its place.
+        If the stable version's files are damaged, the newest intact one replaces it.
 
         Raises:
             ModelError: no version is published, or none is intact.
@@ -149,7 +153,7 @@ class Releases:
                     self._notice(f"version {number} cannot be served: {error}")
                     continue
                 if number != labels.stable:
-                    self._notice(f"version {number} is stable now")
+                    self._notice(f"version {number} is now stable")
                     after = labels.activated(number)
                     labels = await self._write(labels, after)
                     await self._refresh(labels)
@@ -164,9 +168,9 @@ class Releases:
         )
 
     async def reconcile(self) -> Labels:
-        """Bring the live repository and a running Triton to what the labels say.
+        """Make the live repository and a running Triton match the labels.
 
-        A version besides the stable one that does not load is reported and left out.
+        If a version other than the stable one does not load, it is reported and left out.
 
         Raises:
             ModelError: the stable version's files are damaged.
@@ -178,7 +182,7 @@ class Releases:
             return labels
 
     async def _change(self, before: Labels, after: Labels) -> Labels:
-        """Put new labels in force. The versions that they name are seen to answer first."""
+        """Apply new labels, after checking the versions that they name."""
         settings = self._settings
         versions = await asyncio.to_thread(read_versions, settings.versions_dir)
         by_number = {version.model_version: version for version in versions}
@@ -203,7 +207,7 @@ class Releases:
                 try:
                     await serve_stable(settings, server, by_number[after.stable])
                 except (ServerError, TimeoutError, asyncio.CancelledError):
-                    # Cancelled as well: whoever had no time left is told that nothing changed.
+                    # After a cancellation too: a caller whose deadline passed expects no change.
                     await self._refresh(await self._write(written, before))
                     if before.stable in by_number:
                         await serve_stable(settings, server, by_number[before.stable])
@@ -218,18 +222,19 @@ class Releases:
         after: Labels,
         versions: Sequence[ModelVersion],
     ) -> None:
-        """Let go of versions that nobody is sent to."""
+        """Unload versions that are no longer used, and delete the oldest of them."""
         idle = out_of_use(versions, before, after, now=self._clock())
         if server is not None:
             loaded = await server.loaded()
             for version in idle:
                 names = [name for name in models_of(self._settings, version) if name in loaded]
                 await unload(server, reversed(names))
-        numbers = surplus(versions, idle, self._keep)
-        for number in numbers:
-            await asyncio.to_thread(delete, self._settings.versions_dir, number)
-            self._notice(f"version {number} is dropped: {self._keep} are kept")
-        if numbers:
+        newest = versions[-self._keep :]
+        surplus = [version.model_version for version in idle if version not in newest]
+        for number in surplus:
+            await asyncio.to_thread(delete_version, self._settings.versions_dir, number)
+            self._notice(f"version {number} was deleted; the newest {self._keep} are kept")
+        if surplus:
             await self._refresh(after)
 
     async def _follow(self, labels: Labels, versions: Sequence[ModelVersion]) -> None:
@@ -239,14 +244,14 @@ class Releases:
                 return
             loaded = await server.loaded()
             for version in to_be_loaded(versions, labels):
-                serves = version.model_version == labels.stable
-                if serves and loaded.issuperset(models_of(settings, version)):
-                    continue  # whether it answers is for those to judge who watch the server
+                is_stable = version.model_version == labels.stable
+                if is_stable and loaded.issuperset(models_of(settings, version)):
+                    continue  # the supervisor checks its results
                 try:
                     await self._require_intact(version)
                     await serve_version(settings, server, version, loaded=loaded)
                 except (ModelError, ServerError, TimeoutError) as error:
-                    if serves:
+                    if is_stable:
                         raise
                     self._notice(f"version {version.model_version} is left out: {error}")
             stable = next((v for v in versions if v.model_version == labels.stable), None)
@@ -262,7 +267,7 @@ class Releases:
         await asyncio.to_thread(require_intact, self._settings.versions_dir, version)
 
     async def _refresh(self, labels: Labels) -> list[ModelVersion]:
-        # In a thread, as everything here that waits for the disk: a gateway answers meanwhile.
+        # In a thread, like all disk access here: a gateway continues to serve meanwhile.
         return await asyncio.to_thread(self._refresh_now, labels)
 
     def _refresh_now(self, labels: Labels) -> list[ModelVersion]:

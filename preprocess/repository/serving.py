@@ -1,6 +1,7 @@
-"""Has a running Triton serve what the version folders and the labels say."""
+"""Makes a running Triton serve the versions that the labels name."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from preprocess.errors import ServerError
 from preprocess.models.names import (
@@ -12,13 +13,20 @@ from preprocess.models.names import (
 )
 from preprocess.repository.configs import classifier_behind
 from preprocess.repository.golden_check import GoldenCheck
-from preprocess.repository.gpu import has_gpu
 from preprocess.repository.labels import Labels
 from preprocess.repository.model_server import ModelServer
 from preprocess.repository.versions import ModelVersion
 from preprocess.settings import Settings
 
-_ANSWER_TIMEOUT_S = 5.0
+_GOLDEN_TIMEOUT_S = 5.0
+
+# The NVIDIA driver's device for the first GPU, on the host and in a container with GPU access.
+_GPU_DEVICE = Path("/dev/nvidia0")
+
+
+def has_gpu(settings: Settings) -> bool:
+    """Whether Triton can use a GPU; the setting `auto` looks for an NVIDIA device here."""
+    return _GPU_DEVICE.exists() if settings.gpu == "auto" else settings.gpu == "on"
 
 
 def served_variants(settings: Settings, version: ModelVersion) -> list[Variant]:
@@ -31,7 +39,7 @@ def served_variants(settings: Settings, version: ModelVersion) -> list[Variant]:
 
 
 def models_of(settings: Settings, version: ModelVersion) -> list[str]:
-    """The models of one version in the order in which they are loaded."""
+    """The models of one version in loading order."""
     variants = served_variants(settings, version)
     number = version.model_version
     return [
@@ -41,7 +49,7 @@ def models_of(settings: Settings, version: ModelVersion) -> list[str]:
 
 
 def stable_models(settings: Settings, version: ModelVersion) -> list[str]:
-    """The plain names, which lead to the stable version."""
+    """The plain names, which point to the stable version."""
     variants = served_variants(settings, version)
     return [name(variant) for variant in variants for name in (classifier_name, ensemble_name)]
 
@@ -49,15 +57,15 @@ def stable_models(settings: Settings, version: ModelVersion) -> list[str]:
 async def serve_version(
     settings: Settings, server: ModelServer, version: ModelVersion, *, loaded: frozenset[str]
 ) -> None:
-    """Load what of a version is not loaded, and see that each variant answers its golden row.
+    """Load the missing models of a version, and check that each variant passes the golden row.
 
-    Triton runs the warm-up of each config before a model is ready. One that is loaded and fails,
-    as when its process has died, is loaded anew. A version that fails in the end is unloaded; the
-    others are not touched. Not for the version that serves.
+    Triton runs the warm-up of each config before a model is ready. If a loaded model fails, for
+    example because its process has died, it is loaded again. A version that still fails is
+    unloaded; the others are not touched. Not for the stable version.
 
     Raises:
-        ServerError: a model does not load, or answers wrongly.
-        TimeoutError: the golden row does not come back in time.
+        ServerError: a model does not load, or gives a wrong result.
+        TimeoutError: the golden row has no result in time.
     """
     names = models_of(settings, version)
     missing = [name for name in names if name not in loaded]
@@ -81,15 +89,15 @@ async def serve_version(
 async def _check(settings: Settings, version: ModelVersion) -> None:
     number = version.model_version
     for variant in served_variants(settings, version):
-        await GoldenCheck(settings, version, variant=variant, version=number)(_ANSWER_TIMEOUT_S)
+        await GoldenCheck(settings, version, variant=variant, version=number)(_GOLDEN_TIMEOUT_S)
 
 
 async def serve_stable(settings: Settings, server: ModelServer, stable: ModelVersion) -> None:
-    """Have the plain names lead to `stable`, and see that they do.
+    """Point the plain names to `stable`, and check that they do.
 
     Raises:
-        ServerError: a name does not load, or leads elsewhere.
-        TimeoutError: the golden row does not come back in time.
+        ServerError: a name does not load, or points elsewhere.
+        TimeoutError: the golden row has no result in time.
     """
     loaded = await server.loaded()
     for variant in served_variants(settings, stable):
@@ -98,20 +106,20 @@ async def serve_stable(settings: Settings, server: ModelServer, stable: ModelVer
             if name in loaded and classifier_behind(await server.config(name)) == behind:
                 continue
             await server.load(name)
-        answered = await GoldenCheck(settings, stable, variant=variant)(_ANSWER_TIMEOUT_S)
+        answered = await GoldenCheck(settings, stable, variant=variant)(_GOLDEN_TIMEOUT_S)
         if answered != stable.model_version:
             raise ServerError(f"{ensemble_name(variant)} still answers with version {answered}.")
-    gone = [
+    obsolete = [
         name(variant)
         for variant in VARIANTS
         for name in (ensemble_name, classifier_name)
         if name(variant) not in stable_models(settings, stable)
     ]
-    await unload(server, [name for name in gone if name in loaded])
+    await unload(server, [name for name in obsolete if name in loaded])
 
 
 async def unload(server: ModelServer, names: Iterable[str]) -> None:
-    """Unload each of `names` that Triton lets go of; one that it does not stays for next time."""
+    """Unload `names`; those that Triton refuses to unload are left for the next time."""
     for name in names:
         try:
             await server.unload(name)
@@ -120,7 +128,7 @@ async def unload(server: ModelServer, names: Iterable[str]) -> None:
 
 
 def to_be_loaded(versions: Sequence[ModelVersion], labels: Labels) -> list[ModelVersion]:
-    """The versions that Triton holds: those with a label, and the newest, ready to get one."""
+    """The versions that should be loaded: those with a label, and the newest."""
     newest = versions[-1].model_version if versions else None
     wanted = labels.in_use | ({newest} - {None})
     return [version for version in versions if version.model_version in wanted]

@@ -1,4 +1,4 @@
-"""The version that serves."""
+"""The stable version."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from preprocess.repository.versions import ModelVersion, read_version
 
 
 def stable_version(versions_dir: Path) -> ModelVersion:
-    """What is known of the stable version.
+    """The description of the stable version.
 
     Raises:
         ModelError: none is stable, or its description is damaged.

@@ -1,12 +1,14 @@
-"""The published versions: `<versions folder>/<number>/`, whole or not there at all.
+"""The published versions: `<versions folder>/<number>/`, complete or absent.
 
-A version folder holds one graph a variant and `version.json`, which says what is known of them.
-What Triton reads is made from these folders: see preprocess.repository.live.
+A version folder contains one graph per variant and `version.json`, which describes them. Triton's
+model repository is made from these folders: see preprocess.repository.live.
 """
 
 import hashlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,16 @@ import msgspec
 from preprocess.errors import ModelError
 from preprocess.features.manifest import require_manifest
 from preprocess.models.names import Variant
+from preprocess.repository.labels import Labels
 
 VERSION_FILE = "version.json"
 PROOF_FILE = "proof.json"
+
+# A version that is being deleted; one found later was left by a killed process.
+DROPPED = ".dropped-"
+
+# Gateways read the labels several times a second; by then none uses the previous ones.
+SETTLED_AFTER = timedelta(seconds=2)
 
 
 def graph_file(variant: str) -> str:
@@ -27,7 +36,7 @@ def graph_file(variant: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """A fixed request and the features that every variant must answer it with."""
+    """A fixed request and the features that every variant must return for it."""
 
     bse_code: str
     prediction_date: str
@@ -45,7 +54,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
-    """What is known of one published version. `threshold` holds for all of its variants."""
+    """The description of a published version. All of its variants share the `threshold`."""
 
     model_version: int
     model_id: str
@@ -70,7 +79,7 @@ class ModelVersion:
         """Read a document of `to_json`.
 
         Raises:
-            ModelError: a field is absent or wrong, or the feature list is not the manifest.
+            ModelError: a field is missing or wrong, or the feature list is not the manifest.
         """
         try:
             version = msgspec.json.decode(document, type=cls)
@@ -81,7 +90,7 @@ class ModelVersion:
 
 
 def version_folder(versions_dir: Path, number: int) -> Path:
-    """Where a version lies, or would lie."""
+    """The folder of a version, whether it exists or not."""
     return versions_dir / str(number)
 
 
@@ -97,7 +106,7 @@ def version_numbers(versions_dir: Path) -> list[int]:
 
 
 def read_version(versions_dir: Path, number: int) -> ModelVersion:
-    """What is known of one version.
+    """The description of one version.
 
     Raises:
         ModelError: there is no such version, it is damaged, or its feature list is not the
@@ -123,10 +132,10 @@ def read_versions(versions_dir: Path) -> list[ModelVersion]:
 
 
 def require_intact(versions_dir: Path, version: ModelVersion) -> None:
-    """See that every graph is the file that was published.
+    """Check that every graph is the file that was published.
 
     Raises:
-        ModelError: one is absent or another.
+        ModelError: one is missing or has changed.
     """
     folder = version_folder(versions_dir, version.model_version)
     for variant, graph in version.variants.items():
@@ -138,6 +147,29 @@ def require_intact(versions_dir: Path, version: ModelVersion) -> None:
             raise ModelError(f"{path} cannot be read: {error}") from error
         if found != graph.sha256:
             raise ModelError(
-                f"{path} is not the graph that was published (its SHA-256 is {found}): put the "
-                "original back, or publish the model again."
+                f"{path} is not the graph that was published (its SHA-256 is {found}): restore the "
+                "original, or publish the model again."
             )
+
+
+def out_of_use(
+    versions: Sequence[ModelVersion], before: Labels, after: Labels, *, now: datetime
+) -> list[ModelVersion]:
+    """The versions that no gateway uses: neither the old nor the new labels name them.
+
+    Empty while `before` is so recent that a gateway may still follow even older labels. The newest
+    version stays, because it may get a label.
+    """
+    if before.changed_at is not None and now - before.changed_at < SETTLED_AFTER:
+        return []
+    kept = before.in_use | after.in_use | {version.model_version for version in versions[-1:]}
+    return [version for version in versions if version.model_version not in kept]
+
+
+def delete_version(versions_dir: Path, number: int) -> None:
+    """Delete a version's folder. It is renamed first, so half a version is never visible."""
+    folder = version_folder(versions_dir, number)
+    doomed = folder.with_name(f"{DROPPED}{number}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)

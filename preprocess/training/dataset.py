@@ -1,4 +1,4 @@
-"""The data set: one sample for each announcement whose outcome is known, features as of its day."""
+"""The data set: a sample per announcement with a known outcome, with features as of its day."""
 
 import hashlib
 from collections import Counter
@@ -19,11 +19,11 @@ from preprocess.training.native import Float32s
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """n samples, ascending by announcement date, then by code.
+    """n samples, sorted by announcement date, then by code.
 
     `bse_codes` text [n], `days` announcement dates as day numbers int32 [n], `x` float32 [n, 25]
-    in manifest order with NaN where missing, `y` int8 [n], `outcome_days` the dates whose close
-    made the label, int32 [n]. `skipped` counts announcements without features, by reason.
+    in manifest order with NaN where missing, `y` int8 [n], `outcome_days` int32 [n] the dates whose
+    close decided the label. `skipped` counts announcements without features, by reason.
     """
 
     bse_codes: NDArray[np.str_]
@@ -92,5 +92,5 @@ def _require_circuit(frame: pd.DataFrame, circuit_pct: float) -> None:
         raise TrainingError(
             f"The label of {row['bse_code']} after {row['day']} ({row['label']} for a rise of "
             f"{row['price_change_pct']:.2f} %) was not made with TEZI_CIRCUIT_PCT={circuit_pct:g}. "
-            "Set it to what it was when the data were imported, or import them again."
+            "Set it to its value at the time of the import, or import the data again."
         )

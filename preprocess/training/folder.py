@@ -1,4 +1,4 @@
-"""The folders of trained models: `<models folder>/<model id>/`, complete or not there at all."""
+"""The folders of trained models: `<models folder>/<model id>/`, complete or absent."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.errors import ModelError
-from preprocess.training.model_card import Family, ModelCard
+from preprocess.training.card import Family, ModelCard
 from preprocess.training.native import Float32s, NativeModel
 
 CARD_FILE = "card.json"
@@ -18,7 +18,7 @@ HOLDOUT_FILE = "holdout.npz"
 PLOTS_FOLDER = "plots"
 STAGING_FOLDER = ".staging"
 
-# The plain baseline of benchmarks. Tezi itself never reads it: unpickling runs what is inside.
+# The plain baseline of benchmarks. Tezi never reads it: unpickling runs the code inside.
 PICKLE_FILE = "model.pickle"
 
 MODEL_FILES: dict[Family, str] = {"xgboost": "model.ubj", "lightgbm": "model.txt"}
@@ -39,7 +39,7 @@ class Holdout:
     is_test: NDArray[np.bool_]
 
     def save(self, folder: Path) -> Path:
-        """Write the rows into a model's folder; the file's path."""
+        """Write the rows into a model's folder; returns the file's path."""
         path = folder / HOLDOUT_FILE
         np.savez_compressed(
             path, x=self.x, y=self.y, codes=self.codes, days=self.days, is_test=self.is_test
@@ -59,12 +59,14 @@ class ModelFolder:
         """Read the card of a model's folder.
 
         Raises:
-            ModelError: the card is absent or damaged, or the feature list is not the manifest.
+            ModelError: the card is missing or damaged, or the feature list is not the manifest.
         """
         try:
             document = (path / CARD_FILE).read_bytes()
         except OSError as error:
-            raise ModelError(f"{path} holds no model: {error}. Make one: `tezi train`.") from error
+            raise ModelError(
+                f"{path} contains no model: {error}. Make one with `tezi train`."
+            ) from error
         return cls(path, ModelCard.from_json(document))
 
     @property
@@ -76,10 +78,10 @@ class ModelFolder:
         """The model in its own library.
 
         Raises:
-            ModelError: the file is absent, or not the one that was trained.
+            ModelError: the file is missing, or differs from the one that was trained.
         """
         path = self._verified(MODEL_FILES[self.about.family])
-        # These libraries take seconds to import, and most readers only want the card.
+        # These libraries take seconds to import, and most callers only need the card.
         if self.about.family == "xgboost":
             from preprocess.training.xgboost_model import XGBoostModel  # noqa: PLC0415 - see above
 
@@ -92,7 +94,7 @@ class ModelFolder:
         """The validation and test rows.
 
         Raises:
-            ModelError: the file is absent, or not the one that was written.
+            ModelError: the file is missing, or differs from the one that was written.
         """
         with np.load(self._verified(HOLDOUT_FILE), allow_pickle=False) as arrays:
             return Holdout(**arrays)
@@ -105,7 +107,7 @@ class ModelFolder:
             raise ModelError(f"{path} cannot be read: {error}. Train again.") from error
         if found != self.about.hashes.get(name):
             raise ModelError(
-                f"{path} is not the file that was trained (its SHA-256 is {found}): put back the "
+                f"{path} is not the file that was trained (its SHA-256 is {found}): restore the "
                 "original, or train again with `tezi train`."
             )
         return path
@@ -120,8 +122,7 @@ def sha256(path: Path) -> str:
 def model_ids(models_dir: Path) -> list[str]:
     """Ids of the trained models, oldest first.
 
-    An id begins with the second of the training; within a second the card that was written last
-    is the newer one.
+    An id starts with the second of the training; within a second the card written last is newer.
     """
     if not models_dir.is_dir():
         return []
@@ -131,7 +132,7 @@ def model_ids(models_dir: Path) -> list[str]:
 
 
 def newest_model(models_dir: Path) -> ModelFolder:
-    """The model that was trained last.
+    """The model trained last.
 
     Raises:
         ModelError: there is none, or its card cannot be read.
@@ -143,10 +144,10 @@ def newest_model(models_dir: Path) -> ModelFolder:
 
 
 def find_model(models_dir: Path, model_id: str) -> ModelFolder:
-    """The model of that id.
+    """The model with that id.
 
     Raises:
-        ModelError: there is none (names those that there are), or its card cannot be read.
+        ModelError: there is none (the message lists the existing ones), or its card is damaged.
     """
     ids = model_ids(models_dir)
     if model_id not in ids:

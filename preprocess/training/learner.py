@@ -1,4 +1,4 @@
-"""Fitting a forest. The defaults suit what there is: some thousand noisy samples, few positive."""
+"""Fits a forest. The defaults suit the data: some thousand noisy samples, few of them positive."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,20 +9,20 @@ import xgboost
 from numpy.typing import NDArray
 
 from preprocess.errors import TrainingError
+from preprocess.training.card import Family
 from preprocess.training.lightgbm_model import LightGBMModel
-from preprocess.training.model_card import Family
 from preprocess.training.native import Float32s, NativeModel
 from preprocess.training.xgboost_model import XGBoostModel
 
-MAX_BIN = 255  # a bin fits in a byte, which the INT8 variant builds on
+MAX_BIN = 255  # a bin fits in a byte, which the INT8 variant relies on
 MAX_LEAVES = 63
 
 # Trees times learning rate, at which the log loss on later data was lowest on real announcements.
 _TOTAL_STEP = 5.0
 _LARGEST_STEP = 0.1
 
-# The least evidence that a leaf rests on: a twentieth of all there is, but not above 20 (in units
-# of the Hessian p(1-p) summed, so about 230 samples where a tenth is positive).
+# The least evidence for a leaf: a twentieth of all evidence, at most 20 (in units of the summed
+# Hessian p(1-p), so about 230 samples where a tenth is positive).
 _LARGEST_LEAF_WEIGHT = 20.0
 _LEAF_WEIGHT_SHARE = 0.05
 
@@ -31,8 +31,8 @@ _LEAF_WEIGHT_SHARE = 0.05
 class Parameters:
     """What a user may choose.
 
-    The number of trees is not cut short on the validation part: that is small, and a stop chosen
-    on it follows its noise. Instead each tree weighs little; `learning_rate` None means 5 / trees,
+    There is no early stopping on the validation part: it is small, and the stop would follow its
+    noise. Instead each tree weighs little; `learning_rate` None means 5 / trees,
     at most 0.1.
     """
 
@@ -44,7 +44,7 @@ class Parameters:
 
     @property
     def step(self) -> float:
-        """The learning rate that is used."""
+        """The effective learning rate."""
         if self.learning_rate is not None:
             return self.learning_rate
         return min(_TOTAL_STEP / self.trees, _LARGEST_STEP)
@@ -52,7 +52,7 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A fitted forest: as served, as the estimator that users pickle, and how it was fitted."""
+    """A fitted forest: as served, as a picklable estimator, and the parameters used."""
 
     native: NativeModel
     estimator: object
@@ -62,67 +62,46 @@ class Fitted:
 def fit(parameters: Parameters, x: Float32s, y: NDArray[np.int8]) -> Fitted:
     """Fit a forest on x [n, 25] and y [n]; the same input gives the same bytes.
 
-    It runs on one thread: with more, sums round differently from machine to machine.
+    It uses one thread: with more, sums round differently from machine to machine.
 
     Raises:
-        TrainingError: y holds one class only.
+        TrainingError: y has only one class.
     """
     share = float(y.mean()) if len(y) else 0.0
     if not 0.0 < share < 1.0:
         raise TrainingError(
-            "All samples to learn from have the same label: bring in more prices and results, or "
+            "All training samples have the same label: import more prices and results, or "
             "choose another TEZI_CIRCUIT_PCT."
         )
     evidence = len(y) * share * (1.0 - share)
     leaf_weight = round(min(_LARGEST_LEAF_WEIGHT, _LEAF_WEIGHT_SHARE * evidence), 4)
-    fitting = _fit_xgboost if parameters.family == "xgboost" else _fit_lightgbm
-    return fitting(parameters, x, y, share, leaf_weight)
-
-
-def _fit_xgboost(
-    parameters: Parameters, x: Float32s, y: NDArray[np.int8], share: float, leaf_weight: float
-) -> Fitted:
     chosen: dict[str, Any] = {
         "n_estimators": parameters.trees,
         "max_depth": parameters.depth,
         "learning_rate": parameters.step,
         "max_bin": MAX_BIN,
-        "tree_method": "hist",
         "subsample": 0.7,
         "colsample_bytree": 0.5,
         "min_child_weight": leaf_weight,
         "reg_lambda": 5.0,
-        # Where boosting starts from, short enough that its text in the model file is exact.
-        "base_score": min(max(round(share, 4), 0.0001), 0.9999),
         "random_state": parameters.seed,
         "n_jobs": 1,
     }
-    estimator = xgboost.XGBClassifier(objective="binary:logistic", **chosen)
-    estimator.fit(x, y)
-    return Fitted(XGBoostModel(estimator.get_booster()), estimator, chosen)
-
-
-def _fit_lightgbm(
-    parameters: Parameters, x: Float32s, y: NDArray[np.int8], _share: float, leaf_weight: float
-) -> Fitted:
-    chosen: dict[str, Any] = {
-        "n_estimators": parameters.trees,
-        "max_depth": parameters.depth,
+    if parameters.family == "xgboost":
+        chosen |= {
+            "tree_method": "hist",
+            # Where boosting starts from, short enough that its text in the model file is exact.
+            "base_score": min(max(round(share, 4), 0.0001), 0.9999),
+        }
+        classifier = xgboost.XGBClassifier(objective="binary:logistic", **chosen).fit(x, y)
+        return Fitted(XGBoostModel(classifier.get_booster()), classifier, chosen)
+    chosen |= {
         "num_leaves": min(2**parameters.depth, MAX_LEAVES),
-        "learning_rate": parameters.step,
-        "max_bin": MAX_BIN,
-        "subsample": 0.7,
         "subsample_freq": 1,
-        "colsample_bytree": 0.5,
-        "min_child_weight": leaf_weight,
         "min_child_samples": 1,
-        "reg_lambda": 5.0,
-        "random_state": parameters.seed,
         "deterministic": True,
         "force_row_wise": True,
-        "n_jobs": 1,
         "verbosity": -1,
     }
-    estimator = lightgbm.LGBMClassifier(objective="binary", **chosen)
-    estimator.fit(x, y)
+    estimator = lightgbm.LGBMClassifier(objective="binary", **chosen).fit(x, y)
     return Fitted(LightGBMModel(estimator.booster_), estimator, chosen)

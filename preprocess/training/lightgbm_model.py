@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.forest.trees import LEAF, Forest, below_or_at
-from preprocess.training.native import Doubles, Float32s
+from preprocess.training.native import Doubles, Float32s, converted_tree_node
 
-# LightGBM takes every value of at most this size for zero before it compares.
+# LightGBM treats every value of at most this size as zero before it compares.
 ZERO_THRESHOLD = np.float32(1e-35)
 
 # Bits of a node's decision_type in the model's text.
@@ -24,8 +24,6 @@ _DEFAULT_LEFT = 2
 _MISSING_TYPE = 12
 _MISSING_IS_ZERO = 4
 _MISSING_IS_NAN = 8
-
-_CONVERTER_OPSET = 15
 
 
 class LightGBMModel:
@@ -39,13 +37,13 @@ class LightGBMModel:
         """Read a file of `to_bytes`.
 
         Raises:
-            ModelError: the file is absent or damaged.
+            ModelError: the file is missing or damaged.
         """
         try:
-            # By its text: the library's own file reader writes to the terminal when it fails.
+            # As text: the library's own file reader prints to the terminal when it fails.
             return cls(lightgbm.Booster(model_str=path.read_text(encoding="utf-8")))
         except (OSError, ValueError, lightgbm.basic.LightGBMError) as error:
-            raise ModelError(f"{path} is no LightGBM model: {error}") from error
+            raise ModelError(f"{path} is not a LightGBM model: {error}") from error
 
     def probabilities(self, x: Float32s) -> Doubles:
         """See NativeModel."""
@@ -62,7 +60,7 @@ class LightGBMModel:
 
     def split_points(self) -> list[Doubles]:
         """See NativeModel."""
-        found: list[list[float]] = [[] for _ in range(FEATURE_COUNT)]
+        points: list[list[float]] = [[] for _ in range(FEATURE_COUNT)]
         features: list[int] = []
         for line in self._booster.model_to_string().splitlines():
             key, _, value = line.partition("=")
@@ -70,28 +68,13 @@ class LightGBMModel:
                 features = [int(word) for word in value.split()]
             elif key == "threshold":
                 for feature, threshold in zip(features, value.split(), strict=True):
-                    found[feature].append(float(threshold))
-        return [np.unique(np.array(points, dtype=np.float64)) for points in found]
+                    points[feature].append(float(threshold))
+        return [np.unique(np.array(of_feature, dtype=np.float64)) for of_feature in points]
 
     def tree_node(self) -> onnx.NodeProto:
         """See NativeModel."""
-        # Only this needs the converter: a machine that computes the other graphs goes without.
-        import onnxmltools  # noqa: PLC0415 - see above
-        from onnxmltools.convert.common.data_types import (  # noqa: PLC0415 - see above
-            FloatTensorType,
-        )
-
         exact = lightgbm.Booster(model_str=float32_exact(self._booster.model_to_string()))
-        graph = onnxmltools.convert_lightgbm(
-            exact,
-            initial_types=[("features", FloatTensorType([None, FEATURE_COUNT]))],
-            target_opset=_CONVERTER_OPSET,
-            zipmap=False,
-        ).graph
-        node: onnx.NodeProto = next(
-            node for node in graph.node if node.op_type == "TreeEnsembleClassifier"
-        )
-        return node
+        return converted_tree_node("convert_lightgbm", exact, zipmap=False)
 
     def forest(self) -> Forest:
         """See NativeModel."""
@@ -103,19 +86,19 @@ class LightGBMModel:
 
 
 def float32_exact(text: str) -> str:
-    """A LightGBM model's text, rewritten so that comparing in float32 decides every row the same.
+    """A LightGBM model's text, rewritten so that float32 comparisons send every row the same way.
 
-    Thresholds become float32 numbers, and each node says outright which way NaN goes.
+    Thresholds become float32 numbers, and each node states explicitly where NaN goes.
 
     Raises:
-        ModelError: a node splits by category, or takes zero for missing.
+        ModelError: a node splits by category, or treats zero as missing.
     """
     lines: list[str] = []
     thresholds: list[float] = []
     for line in text.splitlines():
         key, _, value = line.partition("=")
         if key == "tree_sizes":
-            continue  # byte counts of the trees, no longer true; the reader can do without
+            continue  # byte counts of the trees, now wrong; LightGBM does not need them
         rewritten = line
         if key == "threshold":
             thresholds = [float(word) for word in value.split()]
@@ -136,7 +119,7 @@ def forest_of_text(text: str) -> Forest:
     head, *trees = text.split("\nTree=")
     if "\naverage_output\n" in head or "binary sigmoid:1\n" not in head:
         raise ModelError(
-            "The LightGBM model is no boosted binary classifier: train it with `tezi train`."
+            "The LightGBM model is not a boosted binary classifier: train it with `tezi train`."
         )
     parts = [_tree_arrays(dict(_fields(tree))) for tree in trees]
     begins = np.cumsum([0, *(len(part["left"]) for part in parts)])[:-1]
@@ -160,7 +143,7 @@ def forest_of_text(text: str) -> Forest:
 def _fields(tree: str) -> Iterator[tuple[str, list[str]]]:
     for line in tree.splitlines():
         if not line:
-            return  # what follows the last tree is no tree's
+            return  # the last tree is followed by other text
         key, separator, value = line.partition("=")
         if separator:
             yield key, value.split()
@@ -170,7 +153,7 @@ def _tree_arrays(fields: dict[str, list[str]]) -> dict[str, NDArray[Any]]:
     """The nodes of a tree, its leaves after them; LightGBM writes leaf i as the child -1 - i."""
     if fields.get("is_linear", ["0"]) != ["0"]:
         raise ModelError(
-            "The LightGBM model has linear leaves, which Tezi's graphs do not: train it with "
+            "The LightGBM model has linear leaves, which Tezi's graphs cannot have: train it with "
             "`tezi train`."
         )
     leaves = len(fields["leaf_value"])
@@ -180,11 +163,7 @@ def _tree_arrays(fields: dict[str, list[str]]) -> dict[str, NDArray[Any]]:
         side: np.array([int(word) for word in fields.get(f"{side}_child", [])], dtype=np.int64)
         for side in ("left", "right")
     }
-    columns = {
-        "feature": "split_feature",
-        "threshold": "threshold",
-        "decision": "decision_type",
-    }
+    columns = {"feature": "split_feature", "threshold": "threshold", "decision": "decision_type"}
     arrays: dict[str, NDArray[Any]] = {
         name: np.concatenate([[float(word) for word in fields.get(key, [])], none])
         for name, key in columns.items()
@@ -203,8 +182,8 @@ def _tree_arrays(fields: dict[str, list[str]]) -> dict[str, NDArray[Any]]:
 def float32_threshold(threshold: float) -> float:
     """The float32 t for which x <= t decides every float32 x as LightGBM's `threshold` does.
 
-    That is the largest float32 not above it, but for the values about zero that LightGBM takes
-    for zero: they all go where zero goes.
+    That is the largest float32 not above it, except near zero: the values that LightGBM treats as
+    zero must all go where zero goes.
     """
     if 0.0 <= threshold <= ZERO_THRESHOLD:
         return float(ZERO_THRESHOLD)
@@ -221,10 +200,10 @@ def _explicit_decision(decision: int, threshold: float) -> int:
     missing = decision & _MISSING_TYPE
     if decision & _CATEGORICAL or missing == _MISSING_IS_ZERO:
         raise ModelError(
-            "The LightGBM model splits by category or takes zero for missing, which Tezi's graphs "
-            "do not: train it with `tezi train`."
+            "The LightGBM model splits by category or treats zero as missing, which Tezi's graphs "
+            "cannot do: train it with `tezi train`."
         )
     if missing == _MISSING_IS_NAN:
         return decision
-    # Where training saw no NaN, LightGBM takes NaN for zero.
+    # Where training saw no NaN, LightGBM treats NaN as zero.
     return _MISSING_IS_NAN | (_DEFAULT_LEFT if threshold >= 0.0 else 0)

@@ -1,8 +1,8 @@
-"""The model card as a page to read."""
+"""The model card as a readable page."""
 
 from collections.abc import Iterable, Sequence
 
-from preprocess.training.model_card import FAMILY_NAMES, ModelCard, PartName, Scores
+from preprocess.training.card import FAMILY_NAMES, ModelCard, PartName, Scores
 
 FIGURES = (
     ("ROC-AUC", "roc_auc"),
@@ -25,7 +25,7 @@ MODEL = "model"
 
 
 def render(card: ModelCard) -> str:
-    """The card as Markdown; every figure is the JSON's, rounded to four decimals."""
+    """The card as Markdown; every figure comes from the JSON, rounded to four decimals."""
     sections = (
         _head(card),
         _data(card),
@@ -39,7 +39,7 @@ def render(card: ModelCard) -> str:
 
 
 def score_rows(card: ModelCard, part: PartName) -> list[tuple[str, list[str]]]:
-    """The scores of a part: name of each, and its value for the model and every baseline."""
+    """The scores of a part: the name of each, and its value for the model and every baseline."""
     columns = [card.metrics[part], *card.baselines[part].values()]
     return [(name, [f"{getattr(scores, key):.4f}" for scores in columns]) for name, key in FIGURES]
 
@@ -58,8 +58,8 @@ def _head(card: ModelCard) -> list[str]:
         f"Made by {FAMILY_NAMES[card.family]}, trained {card.trained_at}. It gives the "
         f"probability that `{card.label.name}` is 1, which means: {card.label.meaning}.",
         "",
-        f"A circuit is predicted from a probability of **{card.threshold!r}** on: the threshold "
-        f"with {card.threshold_rule}.",
+        f"A circuit is predicted at probabilities of **{card.threshold!r}** and above: the "
+        f"threshold with {card.threshold_rule}.",
     ]
 
 
@@ -82,8 +82,8 @@ def _data(card: ModelCard) -> list[str]:
         *_table(("part", "first day", "last day", "samples", "positive", "share"), rows),
         "",
         "Split by date of announcement. "
-        f"{card.embargoed} samples are in no part: their outcome was not yet known when the next "
-        f"part begins. Announcements without features: {skipped or 'none'}.",
+        f"{card.embargoed} samples are in no part, because their outcome was not yet known when "
+        f"the next part begins. Announcements without features: {skipped or 'none'}.",
     ]
 
 
@@ -123,8 +123,8 @@ def _calibration(card: ModelCard) -> list[str]:
 
 def _features(card: ModelCard) -> list[str]:
     rows = (
-        (f"{place}", f"`{name}`", f"{card.gain[name]:.4f}")
-        for place, name in enumerate(card.features, start=1)
+        (f"{index}", f"`{name}`", f"{card.gain[name]:.4f}")
+        for index, name in enumerate(card.features, start=1)
     )
     codes = sorted(card.sector_codes.items(), key=lambda item: item[1])
     return [
@@ -139,7 +139,7 @@ def _features(card: ModelCard) -> list[str]:
 
 
 def _limits(card: ModelCard) -> list[str]:
-    return ["## What it is not", "", *(f"- {limit}" for limit in card.limits)]
+    return ["## Limits", "", *(f"- {limit}" for limit in card.limits)]
 
 
 def _making(card: ModelCard) -> list[str]:

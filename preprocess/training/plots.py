@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from preprocess.training.baselines import BASE_RATE, TRIVIAL_RULE
-from preprocess.training.model_card import FAMILY_NAMES, ModelCard, Scores
+from preprocess.training.card import FAMILY_NAMES, ModelCard, Scores
+from preprocess.training.evaluation import BASE_RATE, TRIVIAL_RULE
 from preprocess.training.native import Doubles
 
 Corner = Literal["upper left", "upper right", "lower right"]
@@ -21,7 +21,7 @@ _BLUE, _ORANGE, _GREY, _GREEN = "#1f5fa8", "#d9731a", "#7a7a7a", "#2e8b57"
 
 
 def draw_plots(card: ModelCard, y: NDArray[np.int8], probabilities: Doubles, folder: Path) -> None:
-    """Write roc.png, pr.png and calibration.png, of the test part, into `folder`."""
+    """Write roc.png, pr.png and calibration.png, for the test part, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in (
         ("roc", roc(card, y, probabilities)),
@@ -61,20 +61,22 @@ def precision_recall(card: ModelCard, y: NDArray[np.int8], probabilities: Double
 
 
 def reliability(card: ModelCard, probabilities: Doubles) -> Figure:
-    """What was said against what came, in bins of equal count."""
+    """Predicted against observed shares, in bins of equal count."""
     figure, axes = _figure(card, "Calibration")
-    said = np.array([item.mean_probability for item in card.calibration])
-    came = np.array([item.positive_share for item in card.calibration])
+    predicted = np.array([item.mean_probability for item in card.calibration])
+    observed = np.array([item.positive_share for item in card.calibration])
     counts = np.array([item.samples for item in card.calibration])
-    limit = min(1.0, 1.15 * max(said.max(), came.max(), float(probabilities.max())))
-    interval = _wilson(came, counts)
-    axes.errorbar(said, came, yerr=interval, fmt="o-", color=_BLUE, label="with 95 % interval")
+    limit = min(1.0, 1.15 * max(predicted.max(), observed.max(), float(probabilities.max())))
+    interval = _wilson(observed, counts)
+    axes.errorbar(
+        predicted, observed, yerr=interval, fmt="o-", color=_BLUE, label="with 95 % interval"
+    )
     axes.plot([0, limit], [0, limit], color=_GREY, linestyle="--", label="perfect")
     share = card.baselines["test"][BASE_RATE].precision
     axes.axhline(share, color=_ORANGE, linestyle=":", label=f"base rate {share:.3f}")
     axes.axvline(card.threshold, color=_GREEN, linewidth=1, label=f"threshold {card.threshold:g}")
     _finish(axes, "mean probability (fraction)", "share that came true (fraction)", "upper left")
-    axes.set(xlim=(0, limit), ylim=(0, max(limit, float(came.max()) * 1.1)))
+    axes.set(xlim=(0, limit), ylim=(0, max(limit, float(observed.max()) * 1.1)))
     return figure
 
 
@@ -110,7 +112,7 @@ def _wilson(share: Doubles, counts: NDArray[np.int64]) -> Doubles:
     centre = (share + z**2 / (2 * counts)) / (1 + z**2 / counts)
     spread = share * (1 - share) / counts + z**2 / (4 * counts**2)
     half = z * np.sqrt(spread) / (1 + z**2 / counts)
-    # Rounding may put an end beyond the share itself by a last bit.
+    # Rounding may move an end past the share itself by the last bit.
     ends: Doubles = np.maximum(np.stack([share - centre + half, centre + half - share]), 0.0)
     return ends
 

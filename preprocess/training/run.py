@@ -1,7 +1,7 @@
-"""Training from the store to a complete model folder."""
+"""Trains a model on the store and writes its folder."""
 
 import hashlib
-import pickle  # noqa: TID251 - writes the plain baseline of the benchmarks, and reads none
+import pickle  # noqa: TID251 - writes the plain baseline of the benchmarks, never reads one
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from preprocess.errors import TrainingError
 from preprocess.files import staged_folder
 from preprocess.settings import Settings
 from preprocess.store import Store
-from preprocess.training.card_content import Origin, describe
+from preprocess.training.card import Market, PartName
 from preprocess.training.dataset import Dataset, build_dataset
+from preprocess.training.describe import Origin, describe
+from preprocess.training.evaluation import choose_threshold
 from preprocess.training.folder import (
     CARD_FILE,
     CARD_TEXT_FILE,
@@ -26,34 +28,25 @@ from preprocess.training.folder import (
 )
 from preprocess.training.learner import Fitted, Parameters, fit
 from preprocess.training.markdown import render
-from preprocess.training.model_card import Market, PartName
 from preprocess.training.native import Doubles
 from preprocess.training.plots import draw_plots
 from preprocess.training.split import Split, require_both_classes, split_by_time
-from preprocess.training.threshold import choose_threshold
 
-# Stocks of the demo market carry an ISIN that begins so; that of an Indian share begins with INE.
+# ISINs of the demo market start with this; those of Indian shares start with INE.
 DEMO_ISIN = "DEMO"
 
 
 def train(
-    store: Store,
-    settings: Settings,
-    parameters: Parameters,
-    *,
-    now: datetime,
+    store: Store, settings: Settings, parameters: Parameters, *, now: datetime
 ) -> ModelFolder:
     """Train a model on every labelled announcement in the store and write its folder.
 
-    `now` is the aware time that the model is dated by.
+    `now`, with its time zone, dates the model.
 
     Raises:
-        TrainingError: the store holds too little to learn from and to judge by.
+        TrainingError: the store has too few samples for training and evaluation.
     """
-    dataset = build_dataset(
-        store,
-        circuit_pct=settings.circuit_pct,
-    )
+    dataset = build_dataset(store, circuit_pct=settings.circuit_pct)
     origin = Origin(
         market=market_of(store, dataset),
         circuit_pct=settings.circuit_pct,
@@ -65,7 +58,7 @@ def train(
 def train_on(
     dataset: Dataset, models_dir: Path, parameters: Parameters, *, origin: Origin, now: datetime
 ) -> ModelFolder:
-    """The same from a data set. The folder is there complete, or not at all.
+    """The same from a data set. The folder appears complete, or not at all.
 
     Raises:
         TrainingError: there are too few samples, or too few of one class.
@@ -105,7 +98,7 @@ def train_on(
 
 
 def market_of(store: Store, dataset: Dataset) -> Market:
-    """Demo if any sample is of a made-up stock, else real."""
+    """`demo` if any sample belongs to a made-up stock, otherwise `real`."""
     made_up = [
         stock.bse_code for stock in store.stocks() if (stock.isin or "").startswith(DEMO_ISIN)
     ]

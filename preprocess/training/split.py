@@ -1,4 +1,4 @@
-"""The split by time: what is learnt lies before what it is judged on."""
+"""The split by time: a model learns from samples that precede those it is evaluated on."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from preprocess.errors import TrainingError
 from preprocess.market.calendar import from_day_number
+from preprocess.training.card import PartName
 from preprocess.training.dataset import Dataset
-from preprocess.training.model_card import PartName
 
 TRAIN_SHARE = 0.70
 VALIDATION_SHARE = 0.15
 
-# Below this many of a class in a part, its figures say nothing.
+# With fewer samples of a class in a part, its figures mean nothing.
 LEAST_OF_A_CLASS = 5
 
 
@@ -21,8 +21,8 @@ LEAST_OF_A_CLASS = 5
 class Split:
     """Three data sets, one after the other in time.
 
-    `embargoed` counts samples in none of them: announced before a part ends, their outcome not
-    known before the next part begins.
+    `embargoed` counts the samples in none of them: announced before a part ends, but their outcome
+    was not known before the next part begins.
     """
 
     train: Dataset
@@ -31,20 +31,15 @@ class Split:
     embargoed: int
 
     def parts(self) -> dict[PartName, Dataset]:
-        """The three by name, in order of time."""
+        """The three by name, in chronological order."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def split_by_time(
-    dataset: Dataset,
-    *,
-    train_share: float = TRAIN_SHARE,
-    validation_share: float = VALIDATION_SHARE,
-) -> Split:
-    """Cut a data set at two dates so that about the given shares of its samples lie before them.
+def split_by_time(dataset: Dataset) -> Split:
+    """Cut a data set at two dates, with about 70 % and 85 % of its samples before them.
 
-    All samples of one date fall on one side. A sample is in a part only if its outcome was known
-    before the first day of the next part.
+    All samples of one date are on the same side. A sample is in a part only if its outcome was
+    known before the first day of the next part.
 
     Raises:
         TrainingError: there are fewer than three announcement dates.
@@ -53,12 +48,13 @@ def split_by_time(
     if len(distinct) < 3:
         raise TrainingError(
             f"There are labelled announcements on {len(distinct)} day(s) only, at least 3 are "
-            f"needed to learn from some and be judged on others. {_MORE_DATA}"
+            f"needed: to train, to validate and to test on. {_MORE_DATA}"
         )
     size = len(dataset)
-    # A day of its own is left for each part, however the samples crowd.
-    first = int(np.clip(_place(dataset, distinct, size * train_share), 1, len(distinct) - 2))
-    second = _place(dataset, distinct, size * (train_share + validation_share))
+    # Each part gets at least one day, however the samples are distributed.
+    first = _day_index(dataset, distinct, size * TRAIN_SHARE)
+    first = int(np.clip(first, 1, len(distinct) - 2))
+    second = _day_index(dataset, distinct, size * (TRAIN_SHARE + VALIDATION_SHARE))
     second = int(np.clip(second, first + 1, len(distinct) - 1))
     validation_begins, test_begins = distinct[first], distinct[second]
 
@@ -74,16 +70,16 @@ def split_by_time(
     )
 
 
-def _place(dataset: Dataset, distinct: NDArray[np.int32], samples: float) -> int:
+def _day_index(dataset: Dataset, distinct: NDArray[np.int32], samples: float) -> int:
     day = dataset.days[min(int(samples), len(dataset) - 1)]
     return int(np.searchsorted(distinct, day))
 
 
 def require_both_classes(split: Split) -> None:
-    """Refuse a split on which a model can be neither fitted nor judged.
+    """Refuse a split on which a model cannot be fitted and evaluated.
 
     Raises:
-        TrainingError: a part holds too few positives or too few negatives.
+        TrainingError: a part has too few positives or too few negatives.
     """
     for name, part in split.parts().items():
         positives, negatives = part.positives, len(part) - part.positives
@@ -100,6 +96,6 @@ def require_both_classes(split: Split) -> None:
 
 
 _MORE_DATA = (
-    "Bring in more prices and results (`tezi import prices|financials FILE`), or make a demo "
+    "Import more prices and results (`tezi import prices|financials FILE`), or make a demo "
     "market with `tezi demo`."
 )

@@ -1,4 +1,4 @@
-"""XGBoost: a row goes left where x < threshold, compared in float32; NaN goes its node's way."""
+"""XGBoost: a row goes left where x < threshold in float32; each node has a direction for NaN."""
 
 import json
 from collections.abc import Sequence
@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.forest.trees import LEAF, Forest
-from preprocess.training.native import Doubles, Float32s
-
-# The newest that onnxmltools knows; only its tree node is taken, which has not changed since.
-_CONVERTER_OPSET = 15
-
+from preprocess.training.native import Doubles, Float32s, converted_tree_node
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -33,25 +29,25 @@ class XGBoostModel:
         """Read a file of `to_bytes`.
 
         Raises:
-            ModelError: the file is absent or damaged.
+            ModelError: the file is missing or damaged.
         """
         booster = xgboost.Booster({"nthread": 1})
         try:
             booster.load_model(path)
         except (OSError, ValueError, xgboost.core.XGBoostError) as error:
             first_line = str(error).partition("\n")[0]
-            raise ModelError(f"{path} is no XGBoost model: {first_line}") from error
+            raise ModelError(f"{path} is not an XGBoost model: {first_line}") from error
         return cls(booster)
 
     def probabilities(self, x: Float32s) -> Doubles:
-        """See NativeModel. Infinities count as the largest float32: XGBoost refuses them."""
+        """See NativeModel. Infinities become the largest float32, because XGBoost refuses them."""
         largest = np.finfo(np.float32).max
         rows = xgboost.DMatrix(np.clip(x, -largest, largest), missing=np.nan, nthread=1)
         return np.asarray(self._booster.predict(rows), dtype=np.float64)
 
     @property
     def tolerance(self) -> float:
-        """See NativeModel. The sums are the same to the bit, only the logistic function is not."""
+        """See NativeModel. The sums are identical; only the logistic function differs."""
         return 1e-6
 
     def gain(self) -> Doubles:
@@ -69,22 +65,9 @@ class XGBoostModel:
 
     def tree_node(self) -> onnx.NodeProto:
         """See NativeModel."""
-        # Only this needs the converter: a machine that computes the other graphs goes without.
-        import onnxmltools  # noqa: PLC0415 - see above
-        from onnxmltools.convert.common.data_types import (  # noqa: PLC0415 - see above
-            FloatTensorType,
-        )
-
         classifier = xgboost.XGBClassifier(n_jobs=1)
         classifier.load_model(self._booster.save_raw("ubj"))
-        graph = onnxmltools.convert_xgboost(
-            classifier,
-            initial_types=[("features", FloatTensorType([None, FEATURE_COUNT]))],
-            target_opset=_CONVERTER_OPSET,
-        ).graph
-        node: onnx.NodeProto = next(
-            node for node in graph.node if node.op_type == "TreeEnsembleClassifier"
-        )
+        node = converted_tree_node("convert_xgboost", classifier)
         return _starting_from(node, self._base_margin())
 
     def forest(self) -> Forest:
@@ -93,8 +76,8 @@ class XGBoostModel:
         trees = learner["gradient_booster"]["model"]["trees"]
         if any(sum(tree["split_type"]) for tree in trees):
             raise ModelError(
-                "The XGBoost model splits by category, which Tezi's graphs do not: train it with "
-                "`tezi train`."
+                "The XGBoost model splits by category, which Tezi's graphs cannot do: train it "
+                "with `tezi train`."
             )
         begins = np.cumsum([0, *(len(tree["left_children"]) for tree in trees)])[:-1]
         left, right = (
@@ -108,7 +91,7 @@ class XGBoostModel:
             for side in ("left_children", "right_children")
         )
         leaf = left == LEAF
-        # One array holds the threshold of an inner node and the value of a leaf.
+        # One array has the thresholds of inner nodes and the values of leaves.
         number = _joined([tree["split_conditions"] for tree in trees], np.float32)
         return Forest(
             n_features=FEATURE_COUNT,
@@ -123,7 +106,7 @@ class XGBoostModel:
         )
 
     def _base_margin(self) -> np.float32:
-        # A forest without trees answers what XGBoost starts from, to the last bit.
+        # A forest without trees predicts exactly what XGBoost starts from.
         config = json.loads(self._booster.save_config())
         base_score: str = config["learner"]["learner_model_param"]["base_score"]
         row = xgboost.DMatrix(np.zeros((1, FEATURE_COUNT), dtype=np.float32), label=[0], nthread=1)
@@ -142,11 +125,11 @@ def _joined(parts: Sequence[Any], kind: type[Number]) -> NDArray[Number]:
 
 
 def _starting_from(node: onnx.NodeProto, margin: np.float32) -> onnx.NodeProto:
-    """The node with `margin` in the leaves of its first tree and no base value of its own.
+    """The node with `margin` added to the leaves of its first tree, and without a base value.
 
-    XGBoost begins with the base margin and adds tree by tree in float32. So does this: a base
-    value added at the end would round otherwise. (The converter's own base value is wrong besides
-    where the first tree is a bare leaf: it is then left a probability.)
+    XGBoost starts with the base margin and adds tree by tree in float32. So does this: a base
+    value added at the end would round differently. (The converter's base value is also wrong where
+    the first tree is a bare leaf: it then stays a probability.)
     """
     kept = {item.name: item for item in node.attribute if item.name != "base_values"}
     trees = np.array(kept["class_treeids"].ints)

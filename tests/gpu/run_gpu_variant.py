@@ -45,7 +45,7 @@ from tests.performance.machine import machine
 from tests.performance.row import Row
 
 if TYPE_CHECKING:
-    from preprocess.training.model_card import ModelCard
+    from preprocess.training.card import ModelCard
 
 SEED = 20260814
 NO_GPU = 3

@@ -17,8 +17,8 @@ from preprocess.errors import ModelError
 from preprocess.files import atomic_write
 from preprocess.models.names import Variant
 from preprocess.models.variants import build
-from preprocess.training.card_content import Origin
 from preprocess.training.dataset import Dataset
+from preprocess.training.describe import Origin
 from preprocess.training.folder import MODEL_FILES, PICKLE_FILE, ModelFolder, newest_model
 from preprocess.training.learner import Parameters
 from preprocess.training.run import train_on

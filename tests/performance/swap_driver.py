@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
-from preprocess.repository.candidate import candidate_of
 from preprocess.repository.golden_check import GoldenCheck
+from preprocess.repository.publish import candidate_of
 from preprocess.repository.releases import Releases
 from preprocess.repository.serving import served_variants
 from preprocess.settings import load_settings

@@ -15,7 +15,7 @@ from preprocess.models.names import VARIANTS, Variant
 from preprocess.models.proof import PROOF_FILE
 from preprocess.models.variants import build, graph_file
 from preprocess.models.verification import graph_probabilities
-from preprocess.training.folder import CARD_FILE, MODEL_FILES, ModelFolder
+from preprocess.training.folder import MODEL_FILES, ModelFolder
 from tests.preprocess.models.conftest import model
 from tests.preprocess.training.conftest import trained
 
@@ -83,34 +83,21 @@ def test_a_graph_that_fails_stops_all(model: ModelFolder) -> None:
 def test_a_variant_that_does_not_suit_is_left_out_and_its_old_graph_goes(
     model: ModelFolder,
 ) -> None:
-    InferenceOptimizer(model).export()
+    (model.path / graph_file("int8")).write_bytes(b"of an earlier export")
     proof = Unsuited(model).export()
     assert proof.left_out == {"int8": "Too deep."}
     assert not (model.path / graph_file("int8")).exists()
     assert (model.path / graph_file("gpu")).is_file()
 
 
-def test_a_damaged_model_or_another_manifest_is_not_exported(model: ModelFolder) -> None:
-    card = json.loads((model.path / CARD_FILE).read_bytes())
-    card["features"][3] = "close"
-    (model.path / CARD_FILE).write_text(json.dumps(card))
-    with pytest.raises(ModelError, match="'close' as feature 4"):
-        ModelFolder.open(model.path)
-    file = model.path / MODEL_FILES[model.about.family]
-    file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(ModelError, match="not the file that was trained"):
-        InferenceOptimizer(model).export()
-    assert not list(model.path.glob("*.onnx"))
-
-
 @one_family
 def test_written_graphs_survive_a_failed_export(model: ModelFolder) -> None:
-    InferenceOptimizer(model).export()
-    before = (model.path / graph_file("fp32")).read_bytes()
+    graph = model.path / graph_file("fp32")
+    graph.write_bytes(b"of an earlier export")
     (model.path / MODEL_FILES[model.about.family]).write_bytes(b"")
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match="not the file that was trained"):
         InferenceOptimizer(model).export()
-    assert (model.path / graph_file("fp32")).read_bytes() == before
+    assert graph.read_bytes() == b"of an earlier export"
 
 
 def test_what_cannot_be_loaded_is_said_in_one_line(tmp_path: Path) -> None:
@@ -124,14 +111,15 @@ def test_what_cannot_be_loaded_is_said_in_one_line(tmp_path: Path) -> None:
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there is a GPU here"
 )
 def test_without_a_gpu_none_is_pretended(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="There is no GPU for ONNX Runtime here"):
+    with pytest.raises(ModelError, match="ONNX Runtime has no GPU here"):
         InferenceOptimizer.load_onnx_model(tmp_path / "any.onnx", use_gpu=True)
 
 
 @one_family
 def test_predictions_and_their_timing(model: ModelFolder) -> None:
-    InferenceOptimizer(model).export()
-    session = InferenceOptimizer.load_onnx_model(model.path / graph_file("fp32"))
+    graph = model.path / graph_file("fp32")
+    onnx.save(InferenceOptimizer(model).convert_to_onnx(), str(graph))
+    session = InferenceOptimizer.load_onnx_model(graph)
     x = model.holdout().x
     found = InferenceOptimizer.predict_batch_onnx(session, x)
     assert np.abs(found - model.native().probabilities(x)).max() <= 1e-6

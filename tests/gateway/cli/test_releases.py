@@ -72,7 +72,7 @@ def test_traffic_is_shared_shown_and_taken_back(run: Run, settings: Settings) ->
         (("traffic", "--share", 2), "go together"),
         (("traffic", "--shadow"), "go together"),
         (("traffic", "--off", "--share", 2), "no other option"),
-        (("traffic", "--candidate", 1, "--share", 2), "answers everything already"),
+        (("traffic", "--candidate", 1, "--share", 2), "already serves everything"),
         (("traffic", "--candidate", 2, "--share", 0), "0.0<x<=100.0"),
         (("publish", "--keep", 0), "1<=x<=1000"),
     ],
@@ -120,5 +120,5 @@ def test_old_versions_are_dropped_by_policy(run: Run, settings: Settings) -> Non
     document["changed_at"] = "2026-01-01T00:00:00Z"  # no gateway follows older labels
     path.write_text(json.dumps(document))
     done = run("activate", 3, "--keep", 1)
-    assert "version 2 is dropped: 1 are kept" in done.output
+    assert "version 2 was deleted; the newest 1 are kept" in done.output
     assert "Stable: version 3; previous: 1." in done.output

@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from preprocess.forest.compiler import MAX_DEPTH, Compiled, compile_forest
-from preprocess.forest.errors import ForestError
+from preprocess.forest.compiler import MAX_DEPTH, Compiled, compile_for_cpu, compile_for_gpu
 from preprocess.forest.leaves import int8_leaves_of
-from preprocess.forest.trees import Forest
+from preprocess.forest.trees import Forest, ForestError
 from tests.preprocess.forest.forests import (
     FEATURES,
     VALUES,
@@ -44,36 +43,29 @@ def rounded_margins(forest: Forest, x: Rows) -> NDArray[np.float64]:
 
 
 def walked(forest: Forest, rows: int = 3) -> Compiled:
-    return compile_forest(forest, leaves="int8", chunk_rows=rows)
+    return compile_for_cpu(forest, chunk_rows=rows)
 
 
 def swept(forest: Forest, rows: int = 3) -> Compiled:
-    return compile_forest(forest, leaves="int8", chunk_rows=rows, sweep_from=1)
+    return compile_for_cpu(forest, chunk_rows=rows, sweep_from=1)
 
 
 @given(forest=forests, x=any_rows)
 @settings(max_examples=60, deadline=None)
-def test_float32_leaves_on_any_forest_and_any_rows(forest: Forest, x: Rows) -> None:
-    expected = plain_margins(forest, x)
-    for rows in (None, 2):
-        found = margins(compile_forest(forest, leaves="float32", chunk_rows=rows), x)
-        np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
-
-
-@given(forest=forests, x=any_rows)
-@settings(max_examples=60, deadline=None)
-def test_int8_leaves_walked_and_swept_on_any_forest_and_any_rows(forest: Forest, x: Rows) -> None:
-    found = margins(walked(forest), x)
-    np.testing.assert_allclose(found, rounded_margins(forest, x), rtol=0, atol=2e-6)
+def test_every_path_on_any_forest_and_any_rows(forest: Forest, x: Rows) -> None:
+    gpu = margins(compile_for_gpu(forest), x)
+    np.testing.assert_allclose(gpu, plain_margins(forest, x), rtol=0, atol=2e-6)
+    walk = margins(walked(forest), x)
+    np.testing.assert_allclose(walk, rounded_margins(forest, x), rtol=0, atol=2e-6)
     if forest.depth:
-        assert np.array_equal(margins(swept(forest), x), found)
+        assert np.array_equal(margins(swept(forest), x), walk)
 
 
 @pytest.mark.parametrize("depth", range(1, MAX_DEPTH + 1))
 def test_every_depth_that_is_allowed(depth: int) -> None:
     forest, x = random_forest(7, depth, stop=0.1), random_rows(300)
     expected = plain_margins(forest, x)
-    gpu = margins(compile_forest(forest, leaves="float32", chunk_rows=None), x)
+    gpu = margins(compile_for_gpu(forest), x)
     np.testing.assert_allclose(gpu, expected, rtol=0, atol=1e-6)
     walk, sweep = margins(walked(forest, 64), x), margins(swept(forest, 64), x)
     assert np.array_equal(walk, sweep)
@@ -83,7 +75,7 @@ def test_every_depth_that_is_allowed(depth: int) -> None:
 @pytest.mark.parametrize("rows", [0, 1, 2, 6, 7, 8, 13, 14, 15, 29, 200])
 def test_a_row_answers_the_same_in_every_batch(rows: int) -> None:
     forest, x = random_forest(30, 5), random_rows(rows)
-    compiled = compile_forest(forest, leaves="int8", chunk_rows=14, sweep_from=7)
+    compiled = compile_for_cpu(forest, chunk_rows=14, sweep_from=7)
     session = session_of(model_of(compiled))
     (batch,) = session.run(["margin"], {"features": x})
     assert batch.shape == (rows, 1)
@@ -98,7 +90,7 @@ def test_one_predicate_with_nan_going_both_ways() -> None:
     forest = forest_of([tree(True), tree(False), tree(True)], base=0.0)
     x = np.zeros((3, FEATURES), dtype=np.float32)
     x[:, 1] = np.nan, 0.25, 0.5
-    for compiled in (compile_forest(forest, leaves="float32", chunk_rows=None), swept(forest)):
+    for compiled in (compile_for_gpu(forest), swept(forest)):
         assert margins(compiled, x).round(3).tolist() == [4.0, 3.0, 6.0]
 
 
@@ -106,7 +98,7 @@ def test_only_nan_goes_right_without_a_threshold() -> None:
     forest = forest_of([(0, float("nan"), False, (1.0,), (2.0,))], base=0.0)
     x = np.zeros((4, FEATURES), dtype=np.float32)
     x[:, 0] = np.inf, -np.inf, np.nan, 0.0
-    for compiled in (compile_forest(forest, leaves="float32", chunk_rows=None), swept(forest)):
+    for compiled in (compile_for_gpu(forest), swept(forest)):
         assert margins(compiled, x).round(3).tolist() == [1.0, 1.0, 2.0, 1.0]
 
 
@@ -115,8 +107,7 @@ def test_bare_leaves() -> None:
     x = random_rows(5)
     for compiled in (
         walked(forest),
-        compile_forest(forest, leaves="float32", chunk_rows=2),
-        compile_forest(forest, leaves="float32", chunk_rows=None),
+        compile_for_gpu(forest),
     ):
         found = margins(compiled, x)
         np.testing.assert_allclose(found, np.full(5, 1.375), rtol=0, atol=1e-6)
@@ -136,47 +127,17 @@ def test_more_questions_than_two_bytes_count() -> None:
     forest = forest_of(stumps, n_features=251)
     x = random_rows(20, n_features=251)
     for sweep_from in (None, 1):
-        compiled = compile_forest(forest, leaves="int8", chunk_rows=20, sweep_from=sweep_from)
+        compiled = compile_for_cpu(forest, chunk_rows=20, sweep_from=sweep_from)
         (found,) = session_of(model_of(compiled, 251)).run(["margin"], {"features": x})
         np.testing.assert_allclose(found[:, 0], plain_margins(forest, x), rtol=1e-4)
 
 
-def test_names_begin_with_the_prefix_and_the_operators_are_plain() -> None:
-    compiled = compile_forest(
-        random_forest(5, 4), leaves="int8", chunk_rows=8, sweep_from=2, prefix="wood_"
-    )
-    assert all(node.domain == "" for node in compiled.nodes)
-    assert all(name.startswith("wood_") for node in compiled.nodes for name in node.output)
-    assert all(tensor.name.startswith("wood_") for tensor in compiled.constants)
-
-
-def chain(depth: int) -> Node:
+def test_forests_that_cannot_be_compiled_are_refused() -> None:
     node: Node = (0.0,)
-    for _ in range(depth):
+    for _ in range(MAX_DEPTH + 1):
         node = (0, 0.5, False, node, (1.0,))
-    return node
-
-
-@pytest.mark.parametrize(
-    ("forest", "options", "says"),
-    [
-        (forest_of([chain(9)]), {"leaves": "int8", "chunk_rows": 8}, "9 questions in a row"),
-        (forest_of([chain(2)]), {"leaves": "int8", "chunk_rows": 0}, "at least one row"),
-        (forest_of([chain(2)]), {"leaves": "int8", "chunk_rows": None}, "say how many"),
-        (
-            forest_of([chain(2)]),
-            {"leaves": "float32", "chunk_rows": 8, "sweep_from": 1},
-            "Only int8",
-        ),
-        (
-            forest_of([chain(0)]),
-            {"leaves": "int8", "chunk_rows": 8, "sweep_from": 1},
-            "bare leaves",
-        ),
-    ],
-)
-def test_what_it_is_not_for_is_refused(
-    forest: Forest, options: dict[str, object], says: str
-) -> None:
-    with pytest.raises(ForestError, match=says):
-        compile_forest(forest, **options)  # type: ignore[arg-type]  # by name, from the table
+    for form in (walked, compile_for_gpu):
+        with pytest.raises(ForestError, match="9 levels of comparisons"):
+            form(forest_of([node]))
+    with pytest.raises(ForestError, match="bare leaves"):
+        swept(forest_of([(0.0,)]))

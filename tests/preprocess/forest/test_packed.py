@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-import pytest
 from hypothesis import given, settings
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from preprocess.forest.compiler import compile_forest
+from preprocess.forest.compiler import compile_for_cpu, compile_for_gpu
 from preprocess.forest.graph import GraphWriter
 from preprocess.forest.packed import packed_trees, unfold
-from preprocess.forest.padded import padded_trees
 from preprocess.forest.trees import Forest
+from preprocess.forest.walk import padded_trees
 from tests.preprocess.forest.forests import (
     forests,
     model_of,
@@ -26,12 +25,12 @@ from tests.preprocess.forest.forests import (
 
 
 def unfolded_tables(forest: Forest) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any]]:
-    """What ONNX Runtime makes of the packed trees: tables, leaf of each place, packed leaves."""
-    asked = np.arange(forest.size, dtype=np.int32)
-    packed = packed_trees(forest, asked)
+    """What ONNX Runtime makes of the packed trees: tables, leaf of each index, packed leaves."""
+    comparison = np.arange(forest.size, dtype=np.int32)
+    packed = packed_trees(forest, comparison)
     writer = GraphWriter("t_")
     found = unfold(writer, packed)
-    names = [*found.tables, found.leaf_of_place]
+    names = [*found.tables, found.leaf_of_index]
     graph = helper.make_graph(
         writer.nodes,
         "tables",
@@ -43,16 +42,16 @@ def unfolded_tables(forest: Forest) -> tuple[list[NDArray[Any]], NDArray[Any], N
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    *tables, leaf_of_place = session.run(names, {})
-    return tables, leaf_of_place, packed.values
+    *tables, leaf_of_index = session.run(names, {})
+    return tables, leaf_of_index, packed.values
 
 
 @given(forest=forests)
 @settings(max_examples=30, deadline=None)
 def test_the_tables_are_those_of_padded_trees(forest: Forest) -> None:
-    tables, leaf_of_place, values = unfolded_tables(forest)
+    tables, leaf_of_index, values = unfolded_tables(forest)
     padded = padded_trees(forest, np.arange(forest.size, dtype=np.int32))
-    leaves = values[leaf_of_place].reshape(forest.trees, -1)
+    leaves = values[leaf_of_index].reshape(forest.trees, -1)
     # Packed trees have at least three levels; those below the forest's own repeat its leaves.
     repeats = leaves.shape[1] // len(padded.leaves)
     assert np.array_equal(leaves, np.repeat(padded.leaves.T, repeats, axis=1))
@@ -63,25 +62,13 @@ def test_the_tables_are_those_of_padded_trees(forest: Forest) -> None:
 
 def test_a_sparse_forest_is_held_in_less_than_its_padded_tables() -> None:
     forest = random_forest(300, 6, stop=0.35)
-    packed = compile_forest(forest, leaves="float32", chunk_rows=64)
-    padded = compile_forest(forest, leaves="float32", chunk_rows=None)
-    assert 3 * model_of(packed).ByteSize() < model_of(padded).ByteSize()
-
-
-@pytest.mark.parametrize("depth", [1, 2, 3, 6])
-def test_leaves_are_kept_tree_by_tree_from_left_to_right(depth: int) -> None:
-    forest = random_forest(9, depth)
-    packed = packed_trees(forest, np.zeros(forest.size, dtype=np.int32))
-    assert packed.trees == 9
-    assert np.array_equal(packed.values, forest.value[forest.is_leaf])  # put in that order
-    assert np.array_equal(packed.tree_of_value, forest.tree_of_node[forest.is_leaf])
-    assert sum(len(level) for level in packed.asks) == int((~forest.is_leaf).sum())
+    packed = compile_for_cpu(forest, chunk_rows=64)
+    padded = compile_for_gpu(forest)
+    assert 4 * model_of(packed).ByteSize() < model_of(padded).ByteSize()
 
 
 def test_nothing_is_left_to_unfold_when_a_batch_comes(tmp_path: Path) -> None:
-    model = model_of(
-        compile_forest(random_forest(40, 5), leaves="int8", chunk_rows=16, sweep_from=4)
-    )
+    model = model_of(compile_for_cpu(random_forest(40, 5), chunk_rows=16, sweep_from=4))
     options = onnxruntime.SessionOptions()
     options.enable_profiling = True
     options.profile_file_prefix = str(tmp_path / "profile")
@@ -97,7 +84,7 @@ def test_nothing_is_left_to_unfold_when_a_batch_comes(tmp_path: Path) -> None:
 
 
 def test_without_optimisations_the_answers_are_the_same() -> None:
-    model = model_of(compile_forest(random_forest(9, 5), leaves="int8", chunk_rows=8, sweep_from=3))
+    model = model_of(compile_for_cpu(random_forest(9, 5), chunk_rows=8, sweep_from=3))
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     plain = onnxruntime.InferenceSession(

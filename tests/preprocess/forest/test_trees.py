@@ -3,7 +3,7 @@
 import numpy as np
 
 from preprocess.forest.trees import below_or_at
-from tests.preprocess.forest.forests import forest_of, random_forest
+from tests.preprocess.forest.forests import forest_of
 
 
 def test_what_it_says_of_itself() -> None:
@@ -22,10 +22,3 @@ def test_at_most_is_below_the_next_number() -> None:
             assert (x <= threshold) == (x < below)
     assert np.isnan(found[3])
     assert np.isinf(found[4])
-
-
-def test_widths_are_those_of_the_levels() -> None:
-    forest = random_forest(50, 5)
-    assert forest.widths[0] <= 50
-    assert sum(forest.widths) == int((~forest.is_leaf).sum())
-    assert forest.depth == len(forest.widths)

@@ -8,7 +8,7 @@ import onnx
 
 from preprocess.features.manifest import FEATURE_NAMES, feature_hash
 from preprocess.models.variants import fp32_graph
-from preprocess.training.model_card import ModelCard
+from preprocess.training.card import ModelCard
 from preprocess.training.native import NativeModel
 
 # The part of a card that graphs carry.

@@ -78,7 +78,7 @@ def test_an_unknown_id_names_the_known_ones(model: ModelFolder) -> None:
 
 
 def test_a_folder_without_card_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="holds no model"):
+    with pytest.raises(ModelError, match="contains no model"):
         ModelFolder.open(tmp_path)
 
 

@@ -134,7 +134,7 @@ def test_what_a_graph_cannot_express_is_refused(kind: str) -> None:
     )
     settings = {"objective": "binary", "verbosity": -1, "num_threads": 1, "min_data_in_leaf": 3}
     booster = lightgbm.train(settings, data, num_boost_round=5)
-    with pytest.raises(ModelError, match="by category or takes zero for missing"):
+    with pytest.raises(ModelError, match="by category or treats zero as missing"):
         LightGBMModel(booster).tree_node()
 
 
@@ -144,12 +144,12 @@ def test_what_is_no_model_is_refused(
 ) -> None:
     path = tmp_path / "model.txt"
     path.write_text(content)
-    with pytest.raises(ModelError, match="no LightGBM model"):
+    with pytest.raises(ModelError, match="not a LightGBM model"):
         LightGBMModel.load(path)
-    with pytest.raises(ModelError, match="no LightGBM model"):
+    with pytest.raises(ModelError, match="not a LightGBM model"):
         LightGBMModel.load(tmp_path / "absent.txt")
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ModelError, match="no LightGBM model"):
+    with pytest.raises(ModelError, match="not a LightGBM model"):
         LightGBMModel.load(path)
 
 
@@ -177,5 +177,5 @@ def test_what_is_more_than_adding_up_leaves_is_refused() -> None:
     with pytest.raises(ModelError, match="linear leaves"):
         fitted(linear_tree=True, n_estimators=3).forest()
     forest = {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.5}
-    with pytest.raises(ModelError, match="no boosted binary classifier"):
+    with pytest.raises(ModelError, match="not a boosted binary classifier"):
         fitted(**forest, n_estimators=3).forest()

@@ -24,9 +24,9 @@ def fitted(**parameters: object) -> XGBoostModel:
 def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.ubj"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match="no XGBoost model"):
+    with pytest.raises(ModelError, match="not an XGBoost model"):
         XGBoostModel.load(path)
-    with pytest.raises(ModelError, match="no XGBoost model"):
+    with pytest.raises(ModelError, match="not an XGBoost model"):
         XGBoostModel.load(tmp_path / "absent.ubj")
 
 

@@ -42,7 +42,7 @@ def test_a_candidate_that_becomes_stable_is_none_any_more() -> None:
     ("labels", "number", "share", "reason"),
     [
         (Labels(), 1, 5.0, "No version is stable"),
-        (Labels(stable=1), 1, 5.0, "answers everything already"),
+        (Labels(stable=1), 1, 5.0, "already serves everything"),
         (Labels(stable=1), 2, 0.0, "above 0"),
         (Labels(stable=1), 2, 100.5, "at most 100"),
         (Labels(stable=1), 2, float("nan"), "above 0"),

@@ -1,6 +1,7 @@
 """Publishing, activating, rolling back, sharing: with a Triton, without one, and when it fails."""
 
 import asyncio
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,7 +15,12 @@ from preprocess.repository.labels import Labels, read_labels
 from preprocess.repository.lock import only_change
 from preprocess.repository.publish import Candidate
 from preprocess.repository.releases import Releases
-from preprocess.repository.versions import read_versions, require_intact, version_numbers
+from preprocess.repository.versions import (
+    ModelVersion,
+    read_versions,
+    require_intact,
+    version_numbers,
+)
 from preprocess.settings import Settings, load_settings
 from tests.graphs import tiny_candidate
 from tests.integration.stack import free_ports
@@ -169,7 +175,7 @@ async def test_a_version_that_triton_refuses_is_taken_out_again(
     await releases.publish(candidate)
     triton.refuse.add(refused)
     before = dict(triton.loaded)
-    with pytest.raises(ServerError, match=r"refused version 2; .* serves on.*refused/2"):
+    with pytest.raises(ServerError, match=r"refused version 2; .* is unaffected.*refused/2"):
         await releases.publish(candidate)
     assert triton.loaded == before
     assert version_numbers(settings.versions_dir) == [1]
@@ -271,7 +277,7 @@ async def test_old_versions_leave_and_those_in_use_never_do(
         for variant in ("fp32", "int8")
         for n in (5, 6)
     }
-    assert notices == [f"version {n} is dropped: 3 are kept" for n in (1, 2, 3)]
+    assert notices == [f"version {n} was deleted; the newest 3 are kept" for n in (1, 2, 3)]
     await releases.activate(4)  # it is still on the disk
     await publish(releases, candidate, 4)
     assert set(version_numbers(settings.versions_dir)) >= {4, 5}  # stable and previous
@@ -360,7 +366,7 @@ async def test_where_stable_is_damaged_the_one_before_it_starts(
     version, _ = await releases.prepare_start()
     assert version.model_version == 1
     assert labels(settings)[0] == 1
-    assert notices[-1] == "version 1 is stable now"
+    assert notices[-1] == "version 1 is now stable"
     for number in (1, 3):
         (settings.versions_dir / str(number) / "fp32.onnx").unlink()
     with pytest.raises(ModelError, match="None of the published versions"):
@@ -462,6 +468,8 @@ async def test_damaged_labels_stop_changes(
     )
 
 
+# One process imports everything and forks a child for each folder, which dies at the call that the
+# folder is named after.
 _CHANGE_AND_DIE = """
 import asyncio, os, signal, sys
 from pathlib import Path
@@ -469,29 +477,47 @@ from preprocess import files
 from preprocess.repository.releases import Releases
 from preprocess.settings import load_settings
 from tests.graphs import tiny_candidate
+import preprocess.repository.publish
 calls = 0
-def dying_sync(path, real=files.sync):
-    global calls
-    calls += 1
-    if calls == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    real(path)
-files.sync = dying_sync
-settings = load_settings(data_dir=Path(sys.argv[1]), triton_grpc_port=int(sys.argv[3]), gpu="off")
-candidate = tiny_candidate(settings.home / "model", "fp32", "int8", "gpu")
-asyncio.run(Releases(settings).publish(candidate, activate=True))
+def publish(home):
+    def dying_sync(path, real=files.sync):
+        global calls
+        calls += 1
+        if calls == int(home.name):
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(path)
+    files.sync = dying_sync
+    settings = load_settings(data_dir=home, triton_grpc_port=int(sys.argv[1]), gpu="off")
+    candidate = tiny_candidate(home / "model", "fp32", "int8", "gpu")
+    asyncio.run(Releases(settings).publish(candidate, activate=True))
+for home in map(Path, sys.argv[2:]):
+    child = os.fork()
+    if not child:
+        publish(home)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (home, status)
 """
 
 
-@pytest.mark.parametrize("call", [1, 4, 6, 9, 20, 44])
 async def test_killed_anywhere_it_leaves_a_repository_that_starts(
-    settings: Settings, releases: Releases, candidate: Candidate, call: int
+    settings: Settings, releases: Releases, candidate: Candidate, tmp_path: Path
 ) -> None:
     """The version, its folders for Triton, the labels, the plain names: each may be cut short."""
     first = await releases.publish(candidate)
-    arguments = [str(settings.home), str(call), str(settings.triton_grpc_port)]
-    killed = subprocess.run([sys.executable, "-c", _CHANGE_AND_DIE, *arguments], check=False)
-    assert killed.returncode == -9
+    homes = [tmp_path / "killed" / str(call) for call in (1, 4, 6, 9, 20, 44)]
+    for home in homes:
+        shutil.copytree(settings.home, home)
+    arguments = [str(settings.triton_grpc_port), *map(str, homes)]
+    subprocess.run([sys.executable, "-c", _CHANGE_AND_DIE, *arguments], check=True)
+    for home in homes:
+        await starts_and_publishes(settings.model_copy(update={"data_dir": home}), first, candidate)
+
+
+async def starts_and_publishes(
+    settings: Settings, first: ModelVersion, candidate: Candidate
+) -> None:
+    releases = Releases(settings, clock=Clock())
     found = read_versions(settings.versions_dir)
     assert found[0] == first
     for each in found:

@@ -4,9 +4,9 @@ from typing import get_args
 
 import pytest
 
+from preprocess.training.card import Family
 from preprocess.training.folder import ModelFolder
 from preprocess.training.learner import Parameters
-from preprocess.training.model_card import Family
 from preprocess.training.run import train_on
 from tests.preprocess.training.samples import NOW, ORIGIN, dataset
 

@@ -9,8 +9,8 @@ from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.market.calendar import FiscalQuarter, day_number
 from preprocess.market.values import Bar, QuarterResult, Stock
 from preprocess.store import Store
-from preprocess.training.card_content import Origin
 from preprocess.training.dataset import Dataset
+from preprocess.training.describe import Origin
 from preprocess.training.native import Float32s
 from tests.builders import weekdays
 

@@ -8,12 +8,12 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from preprocess.features.manifest import FEATURE_NAMES, feature_hash
 from preprocess.market.calendar import from_day_number
-from preprocess.training.baselines import BASE_RATE, TRIVIAL_RULE
-from preprocess.training.card_content import library_versions
+from preprocess.training.card import ModelCard, PartName
 from preprocess.training.dataset import Dataset
+from preprocess.training.describe import library_versions
+from preprocess.training.evaluation import BASE_RATE, TRIVIAL_RULE
 from preprocess.training.folder import CARD_FILE, CARD_TEXT_FILE, ModelFolder
 from preprocess.training.markdown import COUNTS, FIGURES, render
-from preprocess.training.model_card import ModelCard, PartName
 from preprocess.training.split import split_by_time
 from tests.preprocess.training.samples import dataset
 

@@ -1,13 +1,27 @@
-"""Scores against small cases worked out by hand."""
+"""Scores, baselines and thresholds on small cases worked out by hand."""
 
 import math
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from preprocess.training.evaluation import calibration, calibration_error, scores
-from preprocess.training.model_card import CalibrationBin
+from preprocess.features.manifest import FEATURE_COUNT, FEATURE_NAMES
+from preprocess.models.gate import f1
+from preprocess.training.card import CalibrationBin
+from preprocess.training.dataset import Dataset
+from preprocess.training.evaluation import (
+    BASE_RATE,
+    BASELINE_RULES,
+    TRIVIAL_RULE,
+    baselines,
+    calibration,
+    calibration_error,
+    choose_threshold,
+    scores,
+)
 
 Y = np.array([1, 1, 0, 0, 0], dtype=np.int8)
 P = np.array([0.8, 0.3, 0.5, 0.2, 0.1])
@@ -71,3 +85,78 @@ def test_equal_probabilities_share_a_bin() -> None:
 def test_calibration_error_weighs_by_samples() -> None:
     bins = (CalibrationBin(30, 0, 0.1, 0.1, 0.2), CalibrationBin(10, 0.2, 0.4, 0.3, 0.0))
     assert calibration_error(bins) == pytest.approx((30 * 0.1 + 10 * 0.3) / 40)
+
+
+def surprises(values: list[float], labels: list[int]) -> Dataset:
+    x = np.zeros((len(values), FEATURE_COUNT), dtype=np.float32)
+    x[:, FEATURE_NAMES.index("earnings_surprise")] = values
+    days = np.arange(len(values), dtype=np.int32)
+    codes = np.array(["500000"] * len(values))
+    return Dataset(codes, days, x, np.array(labels, dtype=np.int8), days + 1)
+
+
+def test_they_rest_on_the_training_part_alone() -> None:
+    train = surprises([1, 1, 1, 1, 0, 0, np.nan, 0], [1, 1, 1, 0, 0, 0, 1, 0])
+    part = surprises([0, 1, np.nan], [1, 1, 1])
+    found = dict(baselines(train, part))
+    assert found.keys() == BASELINE_RULES.keys() == {BASE_RATE, TRIVIAL_RULE}
+    assert found[BASE_RATE].probabilities.tolist() == [0.5, 0.5, 0.5]
+    assert found[BASE_RATE].positive.tolist() == [True, True, True]
+    assert found[TRIVIAL_RULE].probabilities.tolist() == [0.25, 0.75, 0.25]
+    assert found[TRIVIAL_RULE].positive.tolist() == [False, True, False]
+
+
+def test_a_side_never_seen_takes_the_base_rate() -> None:
+    train = surprises([0, 0, 0, 0], [1, 0, 0, 0])
+    found = dict(baselines(train, surprises([1, 0], [0, 1])))
+    assert found[TRIVIAL_RULE].probabilities == pytest.approx([0.25, 0.25])
+
+
+def test_threshold_by_hand() -> None:
+    # At 0.4: 2 hits of 3 predicted, 2 positives: F1 = 4 / 5, the greatest.
+    probabilities = np.array([0.9, 0.6, 0.4, 0.2, 0.1])
+    y = np.array([1, 0, 1, 0, 0], dtype=np.int8)
+    assert choose_threshold(probabilities, y) == 0.3
+
+
+def test_of_equal_ones_the_highest() -> None:
+    # F1 is 2/3 from 0.9 on (1 hit of 1, 2 positives) and 2/3 again from 0.2 on (2 of 4).
+    probabilities = np.array([0.9, 0.6, 0.5, 0.2])
+    y = np.array([1, 0, 0, 1], dtype=np.int8)
+    assert 0.6 < choose_threshold(probabilities, y) < 0.9
+
+
+def test_all_positive_lies_below_the_lowest() -> None:
+    threshold = choose_threshold(np.array([0.5, 0.25]), np.array([1, 1], dtype=np.int8))
+    assert 0.0 < threshold < 0.25
+
+
+def test_a_short_decimal_clear_of_both_neighbours() -> None:
+    y = np.array([1, 0], dtype=np.int8)
+    assert choose_threshold(np.array([0.168_301, 0.167_899]), y) == 0.168
+    assert choose_threshold(np.array([0.168_240, 0.168_161]), y) == 0.1682
+
+
+def test_never_between_answers_that_rounding_could_swap() -> None:
+    probabilities = np.array([0.5, 0.5 - 1e-7, 0.2])
+    # The cut between the first two would be best, but float32 cannot keep them apart.
+    threshold = choose_threshold(probabilities, np.array([1, 0, 0], dtype=np.int8))
+    assert 0.2 < threshold < 0.5 - 1e-6
+
+
+def test_tiny_probabilities_still_give_one() -> None:
+    threshold = choose_threshold(np.array([3e-19, 2e-19]), np.array([1, 0], dtype=np.int8))
+    assert threshold == pytest.approx(2.5e-19)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=60).filter(
+        lambda pairs: any(positive for _, positive in pairs)
+    )
+)
+def test_no_other_cut_does_better(pairs: list[tuple[int, bool]]) -> None:
+    probabilities = np.array([level / 50 for level, _ in pairs])
+    y = np.array([positive for _, positive in pairs], dtype=np.int8)
+    chosen = f1(y, probabilities >= choose_threshold(probabilities, y))
+    best = max(f1(y, probabilities >= cut) for cut in probabilities)
+    assert chosen == pytest.approx(best)

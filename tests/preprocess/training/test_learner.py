@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from preprocess.errors import TrainingError
+from preprocess.training.card import Family
 from preprocess.training.learner import MAX_BIN, Parameters, fit
-from preprocess.training.model_card import Family
 from tests.preprocess.training.samples import dataset
 
 FAMILIES = get_args(Family)

@@ -12,6 +12,7 @@ from preprocess.errors import TrainingError
 from preprocess.market.values import Stock
 from preprocess.settings import Settings
 from preprocess.store import Store
+from preprocess.training.evaluation import choose_threshold
 from preprocess.training.folder import (
     PICKLE_FILE,
     STAGING_FOLDER,
@@ -22,7 +23,6 @@ from preprocess.training.folder import (
 from preprocess.training.learner import Parameters
 from preprocess.training.run import market_of, train, train_on
 from preprocess.training.split import split_by_time
-from preprocess.training.threshold import choose_threshold
 from tests.preprocess.training.samples import NOW, ORIGIN, dataset, fill
 
 QUICK = Parameters(trees=10)

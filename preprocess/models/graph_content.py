@@ -1,4 +1,4 @@
-"""What a graph consists of: its operators, and the constants that its answers depend on."""
+"""What a graph consists of: its operators, and the constants that its output depends on."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from preprocess.models.stamp import VERSION_INITIALIZER
+from preprocess.models.serving_graph import VERSION_INITIALIZER
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """One constant that the probability depends on; `kind` is "int8", "float32" and so on."""
+    """A constant that the probability depends on; `kind` is "int8", "float32" and so on."""
 
     name: str
     kind: str
@@ -24,7 +24,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Operators with their counts, subgraphs included, and the constants that are really used."""
+    """Operators with their counts, subgraphs included, and the constants in use."""
 
     operators: dict[str, int]
     constants: tuple[Constant, ...]
@@ -33,33 +33,33 @@ class Content:
 
     @property
     def tensor_types(self) -> dict[str, int]:
-        """Elements by type."""
-        found: Counter[str] = Counter()
+        """Number of elements by type."""
+        counts: Counter[str] = Counter()
         for constant in self.constants:
-            found[constant.kind] += constant.elements
-        return dict(sorted(found.items()))
+            counts[constant.kind] += constant.elements
+        return dict(sorted(counts.items()))
 
 
 def content_of(graph: onnx.ModelProto) -> Content:
-    """Read a graph. A constant counts if `probability` depends on it, through any road."""
+    """Read a graph. Constants that `probability` does not depend on are left out."""
     nodes = list(_all_nodes(graph.graph))
     readers: dict[str, list[str]] = {}
-    makes = {output: node for node in nodes for output in node.output}
+    producers = {output: node for node in nodes for output in node.output}
     needed: set[str] = set()
-    waiting = ["probability"]
-    while waiting:
-        name = waiting.pop()
+    pending = ["probability"]
+    while pending:
+        name = pending.pop()
         if name in needed:
             continue
         needed.add(name)
-        node = makes.get(name)
+        node = producers.get(name)
         if node is None:
             continue
         for source in node.input:
             readers.setdefault(source, []).append(node.op_type)
-            waiting.append(source)
+            pending.append(source)
         for subgraph in _subgraphs(node):
-            waiting.extend(output.name for output in subgraph.output)
+            pending.extend(output.name for output in subgraph.output)
     constants = tuple(
         _constant(tensor, tuple(sorted(set(readers.get(tensor.name, [])))))
         for tensor in graph.graph.initializer

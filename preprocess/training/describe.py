@@ -1,4 +1,4 @@
-"""Fills in the model card."""
+"""Describes a fitted model in a model card."""
 
 import platform
 from collections.abc import Mapping
@@ -15,35 +15,38 @@ import xgboost
 
 from preprocess.features.manifest import FEATURE_NAMES, feature_hash
 from preprocess.market.calendar import from_day_number
-from preprocess.training.baselines import RULES, Prediction, baselines
-from preprocess.training.dataset import Dataset
-from preprocess.training.evaluation import calibration, scores
-from preprocess.training.learner import Fitted, Parameters
-from preprocess.training.model_card import (
+from preprocess.training.card import (
     LabelDefinition,
     Market,
     ModelCard,
     Part,
     PartName,
-    Scores,
 )
+from preprocess.training.dataset import Dataset
+from preprocess.training.evaluation import (
+    BASELINE_RULES,
+    THRESHOLD_RULE,
+    baseline_scores,
+    calibration,
+    scores,
+)
+from preprocess.training.learner import Fitted, Parameters
 from preprocess.training.native import Doubles
 from preprocess.training.split import Split
-from preprocess.training.threshold import RULE
 
 _LIMITS = (
-    "It says how likely a rise by the circuit's share is on one day, the first trading day after "
-    "quarterly results. It says nothing of other days, of how long a rise lasts, or of whether "
-    "shares can be bought at the circuit's price.",
-    "The stocks are those for which data were imported. Stocks that were delisted before then are "
-    "missing, and results are as restated since, not as first printed.",
-    "Where an announcement's date is not recorded there is no sample; features then use the "
-    "regulator's filing limit as the date from which results count as known.",
-    "It was judged on one stretch of time. Markets change: train again as new results come in.",
-    "It is no investment advice.",
+    "It predicts how likely a rise by the circuit's percentage is on one day, the first trading "
+    "day after quarterly results. It says nothing about other days, how long a rise lasts, or "
+    "whether shares can be bought at the circuit's price.",
+    "The stocks are those for which data were imported. Stocks delisted before then are missing, "
+    "and results include later restatements; they are not as first published.",
+    "An announcement without a recorded date gives no sample; features then treat its results as "
+    "known from the regulator's filing deadline on.",
+    "It was evaluated on one period. Markets change: train again as new results come in.",
+    "It is not investment advice.",
 )
 _MADE_UP = (
-    "Trained on a made-up demo market. Its figures show that the machinery works and say nothing "
+    "Trained on a made-up demo market. Its figures show that the software works and say nothing "
     "about any real stock."
 )
 
@@ -70,7 +73,7 @@ def describe(
     hashes: Mapping[str, str],
 ) -> ModelCard:
     """The card of a fitted model, from its probabilities on validation and test."""
-    judged: dict[PartName, Dataset] = {"validation": split.validation, "test": split.test}
+    evaluated: dict[PartName, Dataset] = {"validation": split.validation, "test": split.test}
     return ModelCard(
         model_id=model_id,
         family=parameters.family,
@@ -79,16 +82,16 @@ def describe(
         parameters=fitted.parameters,
         label=_label(origin.circuit_pct),
         threshold=threshold,
-        threshold_rule=RULE,
+        threshold_rule=THRESHOLD_RULE,
         parts={name: _part(part) for name, part in split.parts().items()},
         embargoed=split.embargoed,
         skipped=split.train.skipped,
         metrics={
             name: scores(part.y, probabilities[name], probabilities[name] >= threshold)
-            for name, part in judged.items()
+            for name, part in evaluated.items()
         },
-        baselines={name: _baselines(split.train, part) for name, part in judged.items()},
-        baseline_rules=RULES,
+        baselines={name: baseline_scores(split.train, part) for name, part in evaluated.items()},
+        baseline_rules=BASELINE_RULES,
         calibration=calibration(split.test.y, probabilities["test"]),
         features=FEATURE_NAMES,
         feature_hash=feature_hash(),
@@ -101,7 +104,7 @@ def describe(
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of what computed the model and its features."""
+    """Versions of the libraries that computed the model and its features."""
     return {
         "python": platform.python_version(),
         "tezi": metadata.version("tezi"),
@@ -135,13 +138,6 @@ def _part(part: Dataset) -> Part:
         first_day=from_day_number(part.days[0]),
         last_day=from_day_number(part.days[-1]),
     )
-
-
-def _baselines(train: Dataset, part: Dataset) -> dict[str, Scores]:
-    def judge(prediction: Prediction) -> Scores:
-        return scores(part.y, prediction.probabilities, prediction.positive)
-
-    return {name: judge(prediction) for name, prediction in baselines(train, part)}
 
 
 def _gain_shares(gain: Doubles) -> dict[str, float]:

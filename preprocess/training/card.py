@@ -1,4 +1,4 @@
-"""The model card: what a trained model is, what it rests on and how well it does."""
+"""The model card: what a trained model is, what it was trained on and how well it performs."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +18,7 @@ PartName = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How one predictor does on one part of the data; see preprocess.training.evaluation."""
+    """How well a predictor performs on one part of the data; see preprocess.training.evaluation."""
 
     samples: int
     positives: int
@@ -39,7 +39,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Samples of like probability: what was said of them, and the share that came true."""
+    """Samples of similar probability: the predictions, and the share that came true."""
 
     samples: int
     lowest: float
@@ -70,10 +70,10 @@ class LabelDefinition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """Everything that is known of a trained model; `card.json` holds it whole.
+    """Everything known about a trained model; `card.json` contains all of it.
 
     `trained_at` is UTC, ISO 8601. `metrics` are the model's by part, `baselines` those of the
-    predictors it must beat, by part and name; both for "validation" and "test". `calibration` is
+    baselines it must beat, by part and name; both for "validation" and "test". `calibration` is
     that of the test part. `gain` is each feature's share of the total gain, a fraction. `hashes`
     are the SHA-256 of the model's files and of the data set.
     """
@@ -102,7 +102,7 @@ class ModelCard:
     limits: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """The card as the plain values that its JSON consists of."""
+        """The card as plain values, as in its JSON."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
@@ -115,7 +115,7 @@ class ModelCard:
         """Read a document of `to_json`.
 
         Raises:
-            ModelError: it is no card, or the model's feature list is not the manifest.
+            ModelError: it is not a card, or the model's feature list is not the manifest.
         """
         try:
             card = msgspec.json.decode(document, type=cls)
