@@ -44,11 +44,12 @@ def test_an_installed_wheel_makes_a_market_and_serves_it(
     (wheel,) = made_once(tmp_path_factory, "wheel", build_wheel).glob("tezi-*.whl")
     home, elsewhere = tmp_path / "environment", tmp_path / "elsewhere"
     elsewhere.mkdir()
-    for words in (
+    steps: list[list[str | Path]] = [
         ["venv", "--python", python, home],
         ["pip", "install", "--python", home, "--require-hashes", "-r", "requirements.lock"],
         ["pip", "install", "--python", home, "--no-deps", wheel],
-    ):
+    ]
+    for words in steps:
         done = subprocess.run(
             [UV, *words],
             cwd=PROJECT_ROOT,
