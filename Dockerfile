@@ -19,7 +19,7 @@ WORKDIR /opt/tezi
 # Packages come from the lock files alone, by their hashes. Copied, not mounted: a changed lock file is
 # then seen by every builder.
 FROM base AS gateway-packages
-COPY config/docker/install config/setup/uv.lock config/docker/gateway.lock /opt/packages/
+COPY config/docker/install config/setup/installer.lock config/docker/gateway.lock /opt/packages/
 RUN /opt/packages/install gateway.lock
 
 FROM gateway-packages AS triton-packages
@@ -34,27 +34,26 @@ FROM triton-packages AS tools-packages
 COPY requirements.lock /opt/packages/
 RUN /opt/packages/install requirements.lock
 
-# Tezi lies in /opt/tezi; installed are its name, its version and the `tezi` command. setuptools, which
-# makes these, is the one of the lock file.
+# Tezi as a wheel, with the configurations that it needs.
 FROM base AS source
-COPY pyproject.toml requirements.in requirements-dev.in requirements.lock ./
+COPY pyproject.toml ./
+COPY config/nginx config/nginx
+COPY config/nginx_load_balancer.conf config/nginx_load_balancer.conf
 COPY backends backends
 COPY model_repository model_repository
 COPY preprocess preprocess
 COPY gateway gateway
-COPY config/setup/uv.lock /tmp/uv.lock
+COPY config/setup/installer.lock /tmp/installer.lock
 RUN python3 -m pip install --quiet --no-cache-dir --disable-pip-version-check \
-        --root-user-action=ignore --require-hashes --target /uv -r /tmp/uv.lock \
-    && /uv/bin/uv pip install --quiet --system --no-cache --system-certs --target /installed \
-        --no-deps --build-constraints requirements.lock --editable . \
-    && mv /installed/bin /commands \
-    && rm -rf *.egg-info requirements.lock \
-    && python3 -m compileall -q backends gateway preprocess
+        --root-user-action=ignore --require-hashes --target /tools -r /tmp/installer.lock \
+    && PYTHONPATH=/tools python3 -m hatchling build -t wheel -d /wheels \
+    && /tools/bin/uv pip install --quiet --no-cache --system-certs --target /installed \
+        --compile-bytecode --no-deps /wheels/*.whl \
+    && mv /installed/bin /commands
 
 FROM gateway-packages AS gateway
 COPY --from=source /installed /usr/local/lib/python3.11/site-packages
 COPY --from=source /commands /usr/local/bin
-COPY --from=source /opt/tezi /opt/tezi
 USER 10001:10001
 VOLUME /data
 EXPOSE 8080
@@ -63,7 +62,6 @@ CMD ["python3", "-m", "gateway"]
 FROM triton-packages AS triton
 COPY --from=source /installed /usr/local/lib/python3.11/site-packages
 COPY --from=source /commands /usr/local/bin
-COPY --from=source /opt/tezi /opt/tezi
 USER 10001:10001
 VOLUME /data
 EXPOSE 8000 8001 8002
@@ -72,7 +70,6 @@ CMD ["tezi", "serve-triton"]
 FROM tools-packages AS tools
 COPY --from=source /installed /usr/local/lib/python3.11/site-packages
 COPY --from=source /commands /usr/local/bin
-COPY --from=source /opt/tezi /opt/tezi
 USER 10001:10001
 VOLUME /data
 ENTRYPOINT ["tezi"]

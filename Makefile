@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first of these that runs: names of pyenv may be there and lead to no Python
+PYTHON ?= $(shell for name in python3.11 python3.12 python3; do $$name -c "" 2>/dev/null && command -v $$name && break; done)
 BIN := .venv/bin
 UV := $(BIN)/uv
 # uv reads the machine's certificates, as pip and apt do
@@ -75,18 +76,18 @@ docs: setup-dev ## write docs/openapi.json and the dashboard anew
 	@$(BIN)/python config/grafana/dashboard.py > config/grafana/dashboards/tezi.json
 
 lock: $(UV) ## pin every dependency anew, with hashes
-	@$(UV) pip compile requirements.in --generate-hashes --no-header -q -p 3.11 --upgrade -o requirements.lock
-	@$(UV) pip compile requirements.in requirements-dev.in -c requirements.lock --generate-hashes --no-header -q -p 3.11 --upgrade -o requirements-dev.lock
+	@$(UV) pip compile pyproject.toml --generate-hashes --no-header -q -p 3.11 --upgrade -o requirements.lock
+	@$(UV) pip compile pyproject.toml --extra dev -c requirements.lock --generate-hashes --no-header -q -p 3.11 --upgrade -o requirements-dev.lock
 
 clean: ## remove the environment and the caches; data/ stays
 	rm -rf .venv build *.egg-info .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(UV): config/setup/uv.lock config/setup/debian-packages
-	@config/setup/debian-packages run
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Tezi needs Python 3.11; $(PYTHON) is another. Say which with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+$(UV): config/setup/installer.lock config/setup/debian-packages
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { echo "Tezi needs Python 3.11 or 3.12 and found '$(PYTHON)'. Install one (for example \`uv python install 3.12\`) and name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	@PYTHON="$(PYTHON)" config/setup/debian-packages run
 	@echo "Making the environment in .venv ..."
 	@"$(PYTHON)" -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r config/setup/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r config/setup/installer.lock
 	@touch $@
 
 .venv/.installed: requirements.lock pyproject.toml $(UV)

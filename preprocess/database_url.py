@@ -47,14 +47,14 @@ class PostgresURL:
 DatabaseURL = SQLiteURL | PostgresURL
 
 
-def parse_database_url(text: str, *, base: Path) -> DatabaseURL:
-    """The database that a URL names; a relative path of a file lies in `base`.
+def parse_database_url(text: str) -> DatabaseURL:
+    """The database that a URL names; a relative path counts from the current folder.
 
     Raises:
         SettingsError: it is no such URL. The message never repeats it: a password may be in it.
     """
     if text.startswith(SQLITE) and len(text) > len(SQLITE):
-        return SQLiteURL((base / text.removeprefix(SQLITE)).resolve())
+        return SQLiteURL(Path(text.removeprefix(SQLITE)).resolve())
     if text.startswith(POSTGRESQL):
         return _postgres(text)
     raise SettingsError(

@@ -12,8 +12,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from preprocess.database_url import DatabaseURL, SQLiteURL, parse_database_url
 from preprocess.errors import SettingsError
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
-
 # Settings that may hold a password: their values are never printed.
 SECRET = frozenset({"admin_token", "database_url", "redis_url"})
 
@@ -25,13 +23,20 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class Settings(BaseSettings):
-    """One stack's settings. Two stacks with other folders and ports run side by side."""
+    """One stack's settings. Two stacks with other folders and ports run side by side.
+
+    `.env` and relative paths are those of the folder in which the process was started.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="TEZI_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
     )
 
-    data_dir: Path = Field(Path("data"), description="Folder of everything that a run makes.")
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder of everything that a run makes. A relative path counts from the folder "
+        "in which the command runs, where `.env` is read, too.",
+    )
     database_url: str = Field(
         "",
         description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME; empty: market.db "
@@ -191,21 +196,21 @@ class Settings(BaseSettings):
     def _well_formed(cls, url: str) -> str:
         if url:
             try:
-                parse_database_url(url, base=PROJECT_ROOT)
+                parse_database_url(url)
             except SettingsError as error:
                 raise ValueError(str(error)) from None
         return url
 
     @cached_property
     def home(self) -> Path:
-        """The data folder as an absolute path; a relative one lies in the project."""
-        return (PROJECT_ROOT / self.data_dir).resolve()
+        """The data folder as an absolute path."""
+        return self.data_dir.resolve()
 
     @property
     def database(self) -> DatabaseURL:
         """The database that `database_url` names. As text it shows no password."""
         if self.database_url:
-            return parse_database_url(self.database_url, base=PROJECT_ROOT)
+            return parse_database_url(self.database_url)
         return SQLiteURL(self.home / "market.db")
 
     @property

@@ -11,10 +11,11 @@ from preprocess.database_url import PostgresURL
 from preprocess.demo.market import build_demo_market
 from preprocess.features.derive import refresh_derived
 from preprocess.market.values import StockHistory
-from preprocess.settings import PROJECT_ROOT, Settings
+from preprocess.settings import Settings
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.integration.stack import fresh_settings, tezi
 from tests.once import made_once
+from tests.paths import PROJECT_ROOT
 from tests.postgres import PostgresServer, running_server
 from tests.walk import commands_before
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.settings import PROJECT_ROOT
 from tests.integration.stack import free_ports
+from tests.paths import PROJECT_ROOT
 
 _CONFIG = PROJECT_ROOT / "config" / "redis.conf"
 

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from gateway.cache.cache_manager import MISS, CacheManager
-from preprocess.settings import PROJECT_ROOT
 from tests.gateway.cache.conftest import quick
+from tests.paths import PROJECT_ROOT
 from tests.redis import running_redis
 
 PAGE = (PROJECT_ROOT / "docs" / "caching.md").read_text("utf-8")

@@ -3,7 +3,7 @@
 import re
 import shlex
 
-from preprocess.settings import PROJECT_ROOT
+from tests.paths import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "real-market.md"
 

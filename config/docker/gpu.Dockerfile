@@ -6,8 +6,8 @@ ARG TRITON=nvcr.io/nvidia/tritonserver:24.10-py3
 FROM ${TRITON} AS packages
 ENV UV_PYTHON_INSTALL_DIR=/opt/python \
     PYTHONUNBUFFERED=1
-COPY config/setup/uv.lock config/docker/triton.lock /opt/packages/
-RUN python3 -m pip install --quiet --no-cache-dir --require-hashes --target /tmp/uv -r /opt/packages/uv.lock \
+COPY config/setup/installer.lock config/docker/triton.lock /opt/packages/
+RUN python3 -m pip install --quiet --no-cache-dir --require-hashes --target /tmp/uv -r /opt/packages/installer.lock \
     && /tmp/uv/bin/uv python install 3.11 \
     && /tmp/uv/bin/uv venv --python 3.11 /opt/venv \
     && /tmp/uv/bin/uv pip install --quiet --python /opt/venv --no-cache --compile-bytecode \
@@ -26,18 +26,20 @@ ENV PATH=/opt/venv/bin:${PATH} \
     NUMBA_CACHE_DIR=/data/numba \
     HOME=/tmp
 WORKDIR /opt/tezi
-COPY pyproject.toml requirements.in requirements-dev.in requirements.lock ./
+COPY pyproject.toml ./
+COPY config/nginx config/nginx
+COPY config/nginx_load_balancer.conf config/nginx_load_balancer.conf
 COPY backends backends
 COPY model_repository model_repository
 COPY preprocess preprocess
 COPY gateway gateway
-RUN /usr/bin/python3 -m pip install --quiet --no-cache-dir --require-hashes --target /tmp/uv -r /opt/packages/uv.lock \
-    && /tmp/uv/bin/uv pip install --quiet --python /opt/venv --no-cache --no-deps \
-        --build-constraints requirements.lock --editable . \
+RUN /usr/bin/python3 -m pip install --quiet --no-cache-dir --require-hashes --target /tmp/uv -r /opt/packages/installer.lock \
+    && PYTHONPATH=/tmp/uv /usr/bin/python3 -m hatchling build -t wheel -d /tmp/wheels \
+    && /tmp/uv/bin/uv pip install --quiet --python /opt/venv --no-cache --no-deps /tmp/wheels/*.whl \
     && groupadd --gid 10001 tezi \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin tezi \
     && install --directory --owner=tezi --group=tezi /data \
-    && rm -rf /tmp/uv requirements.lock
+    && rm -rf /tmp/uv /tmp/wheels /opt/tezi/*
 USER 10001:10001
 VOLUME /data
 EXPOSE 8000 8001 8002

@@ -14,9 +14,10 @@ from gateway.stack.ports import LOOPBACK
 from gateway.stack.supervisor import Patience, Server
 from preprocess.errors import ServerError
 from preprocess.files import atomic_copy, atomic_write
-from preprocess.settings import PROJECT_ROOT, Settings, in_url
+from preprocess.resources import resource
+from preprocess.settings import Settings, in_url
 
-CONFIG = PROJECT_ROOT / "config"
+CONFIG = resource("config")
 MAIN_FILE = "nginx_load_balancer.conf"
 INCLUDES = "nginx"
 # A file of this name in nginx's folder leads callers to new connections.

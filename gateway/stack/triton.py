@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,7 +60,10 @@ def triton_command(
 
 def triton_environment(settings: Settings, server: TritonServer) -> dict[str, str]:
     """This process's environment with the server's libraries, our Python first, the settings."""
-    libraries = {"LD_LIBRARY_PATH": str(server.libraries)} if server.libraries else {}
+    libraries = {}
+    if server.libraries:
+        # The stub links to libpython, which lies with a Python that is not the system's.
+        libraries["LD_LIBRARY_PATH"] = f"{server.libraries}:{sysconfig.get_config_var('LIBDIR')}"
     return {
         **os.environ,
         **settings.environment(),

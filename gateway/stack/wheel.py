@@ -7,10 +7,10 @@ from pathlib import Path
 
 from preprocess.errors import ServerError
 from preprocess.files import atomic_copy
-from preprocess.settings import PROJECT_ROOT
+from preprocess.resources import resource
 
 DISTRIBUTION = "nvidia-pytriton"
-ONNX_BACKEND = PROJECT_ROOT / "backends" / "onnxruntime"
+ONNX_BACKEND = resource("backends") / "onnxruntime"
 
 
 @dataclass(frozen=True, slots=True)

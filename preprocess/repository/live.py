@@ -21,9 +21,10 @@ from preprocess.repository.configs import (
 )
 from preprocess.repository.labels import Labels
 from preprocess.repository.versions import ModelVersion, graph_file, version_folder
-from preprocess.settings import PROJECT_ROOT, Settings
+from preprocess.resources import resource
+from preprocess.settings import Settings
 
-SOURCE = PROJECT_ROOT / "model_repository"
+SOURCE = resource("model_repository")
 GRAPH_FILE = "model.onnx"
 
 _VERSION_MODEL = re.compile(r"(?:classifier|predict)_[a-z0-9]+_v([0-9]+)")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preprocess.settings import PROJECT_ROOT
 from tests.integration.stack import free_ports
+from tests.paths import PROJECT_ROOT
 
 # `make test-compose` hands these on. The engine is what lies below compose: containers are killed,
 # listed and looked into with it.

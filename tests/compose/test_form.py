@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from preprocess.errors import SettingsError
-from preprocess.settings import PROJECT_ROOT, Settings, load_settings
+from preprocess.settings import Settings, load_settings
+from tests.paths import PROJECT_ROOT
 
 MAIN = PROJECT_ROOT / "docker-compose.yml"
 GPU = PROJECT_ROOT / "docker-compose.gpu.yml"

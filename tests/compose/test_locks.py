@@ -5,7 +5,7 @@ import subprocess
 import sys
 from importlib.metadata import packages_distributions
 
-from preprocess.settings import PROJECT_ROOT
+from tests.paths import PROJECT_ROOT
 
 DOCKER = PROJECT_ROOT / "config" / "docker"
 

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from gateway.stack.nginx import INCLUDES
-from preprocess.settings import PROJECT_ROOT
 from tests.config.replica import Replica, replicas
 from tests.integration.stack import free_ports
 from tests.nginx import shipped
+from tests.paths import PROJECT_ROOT
 
 pytestmark = pytest.mark.skipif(
     any(shutil.which(name, path="/usr/sbin:/usr/bin") is None for name in ("nginx", "curl")),

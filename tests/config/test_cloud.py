@@ -10,8 +10,9 @@ import jsonschema
 import pytest
 import yaml
 
-from preprocess.settings import PROJECT_ROOT, load_settings
+from preprocess.settings import load_settings
 from tests.config.google_schema import schema_of
+from tests.paths import PROJECT_ROOT
 from tests.performance.tool_folder import tool_folder
 
 AWS = PROJECT_ROOT / "config" / "cloud" / "aws" / "autoscaling.yaml"

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import yaml
 
-from preprocess.settings import PROJECT_ROOT
+from tests.paths import PROJECT_ROOT
 
 GRAFANA = PROJECT_ROOT / "config" / "grafana"
 

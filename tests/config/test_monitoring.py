@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gateway import metrics
-from preprocess.settings import PROJECT_ROOT
+from tests.paths import PROJECT_ROOT
 
 PROMETHEUS = PROJECT_ROOT / "config" / "prometheus"
 DASHBOARD = PROJECT_ROOT / "config" / "grafana" / "dashboards" / "tezi.json"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gateway.cli import main
-from preprocess.settings import PROJECT_ROOT
+from tests.paths import PROJECT_ROOT
 
 CONFIG = PROJECT_ROOT / "config"
 JOBS = CONFIG / "kubernetes" / "base" / "jobs"

@@ -17,8 +17,8 @@ from starlette.routing import Route
 from gateway.api.incoming import LONGEST_TIMEOUT_MS, TIMEOUT_HEADER
 from gateway.api.openapi import build_document
 from preprocess.features.row import Status
-from preprocess.settings import PROJECT_ROOT
 from tests.gateway.fakes import FakePredictor, Running, build_app
+from tests.paths import PROJECT_ROOT
 
 PAGES = {"/", "/docs", "/redoc", "/openapi.json"}
 DOCUMENT = PROJECT_ROOT / "docs" / "openapi.json"

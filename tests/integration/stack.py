@@ -144,10 +144,16 @@ class RunningStack:
 
 
 @contextmanager
-def running(settings: Settings, *, covered: bool = True) -> Iterator[RunningStack]:
-    """`tezi up` on these settings, ready, and stopped at the end."""
+def running(
+    settings: Settings, *, covered: bool = True, program: Path = TEZI, folder: Path | None = None
+) -> Iterator[RunningStack]:
+    """`tezi up` on these settings, ready, and stopped at the end.
+
+    `program` is the `tezi` that is run, in `folder` (None: the current one).
+    """
     process = subprocess.Popen(
-        [str(TEZI), "up", "--verbose"],
+        [str(program), "up", "--verbose"],
+        cwd=folder,
         env=environment(settings, covered=covered),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

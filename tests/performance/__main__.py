@@ -13,7 +13,8 @@ import click
 from rich.console import Console
 
 from preprocess.errors import TeziError
-from preprocess.settings import PROJECT_ROOT, load_settings
+from preprocess.settings import load_settings
+from tests.paths import PROJECT_ROOT
 from tests.performance.report import Report
 from tests.performance.report_text import replace_between_markers
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.settings import PROJECT_ROOT, Settings, load_settings
+from preprocess.settings import Settings, load_settings
 from tests.integration.stack import environment
+from tests.paths import PROJECT_ROOT
 from tests.performance import feature_ways as ways
 from tests.performance.bench import FULL_SIZE, QUICK_SIZE, Bench
 from tests.performance.evening import model_file, naive_scores, predict_all, scored_stack

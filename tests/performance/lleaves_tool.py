@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from preprocess.errors import TeziError
-from preprocess.settings import PROJECT_ROOT
 from preprocess.training.folder import MODEL_FILES
+from tests.paths import PROJECT_ROOT
 from tests.performance.contenders import Plan
 from tests.performance.measure import Repetition, Times
 from tests.performance.tool_folder import tool_folder

@@ -23,9 +23,10 @@ from preprocess.features.row import MINIMUM_ROWS
 from preprocess.market.calendar import from_day_number
 from preprocess.market.columns import MarketColumns
 from preprocess.market.values import CircuitLabel, StockHistory
-from preprocess.settings import PROJECT_ROOT, Settings, load_settings
+from preprocess.settings import Settings, load_settings
 from preprocess.store import Store, Writer
 from preprocess.store.sqlite.store import SQLiteStore
+from tests.paths import PROJECT_ROOT
 
 SEED = 20260814
 _SAMPLES_VERSION = 2  # to be raised when _derive draws others

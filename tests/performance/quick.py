@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preprocess.settings import PROJECT_ROOT, Settings
+from preprocess.settings import Settings
 from tests.integration.stack import environment
+from tests.paths import PROJECT_ROOT
 
 ROW_KEYS = {"metric", "value", "unit", "baseline", "ratio", "goal", "met"}
 

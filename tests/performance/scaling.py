@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from preprocess.market.values import Floats
-from preprocess.settings import PROJECT_ROOT
+from tests.paths import PROJECT_ROOT
 
 GOAL_MS = 50.0
 BASE_MS = 2.03

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from preprocess.settings import PROJECT_ROOT, Settings
+from preprocess.settings import Settings
+from tests.paths import PROJECT_ROOT
 from tests.performance.__main__ import main
 from tests.performance.small_service import SmallService, small_service
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from preprocess.errors import TeziError
-from preprocess.settings import PROJECT_ROOT
+from tests.paths import PROJECT_ROOT
 from tests.performance.quick import ROW_KEYS
 from tests.performance.report import Report
 from tests.performance.report_grid import Grid

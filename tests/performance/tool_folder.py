@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from preprocess.errors import TeziError
-from preprocess.settings import PROJECT_ROOT
+from tests.paths import PROJECT_ROOT
 
 LOCKS = PROJECT_ROOT / "config" / "setup"
 

@@ -8,25 +8,24 @@ from preprocess.database_url import PostgresURL, SQLiteURL, parse_database_url
 from preprocess.errors import SettingsError
 from preprocess.settings import load_settings
 
-BASE = Path("/srv/tezi")
 
-
-def test_a_file() -> None:
-    relative = parse_database_url("sqlite:///data/m.db", base=BASE)
-    assert relative == SQLiteURL(BASE / "data" / "m.db")
-    assert str(relative) == "/srv/tezi/data/m.db"
-    assert parse_database_url("sqlite:////var/m.db", base=BASE) == SQLiteURL(Path("/var/m.db"))
+def test_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    relative = parse_database_url("sqlite:///data/m.db")
+    assert relative == SQLiteURL(tmp_path / "data" / "m.db")
+    assert str(relative) == f"{tmp_path}/data/m.db"
+    assert parse_database_url("sqlite:////var/m.db") == SQLiteURL(Path("/var/m.db"))
 
 
 def test_a_server() -> None:
-    url = parse_database_url("postgres://u%40x:p%3Aw%2F@db.example/market", base=BASE)
+    url = parse_database_url("postgres://u%40x:p%3Aw%2F@db.example/market")
     assert url == PostgresURL("db.example", 5432, "u@x", "market", "p:w/")
     assert str(url) == "postgresql://u%40x@db.example:5432/market"
     assert "p:w" not in repr(url)
-    named = parse_database_url("postgresql://u@[::1]:6000/m?sslmode=require", base=BASE)
+    named = parse_database_url("postgresql://u@[::1]:6000/m?sslmode=require")
     assert named == PostgresURL("::1", 6000, "u", "m", None, {"sslmode": "require"})
     assert str(named) == "postgresql://u@[::1]:6000/m"
-    socket = parse_database_url("postgresql://u@/m?host=/run/postgresql", base=BASE)
+    socket = parse_database_url("postgresql://u@/m?host=/run/postgresql")
     assert socket == PostgresURL("", 5432, "u", "m", None, {"host": "/run/postgresql"})
 
 
@@ -50,7 +49,7 @@ def test_a_server() -> None:
 )
 def test_what_is_no_url_is_refused_without_repeating_it(text: str, why: str) -> None:
     with pytest.raises(SettingsError, match=why) as told:
-        parse_database_url(text, base=BASE)
+        parse_database_url(text)
     assert "cret" not in str(told.value) or "?secret" in text
     if text:
         with pytest.raises(SettingsError, match="TEZI_DATABASE_URL") as told:

@@ -5,13 +5,8 @@ from pathlib import Path
 import pytest
 
 from preprocess.errors import SettingsError
-from preprocess.settings import (
-    PROJECT_ROOT,
-    Settings,
-    load_settings,
-    settings_table,
-    unknown_variables,
-)
+from preprocess.settings import Settings, load_settings, settings_table, unknown_variables
+from tests.paths import PROJECT_ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -21,10 +16,10 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_defaults_are_those_of_the_contract() -> None:
+def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     settings = load_settings()
-    assert settings.home == PROJECT_ROOT / "data"
-    assert settings.database_path == PROJECT_ROOT / "data" / "market.db"
+    assert settings.home == tmp_path / "data"
+    assert settings.database_path == tmp_path / "data" / "market.db"
     assert settings.http_url == "http://127.0.0.1:8080"
     assert settings.triton_grpc_address == "127.0.0.1:8001"
     assert (settings.triton_http_port, settings.triton_metrics_port) == (8000, 8002)

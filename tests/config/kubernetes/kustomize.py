@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from preprocess.settings import PROJECT_ROOT, load_settings
+from preprocess.settings import load_settings
+from tests.paths import PROJECT_ROOT
 from tests.performance.tool_folder import tool_folder
 
 FOLDER = PROJECT_ROOT / "config" / "kubernetes"

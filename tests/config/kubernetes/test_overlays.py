@@ -13,10 +13,11 @@ import kubernetes_validate
 import pytest
 
 from gateway.cli import COMMANDS
-from preprocess.settings import PROJECT_ROOT, unknown_variables
+from preprocess.settings import unknown_variables
 from tests.config.kubernetes.kustomize import FOLDER, OVERLAYS, Document, built
 from tests.config.kubernetes.manifests import Manifests
 from tests.config.test_schedules import assert_command
+from tests.paths import PROJECT_ROOT
 
 # The oldest that still gets fixes, and the newest that the package knows.
 RELEASES = ("1.32", "1.37")

@@ -13,8 +13,8 @@ import pytest
 from gateway.cache.cache_manager import CacheManager
 from gateway.cache.calls import CallKeys
 from preprocess.errors import CacheError
-from preprocess.settings import PROJECT_ROOT
 from tests.gateway.cache.conftest import quick
+from tests.paths import PROJECT_ROOT
 
 
 def plain(a: Any, b: Any = 1, *rest: Any, c: Any = None, **more: Any) -> Any:

@@ -21,13 +21,13 @@ from preprocess.features.derive import refresh_derived
 from preprocess.features.row import MINIMUM_ROWS
 from preprocess.market.calendar import FILING_LIMIT_DAYS, FILING_LIMIT_DAYS_Q4
 from preprocess.market.values import Floats, Span, is_bse_code
-from preprocess.settings import PROJECT_ROOT
 from preprocess.store import Writer
 from preprocess.store.sqlite.store import SQLiteStore
 from preprocess.training.dataset import build_dataset
 from preprocess.training.learner import Parameters, fit
 from preprocess.training.split import split_by_time
 from tests.builders import bars
+from tests.paths import PROJECT_ROOT
 
 LAST_DAY = date(2026, 8, 14)
 STOCKS, TRADING_DAYS = 60, 200

@@ -15,10 +15,10 @@ from preprocess.imports.prices import PriceImporter
 from preprocess.imports.run import run_import
 from preprocess.market.calendar import day_number
 from preprocess.market.values import Tally
-from preprocess.settings import PROJECT_ROOT
 from preprocess.store import Writer
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import weekdays
+from tests.paths import PROJECT_ROOT
 from tests.preprocess.imports.builders import (
     PRICE_HEADER,
     TODAY,
