@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from preprocess.errors import FeatureError
 from preprocess.features.batch import STATUSES, BatchRows, as_dates, batch_rows, places_of
-from preprocess.features.manifest import FEATURE_NAMES
-from preprocess.features.research import research_features
-from preprocess.features.technical import (
+from preprocess.features.kernel import (
     BAND_DEVIATIONS,
     BAND_PERIOD,
     MACD_FAST,
@@ -22,6 +20,8 @@ from preprocess.features.technical import (
     MACD_SLOW,
     RSI_PERIOD,
 )
+from preprocess.features.manifest import FEATURE_NAMES
+from preprocess.features.research import research_features
 from preprocess.market.calendar import day_number
 from preprocess.market.columns import Indices, MarketColumns
 from preprocess.market.values import Days, Floats, is_bse_code

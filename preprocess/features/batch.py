@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.features.event import RATE_YEARS
 from preprocess.features.kernel import feature_rows
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
@@ -19,13 +19,16 @@ from preprocess.market.calendar import (
     month_of,
     years_before,
 )
-from preprocess.market.columns import SCHEMA, Indices, MarketColumns, Table
+from preprocess.market.columns import SCHEMA, Indices, MarketColumns, Table, columns_of
+from preprocess.market.golden_row import GOLDEN_DATE, golden_history
 from preprocess.market.values import Days, Floats
 
 # Codes of the kernel's status array.
 STATUSES = (Status.OK, Status.SHORT_HISTORY, Status.UNKNOWN_STOCK)
 UNKNOWN = STATUSES.index(Status.UNKNOWN_STOCK)
 NO_DAY = -1
+# How far back the circuit rate of a fiscal quarter looks.
+RATE_YEARS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,17 @@ def batch_rows(columns: MarketColumns, places: Indices, days: Days) -> BatchRows
         part = batch_rows(columns, places[known], days[known])
         values[known], as_of[known], status[known] = part.values, part.as_of, part.status
     return BatchRows(values, as_of, status)
+
+
+def golden_rows() -> BatchRows:
+    """The one row of the golden stock on the golden date, computed at each call."""
+    day = np.array([day_number(GOLDEN_DATE)], dtype=np.int32)
+    return batch_rows(_golden_market(), np.zeros(1, dtype=np.int64), day)
+
+
+@cache
+def _golden_market() -> MarketColumns:
+    return columns_of([golden_history()])
 
 
 def _fill(  # noqa: PLR0917 - the arrays that it fills

@@ -17,25 +17,22 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from preprocess.features.event import BASE_ROWS, LEAD_ROWS
 from preprocess.features.financial import SURPRISE_PCT
 from preprocess.features.row import MINIMUM_ROWS
-from preprocess.features.technical import (
-    BAND_DEVIATIONS,
-    BAND_PERIOD,
-    FLAT_BAND,
-    MACD_FAST,
-    MACD_SIGNAL,
-    MACD_SLOW,
-    MOMENTUM_PERIODS,
-    RSI_PERIOD,
-    VOLUME_PERIOD,
-    VOLUME_SPIKE,
-)
 
 Array = NDArray[Any]
 
 OK, SHORT_HISTORY = 0, 1
+
+# All periods are rows, that is trading days of the stock.
+RSI_PERIOD = 14
+MACD_FAST, MACD_SLOW, MACD_SIGNAL = 12, 26, 9
+BAND_PERIOD, BAND_DEVIATIONS = 20, 2.0
+VOLUME_PERIOD, VOLUME_SPIKE = 30, 2.0
+MOMENTUM_PERIODS = (5, 10, 30)
+LEAD_ROWS, BASE_ROWS = 5, 15
+# A band narrower than this share of its mean has no width: it would be rounding noise.
+FLAT_BAND = 1e-9
 
 _LARGEST = float(np.finfo(np.float32).max)
 _NAN = math.nan

@@ -13,10 +13,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from preprocess.errors import ModelError, PublishError
+from preprocess.features.batch import golden_rows
 from preprocess.features.manifest import feature_hash, require_manifest
-from preprocess.features.vector import feature_row
 from preprocess.files import staged_folder
-from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE, golden_history
+from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE
 from preprocess.models.names import DEFAULT_VARIANT, Variant
 from preprocess.models.stamp import stamp_version
 from preprocess.repository.labels import read_labels, write_labels
@@ -61,7 +61,7 @@ def write_version(settings: Settings, candidate: Candidate, *, now: datetime) ->
     before = read_labels(settings.versions_dir)
     number = max([before.newest, *version_numbers(settings.versions_dir)]) + 1
     graphs = {variant: _stamped(path, card, number) for variant, path in candidate.graphs.items()}
-    row = feature_row(golden_history(), GOLDEN_DATE).values.astype(np.float32)
+    row = golden_rows().values[0].astype(np.float32)
     version = ModelVersion(
         model_version=number,
         model_id=card["model_id"],

@@ -7,12 +7,11 @@ from typing import Protocol
 import numpy as np
 
 from preprocess.errors import FeatureError, StoreError
-from preprocess.features.batch import batch_rows
+from preprocess.features.batch import golden_rows
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
 from preprocess.market.calendar import day_number
-from preprocess.market.columns import columns_of
-from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE, golden_history
+from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE
 from preprocess.market.values import Days, is_bse_code
 from preprocess.serving.live import LiveMarket
 from preprocess.serving.wire import WireRows
@@ -57,9 +56,6 @@ class FeatureService:
         self._cached = cached
         self._market: LiveMarket | None = None
         self._spelt: dict[bytes, int | None] = {}
-        golden = columns_of([golden_history()])
-        day = np.array([day_number(GOLDEN_DATE)], dtype=np.int32)
-        self._golden = golden, np.zeros(1, dtype=np.int64), day
 
     @staticmethod
     def require_width(width: int) -> None:
@@ -75,7 +71,7 @@ class FeatureService:
 
     def warm_up(self) -> None:
         """Compile what is compiled, and bring the market into memory if there is one."""
-        batch_rows(*self._golden)
+        golden_rows()
         if self._cached is not None:
             self._cached.warm_up()
         self._fresh_market()
@@ -98,7 +94,7 @@ class FeatureService:
             elif market is None:
                 continue
             elif (code, spelling) == _GOLDEN:
-                out.put([place], WireRows.of(batch_rows(*self._golden)))
+                out.put([place], WireRows.of(golden_rows()))
             else:
                 asked.append(place)
                 numbers.append(number)

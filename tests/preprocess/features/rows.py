@@ -6,12 +6,11 @@ import numpy as np
 
 from preprocess.features.adjustment import adjusted
 from preprocess.features.batch import STATUSES, as_dates, batch_rows
-from preprocess.features.row import FeatureRow
-from preprocess.features.vector import feature_row
 from preprocess.market.calendar import day_number
 from preprocess.market.columns import columns_of
 from preprocess.market.values import Floats, StockHistory
 from tests.preprocess.features.closeness import assert_same_features
+from tests.preprocess.features.definition import FeatureRow, feature_row
 
 
 def row_of(history: StockHistory, day: date) -> FeatureRow:

@@ -13,13 +13,13 @@ from preprocess.features.batch import NO_DAY, STATUSES, UNKNOWN, BatchRows, as_d
 from preprocess.features.kernel import feature_rows, fiscal_quarter
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import MINIMUM_ROWS, Status
-from preprocess.features.vector import feature_row
 from preprocess.market.calendar import FiscalQuarter, day_number, from_day_number
 from preprocess.market.columns import Array, MarketColumns, columns_of
 from preprocess.market.values import CorporateAction, StockHistory
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import history, prices, weekdays
 from tests.preprocess.features.closeness import assert_same_features
+from tests.preprocess.features.definition import feature_row
 from tests.preprocess.features.histories import Shape, made_history, shapes
 from tests.preprocess.features.rewriting import later_than, rows_of, scrambled, without
 from tests.preprocess.features.rows import row_of

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from preprocess.errors import FeatureError, StoreError
 from preprocess.features.row import Status
-from preprocess.features.vector import feature_row
 from preprocess.market.columns import MarketColumns
 from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE, golden_history
 from preprocess.serving.service import FeatureService
@@ -19,6 +18,7 @@ from preprocess.serving.wire import WireRows
 from preprocess.store import Store
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import bars, weekdays
+from tests.preprocess.features.definition import feature_row
 
 CODES = ("500001", "500002", "500003")
 DAYS = weekdays(60)
