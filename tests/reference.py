@@ -84,9 +84,13 @@ class ReferenceMarket:
         return StockHistory(
             code,
             Prices(
-                frame.date.to_numpy("datetime64[D]").astype(np.int32),
-                *(frame[name].to_numpy() for name in ("open", "high", "low", "close", "volume")),
-                np.ones(len(frame), dtype=np.bool_),
+                days=frame.date.to_numpy("datetime64[D]").astype(np.int32),
+                open=frame.open.to_numpy(),
+                high=frame.high.to_numpy(),
+                low=frame.low.to_numpy(),
+                close=frame.close.to_numpy(),
+                volume=frame.volume.to_numpy(),
+                adjusted=np.ones(len(frame), dtype=np.bool_),
             ),
             results=tuple(
                 QuarterResult(

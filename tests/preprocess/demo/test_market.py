@@ -182,7 +182,7 @@ def test_the_shortest_market_has_room_for_every_kind(seed: int) -> None:
 
 
 def test_names_are_plainly_made_up(full: DemoMarket) -> None:
-    stocks = [full.stock(company) for company in range(len(full))]
+    stocks = [full.stock(company) for company in range(len(full.companies))]
     for number, stock in enumerate(stocks, start=1):
         assert stock.bse_code == str(900000 + number)
         assert is_bse_code(stock.bse_code)
@@ -242,7 +242,7 @@ def test_bars_are_what_an_exchange_would_allow(full: DemoMarket) -> None:
 
 def test_results_are_announced_within_the_regulators_limit(full: DemoMarket) -> None:
     unknown = missing = 0
-    for company in range(len(full)):
+    for company in range(len(full.companies)):
         for result in full.filings.results(company):
             missing += np.isnan(result.eps)
             if result.announced_on is None:
