@@ -33,11 +33,11 @@ RATE_YEARS = 3
 
 @dataclass(frozen=True, slots=True)
 class BatchRows:
-    """Rows in the order they were asked for.
+    """Rows in the order of the request.
 
     `values` is float64 [k, 25] in manifest order, NaN where missing and in rows that are not OK;
-    `as_of` the day number of the newest price used, int32 [k], NO_DAY unless OK; `status` places
-    in STATUSES, int8 [k].
+    `as_of` is the day number of the newest price used, int32 [k], NO_DAY unless OK; `status` are
+    indices into STATUSES, int8 [k].
     """
 
     values: Floats
@@ -49,15 +49,15 @@ class BatchRows:
 
 
 def places_of(columns: MarketColumns, codes: Sequence[bytes]) -> Indices:
-    """The index of each code in the columns; -1 where it is not held."""
+    """The index of each code in the columns; -1 for an unknown code."""
     places = columns.places
     return np.array([places.get(code, -1) for code in codes], dtype=np.int64)
 
 
 def batch_rows(columns: MarketColumns, places: Indices, days: Days) -> BatchRows:
-    """The rows of stocks `places[k]` as of day numbers `days[k]`; a place of -1 is unknown.
+    """The rows of stocks `places[k]` as of day numbers `days[k]`; -1 is an unknown stock.
 
-    Rows are independent: each sees its own stock up to its own day and nothing else.
+    Rows are independent: each rests on its own stock up to its own day and on nothing else.
     """
     count = len(places)
     values = np.full((count, FEATURE_COUNT), np.nan)
@@ -92,7 +92,7 @@ def _fill(  # noqa: PLR0917 - the arrays that it fills
     status: NDArray[np.int8],
 ) -> None:
     months, years_ago = _calendar_facts(days)
-    if not days.flags.writeable:  # another type to compiled code, and seconds to compile for it
+    if not days.flags.writeable:  # numba would compile for the read-only type, which takes seconds
         days = days.copy()
     feature_rows(
         places,
