@@ -11,7 +11,7 @@ import talib
 from numpy.typing import NDArray
 
 from preprocess.errors import FeatureError
-from preprocess.features.batch import STATUSES, BatchRows, as_dates, batch_rows, places_of
+from preprocess.features.batch import STATUSES, BatchRows, as_dates, batch_rows, stock_indices
 from preprocess.features.kernel import (
     BAND_DEVIATIONS,
     BAND_PERIOD,
@@ -145,7 +145,7 @@ class FeatureOptimizer:
             places: Indices = np.arange(len(columns), dtype=np.int64)
         else:
             codes = list(bse_codes)
-            places = places_of(columns, [_code(code) for code in codes])
+            places = stock_indices(columns, [_code(code) for code in codes])
         days: Days = np.full(len(codes), day_number(day), dtype=np.int32)
         return Extract(tuple(codes), day, batch_rows(columns, places, days))
 

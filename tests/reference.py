@@ -110,8 +110,8 @@ class ReferenceMarket:
 
     @cached_property
     def sector_codes(self) -> dict[str, int]:
-        """Industries by their place in the alphabet."""
-        return {name: place for place, name in enumerate(sorted(set(self.industries.values())))}
+        """Industries by their position in the alphabet."""
+        return {name: index for index, name in enumerate(sorted(set(self.industries.values())))}
 
     def tiers(self, month: str) -> dict[str, int]:
         """2, 1 or 0 by rank of market cap on the day before a month, where it is known."""

@@ -48,7 +48,7 @@ class BatchRows:
         return len(self.status)
 
 
-def places_of(columns: MarketColumns, codes: Sequence[bytes]) -> Indices:
+def stock_indices(columns: MarketColumns, codes: Sequence[bytes]) -> Indices:
     """The index of each code in the columns; -1 for an unknown code."""
     places = columns.places
     return np.array([places.get(code, -1) for code in codes], dtype=np.int64)

@@ -56,8 +56,8 @@ def _technical(close: Array, volume: Array, out: Array) -> None:
             out[8] = volume[n - 1] / mean
             out[9] = 1.0 if out[8] > VOLUME_SPIKE else 0.0
     last = close[n - 1]
-    for place, rows in enumerate(MOMENTUM_PERIODS):
-        out[10 + place] = (last / close[n - 1 - rows] - 1.0) * 100.0
+    for index, rows in enumerate(MOMENTUM_PERIODS):
+        out[10 + index] = (last / close[n - 1 - rows] - 1.0) * 100.0
 
 
 @njit(cache=True, nogil=True)
@@ -289,8 +289,8 @@ def feature_rows(  # noqa: PLR0917 - as above
             labels, of_labels[stock], of_labels[stock + 1], day, three_years_before[k]
         )
         _static(statics, of_statics[stock], of_statics[stock + 1], months[k], out[23:25])
-        for place in range(len(out)):
-            if abs(out[place]) > _LARGEST:
-                out[place] = _NAN
+        for index in range(len(out)):
+            if abs(out[index]) > _LARGEST:
+                out[index] = _NAN
         as_of[k] = day_of[last - 1]
         status[k] = OK

@@ -70,8 +70,8 @@ def require_manifest(names: Sequence[str], *, owner: str) -> None:
             f"{owner} takes {len(names)} features, this Tezi computes {FEATURE_COUNT}: "
             "train it again with `tezi train`."
         )
-    place = next(i for i, name in enumerate(names) if name != FEATURE_NAMES[i])
+    index = next(i for i, name in enumerate(names) if name != FEATURE_NAMES[i])
     raise ModelError(
-        f"{owner} takes {names[place]!r} as feature {place + 1}, this Tezi computes "
-        f"{FEATURE_NAMES[place]!r} there: train it again with `tezi train`."
+        f"{owner} takes {names[index]!r} as feature {index + 1}, this Tezi computes "
+        f"{FEATURE_NAMES[index]!r} there: train it again with `tezi train`."
     )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.errors import StoreError
-from preprocess.features.batch import NO_DAY, BatchRows, batch_rows, places_of
+from preprocess.features.batch import NO_DAY, BatchRows, batch_rows, stock_indices
 from preprocess.market.columns import MarketColumns, columns_of
 from preprocess.market.values import Days, Mark
 from preprocess.serving.wire import Float32s, WireRows
@@ -89,11 +89,11 @@ class LiveMarket:
         base = self._base
         if day != base.ready_day or code in self._stale:
             return None
-        place = base.columns.places.get(code)
-        if place is None:
+        index = base.columns.places.get(code)
+        if index is None:
             return None
         ready = base.ready
-        return ready.values[place], ready.as_of[place], ready.status[place]
+        return ready.values[index], ready.as_of[index], ready.status[index]
 
     @property
     def mark(self) -> Mark:
@@ -125,16 +125,16 @@ class LiveMarket:
         base = self._base.columns
         stale = np.array([code in self._stale for code in codes])
         if not stale.any():
-            return batch_rows(base, places_of(base, codes), days)
+            return batch_rows(base, stock_indices(base, codes), days)
         patch = self._patched({code for code in codes if code in self._stale})
         if stale.all():
-            return batch_rows(patch, places_of(patch, codes), days)
+            return batch_rows(patch, stock_indices(patch, codes), days)
         mine = [code for code, is_stale in zip(codes, stale, strict=True) if is_stale]
         rest = [code for code, is_stale in zip(codes, stale, strict=True) if not is_stale]
         return _interleaved(
             stale,
-            batch_rows(patch, places_of(patch, mine), days[stale]),
-            batch_rows(base, places_of(base, rest), days[~stale]),
+            batch_rows(patch, stock_indices(patch, mine), days[stale]),
+            batch_rows(base, stock_indices(base, rest), days[~stale]),
         )
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One stock's row by both roads: the compiled batch, and the definition with TA-Lib."""
+"""One stock's row computed twice: by the compiled batch, and by the definition with TA-Lib."""
 
 from datetime import date
 
@@ -18,10 +18,10 @@ def row_of(history: StockHistory, day: date) -> FeatureRow:
     return _checked(history, day)[0]
 
 
-def both_roads(history: StockHistory, day: date) -> Floats:
+def both_rows(history: StockHistory, day: date) -> Floats:
     """Values of the batch and of the definition, [2, 25], which agree to 1e-9.
 
-    For properties that hold bit for bit: each road is to be compared with itself.
+    For properties that hold bit for bit: compare each computation with itself.
     """
     return np.stack([row.values for row in _checked(history, day)])
 

@@ -213,11 +213,11 @@ def test_a_split_takes_effect_on_its_ex_date_and_not_before() -> None:
     split = CorporateAction(days[50], "split", 10.0)
     stock = history("500001", prices(close), actions=(split,))
     eve, ex_date = row_of(stock, days[49]).values, row_of(stock, days[50]).values
-    place = FEATURE_NAMES.index
-    assert eve[place("bb_middle")] == 1000.0
-    assert ex_date[place("bb_middle")] == pytest.approx(100.0)
-    assert ex_date[place("momentum_5d")] == pytest.approx(0.0)
-    assert ex_date[place("volume_ratio")] == pytest.approx(0.1)
+    index = FEATURE_NAMES.index
+    assert eve[index("bb_middle")] == 1000.0
+    assert ex_date[index("bb_middle")] == pytest.approx(100.0)
+    assert ex_date[index("momentum_5d")] == pytest.approx(0.0)
+    assert ex_date[index("volume_ratio")] == pytest.approx(0.1)
 
 
 def test_a_split_on_the_second_day_moves_the_first_row() -> None:
