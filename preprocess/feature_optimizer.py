@@ -11,10 +11,8 @@ import talib
 from numpy.typing import NDArray
 
 from preprocess.errors import FeatureError
-from preprocess.features.batch import STATUSES, BatchRows, as_dates, batch_rows, places_of
-from preprocess.features.manifest import FEATURE_NAMES
-from preprocess.features.research import research_features
-from preprocess.features.technical import (
+from preprocess.features.batch import STATUSES, BatchRows, as_dates, batch_rows, stock_indices
+from preprocess.features.kernel import (
     BAND_DEVIATIONS,
     BAND_PERIOD,
     MACD_FAST,
@@ -22,6 +20,8 @@ from preprocess.features.technical import (
     MACD_SLOW,
     RSI_PERIOD,
 )
+from preprocess.features.manifest import FEATURE_NAMES
+from preprocess.features.research import research_features
 from preprocess.market.calendar import day_number
 from preprocess.market.columns import Indices, MarketColumns
 from preprocess.market.values import Days, Floats, is_bse_code
@@ -30,7 +30,7 @@ from preprocess.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """Rows in the order in which `bse_codes` were asked for; see BatchRows."""
+    """Rows in the order of `bse_codes`; see BatchRows."""
 
     bse_codes: tuple[str, ...]
     day: date
@@ -38,7 +38,7 @@ class Extract:
 
     @property
     def status(self) -> list[str]:
-        """Why a row has values or none: OK, SHORT_HISTORY, UNKNOWN_STOCK."""
+        """The status of each row: OK, SHORT_HISTORY, UNKNOWN_STOCK."""
         return [STATUSES[number].value for number in self.rows.status.tolist()]
 
     def frame(self) -> pd.DataFrame:
@@ -55,7 +55,7 @@ class FeatureOptimizer:
         self._columns: MarketColumns | None = None
 
     def market(self) -> MarketColumns:
-        """The columns of all stocks as they are now; read again only after a commit.
+        """The current columns of all stocks; they are read again only after a commit.
 
         Raises:
             StoreError: the database cannot be read.
@@ -69,11 +69,11 @@ class FeatureOptimizer:
     def calculate_rsi_vectorized(
         close: Floats, period: int = RSI_PERIOD, starts: Indices | None = None
     ) -> Floats:
-        """Wilder's RSI, 0 to 100, of one stock's closes [n], or of many that lie end to end.
+        """Wilder's RSI, 0 to 100, of one stock's closes [n], or of the concatenated closes of many.
 
         `starts` are int64 [stocks + 1] offsets into the closes. TA-Lib computes each stock alone: a
         call over the whole column would carry one stock's averages into the next. NaN where there
-        is no value yet. So do the other two.
+        is no value yet. The same holds for the other two.
 
         Raises:
             FeatureError: the closes or the offsets have another shape.
@@ -110,7 +110,7 @@ class FeatureOptimizer:
         return upper, middle, lower
 
     def research(self, bse_code: str, day: date) -> dict[str, float]:
-        """The wider library of features, which no model is served: see features.research.
+        """The wider library of features, none of which is served: see features.research.
 
         Raises:
             FeatureError: there is no such stock.
@@ -133,7 +133,7 @@ class FeatureOptimizer:
         return self.extract(bse_codes, day).frame()
 
     def extract(self, bse_codes: Sequence[str] | None, day: date) -> Extract:
-        """The same with a status for each stock. A code given twice has two rows.
+        """The same, with a status for each stock. A repeated code has a row for each occurrence.
 
         Raises:
             FeatureError: a code is not six digits.
@@ -145,7 +145,7 @@ class FeatureOptimizer:
             places: Indices = np.arange(len(columns), dtype=np.int64)
         else:
             codes = list(bse_codes)
-            places = places_of(columns, [_code(code) for code in codes])
+            places = stock_indices(columns, [_code(code) for code in codes])
         days: Days = np.full(len(codes), day_number(day), dtype=np.int32)
         return Extract(tuple(codes), day, batch_rows(columns, places, days))
 
@@ -186,7 +186,7 @@ def _texts(codes: NDArray[np.bytes_]) -> NDArray[np.object_]:
 
 def _code(code: str) -> bytes:
     if not isinstance(code, str) or not is_bse_code(code):
-        raise FeatureError(f"A BSE code is text of six digits, like '500325', and not {code!r}.")
+        raise FeatureError(f"A BSE code is text of six digits, like '500325', not {code!r}.")
     return code.encode()
 
 

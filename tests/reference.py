@@ -1,7 +1,7 @@
-"""Features written a second time, plainly: pandas for the data, TA-Lib for the indicators.
+"""The market read a second time, plainly: pandas straight from the CSV files, one stock at a time.
 
-Nothing of preprocess/ is used, so that a mistake there cannot hide here. Slow and simple on
-purpose: one stock and one day at a time, straight from the CSV files.
+Parsing, adjustment, labels, tiers and sector codes owe nothing to the code of preprocess/, so that
+a mistake there cannot hide here. Slow and simple on purpose.
 """
 
 import math
@@ -13,9 +13,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import talib
 
-QUARTER_START = {4: 1, 5: 1, 6: 1, 7: 2, 8: 2, 9: 2, 10: 3, 11: 3, 12: 3, 1: 4, 2: 4, 3: 4}
+from preprocess.market.calendar import FiscalQuarter
+from preprocess.market.values import (
+    CircuitLabel,
+    Floats,
+    Prices,
+    QuarterResult,
+    StaticRow,
+    StockHistory,
+)
+from tests.preprocess.features.definition import feature_row
 
 
 @dataclass
@@ -66,10 +74,44 @@ class ReferenceMarket:
                 frame.loc[before, "volume"] *= action.ratio
         return frame
 
+    def history(self, code: str, day: pd.Timestamp) -> StockHistory:
+        """What was known of a stock on a day, its prices adjusted already."""
+        frame = self.adjusted(code, day)
+        results = self.results.get(code)
+        known = [] if results is None else list(results[results.known <= day].itertuples())
+        month = f"{day:%Y-%m}"
+        sector = self.sector_codes.get(self.industries.get(code, ""))
+        return StockHistory(
+            code,
+            Prices(
+                days=frame.date.to_numpy("datetime64[D]").astype(np.int32),
+                open=frame.open.to_numpy(),
+                high=frame.high.to_numpy(),
+                low=frame.low.to_numpy(),
+                close=frame.close.to_numpy(),
+                volume=frame.volume.to_numpy(),
+                adjusted=np.ones(len(frame), dtype=np.bool_),
+            ),
+            results=tuple(
+                QuarterResult(
+                    FiscalQuarter(int(row.fiscal_year), int(row.quarter[1:])),
+                    row.period_end.date(),
+                    row.known.date(),
+                    *(row.revenue_cr, row.pat_cr, row.operating_profit_cr, row.eps_rs),
+                )
+                for row in known
+            ),
+            labels=tuple(
+                CircuitLabel(row.day.date(), row.following.date(), 0.0, row.label)
+                for row in self.labels(code).itertuples()
+            ),
+            statics=(StaticRow(month, None, sector, None, self.tiers(month).get(code)),),
+        )
+
     @cached_property
     def sector_codes(self) -> dict[str, int]:
-        """Industries by their place in the alphabet."""
-        return {name: place for place, name in enumerate(sorted(set(self.industries.values())))}
+        """Industries by their position in the alphabet."""
+        return {name: index for index, name in enumerate(sorted(set(self.industries.values())))}
 
     def tiers(self, month: str) -> dict[str, int]:
         """2, 1 or 0 by rank of market cap on the day before a month, where it is known."""
@@ -133,95 +175,7 @@ def ratio_of(subject: str) -> float:
     return ratio
 
 
-def technical(frame: pd.DataFrame) -> list[float]:
-    """Features 1 to 13 at the last row."""
-    close, volume = frame.close.to_numpy(), frame.volume.to_numpy()
-    upper, middle, lower = talib.BBANDS(close, 20, 2, 2)
-    line, signal, histogram = talib.MACD(close, 12, 26, 9)
-    window = close[-20:]
-    flat = np.std(window) <= 1e-9 * np.mean(window)
-    percent_b = 0.5 if flat else (close[-1] - lower[-1]) / (upper[-1] - lower[-1])
-    ratio = volume[-1] / np.mean(volume[-31:-1]) if np.mean(volume[-31:-1]) > 0 else math.nan
-    return [
-        talib.RSI(close, 14)[-1],
-        line[-1],
-        signal[-1],
-        histogram[-1],
-        upper[-1],
-        middle[-1],
-        lower[-1],
-        percent_b,
-        ratio,
-        math.nan if math.isnan(ratio) else float(ratio > 2),
-        *[(close[-1] / close[-1 - rows] - 1) * 100 for rows in (5, 10, 30)],
-    ]
-
-
-def financial(results: pd.DataFrame | None, day: pd.Timestamp) -> list[float]:
-    """Features 14 to 19."""
-    if results is None:
-        return [math.nan] * 6
-    known = results[results.known <= day].set_index(["fiscal_year", "quarter"]).sort_index()
-    if known.empty:
-        return [math.nan] * 6
-    year, quarter = known.index[-1]
-    now = known.iloc[-1]
-    before = known.loc[(year - 1, quarter)] if (year - 1, quarter) in known.index else None
-
-    def grown(column: str, signed: bool) -> float:
-        if before is None or before[column] == 0 or (not signed and before[column] < 0):
-            return math.nan
-        return float((now[column] - before[column]) / abs(before[column]) * 100)
-
-    revenue, pat = grown("revenue_cr", False), grown("pat_cr", True)
-    eps = grown("eps_rs", True)
-    positive = now.revenue_cr > 0
-    surprise = float(
-        revenue > 20 or pat > 20 or (before is not None and before.pat_cr < 0 < now.pat_cr)
-    )
-    return [
-        revenue,
-        pat,
-        now.operating_profit_cr / now.revenue_cr * 100 if positive else math.nan,
-        now.pat_cr / now.revenue_cr * 100 if positive else math.nan,
-        eps,
-        math.nan if math.isnan(revenue) and math.isnan(pat) else surprise,
-    ]
-
-
-def event(frame: pd.DataFrame, labels: pd.DataFrame, day: pd.Timestamp) -> list[float]:
-    """Features 20 to 23."""
-    today, before = frame[frame.date == day], frame[frame.date < day]
-    reaction = spike = trend = rate = math.nan
-    if not today.empty:
-        row = today.iloc[0]
-        reaction = (row.close - row.open) / row.open * 100
-        if len(before) >= 20 and before.volume[-20:].mean() > 0:
-            spike = row.volume / before.volume[-20:].mean()
-    if len(before) >= 20 and before.volume[-20:-5].mean() > 0:
-        trend = before.volume[-5:].mean() / before.volume[-20:-5].mean()
-    own = labels[
-        (labels.day >= day - pd.DateOffset(years=3))
-        & (labels.day < day)
-        & (labels.following <= day)
-        & (labels.day.dt.month.map(QUARTER_START) == QUARTER_START[day.month])
-    ]
-    if len(own):
-        rate = own.label.mean()
-    return [reaction, spike, trend, rate]
-
-
-def features(market: ReferenceMarket, code: str, date: str) -> list[float]:
-    """All 25 features as of a day."""
+def features(market: ReferenceMarket, code: str, date: str) -> Floats:
+    """All 25 features as of a day, float64."""
     day = pd.Timestamp(date)
-    frame = market.adjusted(code, day)
-    return [
-        float(value)
-        for value in (
-            *technical(frame),
-            *financial(market.results.get(code), day),
-            *event(frame, market.labels(code), day),
-            market.sector_codes.get(market.industries.get(code, ""), math.nan),
-            market.tiers(date[:7]).get(code, math.nan),
-        )
-    ]
+    return feature_row(market.history(code, day), day.date()).values

@@ -18,5 +18,5 @@ def documented_commands() -> list[list[str]]:
 def commands_before(word: str) -> list[list[str]]:
     """The documented commands before `tezi WORD`."""
     commands = documented_commands()
-    place = next(place for place, command in enumerate(commands) if command[1] == word)
-    return commands[:place]
+    index = next(index for index, command in enumerate(commands) if command[1] == word)
+    return commands[:index]

@@ -1,8 +1,8 @@
-"""A Triton backend for ONNX graphs where the server was built without its own.
+"""A Triton backend for ONNX graphs, for servers that were built without the native one.
 
-Triton runs every model whose config says `backend: "onnxruntime"` through this file when it lies
-in `<backend directory>/onnxruntime/` (a Python-based backend). It reads the parameters
-`intra_op_thread_count`, `inter_op_thread_count` and those of sessions (`session.*`) as the native
+When this file is in `<backend directory>/onnxruntime/` (a Python-based backend), Triton uses it for
+every model whose config says `backend: "onnxruntime"`. It reads the parameters
+`intra_op_thread_count`, `inter_op_thread_count` and the session options (`session.*`) as the native
 backend does.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-# Loading takes a second of a core, which those that answer meanwhile can use better.
+# Loading takes a second of CPU time, which other instances need to answer requests meanwhile.
 _NICENESS = 10
 
 
@@ -23,8 +23,8 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the graph of this version; a graph that does not fit its config is refused."""
-        priority = _step_back()
-        import onnxruntime  # noqa: PLC0415 - most of what a load takes
+        priority = _lower_priority()
+        import onnxruntime  # noqa: PLC0415 - the import is most of the load time
 
         config = json.loads(args["model_config"])
         graph = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
@@ -41,12 +41,12 @@ class TritonPythonModel:
         self._outputs = [entry["name"] for entry in config["output"]]
         _require_same(graph, "inputs", self._inputs, self._session.get_inputs())
         _require_same(graph, "outputs", self._outputs, self._session.get_outputs())
-        _come_back(priority)
+        _restore_priority(priority)
 
     def execute(
         self, requests: list["pb_utils.InferenceRequest"]
     ) -> list["pb_utils.InferenceResponse"]:
-        """Join the rows of all requests, run the graph once, hand each request its own."""
+        """Run the graph once over the rows of all requests, and return to each request its own."""
         columns = {
             name: [pb_utils.get_input_tensor_by_name(r, name).as_numpy() for r in requests]
             for name in self._inputs
@@ -68,10 +68,10 @@ class TritonPythonModel:
         return responses
 
 
-def _step_back() -> int:
-    """Leave the cores to others, where the system lets a process come back; its priority before.
+def _lower_priority() -> int:
+    """Lower this process's priority, if the system allows raising it again; return the old one.
 
-    A process that cannot load its graph ends, and has nothing to come back to.
+    A process that cannot load its graph ends, so its priority need not be restored.
     """
     before = os.getpriority(os.PRIO_PROCESS, 0)
     try:
@@ -82,21 +82,21 @@ def _step_back() -> int:
     return before
 
 
-def _come_back(priority: int) -> None:
-    """Serve as everybody does, with the threads that loading has begun as well."""
+def _restore_priority(priority: int) -> None:
+    """Restore the priority of every thread, including those that loading has started."""
     for thread in Path("/proc/self/task").iterdir():
         os.setpriority(os.PRIO_PROCESS, int(thread.name), priority)
 
 
 def _providers(args: dict[str, str]) -> list[Any]:
-    """Where an instance computes; the session refuses what cannot be placed there, if told so."""
+    """The execution providers of an instance: CUDA for KIND_GPU, else the CPU."""
     if args["model_instance_kind"] != "GPU":
         return ["CPUExecutionProvider"]
-    import onnxruntime  # noqa: PLC0415 - there by now
+    import onnxruntime  # noqa: PLC0415 - imported already
 
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise pb_utils.TritonModelException(
-            f"{args['model_name']} wants a GPU, and the onnxruntime package here has no CUDA "
+            f"{args['model_name']} needs a GPU, but the installed onnxruntime package has no CUDA "
             "provider: install onnxruntime-gpu"
         )
     return [("CUDAExecutionProvider", {"device_id": int(args["model_instance_device_id"])})]

@@ -1,4 +1,4 @@
-"""The companies of the demo market: what they are, and on which days they trade."""
+"""The companies of the demo market, and the days on which each one trades."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.features.row import MINIMUM_ROWS
-from preprocess.market.values import Floats, Stock
+from preprocess.market.values import Floats
 
 INDUSTRIES = (
     *("Automobiles", "Cement", "Chemicals", "Finance", "Paper"),
     *("Pharmaceuticals", "Power", "Software", "Steel", "Textiles"),
 )
 
-# BSE gives no equity a code that begins with 9.
-FIRST_BSE_CODE = 900001
 MOST_COMPANIES = 99_999
 
 # Shares of all companies; a company belongs to one group at most.
@@ -66,18 +64,6 @@ class Companies:
         ratios[split, self.event_day[split]] = _EVENT_RATIOS[self.event[split]]
         return ratios
 
-    def stock(self, company: int) -> Stock:
-        """The listing of company number `company`; its names are plainly made up."""
-        industry, number = INDUSTRIES[self.industry[company]], company + 1
-        return Stock(
-            bse_code=str(FIRST_BSE_CODE + company),
-            nse_symbol=f"DEMO{number:03d}",
-            company_name=f"Demo {industry} {number:03d}",
-            isin=f"DEMO{number:08d}",
-            industry=industry,
-            status="suspended" if self.suspended[company] else "active",
-        )
-
 
 _EVENT_RATIOS = np.array([ratio for _, ratio, _ in SHARE_EVENTS])
 
@@ -105,8 +91,8 @@ def draw_companies(rng: np.random.Generator, count: int, days: int) -> Companies
         daily_shares=daily_shares,
         volatility=rng.uniform(0.010, 0.021, count),
         band=band,
-        thin=_flags(thin, count),
-        suspended=_flags(halted, count),
+        thin=np.isin(np.arange(count), thin),
+        suspended=np.isin(np.arange(count), halted),
         event=event,
         event_day=event_day,
         rows=_rows(rng, (count, days), gappy, new, halted),
@@ -130,7 +116,3 @@ def _rows(
     end = start + np.minimum(5 * rng.integers(2, 9, (len(gappy), 1)), days // 5)
     rows[gappy] &= (day < start) | (day >= end)
     return rows
-
-
-def _flags(members: Ints, count: int) -> Flags:
-    return np.isin(np.arange(count), members)

@@ -1,8 +1,8 @@
-"""The demo market as a whole, and its way into an empty store.
+"""The demo market, and writing it into an empty store.
 
 Everything in it is made up: companies, prices, results, and the pattern by which shares jump after
-results (see preprocess.demo.prices). It is for trying Tezi out and is never to be taken for real,
-which is why every name in it begins with "Demo".
+results (see preprocess.demo.prices). It is for trying Tezi out. So that it is never mistaken for
+real data, every name in it begins with "Demo".
 """
 
 from collections.abc import Callable
@@ -11,7 +11,13 @@ from datetime import date
 
 import numpy as np
 
-from preprocess.demo.companies import MOST_COMPANIES, SHARE_EVENTS, Companies, draw_companies
+from preprocess.demo.companies import (
+    INDUSTRIES,
+    MOST_COMPANIES,
+    SHARE_EVENTS,
+    Companies,
+    draw_companies,
+)
 from preprocess.demo.prices import Prices, draw_prices
 from preprocess.demo.results import Filings, draw_filings
 from preprocess.errors import StoreError
@@ -22,9 +28,11 @@ from preprocess.store import Store, Writer
 SEED = 20260814
 STOCKS = 500
 TRADING_DAYS = 500
-FEWEST_TRADING_DAYS = 60  # gaps, listings and splits need room
+FEWEST_TRADING_DAYS = 60  # room for gaps, listings and splits
 
-STOCKS_A_WRITE = 20
+# BSE gives no equity a code that begins with 9.
+FIRST_BSE_CODE = 900001
+STOCKS_PER_WRITE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +44,17 @@ class DemoMarket:
     filings: Filings
     prices: Prices
 
-    def __len__(self) -> int:
-        return len(self.companies)
-
     def stock(self, company: int) -> Stock:
-        """The listing of one company."""
-        return self.companies.stock(company)
+        """The listing of one company; its names show that it is made up."""
+        industry, number = INDUSTRIES[self.companies.industry[company]], company + 1
+        return Stock(
+            bse_code=str(FIRST_BSE_CODE + company),
+            nse_symbol=f"DEMO{number:03d}",
+            company_name=f"Demo {industry} {number:03d}",
+            isin=f"DEMO{number:08d}",
+            industry=industry,
+            status="suspended" if self.companies.suspended[company] else "active",
+        )
 
     def bars(self, company: int) -> list[Bar]:
         """The daily bars of one company, ascending, as traded."""
@@ -87,7 +100,7 @@ def draw_market(
         raise ValueError(
             f"A demo market lasts at least {FEWEST_TRADING_DAYS} trading days, not {trading_days}."
         )
-    # Weekdays: the made-up exchange keeps no holidays.
+    # All weekdays: the made-up exchange has no holidays.
     last = day_number(last_day)
     calendar = np.arange(last - 2 * trading_days, last + 1, dtype=np.int32)
     numbers = calendar[(calendar + 3) % 7 < 5][-trading_days:]  # 1970-01-01 was a Thursday
@@ -109,10 +122,10 @@ def build_demo_market(
     trading_days: int = TRADING_DAYS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Span:
-    """Fill an empty store with a demo market, in one transaction; return what it holds then.
+    """Fill an empty store with a demo market in one transaction; return the span of its data.
 
-    `derive` is called once at the end, inside the transaction, to compute what follows from the
-    data. `progress` is told (stocks written, stocks in all).
+    `derive` is called once at the end, inside the transaction, to compute labels and stamps.
+    `progress` is called with (stocks written, stocks in all).
 
     Raises:
         StoreError: the store holds data already, or cannot be written. It is left as it was.
@@ -121,8 +134,8 @@ def build_demo_market(
     with store.transaction() as writer:
         _require_empty(writer)
         market = draw_market(last_day=last_day, seed=seed, stocks=stocks, trading_days=trading_days)
-        for start in range(0, stocks, STOCKS_A_WRITE):
-            companies = range(start, min(start + STOCKS_A_WRITE, stocks))
+        for start in range(0, stocks, STOCKS_PER_WRITE):
+            companies = range(start, min(start + STOCKS_PER_WRITE, stocks))
             _write(writer, market, companies)
             if progress is not None:
                 progress(companies.stop, stocks)
@@ -134,15 +147,16 @@ def _require_empty(writer: Writer) -> None:
     counts = writer.span().counts
     if any(counts.values()):
         raise StoreError(
-            f"The database holds data already ({counts.get('stocks', 0)} stocks), and made-up "
-            "data is never mixed into it. Name another database in TEZI_DATABASE_URL or another "
-            "folder in TEZI_DATA_DIR, or move the present database away first."
+            f"The database already has data ({counts.get('stocks', 0)} stocks), and made-up data "
+            "is never mixed into it. Name another database in TEZI_DATABASE_URL or another folder "
+            "in TEZI_DATA_DIR, or move the present database away first."
         )
 
 
 def _write(writer: Writer, market: DemoMarket, companies: range) -> None:
-    coded = [(market.stock(company).bse_code, company) for company in companies]
-    writer.put_stocks([market.stock(company) for company in companies])
+    stocks = [market.stock(company) for company in companies]
+    coded = [(stock.bse_code, company) for stock, company in zip(stocks, companies, strict=True)]
+    writer.put_stocks(stocks)
     writer.put_prices([bar for company in companies for bar in market.bars(company)])
     writer.put_actions([(code, action) for code, n in coded for action in market.actions(n)])
     writer.put_results(

@@ -1,12 +1,10 @@
-"""The demo market's prices, with a pattern put in so that a model has something to find.
+"""The demo market's prices, with a made-up pattern for a model to learn.
 
-**It is made up.** The chance that a share jumps after its company's quarterly results is a logistic
-function of the year's growth of profit, of the attention that it had before, and of a constant of
-its industry; a draw decides then. Attention shows in more volume and a little rise on the five days
-up to the announcement, as if word had got round.
+The probability that a share jumps after its company's quarterly results is a logistic function of
+the yearly growth of profit, of the attention before the results, and of a constant of its industry.
+Attention shows in more volume and a small rise on the five days up to the announcement.
 
-Whether real shares follow such a pattern is another question: how well a model does on the demo
-market says that the machinery works, and nothing about any real market.
+A good score on the demo market shows that the machinery works, and says nothing about real markets.
 """
 
 from dataclasses import dataclass
@@ -24,25 +22,24 @@ INDUSTRY_TILT = {"Chemicals": 0.9, "Software": 1.3, "Cement": -0.9, "Finance": -
 RUN_UP_DAYS, RUN_UP_VOLUME, RUN_UP_DRIFT = 5, 0.45, 0.003  # for one unit of attention
 SMALLEST_JUMP, JUMP_SCALE, LOCKED_SHARE = 0.054, 0.035, 0.4
 DROP_SHARE, SMALLEST_DROP, DROP_SCALE = 0.10, 0.02, 0.025
-EVENT_VOLUME, MOVE_VOLUME = 0.9, 9.0  # added to the volume's logarithm; the second times the move
+EVENT_VOLUME, MOVE_VOLUME = (
+    0.9,
+    9.0,
+)  # added to the logarithm of the volume; the second is multiplied by the move
 
-UNTRADED, UNCHANGED, ONE_PRICE = 0.06, 0.30, 0.60  # shares of a thin stock's days, cumulative
+UNTRADED, UNCHANGED, ONE_PRICE = 0.06, 0.30, 0.60  # cumulative shares of a thin stock's days
 COARSE_TICK_FROM_RS = 250.0
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Bars as traded, rupees and shares, [n, days], meaningful where the company's `rows` are set.
-
-    `chance` [n, quarters] is the hidden one of a jump after each filing.
-    """
+    """Bars as traded, rupees and shares, [n, days]; valid where the company's `rows` are set."""
 
     open: Floats
     high: Floats
     low: Floats
     close: Floats
     volume: NDArray[np.int64]
-    chance: Floats
 
 
 def draw_prices(
@@ -58,7 +55,7 @@ def draw_prices(
     volume = rng.normal(0.0, 0.48, shape)
     thin_day = np.where(companies.thin[:, None], rng.random(shape), 1.0)
     moves[thin_day < UNCHANGED] = 0.0
-    chance = _react(rng, companies, filings, days, moves, volume)
+    _add_reactions(rng, companies, filings, days, moves, volume)
 
     ratios = companies.ratios
     reference, close, lower, upper, tick = (np.empty(shape) for _ in range(5))
@@ -87,26 +84,25 @@ def draw_prices(
         low=_priced(bottom * (1.0 - swing[1]), tick, lower, upper),
         close=close,
         volume=np.where(thin_day < UNTRADED, 0.0, shares).astype(np.int64),
-        chance=chance,
     )
 
 
-def _react(  # noqa: PLR0917 - the two arrays that it changes come last
+def _add_reactions(  # noqa: PLR0917 - the two arrays that it changes come last
     rng: np.random.Generator,
     companies: Companies,
     filings: Filings,
     days: Days,
     moves: Floats,
     volume: Floats,
-) -> Floats:
-    """Put run-ups and reactions into the moves and the logarithm of the volume; the chances."""
+) -> None:
+    """Add run-ups and reactions to `moves` and to `volume`, which is a logarithm."""
     shape = filings.filed.shape
     attention, size = rng.exponential(1.0, (2, *shape))
     verdict = rng.random(shape)
     tilt = np.array([INDUSTRY_TILT.get(industry, 0.0) for industry in INDUSTRIES])
     growth = np.nan_to_num(np.tanh(filings.pat_growth / GROWTH_SCALE))
     score = INTERCEPT + GROWTH_WEIGHT * growth + ATTENTION_WEIGHT * attention
-    chance: Floats = 1.0 / (1.0 + np.exp(-score - tilt[companies.industry][:, None]))
+    chance = 1.0 / (1.0 + np.exp(-score - tilt[companies.industry][:, None]))
 
     # The last trading day on or before the announcement, as the label's rule has it.
     heard = np.searchsorted(days, filings.announced, side="right") - 1
@@ -122,15 +118,13 @@ def _react(  # noqa: PLR0917 - the two arrays that it changes come last
     )
     drop = -SMALLEST_DROP - DROP_SCALE * size
     reaction = np.where(verdict < chance, jump, np.where(verdict > 1.0 - DROP_SHARE, drop, np.nan))
-    moves[company, day + 1] = np.where(
-        np.isnan(reaction[known]), moves[company, day + 1], reaction[known]
-    )
+    usual = moves[company, day + 1]
+    moves[company, day + 1] = np.where(np.isnan(reaction[known]), usual, reaction[known])
     volume[company, day + 1] += EVENT_VOLUME
-    return chance
 
 
 def _priced(price: Floats, tick: Floats, lower: Floats, upper: Floats) -> Floats:
-    """On the nearest tick, within the limits, in whole paise, and never for nothing."""
+    """The nearest tick within the limits, in whole paise, and at least one tick."""
     on_tick = np.rint(price / tick) * tick
     priced: Floats = np.round(np.maximum(on_tick.clip(lower, upper), tick), 2)
     return priced

@@ -17,7 +17,7 @@ from preprocess.market.values import Days, Floats, QuarterResult
 
 EARLIEST_ANNOUNCEMENT_DAYS = 15
 QUARTERS_BEFORE_FIRST_DAY = 6  # the first announcement that counts has its year-ago quarter
-PROSPECTUS_DAYS = 500  # how far back the results go that a new listing has published
+PROSPECTUS_DAYS = 500  # how far back the published results of a new listing go
 MISSING_SHARE, UNKNOWN_DATE_SHARE, LOSS_MAKER_SHARE = 0.015, 0.05, 0.06
 
 
@@ -26,8 +26,8 @@ class Filings:
     """What all companies report; arrays are [n, quarters].
 
     Figures are crore rupees, EPS rupees a share on the share count of the announcement's day, NaN
-    where missing. `announced` are day numbers; `dated` says whether the day is on record, `filed`
-    whether there is such a filing at all by the market's last day.
+    where missing. `announced` are day numbers; `dated` says whether the day is recorded, `filed`
+    whether the filing exists by the market's last day.
     """
 
     quarters: tuple[FiscalQuarter, ...]
@@ -41,7 +41,7 @@ class Filings:
 
     @property
     def pat_growth(self) -> Floats:
-        """Growth of profit against a year before, a fraction; NaN where it is not known."""
+        """Growth of profit over a year, as a fraction; NaN where unknown."""
         growth = np.full(self.pat.shape, np.nan)
         before = self.pat[:, :-4]
         np.divide(self.pat[:, 4:] - before, np.abs(before), out=growth[:, 4:], where=before != 0.0)
@@ -78,13 +78,13 @@ def draw_filings(rng: np.random.Generator, companies: Companies, days: list[date
     shape = (len(companies), len(quarters))
 
     limits = [FILING_LIMIT_DAYS_Q4 if q.quarter == 4 else FILING_LIMIT_DAYS for q in quarters]
-    # A company is early or late by habit, and varies a little; nobody announces on Sundays.
+    # Each company is usually early or usually late, and varies a little; none announces on Sunday.
     habit = (rng.beta(3.0, 2.0, (shape[0], 1)) + rng.normal(0.0, 0.12, shape)).clip(0.0, 1.0)
     lag = EARLIEST_ANNOUNCEMENT_DAYS + habit * (np.array(limits) - EARLIEST_ANNOUNCEMENT_DAYS)
     announced = (ends + np.rint(lag)).astype(np.int32)
     announced -= ((announced + 3) % 7 == 6).astype(np.int32)  # 1970-01-01 was a Thursday
 
-    # A suspended company files no more, a new one has a short past, and no filing lies ahead.
+    # A suspended company files nothing, a new one has a short past, and no filing is in the future.
     listed = numbers[companies.rows.argmax(axis=1)]
     starts = np.where(listed > numbers[0], listed - PROSPECTUS_DAYS, np.iinfo(np.int32).min)
     halted = numbers[-1 - companies.rows[:, ::-1].argmax(axis=1)]

@@ -1,4 +1,4 @@
-"""Splits and bonuses taken out of a price series, as they were known on a day."""
+"""Prices adjusted for the splits and bonuses that were known on a day."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -10,9 +10,9 @@ from preprocess.market.values import ADJUSTING_KINDS, CorporateAction, Floats, P
 
 
 def adjustment_factors(prices: Prices, actions: Sequence[CorporateAction], day: date) -> Floats:
-    """For each row, the product of the ratios that lie after it and take effect by `day`; [n].
+    """For each row, the product of the ratios with a later ex-date, up to `day`; [n].
 
-    A row before an ex-date is divided by the ratio. Rows that the source had adjusted keep 1.
+    A row before an ex-date is divided by the ratio. Rows already adjusted by their source keep 1.
     """
     factors = np.ones(len(prices))
     for action in actions:

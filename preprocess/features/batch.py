@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.features.event import RATE_YEARS
 from preprocess.features.kernel import feature_rows
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
@@ -19,22 +19,25 @@ from preprocess.market.calendar import (
     month_of,
     years_before,
 )
-from preprocess.market.columns import SCHEMA, Indices, MarketColumns, Table
+from preprocess.market.columns import SCHEMA, Indices, MarketColumns, Table, columns_of
+from preprocess.market.golden_row import GOLDEN_DATE, golden_history
 from preprocess.market.values import Days, Floats
 
 # Codes of the kernel's status array.
 STATUSES = (Status.OK, Status.SHORT_HISTORY, Status.UNKNOWN_STOCK)
 UNKNOWN = STATUSES.index(Status.UNKNOWN_STOCK)
 NO_DAY = -1
+# How far back the circuit rate of a fiscal quarter looks.
+RATE_YEARS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRows:
-    """Rows in the order they were asked for.
+    """Rows in the order of the request.
 
     `values` is float64 [k, 25] in manifest order, NaN where missing and in rows that are not OK;
-    `as_of` the day number of the newest price used, int32 [k], NO_DAY unless OK; `status` places
-    in STATUSES, int8 [k].
+    `as_of` is the day number of the newest price used, int32 [k], NO_DAY unless OK; `status` are
+    indices into STATUSES, int8 [k].
     """
 
     values: Floats
@@ -45,16 +48,16 @@ class BatchRows:
         return len(self.status)
 
 
-def places_of(columns: MarketColumns, codes: Sequence[bytes]) -> Indices:
-    """The index of each code in the columns; -1 where it is not held."""
+def stock_indices(columns: MarketColumns, codes: Sequence[bytes]) -> Indices:
+    """The index of each code in the columns; -1 for an unknown code."""
     places = columns.places
     return np.array([places.get(code, -1) for code in codes], dtype=np.int64)
 
 
 def batch_rows(columns: MarketColumns, places: Indices, days: Days) -> BatchRows:
-    """The rows of stocks `places[k]` as of day numbers `days[k]`; a place of -1 is unknown.
+    """The rows of stocks `places[k]` as of day numbers `days[k]`; -1 is an unknown stock.
 
-    Rows are independent: each sees its own stock up to its own day and nothing else.
+    Rows are independent: each rests on its own stock up to its own day and on nothing else.
     """
     count = len(places)
     values = np.full((count, FEATURE_COUNT), np.nan)
@@ -69,6 +72,17 @@ def batch_rows(columns: MarketColumns, places: Indices, days: Days) -> BatchRows
     return BatchRows(values, as_of, status)
 
 
+def golden_rows() -> BatchRows:
+    """The one row of the golden stock on the golden date, computed at each call."""
+    day = np.array([day_number(GOLDEN_DATE)], dtype=np.int32)
+    return batch_rows(_golden_market(), np.zeros(1, dtype=np.int64), day)
+
+
+@cache
+def _golden_market() -> MarketColumns:
+    return columns_of([golden_history()])
+
+
 def _fill(  # noqa: PLR0917 - the arrays that it fills
     columns: MarketColumns,
     places: Indices,
@@ -78,7 +92,7 @@ def _fill(  # noqa: PLR0917 - the arrays that it fills
     status: NDArray[np.int8],
 ) -> None:
     months, years_ago = _calendar_facts(days)
-    if not days.flags.writeable:  # another type to compiled code, and seconds to compile for it
+    if not days.flags.writeable:  # numba would compile for the read-only type, which takes seconds
         days = days.copy()
     feature_rows(
         places,

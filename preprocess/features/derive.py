@@ -1,6 +1,6 @@
-"""What follows from the market's data and is stored beside it: labels and monthly stamps.
+"""Data derived from the market's data and stored with it: labels and monthly stamps.
 
-It runs inside the transaction that changed the data, so that no reader ever sees the two apart.
+It runs inside the transaction that changes the data, so no reader sees one without the other.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from preprocess.store import Writer
 
 
 def refresh_derived(writer: Writer, *, circuit_pct: float) -> None:
-    """Compute anew the labels of every touched stock and the stamps of every affected month."""
+    """Recompute the labels of every changed stock and the stamps of every affected month."""
     touched = dict(writer.touched)
     for code in _to_label(writer, touched):
         history = writer.history(code)
@@ -25,7 +25,7 @@ def refresh_derived(writer: Writer, *, circuit_pct: float) -> None:
 
 
 def stamp_months(writer: Writer, months: list[str]) -> None:
-    """Write the static features for `months`, of each stock from its first price on."""
+    """Write the static features for `months`, for each stock from the month of its first price."""
     if not months:
         return
     stocks = writer.stocks()
@@ -44,10 +44,10 @@ def stamp_months(writer: Writer, months: list[str]) -> None:
 
 
 def _to_label(writer: Writer, touched: Mapping[str, date]) -> list[str]:
-    """Touched stocks whose labels may differ: of a day's prices of a whole market, few.
+    """Changed stocks whose labels may differ: few, when one day of the whole market is imported.
 
-    A label rests on the bars within LONGEST_PAUSE_DAYS of its announcement, so bars that are all
-    later than that move none.
+    A label depends on the bars within LONGEST_PAUSE_DAYS of its announcement, so later bars change
+    none.
     """
     repriced = writer.only_repriced
     pause = timedelta(days=LONGEST_PAUSE_DAYS)
@@ -60,7 +60,7 @@ def _to_label(writer: Writer, touched: Mapping[str, date]) -> list[str]:
 
 
 def _affected_months(writer: Writer, first_touched: date) -> list[str]:
-    """Months with prices that have no stamp yet, or whose stamp rests on what was touched."""
+    """Months with prices that have no stamp yet, or whose stamp depends on changed data."""
     days = writer.price_days()
     if days is None:
         return []

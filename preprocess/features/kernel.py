@@ -1,9 +1,9 @@
 """The served features of many stocks and days in one compiled pass over their columns.
 
-The definition of each feature is that of the plain modules beside this one (technical, financial,
-event, static), whose indicators are TA-Lib's; the tests hold the two together to 1e-9. What is
-fused is the walk: one loop over a stock's rows carries RSI and the three averages of MACD, where
-TA-Lib would write whole series of which only the last value is wanted.
+RSI, MACD and the Bollinger bands equal TA-Lib's values over the stock's whole history; the tests
+compare every feature with a plain definition to 1e-9. One loop over a stock's rows computes RSI and
+the three averages of MACD together, where TA-Lib would write whole series of which only the last
+value is needed.
 
 Sources of the recurrences: Wilder (1978) for RSI, seeded by the plain averages of the first 14
 changes; TA-Lib's MACD, whose averages are seeded by the means of the 12 and of the 26 rows up to
@@ -17,32 +17,29 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from preprocess.features.event import BASE_ROWS, LEAD_ROWS
 from preprocess.features.financial import SURPRISE_PCT
 from preprocess.features.row import MINIMUM_ROWS
-from preprocess.features.technical import (
-    BAND_DEVIATIONS,
-    BAND_PERIOD,
-    FLAT_BAND,
-    MACD_FAST,
-    MACD_SIGNAL,
-    MACD_SLOW,
-    MOMENTUM_PERIODS,
-    RSI_PERIOD,
-    VOLUME_PERIOD,
-    VOLUME_SPIKE,
-)
 
 Array = NDArray[Any]
 
 OK, SHORT_HISTORY = 0, 1
+
+# All periods are rows, that is trading days of the stock.
+RSI_PERIOD = 14
+MACD_FAST, MACD_SLOW, MACD_SIGNAL = 12, 26, 9
+BAND_PERIOD, BAND_DEVIATIONS = 20, 2.0
+VOLUME_PERIOD, VOLUME_SPIKE = 30, 2.0
+MOMENTUM_PERIODS = (5, 10, 30)
+LEAD_ROWS, BASE_ROWS = 5, 15
+# A band narrower than this share of its mean has no width: it would be rounding noise.
+FLAT_BAND = 1e-9
 
 _LARGEST = float(np.finfo(np.float32).max)
 _NAN = math.nan
 
 _KEPT, _ADDED = (RSI_PERIOD - 1.0) / RSI_PERIOD, 1.0 / RSI_PERIOD
 _FAST, _SLOW, _SIGNAL = (2.0 / (n + 1.0) for n in (MACD_FAST, MACD_SLOW, MACD_SIGNAL))
-# First row whose signal is an average of the row before; up to it the seed is gathered.
+# First row whose signal follows from the row before; the rows before it are summed for the seed.
 _SIGNALLED = MACD_SLOW + MACD_SIGNAL - 1
 
 
@@ -59,13 +56,13 @@ def _technical(close: Array, volume: Array, out: Array) -> None:
             out[8] = volume[n - 1] / mean
             out[9] = 1.0 if out[8] > VOLUME_SPIKE else 0.0
     last = close[n - 1]
-    for place, rows in enumerate(MOMENTUM_PERIODS):
-        out[10 + place] = (last / close[n - 1 - rows] - 1.0) * 100.0
+    for index, rows in enumerate(MOMENTUM_PERIODS):
+        out[10 + index] = (last / close[n - 1 - rows] - 1.0) * 100.0
 
 
 @njit(cache=True, nogil=True)
 def _oscillators(close: Array, out: Array) -> None:
-    """RSI and MACD: the two that need every row, in one loop whose steps run side by side."""
+    """RSI and MACD, which need every row: in one loop the CPU overlaps their steps."""
     gain = loss = signal = line = 0.0
     for row in range(1, RSI_PERIOD + 1):
         change = close[row] - close[row - 1]
@@ -85,7 +82,7 @@ def _oscillators(close: Array, out: Array) -> None:
         change = price - close[row - 1]
         gain = gain * _KEPT + max(change, 0.0) * _ADDED
         loss = loss * _KEPT + max(-change, 0.0) * _ADDED
-        # In this form a price that stands still leaves its average where it is.
+        # In this form a constant price leaves the average exactly as it is.
         fast += (price - fast) * _FAST
         slow += (price - slow) * _SLOW
         line = fast - slow
@@ -96,14 +93,14 @@ def _oscillators(close: Array, out: Array) -> None:
             if row == _SIGNALLED - 1:
                 signal /= MACD_SIGNAL
     moved = gain + loss
-    # TA-Lib's value where nothing ever moved; the smallest trace of a movement long ago counts.
+    # 0 is TA-Lib's value where the price never moved; any earlier movement, however small, counts.
     out[0] = 100.0 * (gain / moved) if moved > 0.0 else 0.0
     out[1], out[2], out[3] = line, signal, line - signal
 
 
 @njit(cache=True, nogil=True)
 def _bands(window: Array, out: Array) -> None:
-    """Upper, middle and lower band of the last rows, and the place of the close between them."""
+    """Upper, middle and lower band of the last rows, and the position of the close between them."""
     middle = _mean(window)
     spread = 0.0
     for value in window:
@@ -231,7 +228,7 @@ def _static(statics: tuple[Array, ...], first: int, last: int, month: int, out: 
 def _adjust(  # noqa: PLR0917 - compiled functions take columns, and no keywords
     days: Array, already: Array, ex_day: Array, ratio: Array, close: Array, volume: Array
 ) -> None:
-    """Divide closes and multiply volumes, in place, by the ratios that lie after each row."""
+    """Divide closes and multiply volumes, in place, by the ratios with a later ex-date."""
     for row in range(len(days)):
         if already[row]:
             continue
@@ -292,8 +289,8 @@ def feature_rows(  # noqa: PLR0917 - as above
             labels, of_labels[stock], of_labels[stock + 1], day, three_years_before[k]
         )
         _static(statics, of_statics[stock], of_statics[stock + 1], months[k], out[23:25])
-        for place in range(len(out)):
-            if abs(out[place]) > _LARGEST:
-                out[place] = _NAN
+        for index in range(len(out)):
+            if abs(out[index]) > _LARGEST:
+                out[index] = _NAN
         as_of[k] = day_of[last - 1]
         status[k] = OK

@@ -8,9 +8,8 @@ import numpy as np
 
 from preprocess.features.adjustment import adjusted
 from preprocess.features.financial import KnownResults, growth, margin, signed_growth
-from preprocess.features.technical import momentum
 from preprocess.market.calendar import FiscalQuarter, day_number
-from preprocess.market.values import QuarterResult, StockHistory
+from preprocess.market.values import Floats, QuarterResult, StockHistory
 
 RESEARCH_FEATURES = (
     "revenue_growth_qoq",
@@ -60,12 +59,18 @@ def research_features(history: StockHistory, day: date) -> dict[str, float]:
         _change(known, 0, 1, _eps, signed_growth),
         float(np.std([_of(known, back, _eps) for back in range(4)])),
         _growth_run(known),
-        momentum(before.close, 5),
-        momentum(before.close, 10),
+        _momentum(before.close, 5),
+        _momentum(before.close, 10),
         *(float(quarter == number) for number in (1, 2, 3, 4)),
         float(day.month),
     )
     return dict(zip(RESEARCH_FEATURES, values, strict=True))
+
+
+def _momentum(close: Floats, rows: int) -> float:
+    if len(close) <= rows:
+        return math.nan
+    return (float(close[-1]) / float(close[-1 - rows]) - 1.0) * 100.0
 
 
 def _revenue(result: QuarterResult) -> float:

@@ -1,6 +1,6 @@
 """Monthly precompute of the static features: sector codes and market-cap tiers.
 
-The stamp of a month rests on what was known before the month began.
+The stamp of a month depends only on what was known before the month began.
 """
 
 import math
@@ -45,11 +45,11 @@ def tiers(caps: Sequence[float | None]) -> list[int | None]:
 
 
 def extended_sector_codes(known: Mapping[str, int], stocks: Sequence[Stock]) -> dict[str, int]:
-    """`known` with every sector that is new at its end: a code once given never changes."""
+    """`known` plus the new sectors, numbered after it: an assigned code never changes."""
     codes = dict(known)
     following = max(codes.values(), default=-1) + 1
     fresh = sorted({stock.industry for stock in stocks if stock.industry} - codes.keys())
-    return codes | {sector: following + place for place, sector in enumerate(fresh)}
+    return codes | {sector: following + index for index, sector in enumerate(fresh)}
 
 
 def month_stamps(
@@ -75,5 +75,5 @@ def month_stamps(
 
 
 def eve_of(month: str) -> date:
-    """The last day whose data a month's stamp may rest on."""
+    """The day before the month: the last one whose data its stamp may use."""
     return first_day_of(month) - timedelta(days=1)

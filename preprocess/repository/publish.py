@@ -13,11 +13,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from preprocess.errors import ModelError, PublishError
+from preprocess.features.batch import golden_rows
 from preprocess.features.manifest import feature_hash, require_manifest
-from preprocess.features.vector import feature_row
 from preprocess.files import staged_folder
 from preprocess.inference_optimizer import InferenceOptimizer
-from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE, golden_history
+from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE
 from preprocess.models.names import DEFAULT_VARIANT, VARIANTS, Variant
 from preprocess.models.serving_graph import stamp_version
 from preprocess.models.variants import graph_file as exported_file
@@ -90,7 +90,7 @@ def write_version(settings: Settings, candidate: Candidate, *, now: datetime) ->
     before = read_labels(settings.versions_dir)
     number = max([before.newest, *version_numbers(settings.versions_dir)]) + 1
     graphs = {variant: _stamped(path, card, number) for variant, path in candidate.graphs.items()}
-    row = feature_row(golden_history(), GOLDEN_DATE).values.astype(np.float32)
+    row = golden_rows().values[0].astype(np.float32)
     version = ModelVersion(
         model_version=number,
         model_id=card["model_id"],

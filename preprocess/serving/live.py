@@ -1,9 +1,9 @@
-"""The market in memory, never older than the newest commit, for answers one stock at a time.
+"""The market in memory, never older than the newest commit, for rows of single stocks.
 
-All stocks lie in columns (`base`), read from the database in one pass.
-A stock that a commit has touched since is read from the database when it is next asked for, and
-kept beside them (`patch`). When a commit touches much of the market, a thread makes a new base
-meanwhile, and nobody waits for it.
+All stocks are in columns (`base`), read from the database in one pass. A stock that a later commit
+changes is read from the database at its next request, and stored separately (`patch`). When a
+commit changes much of the market, a thread builds a new base in the background, and no request
+waits for it.
 """
 
 import math
@@ -16,21 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.errors import StoreError
-from preprocess.features.batch import NO_DAY, BatchRows, batch_rows, places_of
+from preprocess.features.batch import NO_DAY, BatchRows, batch_rows, stock_indices
 from preprocess.market.columns import MarketColumns, columns_of
 from preprocess.market.values import Days, Mark
 from preprocess.serving.wire import Float32s, WireRows
 from preprocess.store import Store
 
-# From so many touched stocks on, a new base is made: reading each alone takes 0.1 ms.
+# With this many changed stocks, a new base is built: reading each alone takes 0.1 ms.
 _REBASE_FROM = 256
-# A base takes about a third of a second to make; a stream of imports must not keep a core busy.
+# A base takes about a third of a second to build; a stream of imports must not keep a core busy.
 _REBASE_PAUSE_S = 2.0
 
 
 @dataclass(frozen=True)
 class _Base:
-    """Columns and, for the newest day of the market, every stock's row ready to hand out."""
+    """Columns and, for the newest day of the market, every stock's row already computed."""
 
     columns: MarketColumns
     ready_day: int
@@ -47,10 +47,10 @@ class _Base:
 
 
 class LiveMarket:
-    """Rows of any stock and day. For use by one thread; the thread that it starts is its own."""
+    """Rows of any stock and day. For use by one thread; it starts and joins a thread of its own."""
 
     def __init__(self, opener: Callable[[], Store]) -> None:
-        """`opener` gives a store of its own to each of the two threads.
+        """`opener` opens a separate store for each of the two threads.
 
         Raises:
             StoreError: the database cannot be read.
@@ -58,12 +58,14 @@ class LiveMarket:
         self._opener = opener
         self._store = opener()
         self._base = _Base.of(self._store.columns())
-        self._patch = _nothing()
-        self._stale: set[bytes] = set()  # touched since the base was made
-        self._held: set[bytes] = set()  # of these, what the patch has as it is now
-        self._mark = self._base.columns.mark  # up to where the change log is known
-        self._first = self._mark.sequence  # from where on
-        self._changed: dict[bytes, int] = {}  # the newest change of each stock that has any there
+        self._patch = _no_market()
+        self._stale: set[bytes] = set()  # changed since the base was read
+        self._held: set[bytes] = (
+            set()
+        )  # of these, the ones that the patch has in their current state
+        self._mark = self._base.columns.mark  # the last change-log entry that was read
+        self._first = self._mark.sequence  # the first one
+        self._changed: dict[bytes, int] = {}  # the newest change of each changed stock
         self._own_marks = {self._mark}
         self._checked = time.monotonic()
         self._rebased_at = -_REBASE_PAUSE_S
@@ -71,7 +73,7 @@ class LiveMarket:
         self._next_base: _Base | None = None
 
     def refresh(self) -> None:
-        """Take note of what has been committed: to be called before a request's first row.
+        """Read new entries of the change log; call it before the first row of a request.
 
         Raises:
             StoreError: the database cannot be read.
@@ -83,30 +85,30 @@ class LiveMarket:
             self._start_rebase()
 
     def ready_row(self, code: bytes, day: int) -> tuple[Float32s, bytes, bytes] | None:
-        """Values float32 [25], as-of date and status, if they are there without computing."""
+        """Values float32 [25], as-of date and status, if they are computed already; else None."""
         base = self._base
         if day != base.ready_day or code in self._stale:
             return None
-        place = base.columns.places.get(code)
-        if place is None:
+        index = base.columns.places.get(code)
+        if index is None:
             return None
         ready = base.ready
-        return ready.values[place], ready.as_of[place], ready.status[place]
+        return ready.values[index], ready.as_of[index], ready.status[index]
 
     @property
     def mark(self) -> Mark:
-        """The place in the change log up to which rows are right at least."""
+        """The change-log entry up to which rows are certainly correct."""
         return self._mark
 
     def knows(self, code: bytes) -> bool:
-        """Whether there may be rows of the stock."""
+        """Whether the stock may have rows."""
         return code in self._base.columns.places or code in self._stale
 
     def is_current(self, code: bytes, mark: Mark) -> bool:
-        """Whether a row of the stock that was right at `mark` is right still.
+        """Whether a row of the stock that was correct at `mark` is still correct.
 
-        No, also, of rows from before the newest change that the first base held: which stocks had
-        changed by then is not known.
+        Also False for rows from before the newest change in the first base: which stocks had
+        changed by then is unknown.
 
         Raises:
             StoreError: the database cannot be read.
@@ -118,31 +120,31 @@ class LiveMarket:
         """The rows of stocks as of day numbers.
 
         Raises:
-            StoreError: a touched stock cannot be read from the database.
+            StoreError: a changed stock cannot be read from the database.
         """
         base = self._base.columns
         stale = np.array([code in self._stale for code in codes])
         if not stale.any():
-            return batch_rows(base, places_of(base, codes), days)
+            return batch_rows(base, stock_indices(base, codes), days)
         patch = self._patched({code for code in codes if code in self._stale})
         if stale.all():
-            return batch_rows(patch, places_of(patch, codes), days)
+            return batch_rows(patch, stock_indices(patch, codes), days)
         mine = [code for code, is_stale in zip(codes, stale, strict=True) if is_stale]
         rest = [code for code, is_stale in zip(codes, stale, strict=True) if not is_stale]
         return _interleaved(
             stale,
-            batch_rows(patch, places_of(patch, mine), days[stale]),
-            batch_rows(base, places_of(base, rest), days[~stale]),
+            batch_rows(patch, stock_indices(patch, mine), days[stale]),
+            batch_rows(base, stock_indices(base, rest), days[~stale]),
         )
 
     def close(self) -> None:
-        """Let go of the store, once the thread is done."""
+        """Wait for the thread, then close the store."""
         if self._rebase is not None:
             self._rebase.join()
         self._store.close()
 
     def _is_of_this_log(self, mark: Mark) -> bool:
-        """Whether the mark is one of this database, and not of another or an older copy of it."""
+        """Whether the mark is of this database, and not of another one or of an older copy."""
         if mark in self._own_marks:
             return True
         if not self._store.has_mark(mark):
@@ -168,7 +170,7 @@ class LiveMarket:
         self._own_marks.add(newest)
 
     def _patched(self, codes: set[bytes]) -> MarketColumns:
-        """The patch, with `codes` as they are in the database now unless it has them already."""
+        """The patch, after reading those of `codes` from the database that it lacks."""
         lacking = codes - self._held
         if lacking:
             fresh = self._store.columns(sorted(code.decode() for code in lacking))
@@ -178,8 +180,8 @@ class LiveMarket:
 
     def _start_rebase(self) -> None:
         now = time.monotonic()
-        at_work = self._rebase is not None and self._rebase.is_alive()
-        if at_work or now - self._rebased_at < _REBASE_PAUSE_S:
+        is_running = self._rebase is not None and self._rebase.is_alive()
+        if is_running or now - self._rebased_at < _REBASE_PAUSE_S:
             return
         self._rebased_at = now
         self._rebase = threading.Thread(target=self._make_base, name="rebase", daemon=True)
@@ -193,19 +195,19 @@ class LiveMarket:
             finally:
                 store.close()
         except StoreError:
-            return  # the old base and the patch go on; the next commit tries again
+            return  # the old base and the patch stay in use; the next commit tries again
 
     def _take_next_base(self) -> None:
         base, self._next_base = self._next_base, None
         if base is None:
             return
-        self._base, self._patch, self._held = base, _nothing(), set()
+        self._base, self._patch, self._held = base, _no_market(), set()
         number = base.columns.mark.sequence
         self._stale = {code for code, changed in self._changed.items() if changed > number}
-        self._checked = -math.inf  # what came since the base was read is noted before any answer
+        self._checked = -math.inf  # changes since the base was read are noted before any answer
 
 
-def _nothing() -> MarketColumns:
+def _no_market() -> MarketColumns:
     return columns_of([])
 
 

@@ -1,4 +1,4 @@
-"""Features for names and dates as they come over the wire, one status a row."""
+"""Feature rows for codes and dates as they come over the wire, with one status per row."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -7,31 +7,30 @@ from typing import Protocol
 import numpy as np
 
 from preprocess.errors import FeatureError, StoreError
-from preprocess.features.batch import batch_rows
+from preprocess.features.batch import golden_rows
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
 from preprocess.market.calendar import day_number
-from preprocess.market.columns import columns_of
-from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE, golden_history
+from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE
 from preprocess.market.values import Days, is_bse_code
 from preprocess.serving.live import LiveMarket
 from preprocess.serving.wire import WireRows
 from preprocess.store import Store
 
 _GOLDEN = (GOLDEN_CODE.encode(), GOLDEN_DATE.isoformat().encode())
-# Spellings of days that are kept with their numbers; requests name few days.
-_MOST_SPELLINGS = 4_096
+# Size of the cache from ISO dates to day numbers; requests name few days.
+_MOST_DATES = 4_096
 
 
 class RowCache(Protocol):
-    """Rows that were computed before; gateway.cache has one."""
+    """A cache of computed rows; gateway.cache implements one."""
 
     def warm_up(self) -> None:
-        """Connect before the first request has to wait for it."""
+        """Connect, so that the first request does not have to."""
         ...
 
     def rows(self, market: LiveMarket, codes: Sequence[bytes], days: Days) -> WireRows:
-        """The rows of stocks as of day numbers, in order, computed where they are missing.
+        """The rows of stocks as of day numbers, in order; a cache miss is computed.
 
         Raises:
             StoreError: the market cannot read its database.
@@ -44,7 +43,7 @@ class RowCache(Protocol):
 
 
 class FeatureService:
-    """Answers rows from a store that is opened when first needed, and again after it failed."""
+    """Feature rows from a store that is opened when first needed, and again after a failure."""
 
     def __init__(
         self,
@@ -52,18 +51,15 @@ class FeatureService:
         *,
         cached: RowCache | None = None,
     ) -> None:
-        """`cached` is asked first for rows that would have to be computed."""
+        """`cached` is queried first for rows that would have to be computed."""
         self._opener = opener
         self._cached = cached
         self._market: LiveMarket | None = None
-        self._spelt: dict[bytes, int | None] = {}
-        golden = columns_of([golden_history()])
-        day = np.array([day_number(GOLDEN_DATE)], dtype=np.int32)
-        self._golden = golden, np.zeros(1, dtype=np.int64), day
+        self._day_numbers: dict[bytes, int | None] = {}
 
     @staticmethod
     def require_width(width: int) -> None:
-        """Refuse a model repository that was made for another feature manifest.
+        """Refuse a model repository whose config was written for another feature manifest.
 
         Raises:
             FeatureError: the configured width is not that of the manifest.
@@ -74,64 +70,64 @@ class FeatureService:
             )
 
     def warm_up(self) -> None:
-        """Compile what is compiled, and bring the market into memory if there is one."""
-        batch_rows(*self._golden)
+        """Compile the kernel, connect the cache, and load the market if there is a database."""
+        golden_rows()
         if self._cached is not None:
             self._cached.warm_up()
         self._fresh_market()
 
     def rows(self, codes: Sequence[bytes], days: Sequence[bytes]) -> WireRows:
-        """One row for each pair of code and ISO date; a row that fails fails alone."""
+        """One row for each pair of code and ISO date; one bad row does not affect the others."""
         market = self._fresh_market()
         out = WireRows.empty(len(codes))
-        asked: list[int] = []
+        pending: list[int] = []
         numbers: list[int] = []
-        for place, (code, spelling) in enumerate(zip(codes, days, strict=True)):
-            number = self._day(spelling)
+        for index, (code, text) in enumerate(zip(codes, days, strict=True)):
+            number = self._day(text)
             ready = market.ready_row(code, number) if market and number is not None else None
             if ready is not None:
-                out.values[place], out.as_of[place], out.status[place] = ready
+                out.values[index], out.as_of[index], out.status[index] = ready
             elif not is_bse_code(code.decode("ascii", errors="replace")):
-                out.status[place] = Status.INVALID_CODE.encode()
+                out.status[index] = Status.INVALID_CODE.encode()
             elif number is None:
-                out.status[place] = Status.INVALID_DATE.encode()
+                out.status[index] = Status.INVALID_DATE.encode()
             elif market is None:
                 continue
-            elif (code, spelling) == _GOLDEN:
-                out.put([place], WireRows.of(batch_rows(*self._golden)))
+            elif (code, text) == _GOLDEN:
+                out.put([index], WireRows.of(golden_rows()))
             else:
-                asked.append(place)
+                pending.append(index)
                 numbers.append(number)
-        if asked and market is not None:
-            wanted = codes if len(asked) == len(codes) else [codes[place] for place in asked]
+        if pending and market is not None:
+            subset = codes if len(pending) == len(codes) else [codes[index] for index in pending]
             try:
-                out.put(asked, self._asked_rows(market, wanted, numbers))
+                out.put(pending, self._computed_rows(market, subset, numbers))
             except StoreError:
-                self._let_go()
+                self._close_market()
         return out
 
     def close(self) -> None:
-        """Let go of the store, and of the cache."""
+        """Close the store and the cache."""
         if self._cached is not None:
             self._cached.close()
-        self._let_go()
+        self._close_market()
 
-    def _let_go(self) -> None:
+    def _close_market(self) -> None:
         market, self._market = self._market, None
         if market is not None:
             market.close()
 
     def _fresh_market(self) -> LiveMarket | None:
-        """The market up to the newest commit; None without a database."""
+        """The market as of the newest commit; None without a database."""
         try:
             if self._market is None:
                 self._market = LiveMarket(self._opener)
             self._market.refresh()
         except StoreError:
-            self._let_go()
+            self._close_market()
         return self._market
 
-    def _asked_rows(
+    def _computed_rows(
         self, market: LiveMarket, codes: Sequence[bytes], numbers: Sequence[int]
     ) -> WireRows:
         days = np.array(numbers, dtype=np.int32)
@@ -139,17 +135,17 @@ class FeatureService:
             return self._cached.rows(market, codes, days)
         return WireRows.of(market.rows(codes, days))
 
-    def _day(self, spelling: bytes) -> int | None:
+    def _day(self, text: bytes) -> int | None:
         """The day number of exactly YYYY-MM-DD; None for anything else."""
-        if spelling not in self._spelt:
-            if len(self._spelt) >= _MOST_SPELLINGS:
-                self._spelt.clear()
-            self._spelt[spelling] = _parsed_day(spelling)
-        return self._spelt[spelling]
+        if text not in self._day_numbers:
+            if len(self._day_numbers) >= _MOST_DATES:
+                self._day_numbers.clear()
+            self._day_numbers[text] = _parsed_day(text)
+        return self._day_numbers[text]
 
 
 def _parsed_day(text: bytes) -> int | None:
-    # fromisoformat alone takes week dates and basic dates too.
+    # fromisoformat alone also accepts week dates and basic dates.
     if len(text) != 10 or text[4:5] != b"-" or text[7:8] != b"-":
         return None
     try:

@@ -1,4 +1,4 @@
-"""Feature rows in the form in which Triton hands them out."""
+"""Feature rows in the types of Triton's output tensors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class WireRows:
 
     @classmethod
     def empty(cls, count: int) -> "WireRows":
-        """Rows to be filled; until then they say that the database does not answer."""
+        """Rows to be filled in; until then their status is STORE_UNAVAILABLE."""
         return cls(
             np.full((count, FEATURE_COUNT), np.nan, dtype=np.float32),
             np.full(count, b"", dtype=np.object_),
@@ -37,17 +37,17 @@ class WireRows:
 
     @classmethod
     def of(cls, rows: BatchRows) -> "WireRows":
-        """Computed rows; values that float32 cannot hold are missing in them already."""
-        return cls(rows.values.astype(np.float32), _spelt_out(rows.as_of), _WORDS[rows.status])
+        """Computed rows as float32; values out of its range are NaN in them already."""
+        return cls(rows.values.astype(np.float32), _iso_dates(rows.as_of), _WORDS[rows.status])
 
-    def put(self, places: Sequence[int], rows: "WireRows") -> None:
-        """Fill in rows at their places."""
-        self.values[places] = rows.values
-        self.as_of[places] = rows.as_of
-        self.status[places] = rows.status
+    def put(self, indices: Sequence[int], rows: "WireRows") -> None:
+        """Fill in rows at these indices."""
+        self.values[indices] = rows.values
+        self.as_of[indices] = rows.as_of
+        self.status[indices] = rows.status
 
 
-def _spelt_out(as_of: Days) -> NDArray[Any]:
+def _iso_dates(as_of: Days) -> NDArray[Any]:
     numbers = as_of.tolist()
     known = {
         number: b"" if number == NO_DAY else from_day_number(number).isoformat().encode()

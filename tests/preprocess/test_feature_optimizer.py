@@ -211,9 +211,9 @@ def test_a_thousand_real_rows_are_those_of_a_second_implementation(
         optimizer = FeatureOptimizer(store)
         columns = optimizer.market()
         priced = np.flatnonzero(np.diff(columns.prices.starts) > 60)
-        for place in rng.choice(priced, 1000).tolist():
-            code = columns.codes[place].decode()
-            rows = slice(*columns.prices.starts[place : place + 2].tolist())
+        for index in rng.choice(priced, 1000).tolist():
+            code = columns.codes[index].decode()
+            rows = slice(*columns.prices.starts[index : index + 2].tolist())
             number = int(rng.choice(columns.prices["day"][rows][40:]))
             day = from_day_number(number) + timedelta(days=int(rng.integers(0, 3)))
             found = optimizer.extract([code], day)

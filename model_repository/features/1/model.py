@@ -20,7 +20,7 @@ class TritonPythonModel:
     """One instance, a process of its own, with its own connection to the database."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Check the configured shape, and have the market in memory before the first request."""
+        """Check the configured shape and load the market into memory before the first request."""
         config = json.loads(args["model_config"])
         settings = load_settings()
         cached: CachedRows | None = None
@@ -36,7 +36,7 @@ class TritonPythonModel:
     def execute(
         self, requests: list["pb_utils.InferenceRequest"]
     ) -> list["pb_utils.InferenceResponse"]:
-        """Join the rows of all requests, look them up once, hand each request its own."""
+        """Compute the rows of all requests together, and return to each request its own."""
         codes = [_column(request, "bse_code") for request in requests]
         days = [_column(request, "prediction_date") for request in requests]
         batch = self._service.rows(np.concatenate(codes).tolist(), np.concatenate(days).tolist())
@@ -58,7 +58,7 @@ class TritonPythonModel:
         return responses
 
     def finalize(self) -> None:
-        """Let go of the database, and of the cache."""
+        """Close the database and the cache."""
         self._service.close()
 
 
@@ -68,7 +68,7 @@ def _column(request: "pb_utils.InferenceRequest", name: str) -> NDArray[Any]:
 
 
 def _cache(settings: Settings) -> tuple["CachedRows", "PublishedCounts"]:
-    """The cache of rows, and its counts at Triton's metrics address beside the server's own."""
+    """The cache of rows, and its counters among Triton's own metrics."""
     from gateway.cache.features.tls import load_redis  # noqa: PLC0415 - most servers cache no features
 
     load_redis()

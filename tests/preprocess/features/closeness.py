@@ -49,6 +49,6 @@ def assert_same_features(
     missing = np.isnan(found) & np.isnan(expected)
     wrong = ~(missing | (np.abs(found - expected) <= allowed))
     assert not wrong.any(), f"{context}: " + ", ".join(
-        f"{FEATURE_NAMES[place]} {found[place]!r} instead of {expected[place]!r}"
-        for place in np.flatnonzero(wrong)
+        f"{FEATURE_NAMES[index]} {found[index]!r} instead of {expected[index]!r}"
+        for index in np.flatnonzero(wrong)
     )

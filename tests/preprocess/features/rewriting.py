@@ -1,4 +1,4 @@
-"""Markets of columns with something in them written anew, to show what it does not move."""
+"""Markets of columns with some rows rewritten, to show what that does not change."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ Masks = Mapping[str, Array]
 
 
 def stock_of(table: Table) -> Array:
-    """The place of the stock that each row is of."""
+    """The stock index of each row."""
     return np.repeat(np.arange(len(table.starts) - 1), np.diff(table.starts))
 
 

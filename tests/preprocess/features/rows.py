@@ -1,4 +1,4 @@
-"""One stock's row by both roads: the compiled batch, and the definition with TA-Lib."""
+"""One stock's row computed twice: by the compiled batch, and by the definition with TA-Lib."""
 
 from datetime import date
 
@@ -6,12 +6,11 @@ import numpy as np
 
 from preprocess.features.adjustment import adjusted
 from preprocess.features.batch import STATUSES, as_dates, batch_rows
-from preprocess.features.row import FeatureRow
-from preprocess.features.vector import feature_row
 from preprocess.market.calendar import day_number
 from preprocess.market.columns import columns_of
 from preprocess.market.values import Floats, StockHistory
 from tests.preprocess.features.closeness import assert_same_features
+from tests.preprocess.features.definition import FeatureRow, feature_row
 
 
 def row_of(history: StockHistory, day: date) -> FeatureRow:
@@ -19,10 +18,10 @@ def row_of(history: StockHistory, day: date) -> FeatureRow:
     return _checked(history, day)[0]
 
 
-def both_roads(history: StockHistory, day: date) -> Floats:
+def both_rows(history: StockHistory, day: date) -> Floats:
     """Values of the batch and of the definition, [2, 25], which agree to 1e-9.
 
-    For properties that hold bit for bit: each road is to be compared with itself.
+    For properties that hold bit for bit: compare each computation with itself.
     """
     return np.stack([row.values for row in _checked(history, day)])
 

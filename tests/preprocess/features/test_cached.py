@@ -1,4 +1,4 @@
-"""Feature rows by way of a cache: those of the market now, whatever lies in the cache."""
+"""Cached feature rows equal those of the current market, whatever the cache contains."""
 
 import shutil
 import sqlite3
@@ -28,12 +28,12 @@ from tests.redis import RedisServer, running_redis
 
 CODES = ("500001", "500002", "500003")
 DAYS = weekdays(60)
-# Not the newest day, whose rows lie ready.
+# Not the newest day, whose rows are computed in advance.
 PAST = DAYS[-3]
 
 
 class Late(SQLiteStore):
-    """A store whose readers hear of commits late, as those of PostgreSQL may."""
+    """A store whose readers see commits late, as those of PostgreSQL may."""
 
     poll_interval_s = 3600.0
 
@@ -110,37 +110,37 @@ def expect(plain: FeatureService, *codes: str, day: date = PAST) -> WireRows:
     return plain.rows([code.encode() for code in codes], [day.isoformat().encode()] * len(codes))
 
 
-def test_what_was_computed_is_answered_again(replica: Make, plain: FeatureService) -> None:
+def test_computed_rows_become_hits(replica: Make, plain: FeatureService) -> None:
     mine = replica()
     for counts in ((0, 0, 2), (2, 0, 2)):
         assert_same(mine.ask(*CODES[:2]), expect(plain, *CODES[:2]))
         assert mine.counts == counts
-    # A part of a call that is held, and a row asked for twice.
+    # Some rows of the call are cached, and one is requested twice.
     asked = (CODES[2], CODES[0], CODES[2], CODES[1])
     assert_same(mine.ask(*asked), expect(plain, *asked))
     assert mine.counts == (4, 0, 3)
 
 
-def test_ready_rows_are_not_asked_for(replica: Make, plain: FeatureService) -> None:
+def test_precomputed_rows_bypass_the_cache(replica: Make, plain: FeatureService) -> None:
     mine = replica()
     assert_same(mine.ask(*CODES, day=DAYS[-1]), expect(plain, *CODES, day=DAYS[-1]))
     assert mine.counts == (0, 0, 0)
 
 
-def test_only_rows_that_are_ok_are_held(replica: Make, plain: FeatureService) -> None:
+def test_only_ok_rows_are_cached(replica: Make, plain: FeatureService) -> None:
     mine = replica()
     for _ in range(2):
         found = mine.ask("999999", CODES[0], day=DAYS[5])
         assert_same(found, expect(plain, "999999", CODES[0], day=DAYS[5]))
     assert found.status.tolist() == [b"UNKNOWN_STOCK", b"SHORT_HISTORY"]
     assert mine.cache.core.size[0] == 0
-    assert mine.counts == (0, 0, 2), "a stock that nobody knows was asked for"
+    assert mine.counts == (0, 0, 2), "the cache was queried for an unknown stock"
 
 
 def test_a_commit_alone_makes_old_rows_useless(
     replica: Make, filled: SQLiteStore, plain: FeatureService
 ) -> None:
-    """Nobody invalidates anything here."""
+    """Without any invalidation."""
     mine = replica()
     old = mine.ask(*CODES)
     write(filled, CODES[1], 300.0)
@@ -164,7 +164,7 @@ def test_a_new_base_and_a_new_process_leave_what_is_right(
     market._make_base()
     assert_same(mine.ask(*CODES), expect(plain, *CODES))
     assert mine.counts == (5, 0, 4)
-    # It does not know which of the rows from before the commit are right still.
+    # It cannot tell which of the rows from before the commit are still correct.
     fresh = replica(redis_url=redis_url)
     assert_same(fresh.ask(*CODES), expect(plain, *CODES))
     assert fresh.counts == (0, 1, 2)
@@ -183,11 +183,11 @@ def test_replicas_share_rows_and_commits_count_in_both(
     assert (one.counts, two.counts) == ((2, 1, 3), (2, 3, 1))
 
 
-def test_a_replica_that_lags_poisons_nobody(
+def test_a_lagging_replica_serves_no_old_row_to_others(
     replica: Make, filled: SQLiteStore, plain: FeatureService, redis_url: str
 ) -> None:
     late, current = replica(redis_url=redis_url, store=Late), replica(redis_url=redis_url)
-    late.ask(CODES[0])  # from here on it hears of nothing
+    late.ask(CODES[0])  # from here on it reads no changes
     write(filled, CODES[1], 500.0)
     outdated = late.ask(CODES[1])
     found = current.ask(CODES[1])
@@ -196,7 +196,7 @@ def test_a_replica_that_lags_poisons_nobody(
     assert late.ask(CODES[1], CODES[0]).status.tolist() == [b"OK"] * 2
 
 
-def test_rows_of_another_database_are_nobodys(
+def test_rows_of_another_database_are_not_used(
     replica: Make, filled: SQLiteStore, redis_url: str, tmp_path: Path
 ) -> None:
     """A copy that went its own way has the same numbers in its change log, and other prices."""
@@ -212,7 +212,7 @@ def test_rows_of_another_database_are_nobodys(
     assert two.counts == (0, 0, 1)
 
 
-def test_a_clear_is_heeded(replica: Make) -> None:
+def test_an_invalidation_takes_effect(replica: Make) -> None:
     mine, admin = replica(), replica()
     mine.ask(*CODES)
     admin.cache.invalidate(kind="features", stocks=[CODES[0]])
@@ -232,7 +232,7 @@ def test_a_clear_is_heeded(replica: Make) -> None:
         [0, "", b"", b""],
     ],
 )
-def test_nonsense_under_a_key_is_computed_anew(
+def test_nonsense_under_a_key_is_a_cache_miss(
     replica: Make, plain: FeatureService, spoilt: object
 ) -> None:
     mine = replica()
@@ -242,7 +242,7 @@ def test_nonsense_under_a_key_is_computed_anew(
     assert mine.counts == (0, 0, 1)
 
 
-def test_redis_that_goes_away_costs_no_answer(
+def test_every_row_is_served_without_redis(
     replica: Make, plain: FeatureService, tmp_path: Path
 ) -> None:
     with running_redis(tmp_path) as server:
@@ -253,7 +253,7 @@ def test_redis_that_goes_away_costs_no_answer(
             assert_same(mine.ask(*CODES), expect(plain, *CODES))
 
 
-def test_a_database_that_does_not_answer_is_said_so(
+def test_an_unreachable_database_has_a_status(
     filled: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = Replica(filled.path, Plan())
@@ -267,7 +267,7 @@ def test_a_database_that_does_not_answer_is_said_so(
     assert mine.ask(CODES[0]).status.tolist() == [b"STORE_UNAVAILABLE"]
     monkeypatch.undo()
     assert mine.ask(CODES[0]).status.tolist() == [b"OK"]
-    assert mine.counts == (1, 0, 1), "what was held is held still"
+    assert mine.counts == (1, 0, 1), "the cached row was lost"
     mine.service.close()
 
 
@@ -334,7 +334,7 @@ def test_real_stocks_on_any_day_through_corrections(
     with closing(SQLiteStore(path, write=True)) as store:
         columns = store.columns()
         newest = columns.prices["day"].max()
-        codes = [columns.codes[place] for place in random.integers(0, len(columns), 300)]
+        codes = [columns.codes[index] for index in random.integers(0, len(columns), 300)]
         days = [
             (date(1970, 1, 1) + timedelta(days=int(newest) - back)).isoformat().encode()
             for back in random.integers(1, 500, 300).tolist()

@@ -13,13 +13,13 @@ from preprocess.features.batch import NO_DAY, STATUSES, UNKNOWN, BatchRows, as_d
 from preprocess.features.kernel import feature_rows, fiscal_quarter
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import MINIMUM_ROWS, Status
-from preprocess.features.vector import feature_row
 from preprocess.market.calendar import FiscalQuarter, day_number, from_day_number
 from preprocess.market.columns import Array, MarketColumns, columns_of
 from preprocess.market.values import CorporateAction, StockHistory
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import history, prices, weekdays
 from tests.preprocess.features.closeness import assert_same_features
+from tests.preprocess.features.definition import feature_row
 from tests.preprocess.features.histories import Shape, made_history, shapes
 from tests.preprocess.features.rewriting import later_than, rows_of, scrambled, without
 from tests.preprocess.features.rows import row_of
@@ -47,8 +47,8 @@ def assert_defined(stocks: Sequence[StockHistory], *, days_each: int) -> int:
     """Each stock on random days of its own and on its last; how many rows have values."""
     rng = np.random.default_rng(SEED)
     asked_for = [
-        (place, int(day))
-        for place, stock in enumerate(stocks)
+        (index, int(day))
+        for index, stock in enumerate(stocks)
         if len(stock.prices)
         for first, last in [(stock.prices.days[0], stock.prices.days[-1])]
         for day in (*rng.integers(first - 3, last + 5, days_each), last)
@@ -56,10 +56,10 @@ def assert_defined(stocks: Sequence[StockHistory], *, days_each: int) -> int:
     places, days = np.array(asked_for).T
     rows = asked(columns_of(stocks), places, days)
     assert not np.isinf(rows.values.astype(np.float32)).any()
-    for row, (place, number) in enumerate(asked_for):
+    for row, (index, number) in enumerate(asked_for):
         day = from_day_number(number)
-        expected = feature_row(stocks[place], day)
-        context = f"{stocks[place].bse_code} on {day}"
+        expected = feature_row(stocks[index], day)
+        context = f"{stocks[index].bse_code} on {day}"
         assert STATUSES[rows.status[row]] is expected.status, context
         assert as_dates(rows.as_of[row : row + 1]) == [expected.as_of], context
         assert_same_features(rows.values[row], expected.values, context=context)
@@ -163,9 +163,9 @@ def test_a_stock_alone_has_the_row_that_it_has_among_all(demo_store: SQLiteStore
     everyone = demo_store.columns()
     day = int(everyone.prices["day"].max()) - 20
     together = asked(everyone, np.arange(len(everyone)), day)
-    for place, stock in enumerate(demo_store.histories()):
+    for index, stock in enumerate(demo_store.histories()):
         alone = asked(columns_of([stock]), [0], day)
-        assert_same_bits(alone, chosen(together, np.array([place])))
+        assert_same_bits(alone, chosen(together, np.array([index])))
 
 
 def assert_blind(columns: MarketColumns, day: int) -> int:
@@ -226,5 +226,5 @@ def test_columns_do_not_depend_on_the_order_of_histories(demo_store: SQLiteStore
     assert columns.codes.tolist() == sorted(columns.codes.tolist())
     day = stocks[0].prices.days[-1]
     for stock in renamed[::10]:
-        place = columns.places[stock.bse_code.encode()]
-        assert_same_bits(asked(columns, [place], day), asked(columns_of([stock]), [0], day))
+        index = columns.places[stock.bse_code.encode()]
+        assert_same_bits(asked(columns, [index], day), asked(columns_of([stock]), [0], day))

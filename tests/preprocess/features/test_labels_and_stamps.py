@@ -63,17 +63,6 @@ def test_a_stock_that_did_not_trade_gives_no_label(pause: int, count: int) -> No
     assert len(circuit_labels(late, circuit_pct=5.0)) == count
 
 
-def test_locked_asks_for_a_close_near_the_high() -> None:
-    opening = [100.0] * 5 + [112.0] + [100.0] * 4
-    stock = history(
-        "500001",
-        prices([100.0] * 5 + [110.0] * 5, opening=opening),
-        results=(result(2024, 3, announced=DAYS[4]),),
-    )
-    assert circuit_labels(stock, circuit_pct=5.0)[0].label == 1
-    assert circuit_labels(stock, circuit_pct=5.0, locked=True)[0].label == 0
-
-
 def test_market_cap_is_close_by_eps_times_profit() -> None:
     # PAT 10 crore at 2 rupees a share: 5 crore shares at 30 rupees
     stock = history("500001", prices([30.0] * 5), results=(result(2024, 2, pat=10.0, eps=2.0),))

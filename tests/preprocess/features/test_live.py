@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from preprocess.errors import StoreError
-from preprocess.features.batch import STATUSES, batch_rows, places_of
+from preprocess.features.batch import STATUSES, batch_rows, stock_indices
 from preprocess.features.row import Status
 from preprocess.market.calendar import day_number
 from preprocess.market.columns import MarketColumns
@@ -53,18 +53,18 @@ def check(market: LiveMarket, store: SQLiteStore, day: int = LAST) -> None:
     market.refresh()
     days = np.full(len(WIRE), day, dtype=np.int32)
     columns = store.columns()
-    expected = batch_rows(columns, places_of(columns, WIRE), days)
+    expected = batch_rows(columns, stock_indices(columns, WIRE), days)
     found = market.rows(WIRE, days)
     assert found.values.tobytes() == expected.values.tobytes()
     assert found.as_of.tolist() == expected.as_of.tolist()
-    for place, code in enumerate(WIRE):
+    for index, code in enumerate(WIRE):
         ready = market.ready_row(code, day)
         if ready is not None:
-            np.testing.assert_array_equal(ready[0], expected.values[place].astype(np.float32))
+            np.testing.assert_array_equal(ready[0], expected.values[index].astype(np.float32))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -121,13 +121,13 @@ def test_what_was_noted_while_a_base_was_made_is_not_forgotten(
 
     def slow(columns: MarketColumns) -> _Base:
         has_read.set()
-        assert may_go_on.wait(10.0)
+        assert may_go_on.wait(60.0)
         return made(columns)
 
     monkeypatch.setattr(_Base, "of", slow)
     correct(filled, CODES[:6], 60.0)
     market.refresh()
-    assert has_read.wait(10.0)
+    assert has_read.wait(60.0)
     correct(filled, CODES[7:8], 33.0)
     check(market, filled)
     may_go_on.set()

@@ -1,4 +1,4 @@
-"""Features out of PostgreSQL: the bits of SQLite, and a server that goes and comes back."""
+"""Features from PostgreSQL: bit for bit those of SQLite, and a server that stops and restarts."""
 
 import signal
 from collections.abc import Iterator
@@ -52,13 +52,13 @@ def test_features_are_the_bits_of_sqlite(demo_store: SQLiteStore, copied: Postgr
 def test_a_database_that_goes_and_comes_back(
     copied: PostgresStore, postgres_server: PostgresServer
 ) -> None:
-    """Nothing is answered from memory while nobody can say that it is the newest."""
+    """No row is served from memory while the database cannot confirm that it is current."""
     service = FeatureService(lambda: PostgresStore(copied.url))
     day = date(2026, 8, 14).isoformat().encode()
     codes = [code.encode() for code in copied.bse_codes()[:5]]
 
     def ask() -> tuple[set[bytes], bytes]:
-        service.close()  # no pause between two looks at the log
+        service.close()  # so that the change log is read at once
         batch = service.rows(codes, [day] * len(codes))
         return set(batch.status), batch.values.tobytes()
 

@@ -24,7 +24,7 @@ from preprocess.market.calendar import day_number, from_day_number, months_betwe
 from preprocess.market.values import ADJUSTING_KINDS, CorporateAction, Prices, StockHistory
 from preprocess.settings import Settings
 from preprocess.store.sqlite.store import SQLiteStore
-from tests.preprocess.features.rows import both_roads, row_of
+from tests.preprocess.features.rows import both_rows, row_of
 
 pytestmark = pytest.mark.market_data
 
@@ -99,7 +99,7 @@ def test_nothing_after_the_day_moves_a_feature(
     last = int(history.prices.days[-1]) + 5
     day = from_day_number(data.draw(st.integers(first, last)))
     other = scrambled_after(history, day, seed)
-    np.testing.assert_array_equal(both_roads(history, day), both_roads(other, day))
+    np.testing.assert_array_equal(both_rows(history, day), both_rows(other, day))
     known, changed = research_features(history, day), research_features(other, day)
     np.testing.assert_array_equal(list(known.values()), list(changed.values()))
     assert tuple(known) == RESEARCH_FEATURES
@@ -126,7 +126,7 @@ def test_a_market_that_ends_on_the_day_gives_the_same_features(
     for history in past.histories():
         now = real_store.history(history.bse_code)
         assert now is not None
-        then_rows, now_rows = both_roads(history, day), both_roads(now, day)
+        then_rows, now_rows = both_rows(history, day), both_rows(now, day)
         np.testing.assert_array_equal(then_rows, now_rows, err_msg=history.bse_code)
         compared += not np.isnan(then_rows[0, 0])  # RSI is there wherever a row is
     past.close()
@@ -155,7 +155,7 @@ def _months_until(day: date) -> set[str]:
 def test_a_stock_has_the_same_features_alone_and_among_all(
     real_store: SQLiteStore, tmp_path: Path
 ) -> None:
-    own = [place for place, name in enumerate(FEATURE_NAMES) if name not in MARKET_WIDE]
+    own = [index for index, name in enumerate(FEATURE_NAMES) if name not in MARKET_WIDE]
     for code in (RELIANCE, PATANJALI, HDFC_BANK):
         path = tmp_path / f"{code}.db"
         shutil.copy(real_store.path, path)
@@ -177,7 +177,7 @@ def test_a_stock_has_the_same_features_alone_and_among_all(
         assert among is not None
         for day in (date(2024, 3, 28), date(2025, 11, 14), date(2026, 8, 14)):
             np.testing.assert_array_equal(
-                both_roads(one, day)[:, own], both_roads(among, day)[:, own]
+                both_rows(one, day)[:, own], both_rows(among, day)[:, own]
             )
 
 
@@ -204,9 +204,9 @@ def _real_splits(histories: dict[str, StockHistory]) -> list[tuple[StockHistory,
                     [a.ratio for a in history.actions if a.ex_date == day and a.ratio is not None]
                 )
             )
-            place = int(np.searchsorted(history.prices.days, day_number(day)))
-            inside = MINIMUM_ROWS < place < len(history.prices) - 1
-            if inside and history.prices.days[place] == day_number(day) and ratio != 1.0:
+            index = int(np.searchsorted(history.prices.days, day_number(day)))
+            inside = MINIMUM_ROWS < index < len(history.prices) - 1
+            if inside and history.prices.days[index] == day_number(day) and ratio != 1.0:
                 found.append((history, ratio, day))
     return found
 
@@ -214,14 +214,14 @@ def _real_splits(histories: dict[str, StockHistory]) -> list[tuple[StockHistory,
 def test_real_splits_leave_no_jump(histories: dict[str, StockHistory]) -> None:
     splits = _real_splits(histories)
     assert len(splits) > 100
-    place = FEATURE_NAMES.index("momentum_5d")
+    index = FEATURE_NAMES.index("momentum_5d")
     for history, ratio, day in splits:
         raw = history.prices.until(day).close[-6:]
         # an ex-date moves the traded price by its ratio, give or take a day's trading
         assert raw[5] * ratio / raw[4] == pytest.approx(1.0, abs=0.25), (history.bse_code, day)
         # five rows back lies before the ex-date: the change is that of five days of trading
         change = (raw[5] * ratio / raw[0] - 1.0) * 100.0
-        found = row_of(history, day).values[place]
+        found = row_of(history, day).values[index]
         assert found == pytest.approx(change, rel=1e-9), (history.bse_code, day)
 
 
@@ -229,7 +229,7 @@ def test_a_split_does_not_show_before_its_ex_date(histories: dict[str, StockHist
     for history, _, day in _real_splits(histories):
         eve = from_day_number(day_number(day) - 1)
         unaware = replace(history, actions=tuple(a for a in history.actions if a.ex_date < day))
-        np.testing.assert_array_equal(both_roads(history, eve), both_roads(unaware, eve))
+        np.testing.assert_array_equal(both_rows(history, eve), both_rows(unaware, eve))
 
 
 def test_share_of_positive_labels_is_that_of_the_market(

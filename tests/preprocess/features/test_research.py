@@ -25,12 +25,12 @@ def results(count: int = 8) -> tuple[QuarterResult, ...]:
         result(
             year,
             quarter,
-            revenue=REVENUE[place],
-            pat=PAT[place],
-            operating=REVENUE[place] * MARGIN[place] / 100.0,
-            eps=EPS[place],
+            revenue=REVENUE[index],
+            pat=PAT[index],
+            operating=REVENUE[index] * MARGIN[index] / 100.0,
+            eps=EPS[index],
         )
-        for place, (year, quarter) in enumerate(QUARTERS[:count])
+        for index, (year, quarter) in enumerate(QUARTERS[:count])
     )
 
 

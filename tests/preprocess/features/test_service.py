@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from preprocess.errors import FeatureError, StoreError
 from preprocess.features.row import Status
-from preprocess.features.vector import feature_row
 from preprocess.market.columns import MarketColumns
 from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE, golden_history
 from preprocess.serving.service import FeatureService
@@ -19,6 +18,7 @@ from preprocess.serving.wire import WireRows
 from preprocess.store import Store
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import bars, weekdays
+from tests.preprocess.features.definition import feature_row
 
 CODES = ("500001", "500002", "500003")
 DAYS = weekdays(60)
@@ -54,11 +54,11 @@ def test_rows_are_float32_and_in_order(filled: SQLiteStore) -> None:
     expected = [b"OK", b"UNKNOWN_STOCK", b"OK", b"INVALID_CODE", b"OK"]
     assert batch.status.tolist() == expected
     assert batch.as_of.tolist() == [LAST, b"", LAST, b"", LAST]
-    for place in (0, 2, 4):
-        history = filled.history(codes[place])
+    for index in (0, 2, 4):
+        history = filled.history(codes[index])
         assert history is not None
         row = feature_row(history, DAYS[-1]).values
-        np.testing.assert_allclose(batch.values[place], row, rtol=1e-6)
+        np.testing.assert_allclose(batch.values[index], row, rtol=1e-6)
     assert np.isnan(batch.values[[1, 3]]).all()
     service.close()
 

@@ -18,12 +18,12 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from gateway.triton.tensors import pack_texts
+from preprocess.features.batch import golden_rows
 from preprocess.features.row import Status
-from preprocess.features.vector import feature_row
-from preprocess.market.golden_row import GOLDEN_DATE, golden_history
+from preprocess.market.golden_row import GOLDEN_DATE
 
 Tensor = service_pb2.ModelInferResponse.InferOutputTensor
-_ROW = feature_row(golden_history(), GOLDEN_DATE).values.astype(np.float32)
+_ROW = golden_rows().values[0].astype(np.float32)
 
 
 @dataclass

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from preprocess.errors import TrainingError
-from preprocess.features.vector import feature_row
 from preprocess.market.calendar import day_number
 from preprocess.market.values import CircuitLabel, Stock
 from preprocess.store import Store
 from preprocess.training.dataset import build_dataset
 from tests.builders import bars, weekdays
+from tests.preprocess.features.definition import feature_row
 
 DAYS = weekdays(80)
 
