@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 
@@ -69,10 +70,17 @@ def require_schema(version: int, newest: int) -> None:
         )
 
 
-def roll_back(connection: sqlite3.Connection) -> None:
-    """End a transaction without keeping it, unless an error has made SQLite end it already."""
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
+@contextmanager
+def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """A transaction for the length of the block, rolled back if the block raises."""
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # some errors make SQLite roll back by itself
+            connection.execute("ROLLBACK")
+        raise
 
 
 Step = Callable[[sqlite3.Connection], None]
@@ -98,8 +106,7 @@ def migrate(
     )
     applied = []
     for step in migrations():
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             if schema_version(connection) < step.number:
                 for statement in _statements(step.sql):
                     connection.execute(statement)
@@ -110,10 +117,6 @@ def migrate(
                     (step.number, step.name),
                 )
                 applied.append(step)
-        except BaseException:
-            roll_back(connection)
-            raise
-        connection.execute("COMMIT")
     check_schema(connection)
     return applied
 

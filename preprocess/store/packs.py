@@ -6,8 +6,7 @@ arrays of fixed-width records: prices by stock and calendar year (a day's import
 current year only), everything else by stock. Records are little-endian and laid out as in C.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.errors import StoreError
-from preprocess.market.columns import ROWS, SCHEMA, Table, adjusting
-from preprocess.market.values import StockHistory
+from preprocess.market.columns import ROWS, SCHEMA, MarketColumns, Table, adjusting
+from preprocess.market.values import Mark, StockHistory
 
 RECORDS: Mapping[str, np.dtype[Any]] = {
     "prices": np.dtype(
@@ -178,20 +177,31 @@ def row_counts(table: str, sizes: Sequence[int]) -> NDArray[np.int64]:
     return np.array(sizes, dtype=np.int64) // RECORDS[table].itemsize
 
 
-def stock_tables(stocks: Sequence[Sequence[Any]]) -> dict[str, Table]:
-    """The tables of STOCK_PARTS from rows of a code and its packs in that order."""
-    return {
-        name: collected(name, [len(row[place]) for row in stocks], [row[place] for row in stocks])
-        for place, name in enumerate(STOCK_PARTS, start=1)
-    }
+def market_columns(
+    mark: Mark,
+    stocks: Sequence[Sequence[Any]],
+    bars: Sequence[int],
+    add_prices: Callable[[PackCollector], None],
+) -> MarketColumns:
+    """The columns of a market, from its packs.
 
+    `stocks` are rows of a code and its packs in the order of STOCK_PARTS, ascending by code.
+    `bars` is the number of price records of each stock; `add_prices` adds the price packs in the
+    order of the stocks and years.
 
-@contextmanager
-def damage_explained() -> Iterator[None]:
-    """Turn what a damaged pack leads to into a StoreError."""
+    Raises:
+        StoreError: a pack is damaged.
+    """
     try:
-        yield
+        tables = {
+            name: collected(name, [len(row[i]) for row in stocks], [row[i] for row in stocks])
+            for i, name in enumerate(STOCK_PARTS, start=1)
+        }
+        prices = PackCollector("prices", np.array(bars, dtype=np.int64))
+        add_prices(prices)
+        tables["prices"] = prices.table()
     except ValueError as error:
         raise StoreError(
             f"The packed rows of the database are damaged ({error}): run `tezi maintain`."
         ) from error
+    return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)

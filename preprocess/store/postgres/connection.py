@@ -1,7 +1,8 @@
 """One connection to PostgreSQL, set up so that its rows look like those of SQLite."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,9 @@ import psycopg2
 from psycopg2 import extensions
 
 from preprocess.database_url import PostgresURL
+from preprocess.errors import StoreError
+
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S = 10.0
@@ -83,10 +87,34 @@ class Connection(extensions.connection):
             extensions.TRANSACTION_STATUS_INERROR,
         )
 
-    @property
-    def failed(self) -> bool:
-        """Whether the open transaction can only be rolled back."""
-        return self.info.transaction_status == extensions.TRANSACTION_STATUS_INERROR
+    @contextmanager
+    def transaction(self, begin: str = "BEGIN") -> Iterator[None]:
+        """A transaction for the length of the block, rolled back if the block raises.
+
+        Raises:
+            StoreError: a statement failed and its error was swallowed.
+        """
+        self.run(begin)
+        try:
+            yield
+            self._require_unfailed()
+            self.run("COMMIT")
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def _require_unfailed(self) -> None:
+        # COMMIT of a failed transaction would roll back without an error.
+        if self.info.transaction_status == extensions.TRANSACTION_STATUS_INERROR:
+            raise StoreError(
+                "A statement of this transaction failed; none of its changes were kept."
+            )
+
+    def roll_back(self) -> None:
+        """Roll back what is open; a lost connection has done so already."""
+        if not self.closed and self.in_transaction:
+            with suppress(psycopg2.Error):
+                self.run("ROLLBACK")
 
 
 def percent_marks(sql: str, parameters: Sequence[object]) -> str:

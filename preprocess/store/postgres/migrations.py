@@ -57,8 +57,7 @@ def migrate(connection: Connection) -> list[Migration]:
 
 def _apply(connection: Connection, step: Migration) -> bool:
     """Do a step in a transaction of its own, unless it has been done; whether it had not been."""
-    connection.run("BEGIN")
-    try:
+    with connection.transaction():
         pending = schema_version(connection) < step.number
         if pending:
             connection.run(_TABLE)
@@ -67,11 +66,6 @@ def _apply(connection: Connection, step: Migration) -> bool:
                 "INSERT INTO schema_migrations (number, name) VALUES (?, ?)",
                 (step.number, step.name),
             )
-        connection.run("COMMIT")
-    except BaseException:
-        if not connection.closed and connection.in_transaction:
-            connection.run("ROLLBACK")
-        raise
     return pending
 
 

@@ -56,10 +56,8 @@ class ConnectionPool(Pool[Connection]):
 
     def explain(self, sql: str, parameters: Parameters = ()) -> Plan:
         """EXPLAIN ANALYZE with the buffers read, in a transaction that is rolled back."""
-        with self.connection() as connection:
-            connection.run("BEGIN READ ONLY")
+        with self.connection() as connection, connection.transaction("BEGIN READ ONLY"):
             rows = connection.query_once(f"EXPLAIN (ANALYZE, BUFFERS) {sql}", parameters)
-            connection.run("ROLLBACK")
         lines = tuple(line for (line,) in rows)
         (spent,) = _EXECUTION_TIME.findall("\n".join(lines))
         return Plan(lines, float(spent))
@@ -81,9 +79,7 @@ class ConnectionPool(Pool[Connection]):
         return not poll.poll(0)
 
     def _is_settled(self, connection: Connection) -> bool:
-        if not connection.closed and connection.in_transaction:
-            with suppress(psycopg2.Error):
-                connection.run("ROLLBACK")
+        connection.roll_back()
         # Not idle: a COPY or a statement under way, and nobody knows what would come next.
         return (
             not connection.closed

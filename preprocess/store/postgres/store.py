@@ -2,10 +2,8 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from typing import Any
-
-import psycopg2
 
 from preprocess.database_url import PostgresURL
 from preprocess.errors import StoreError
@@ -13,15 +11,11 @@ from preprocess.market.columns import MarketColumns
 from preprocess.market.values import StockHistory
 from preprocess.store.base import Store
 from preprocess.store.pool import POOL_SIZE, POOL_WAIT_S
-from preprocess.store.postgres.connection import Connection, connect
+from preprocess.store.postgres.connection import SNAPSHOT, Connection, connect
 from preprocess.store.postgres.migrations import WRITERS_LOCK, check_schema, migrate
 from preprocess.store.postgres.packs import FEW, read_all, read_few
 from preprocess.store.postgres.pool import ConnectionPool
-from preprocess.store.postgres.session import (
-    PostgresHistories,
-    PostgresReader,
-    PostgresWriter,
-)
+from preprocess.store.postgres.session import PostgresHistories, PostgresReader, PostgresWriter
 
 STATEMENT_TIMEOUT_S = 60.0
 # A server that keeps its own limit is cut off this much after it: one that does not is gone.
@@ -80,10 +74,13 @@ class PostgresStore(PostgresHistories, Store):
             raise
 
     @contextmanager
-    def _connected(self, *, limit_s: float) -> Iterator[Connection]:
+    def _connected(self, *, limit_s: float, begin: str = "") -> Iterator[Connection]:
         if self._closed.is_set():
             raise StoreError(f"The store {self.url} is closed.")
-        with self.pool.connection(limit_s=limit_s) as connection:
+        with (
+            self.pool.connection(limit_s=limit_s) as connection,
+            connection.transaction(begin) if begin else nullcontext(),
+        ):
             yield connection
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterable[tuple[Any, ...]]:
@@ -93,26 +90,16 @@ class PostgresStore(PostgresHistories, Store):
     @contextmanager
     def transaction(self) -> Iterator[PostgresWriter]:
         """One atomic change of the market; see `Store.transaction`."""
-        with self._connected(limit_s=_WRITING_LIMIT_S) as connection:
-            connection.run(_BEGIN_WRITING)
-            try:
-                writer = PostgresWriter(connection)
-                yield writer
-                writer.finish()
-                _commit(connection)
-            except BaseException:
-                _roll_back(connection)
-                raise
+        with self._connected(limit_s=_WRITING_LIMIT_S, begin=_BEGIN_WRITING) as connection:
+            writer = PostgresWriter(connection)
+            yield writer
+            writer.finish()
 
     @contextmanager
     def view(self) -> Iterator[PostgresReader]:
         """Reads that all see the same commit, whoever writes meanwhile."""
-        with self._connected(limit_s=_WRITING_LIMIT_S) as connection:
-            connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            try:
-                yield PostgresReader(connection)
-            finally:
-                _roll_back(connection)
+        with self._connected(limit_s=_WRITING_LIMIT_S, begin=SNAPSHOT) as connection:
+            yield PostgresReader(connection)
 
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
         """Histories one at a time, in the order of `bse_codes`; unknown ones are skipped."""
@@ -126,29 +113,10 @@ class PostgresStore(PostgresHistories, Store):
         with self._connected(limit_s=self._limit_s) as connection:
             if codes is not None and len(codes) <= FEW:
                 return read_few(connection, codes)
-            connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            try:
+            with connection.transaction(SNAPSHOT):
                 return read_all(connection, PostgresReader(connection).mark(), codes)
-            finally:
-                _roll_back(connection)
 
     def close(self) -> None:
         """Let go of the database; closing twice does nothing."""
         self._closed.set()
         self.pool.close()
-
-
-def _commit(connection: Connection) -> None:
-    if connection.failed:
-        # COMMIT would roll back, and say nothing of it.
-        raise StoreError(
-            "A statement of this change failed before its end; nothing of the change was kept."
-        )
-    connection.run("COMMIT")
-
-
-def _roll_back(connection: Connection) -> None:
-    # A connection that is lost has rolled back already; the pool throws it away.
-    if not connection.closed and connection.in_transaction:
-        with suppress(psycopg2.Error):
-            connection.run("ROLLBACK")

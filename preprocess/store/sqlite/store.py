@@ -11,7 +11,7 @@ from preprocess.errors import StoreError
 from preprocess.market.columns import MarketColumns
 from preprocess.market.values import StockHistory
 from preprocess.store.base import Store
-from preprocess.store.migrations import check_schema, migrate, roll_back
+from preprocess.store.migrations import check_schema, migrate, transaction
 from preprocess.store.sqlite.packs import read_columns
 from preprocess.store.sqlite.session import SQLiteReader, SQLiteWriter, pack_everything
 
@@ -76,26 +76,16 @@ class SQLiteStore(Store):
     @contextmanager
     def transaction(self) -> Iterator[SQLiteWriter]:
         """One atomic change of the market; see `Store.transaction`."""
-        with self._connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._connected() as connection, transaction(connection):
             writer = SQLiteWriter(connection)
-            try:
-                yield writer
-                writer.finish()
-                connection.execute("COMMIT")
-            except BaseException:
-                roll_back(connection)
-                raise
+            yield writer
+            writer.finish()
 
     @contextmanager
     def view(self) -> Iterator[SQLiteReader]:
         """Reads that all see the same commit, whoever writes meanwhile."""
-        with self._connected() as connection:
-            connection.execute("BEGIN")
-            try:
-                yield SQLiteReader(connection)
-            finally:
-                roll_back(connection)
+        with self._connected() as connection, transaction(connection, "BEGIN"):
+            yield SQLiteReader(connection)
 
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
         """Histories one at a time, in the order of `bse_codes`; unknown ones are skipped."""
