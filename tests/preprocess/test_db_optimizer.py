@@ -18,11 +18,10 @@ from preprocess.store import Pool, Store
 from preprocess.store.pool import Rows
 from preprocess.store.queries import NamedQuery
 from tests.builders import bars
-from tests.preprocess.store.conftest import place, store
-from tests.preprocess.store.places import Place
-from tests.preprocess.store.raw import run
+from tests.preprocess.store.conftest import database, store
+from tests.preprocess.store.markets import TestDatabase
 
-__all__ = ["place", "store"]
+__all__ = ["database", "store"]
 
 CLOSES = "SELECT date, close FROM price_movements WHERE bse_code = ? ORDER BY date"
 EDIT = "UPDATE price_movements SET close = 10.5, high = 11 WHERE date = '2024-01-01'"
@@ -58,20 +57,20 @@ def cache() -> DictCache:
 
 
 @pytest.fixture
-def optimizer(place: Place, market: Store, cache: DictCache) -> DBOptimizer:
-    made = DBOptimizer(place.settings(), cache)
-    place.closing.callback(made.close)
+def optimizer(database: TestDatabase, market: Store, cache: DictCache) -> DBOptimizer:
+    made = DBOptimizer(database.settings(), cache)
+    database.closing.callback(made.close)
     return made
 
 
 def test_a_query_is_answered_out_of_the_cache_until_the_market_changes(
-    optimizer: DBOptimizer, market: Store, place: Place, cache: DictCache
+    optimizer: DBOptimizer, market: Store, database: TestDatabase, cache: DictCache
 ) -> None:
     first = optimizer.query_with_cache(CLOSES, ("500001",))
     assert first == Rows(("date", "close"), (("2024-01-01", 10.0), ("2024-01-02", 11.0)))
     assert cache.ttls == [300]
     assert all(key.startswith("query:") and len(key) == 6 + 64 for key in cache.kept)
-    run(place, EDIT)  # past the store, so that only the cache can give the old answer
+    database.run(EDIT)  # past the store, so that only the cache can give the old answer
     assert optimizer.query_with_cache(CLOSES, ["500001"]) == first
     with market.transaction() as writer:
         writer.put_prices(bars("500002", [1.0]))
@@ -87,21 +86,21 @@ def test_other_parameters_are_another_question(optimizer: DBOptimizer, cache: Di
 
 
 def test_without_a_cache_or_a_time_to_live_each_query_is_run(
-    optimizer: DBOptimizer, place: Place, cache: DictCache
+    optimizer: DBOptimizer, database: TestDatabase, cache: DictCache
 ) -> None:
-    with DBOptimizer(place.settings()) as plain:
+    with DBOptimizer(database.settings()) as plain:
         assert plain.query_with_cache(CLOSES, ("500001",)).rows[0][1] == 10.0
-        run(place, EDIT)
+        database.run(EDIT)
         assert plain.query_with_cache(CLOSES, ("500001",)).rows[0][1] == 10.5
     assert optimizer.query_with_cache(CLOSES, ("500001",), ttl=0).rows[0][1] == 10.5
     assert cache.kept == {}
 
 
-def test_the_cache_manager_is_a_cache_of_queries(place: Place, market: Store) -> None:
+def test_the_cache_manager_is_a_cache_of_queries(database: TestDatabase, market: Store) -> None:
     cache = CacheManager()
-    with DBOptimizer(place.settings(), cache) as optimizer:
+    with DBOptimizer(database.settings(), cache) as optimizer:
         first = optimizer.query_with_cache(CLOSES, ("500001",))
-        run(place, EDIT)
+        database.run(EDIT)
         assert optimizer.query_with_cache(CLOSES, ("500001",)) == first
     assert cache.get_hit_rate() == 0.5
     cache.close()
@@ -206,18 +205,18 @@ def test_a_query_of_ones_own_is_explained(optimizer: DBOptimizer, market: Store)
     assert len(market.stocks()) == 1
 
 
-def test_an_empty_market_is_analysed(store: Store, place: Place) -> None:
-    with DBOptimizer(place.settings()) as optimizer:
+def test_an_empty_market_is_analysed(store: Store, database: TestDatabase) -> None:
+    with DBOptimizer(database.settings()) as optimizer:
         assert optimizer.analyze_slow_queries()
 
 
-def test_indexes_are_made_once(optimizer: DBOptimizer, place: Place) -> None:
+def test_indexes_are_made_once(optimizer: DBOptimizer, database: TestDatabase) -> None:
     names = optimizer.create_indexes()
     for name in names:
-        run(place, f"DROP INDEX {name}")  # fails if there is none
+        database.run(f"DROP INDEX {name}")  # fails if there is none
     assert optimizer.create_indexes() == optimizer.create_indexes() == names
     for name in names:
-        run(place, f"DROP INDEX {name}")
+        database.run(f"DROP INDEX {name}")
 
 
 def test_upkeep(optimizer: DBOptimizer) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.errors import ImportRefusedError
 from preprocess.imports.actions import ActionImporter, StockAction
 from preprocess.imports.refusal import Refusal, Rule
 from preprocess.market.values import CorporateAction
@@ -126,8 +125,3 @@ def test_a_stated_ratio_goes_before_words_that_say_nothing(tmp_path: Path) -> No
     ]
     assert isinstance(items[5], list)
     assert items[5][0][1].ratio == 2.0
-
-
-def test_a_wrong_header_is_refused_whole(tmp_path: Path) -> None:
-    with pytest.raises(ImportRefusedError, match="lacking: kind, subject"):
-        _read(tmp_path, header="bse_code,ex_date")

@@ -6,7 +6,7 @@ from typing import BinaryIO, cast
 import pytest
 
 from preprocess.errors import ImportRefusedError
-from preprocess.imports.refusal import Refusal, RowRefusedError, Rule
+from preprocess.imports.refusal import Refusal, Rule
 from preprocess.imports.sources import Member
 from preprocess.imports.table import LONGEST_LINE, CsvTable
 
@@ -85,11 +85,3 @@ def test_each_bad_line_is_refused_alone_with_its_own_number() -> None:
 def test_a_long_line_at_the_end_of_the_file_is_refused_once() -> None:
     assert _refused(b"a\n" + b"2" * LONGEST_LINE) == [(2, Rule.TOO_LONG)]
     assert _refused(b"a\n" + b"2" * (LONGEST_LINE - 1) + b"\n1\n") == []
-
-
-def test_a_refusal_says_file_line_rule_and_detail() -> None:
-    def refuse(_cells: list[str]) -> str:
-        raise RowRefusedError(Rule.PRICE, "open is '0'")
-
-    [refusal] = _table(b"a\n1\n").parsed(refuse)
-    assert str(refusal) == "t.csv, line 2: no positive price (open is '0')"

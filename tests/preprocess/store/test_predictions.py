@@ -43,12 +43,6 @@ def test_what_says_the_same_is_left_and_what_differs_is_replaced(store: SQLiteSt
     assert store.predictions(DAY, 2) == [ROW, changed, new]
 
 
-def test_the_last_of_two_rows_with_one_key_counts(store: SQLiteStore) -> None:
-    assert put(store, [replace(ROW, probability=0.9), ROW]) == Tally(1, 0, 0)
-    assert store.predictions(DAY, 2) == [ROW]
-    assert put(store, []) == Tally()
-
-
 def test_moments_are_kept_as_utc(store: SQLiteStore) -> None:
     india = timezone(timedelta(hours=5, minutes=30))
     put(store, [replace(ROW, created_at=NOW.astimezone(india))])
