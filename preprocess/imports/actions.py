@@ -16,7 +16,7 @@ from preprocess.store import Writer
 COLUMNS = ("bse_code", "ex_date", "kind", "subject")
 KINDS = ("bonus", "split", "rights", "demerger")
 
-# Ex-dates are published ahead, but never by as much as this: a later one is a slip of the pen.
+# Ex-dates are published ahead, but never by this much: a later date is a typing error.
 ANNOUNCED_AHEAD = timedelta(days=366)
 
 StockAction = tuple[str, CorporateAction]
@@ -25,15 +25,15 @@ _READERS = {"bonus": bonus_ratio, "split": split_ratio}
 
 @dataclass(frozen=True, slots=True)
 class ActionImporter:
-    """Files of corporate actions. A column `ratio`, if there is one, goes before the subject."""
+    """Files of corporate actions. An optional column `ratio` takes precedence over the subject."""
 
     today: date
     kind: str = "actions"
 
     def read(self, table: CsvTable) -> Iterator[list[StockAction] | Refusal | None]:
         """The actions of each row: a bonus and a split when its subject has both."""
-        pick = itemgetter(*table.places(*COLUMNS))
-        ratio = table.place("ratio")
+        pick = itemgetter(*table.indices(*COLUMNS))
+        ratio = table.index("ratio")
         stated: set[tuple[str, date, str]] = set()
         ratios: dict[tuple[str, date, str], float | None] = {}
 
@@ -77,7 +77,7 @@ def _kind(text: str) -> str:
 
 
 def _ratios(kind: str, subject: str, stated: str) -> dict[str, float | None]:
-    """Ratio of the row's own kind, and of a bonus or split that its subject names besides."""
+    """Ratio of the row's own kind, and of a bonus or split that its subject names as well."""
     found: dict[str, float | None] = {}
     for each, reader in _READERS.items():
         ratio = reader(subject)

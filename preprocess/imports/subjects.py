@@ -6,7 +6,7 @@ _SPLIT_WORDS = r"face\s+val\w*\s+split|sub-?\s?division|stock\s+split|share\s+sp
 
 _OTHER_PAPER = r"(?:debentures?|ncds?|ncrps|(?:\S+\s+)?preference|warrants?|bonds?)\b"
 
-# "Bonus 1:1", "Bonus- 1 : 2", "Bonus Issue In The Ratio Of 2 : 5": new shares for those held.
+# "Bonus 1:1", "Bonus- 1 : 2", "Bonus Issue In The Ratio Of 2 : 5": new shares for existing ones.
 _BONUS = re.compile(
     r"\bbonus(?:\s+(?:issue|shares?|equity|in|the|ratio|of))*[\s:\-]*"
     rf"(\d+)\s*(?::|for)\s*(\d+)(?!\d)(?!\s*(?:of\s+)?{_OTHER_PAPER})",
@@ -29,15 +29,15 @@ _SPEAKS_OF_SPLIT = re.compile(rf"\b(?:{_SPLIT_WORDS})\b", re.IGNORECASE)
 
 
 def bonus_ratio(subject: str) -> float | None:
-    """Shares after a bonus for each share before: a:b gives a new ones for every b held.
+    """Shares after a bonus for each share before: a:b gives a new shares for every b existing ones.
 
     None when the subject speaks of no bonus of shares that can be read.
     """
     match = _BONUS.search(subject)
     if match is None:
         return None
-    new, held = int(match[1]), int(match[2])
-    return (new + held) / held if new and held else None
+    new, existing = int(match[1]), int(match[2])
+    return (new + existing) / existing if new and existing else None
 
 
 def split_ratio(subject: str) -> float | None:

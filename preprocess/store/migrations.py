@@ -45,7 +45,7 @@ def schema_version(connection: sqlite3.Connection) -> int:
 
 
 def check_schema(connection: sqlite3.Connection) -> None:
-    """Refuse a database whose schema is not the one this version reads.
+    """Raise unless the database has the schema that this version reads.
 
     Raises:
         StoreError: the schema is newer, older or absent.
@@ -54,7 +54,7 @@ def check_schema(connection: sqlite3.Connection) -> None:
 
 
 def require_schema(version: int, newest: int) -> None:
-    """Refuse schema `version` where this Tezi reads `newest`.
+    """Raise unless schema `version` is `newest`, the one that this Tezi reads.
 
     Raises:
         StoreError: the schema is newer, older or absent.
@@ -89,9 +89,9 @@ Step = Callable[[sqlite3.Connection], None]
 def migrate(
     connection: sqlite3.Connection, *, then: Mapping[int, Step] | None = None
 ) -> list[Migration]:
-    """Bring the database to the newest schema; return what was applied.
+    """Bring the database to the newest schema; return the applied migrations.
 
-    `then` holds what a migration does besides its SQL, by number, in the same transaction.
+    `then` maps a number to what that migration does after its SQL, in the same transaction.
 
     The connection must be in autocommit mode. A step that fails leaves the schema at the step
     before it.

@@ -58,13 +58,13 @@ ENTERED = (
     " FROM stocks s"
 )
 
-# What a price record is made from, in this order: day number, adjusted, open, close, volume.
+# The fields of a price record, in this order: day number, adjusted, open, close, volume.
 PriceRow = tuple[int, int, float, float, float]
 
 
 @dataclass(slots=True)
 class StalePacks:
-    """The packs that a transaction has to write anew."""
+    """The packs that a transaction has to rewrite."""
 
     price_years: set[tuple[str, int]] = field(default_factory=set)
     stocks: set[str] = field(default_factory=set)
@@ -74,7 +74,7 @@ class StalePacks:
         return StalePacks(set(self.price_years), set(self.stocks))
 
     def only_prices(self) -> set[str]:
-        """The stocks of which nothing but bars has changed: they have been entered before."""
+        """The stocks of which only bars have changed: they have been entered before."""
         return {code for code, _ in self.price_years} - self.stocks
 
     def price_years_of(
@@ -82,7 +82,7 @@ class StalePacks:
     ) -> list[tuple[str, int]]:
         """The price packs to write, ascending.
 
-        Rows may be there before their stock is: packs begin when the stock is entered. `entered`
+        Rows may be stored before their stock is entered; only then are packs written. `entered`
         are the rows of ENTERED for `stocks`, and of LISTED for `only_prices`.
         """
         unpacked = {
@@ -121,9 +121,9 @@ def _packed(table: str, rows: Sequence[Any]) -> bytes:
 
 
 class PackCollector:
-    """Packs as they are read, into the columns of one table.
+    """Collects packs, as they are read, into the columns of one table.
 
-    Values arrive in chunks and are copied out at once: a market is never held twice.
+    Packs arrive in chunks and are copied at once, so that memory never has the market twice.
     """
 
     def __init__(self, table: str, counts: NDArray[np.int64]) -> None:
@@ -146,7 +146,7 @@ class PackCollector:
         """The table, once every pack has been added.
 
         Raises:
-            ValueError: the packs do not hold the rows that were announced, or not in their order.
+            ValueError: the packs have more or fewer rows than announced, or rows out of order.
         """
         if self._filled != self._rows:
             raise ValueError(f"{self._filled} packed rows instead of {self._rows}")
@@ -166,14 +166,14 @@ def _require_order(table: Table) -> None:
 
 
 def collected(table: str, sizes: Sequence[int], packs: Iterable[bytes]) -> Table:
-    """The table of packs that are all here; `sizes` are bytes a stock."""
+    """The table of packs that are all read; `sizes` are bytes per stock."""
     collector = PackCollector(table, row_counts(table, sizes))
     collector.add(packs)
     return collector.table()
 
 
 def row_counts(table: str, sizes: Sequence[int]) -> NDArray[np.int64]:
-    """Numbers of records in packs of so many bytes."""
+    """Numbers of records in packs of the given sizes in bytes."""
     return np.array(sizes, dtype=np.int64) // RECORDS[table].itemsize
 
 

@@ -27,16 +27,16 @@ FEW = 50
 
 _PARTS = ", ".join(STOCK_PARTS)
 
-# A price record as PostgreSQL writes it: the same fields, the other end first.
+# A price record as PostgreSQL writes it: the same fields, big-endian.
 _PRICE_RECORD = RECORDS["prices"].newbyteorder(">")
 _PRICE_RECORDS = (
     "SELECT string_agg(int4send(p.date - DATE '1970-01-01') || int4send(p.adjusted)"
     " || float8send(p.open) || float8send(p.close) || float8send(p.volume), ''::bytea"
     " ORDER BY p.date)"
-    " FROM unnest(?::text[], ?::int[]) WITH ORDINALITY AS y(bse_code, year, place)"
+    " FROM unnest(?::text[], ?::int[]) WITH ORDINALITY AS y(bse_code, year, position)"
     " LEFT JOIN price_movements p ON p.bse_code = y.bse_code"
     " AND p.date BETWEEN make_date(y.year, 1, 1) AND make_date(y.year, 12, 31)"
-    " GROUP BY y.place ORDER BY y.place"
+    " GROUP BY y.position ORDER BY y.position"
 )
 _PUT_PRICES = (
     "INSERT INTO price_packs (bse_code, year, data)"
@@ -70,7 +70,7 @@ _FEW_STOCKS = (
 
 
 def packed_prices(connection: Connection, years: Sequence[tuple[str, int]]) -> Iterator[bytes]:
-    """The pack of each stock and year, made of its rows; empty where there is none."""
+    """The pack of each stock and year, made from its rows; empty where there are no rows."""
     codes, numbers = [code for code, _ in years], [year for _, year in years]
     rows = connection.query(_PRICE_RECORDS, (codes, numbers))
     return (_turned(records or b"") for (records,) in rows)

@@ -18,14 +18,14 @@ from preprocess.store.postgres.pool import ConnectionPool
 from preprocess.store.postgres.session import PostgresHistories, PostgresReader, PostgresWriter
 
 STATEMENT_TIMEOUT_S = 60.0
-# A server that keeps its own limit is cut off this much after it: one that does not is gone.
+# A connection is cut off this long after its statement timeout, which a hung server ignores.
 _GRACE_S = 2.0
-# No change takes longer than this unless its server is gone.
+# No write takes longer than this unless its server hangs.
 _WRITING_LIMIT_S = 7_200.0
 _HISTORIES_AT_ONCE = 100
 
-# A writer's statements may take long, its waits may not. It compares few rows with a table of
-# millions: without statistics of the few, the planner would read the whole table.
+# A writer's statements may take long, its waits for locks may not. It compares few staged rows
+# with a table of millions: without statistics of the staged rows, the planner would scan the table.
 _BEGIN_WRITING = (
     "BEGIN; SET LOCAL statement_timeout = '15min'; SET LOCAL enable_hashjoin = off;"
     f" SET LOCAL enable_mergejoin = off; SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
@@ -35,10 +35,10 @@ _BEGIN_WRITING = (
 class PostgresStore(PostgresHistories, Store):
     """A market in a PostgreSQL database. Safe to share between threads.
 
-    A connection that is lost costs one StoreError; the next call makes a new one.
+    A lost connection costs one StoreError; the next call opens a new one.
     """
 
-    poll_interval_s = 0.2  # asking is a round trip
+    poll_interval_s = 0.2  # each query is a round trip
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class PostgresStore(PostgresHistories, Store):
 
     @contextmanager
     def view(self) -> Iterator[PostgresReader]:
-        """Reads that all see the same commit, whoever writes meanwhile."""
+        """See `Store.view`."""
         with self._connected(limit_s=_WRITING_LIMIT_S, begin=SNAPSHOT) as connection:
             yield PostgresReader(connection)
 
@@ -117,6 +117,6 @@ class PostgresStore(PostgresHistories, Store):
                 return read_all(connection, PostgresReader(connection).mark(), codes)
 
     def close(self) -> None:
-        """Let go of the database; closing twice does nothing."""
+        """Close the connections. Idempotent."""
         self._closed.set()
         self.pool.close()

@@ -20,8 +20,8 @@ ANALYSED_ROWS = 1_000
 
 # The newest bar dated on or before each labelled announcement, and the newest quarter whose results
 # were known on it: announced by then, or past calendar.announcement_limit (45 and 60 days; a test
-# holds the two together). Stocks that are not listed have none. The same rows as the view of
-# PostgreSQL.
+# holds the two together). Unlisted stocks have no sample. The rows are those of
+# PostgreSQL's view.
 _FILL_SAMPLES = """
 INSERT INTO announcement_samples
 WITH results AS (
@@ -49,7 +49,7 @@ class SQLiteUpkeep(Upkeep):
         """A task waits `wait_s` for a writer.
 
         Raises:
-            StoreError: the file is no database, or has another schema.
+            StoreError: the file is not a database, or has another schema.
         """
         self._path = path
         with explained(self._path):

@@ -231,7 +231,7 @@ def test_a_disk_that_fills_up_is_told_and_nothing_is_lost(
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "market.db").write_bytes(b"x" * 4096)
-    with pytest.raises(StoreError, match="no SQLite database"):
+    with pytest.raises(StoreError, match="not an SQLite database"):
         SQLiteUpkeep(tmp_path / "market.db")
 
 

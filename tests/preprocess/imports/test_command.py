@@ -79,7 +79,7 @@ def test_a_refused_file_is_an_exit_status_and_the_rest_goes_in(tmp_path: Path, t
     bad = text_file(tmp_path / "q.csv", "nonsense")
     done = tezi("prices", bad, good)
     assert done.exit_code == 1
-    assert f"refused whole: {bad}: these columns are lacking: bse_code" in done.output
+    assert f"refused whole: {bad}: missing columns: bse_code" in done.output
     assert f"{good}, line 62: no ISO date" in done.output
     store = tezi.store()
     assert store.span().price_rows == 60

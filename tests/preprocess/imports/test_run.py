@@ -158,7 +158,7 @@ def test_a_damaged_archive_is_refused_with_all_its_members(
     [
         ("a.csv", b"", "empty"),
         ("a.csv", b"\x7fELF\x02\x01\x01\0\0\n" * 99, "NUL"),
-        ("a.csv", b"date;open\n1;2\n", "lacking: bse_code, date"),
+        ("a.csv", b"date;open\n1;2\n", "missing columns: bse_code, date"),
         ("a.csv", PRICE_HEADER.encode("utf-16"), "not UTF-8"),
         ("a.csv.gz", b"plain", "damaged"),
         ("a.zip", b"PK\x03\x04", "damaged"),

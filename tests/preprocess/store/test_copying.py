@@ -132,7 +132,7 @@ def test_a_target_that_comes_out_different_is_left_as_it_was(
         return rows[:-1] if loses else rows
 
     monkeypatch.setattr(Reader, "rows_between", forgetful)
-    with pytest.raises(StoreError, match="corporate_actions came out different: 50 rows"):
+    with pytest.raises(StoreError, match="corporate_actions differs after the copy: 50 rows"):
         copy(source, target)
     with opened(target) as store:
         assert not any(store.span().counts.values())

@@ -72,7 +72,7 @@ def test_a_wrong_password_user_or_name(postgres_url: PostgresURL) -> None:
 
 def test_no_password_at_all(postgres_url: PostgresURL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSFILE", "/dev/null")
-    assert "wants a password" in refused(replace(postgres_url, password=None))
+    assert "requires a password" in refused(replace(postgres_url, password=None))
     assert postgres_url.password is not None
     monkeypatch.setenv("PGPASSWORD", postgres_url.password)
     PostgresStore(replace(postgres_url, password=None)).close()

@@ -67,7 +67,7 @@ def duplicate(store: SQLiteStore) -> None:
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.db").write_bytes(b"bse_code,date\n" * 1000)
-    with pytest.raises(StoreError, match="no SQLite database"):
+    with pytest.raises(StoreError, match="not an SQLite database"):
         SQLiteStore(tmp_path / "m.db", write=True)
     assert (tmp_path / "m.db").read_bytes() == b"bse_code,date\n" * 1000
 
