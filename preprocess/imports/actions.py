@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from preprocess.imports import cells
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
-from preprocess.imports.subjects import bonus_ratio, is_of_other_paper, speaks_of, split_ratio
+from preprocess.imports.subjects import bonus_ratio, is_of_other_securities, mentions, split_ratio
 from preprocess.imports.table import CsvTable
 from preprocess.market.values import CorporateAction, Tally
 from preprocess.store import Writer
@@ -81,11 +81,11 @@ def _ratios(kind: str, subject: str, stated: str) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for each, reader in _READERS.items():
         ratio = reader(subject)
-        other_paper = each == "bonus" and is_of_other_paper(subject)
-        wanted = each == kind or speaks_of(each, subject)
+        other_securities = each == "bonus" and is_of_other_securities(subject)
+        wanted = each == kind or mentions(each, subject)
         if ratio is not None:
             found[each] = ratio
-        elif wanted and not other_paper and not (each == kind and stated):
+        elif wanted and not other_securities and not (each == kind and stated):
             raise RowRefusedError(Rule.RATIO, f"{each}: {shown(subject)}")
     ratio = found.get(kind)
     if stated:

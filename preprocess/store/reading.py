@@ -29,7 +29,7 @@ from preprocess.store.tables import TABLES, Table
 
 
 @dataclass(frozen=True)
-class Part:
+class StockQuery:
     """Rows of a stock that become values: columns of a table, in the order of `order`."""
 
     table: str
@@ -76,7 +76,7 @@ def _static(row: Sequence[Any]) -> StaticRow:
     return StaticRow(*row)
 
 
-RESULTS = Part(
+RESULTS = StockQuery(
     "historical_financials",
     (
         "fiscal_year",
@@ -91,19 +91,19 @@ RESULTS = Part(
     ("fiscal_year", "quarter"),
     _result,
 )
-ACTIONS = Part(
+ACTIONS = StockQuery(
     "corporate_actions",
     ("ex_date", "kind", "ratio", "subject"),
     ("ex_date", "kind"),
     _action,
 )
-LABELS = Part(
+LABELS = StockQuery(
     "upper_circuit_labels",
     ("earnings_date", "next_day_date", "price_change_pct", "label"),
     ("earnings_date",),
     _label,
 )
-STATICS = Part(
+STATICS = StockQuery(
     "static_features",
     ("month", "sector", "sector_code", "market_cap_cr", "market_cap_tier"),
     ("month",),

@@ -1,4 +1,4 @@
-"""DBOptimizer as its users meet it, on both databases."""
+"""DBOptimizer as users call it, on both databases."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -63,7 +63,7 @@ def optimizer(database: TestDatabase, market: Store, cache: DictCache) -> DBOpti
     return made
 
 
-def test_a_query_is_answered_out_of_the_cache_until_the_market_changes(
+def test_a_query_is_served_from_the_cache_until_the_market_changes(
     optimizer: DBOptimizer, market: Store, database: TestDatabase, cache: DictCache
 ) -> None:
     first = optimizer.query_with_cache(CLOSES, ("500001",))
@@ -77,7 +77,7 @@ def test_a_query_is_answered_out_of_the_cache_until_the_market_changes(
     assert optimizer.query_with_cache(CLOSES, ("500001",)).rows[0] == ("2024-01-01", 10.5)
 
 
-def test_other_parameters_are_another_question(optimizer: DBOptimizer, cache: DictCache) -> None:
+def test_other_parameters_have_another_cache_key(optimizer: DBOptimizer, cache: DictCache) -> None:
     query = "SELECT close FROM price_movements WHERE bse_code = ? AND date = ?"
     for day, close in (("2024-01-01", 10.0), ("2024-01-02", 11.0)):
         for _ in range(2):
@@ -85,7 +85,7 @@ def test_other_parameters_are_another_question(optimizer: DBOptimizer, cache: Di
     assert len(cache.kept) == 2
 
 
-def test_without_a_cache_or_a_time_to_live_each_query_is_run(
+def test_without_a_cache_or_a_ttl_each_query_runs(
     optimizer: DBOptimizer, database: TestDatabase, cache: DictCache
 ) -> None:
     with DBOptimizer(database.settings()) as plain:
@@ -132,13 +132,13 @@ def test_only_queries_are_run(optimizer: DBOptimizer, market: Store, query: str)
     assert optimizer.query_with_cache(CLOSES, ("500001",)).rows
 
 
-def test_wrong_parameters_are_told(optimizer: DBOptimizer) -> None:
+def test_wrong_parameters_are_an_error(optimizer: DBOptimizer) -> None:
     for wrong in (("500001", "one too many"), (), (object(),)):
         with pytest.raises(StoreError):
             optimizer.query_with_cache(CLOSES, wrong)
 
 
-def test_the_samples_are_joined_and_asked_for_by_sql(optimizer: DBOptimizer) -> None:
+def test_the_samples_are_joined_and_queried(optimizer: DBOptimizer) -> None:
     query = "SELECT bse_code, close, label FROM announcement_samples"
     assert optimizer.refresh_samples() == 1
     assert optimizer.query_with_cache(query).rows == (("500001", 10.0, 1),)
@@ -225,7 +225,7 @@ def test_upkeep(optimizer: DBOptimizer) -> None:
     optimizer.reindex()
 
 
-def test_no_database_is_told(tmp_path: Path) -> None:
+def test_a_missing_database_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="tezi demo"):
         DBOptimizer(load_settings(database_url=f"sqlite:///{tmp_path}/none.db"))
     assert isinstance(load_settings(database_url="").database, SQLiteURL)

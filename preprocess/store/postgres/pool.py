@@ -47,7 +47,6 @@ class ConnectionPool(Pool[Connection]):
             yield connection
 
     def rows(self, sql: str, parameters: Parameters = ()) -> Rows:
-        """The rows of a query; see `Pool.rows`."""
         with self.connection() as connection, connection.cursor() as cursor:
             cursor.execute(percent_marks(sql, parameters), parameters or None)
             columns = tuple(column.name for column in cursor.description or ())
@@ -62,7 +61,6 @@ class ConnectionPool(Pool[Connection]):
         return Plan(lines, float(spent))
 
     def close(self) -> None:
-        """Close idle connections now, and those in use when they are returned. Idempotent."""
         super().close()
         self._watch.close()
 

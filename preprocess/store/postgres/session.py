@@ -11,7 +11,7 @@ from preprocess.store.postgres.connection import Connection
 from preprocess.store.postgres.packs import write_packs
 from preprocess.store.postgres.row_copy import copy_in
 from preprocess.store.postgres.upsert import upsert
-from preprocess.store.reading import ACTIONS, LABELS, RESULTS, STATICS, Part, Reader
+from preprocess.store.reading import ACTIONS, LABELS, RESULTS, STATICS, Reader, StockQuery
 from preprocess.store.tables import Table
 from preprocess.store.writing import Writer
 
@@ -32,7 +32,7 @@ _BARS = (
     " || float8send(low) || float8send(close) || float8send(volume) || int4send(adjusted),"
     " ''::bytea ORDER BY date) FROM price_movements p WHERE p.bse_code = s.bse_code)"
 )
-_PARTS: tuple[Part, ...] = (RESULTS, ACTIONS, LABELS, STATICS)
+_PARTS: tuple[StockQuery, ...] = (RESULTS, ACTIONS, LABELS, STATICS)
 
 
 def _histories(bars: str) -> str:

@@ -89,7 +89,6 @@ class PostgresStore(PostgresHistories, Store):
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresWriter]:
-        """One atomic change of the market; see `Store.transaction`."""
         with self._connected(limit_s=_WRITING_LIMIT_S, begin=_BEGIN_WRITING) as connection:
             writer = PostgresWriter(connection)
             yield writer
@@ -97,7 +96,6 @@ class PostgresStore(PostgresHistories, Store):
 
     @contextmanager
     def view(self) -> Iterator[PostgresReader]:
-        """See `Store.view`."""
         with self._connected(limit_s=_WRITING_LIMIT_S, begin=SNAPSHOT) as connection:
             yield PostgresReader(connection)
 
@@ -108,7 +106,6 @@ class PostgresStore(PostgresHistories, Store):
             yield from self.histories_of(codes[start : start + _HISTORIES_AT_ONCE])
 
     def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
-        """The columns of `bse_codes` (default: all), read in one pass as of one commit."""
         codes = None if bse_codes is None else sorted(set(bse_codes))
         with self._connected(limit_s=self._limit_s) as connection:
             if codes is not None and len(codes) <= FEW:
@@ -117,6 +114,5 @@ class PostgresStore(PostgresHistories, Store):
                 return read_all(connection, PostgresReader(connection).mark(), codes)
 
     def close(self) -> None:
-        """Close the connections. Idempotent."""
         self._closed.set()
         self.pool.close()

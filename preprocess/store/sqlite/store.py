@@ -75,7 +75,6 @@ class SQLiteStore(Store):
 
     @contextmanager
     def transaction(self) -> Iterator[SQLiteWriter]:
-        """One atomic change of the market; see `Store.transaction`."""
         with self._connected() as connection, transaction(connection):
             writer = SQLiteWriter(connection)
             yield writer
@@ -83,7 +82,6 @@ class SQLiteStore(Store):
 
     @contextmanager
     def view(self) -> Iterator[SQLiteReader]:
-        """See `Store.view`."""
         with self._connected() as connection, transaction(connection, "BEGIN"):
             yield SQLiteReader(connection)
 
@@ -105,12 +103,10 @@ class SQLiteStore(Store):
         raise StoreError(f"The store {self.path} is closed.")
 
     def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
-        """The columns of `bse_codes` (default: all), read in one pass as of one commit."""
         with self._connected() as connection, self.view() as read:
             return read_columns(connection, read.mark(), bse_codes)
 
     def close(self) -> None:
-        """Close the connection. Idempotent."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()

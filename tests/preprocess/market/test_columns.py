@@ -31,7 +31,7 @@ def filled(store: SQLiteStore) -> SQLiteStore:
 @pytest.mark.parametrize(
     "asked", [[], ["500002"], ["999998", "000001", "999998"], ["500009", "123456", "x", ""]]
 )
-def test_some_stocks_are_those_of_all(filled: SQLiteStore, asked: list[str]) -> None:
+def test_columns_of_some_stocks_equal_those_of_all(filled: SQLiteStore, asked: list[str]) -> None:
     known = sorted({code for code in asked if code in {*CODES, "500009"}})
     expected = columns_of(filled.histories(known), filled.mark())
     assert_same_columns(filled.columns(asked), expected)
@@ -54,7 +54,7 @@ def test_bars_at_both_ends_of_the_calendar(store: SQLiteStore) -> None:
     assert_same_columns(store.columns(), columns_of(store.histories(), store.mark()))
 
 
-def test_replaced_is_the_market_that_is_read_anew(filled: SQLiteStore) -> None:
+def test_replaced_columns_equal_columns_read_again(filled: SQLiteStore) -> None:
     before = filled.columns()
     with filled.transaction() as writer:
         writer.delete_prices("500001", date.min, date.max)

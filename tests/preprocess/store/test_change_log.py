@@ -1,4 +1,4 @@
-"""The change log made shorter: nobody misses a change, nobody reads everything anew for it."""
+"""Compacting the change log: no reader misses a change or has to read the market again."""
 
 from contextlib import closing
 from datetime import date, timedelta
@@ -33,7 +33,7 @@ change = st.tuples(st.sampled_from(["000001", "000002", "000003"]), st.integers(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(transactions=st.lists(st.lists(change, min_size=1, max_size=4), min_size=1, max_size=6))
-def test_every_reader_is_still_told_of_every_stock(
+def test_every_reader_still_sees_every_changed_stock(
     database: TestDatabase, store: Store, transactions: list[list[tuple[str, int]]]
 ) -> None:
     begun = store.sequence()

@@ -230,7 +230,7 @@ def test_the_command_says_what_it_did_and_no_password(
         "mysql://tezi:secret@127.0.0.1/market",
     ],
 )
-def test_a_wrong_url_is_told_without_its_password(source: SQLiteURL, wrong: str) -> None:
+def test_errors_of_wrong_urls_show_no_password(source: SQLiteURL, wrong: str) -> None:
     for urls in ((written_out(source), wrong), (wrong, written_out(source))):
         done = CliRunner().invoke(main, ["copy-db", *urls])
         assert done.exit_code == 1

@@ -58,7 +58,7 @@ def test_the_settings_open_it(postgres_url: PostgresURL, tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-def test_nobody_at_home(postgres_url: PostgresURL) -> None:
+def test_an_unreachable_server(postgres_url: PostgresURL) -> None:
     (port,) = free_ports(1)
     assert "check that its server runs" in refused(replace(postgres_url, port=port))
     assert "check that its server runs" in refused(replace(postgres_url, host="no.such.invalid"))
@@ -206,7 +206,7 @@ def test_a_server_that_comes_back_is_used_again(
     assert store.has_mark(mark)
 
 
-def test_every_session_ended_costs_no_answer_but_one_under_way(
+def test_ended_idle_sessions_cost_no_error(
     store: PostgresStore, postgres_server: PostgresServer, postgres_url: PostgresURL
 ) -> None:
     for _ in range(3):
@@ -241,7 +241,7 @@ def slept(url: PostgresURL, connection: object) -> None:
         ("22000", "The database refused"),
     ],
 )
-def test_what_went_wrong_is_said(
+def test_errors_of_the_server_are_explained(
     store: PostgresStore, postgres_server: PostgresServer, code: str, advice: str
 ) -> None:
     """The server raises what a full disk or a damaged page would; nothing of the change is kept."""
@@ -277,7 +277,7 @@ def test_a_change_whose_failure_was_hidden_is_not_kept(store: PostgresStore) -> 
     assert store.bse_codes() == ["500001"]
 
 
-def test_text_that_cannot_be_kept_is_told(store: PostgresStore) -> None:
+def test_text_that_cannot_be_stored_is_an_error(store: PostgresStore) -> None:
     action = CorporateAction(date(2024, 1, 1), "bonus", 2.0, "a\0b")
     for rows in ([("500001", action)], [(f"{n:06d}", action) for n in range(200)]):
         with pytest.raises(StoreError, match="NUL"), store.transaction() as writer:

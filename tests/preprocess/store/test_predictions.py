@@ -35,7 +35,7 @@ def test_rows_are_read_back_by_day_and_version(store: SQLiteStore) -> None:
     assert store.span().counts["daily_predictions"] == 4
 
 
-def test_what_says_the_same_is_left_and_what_differs_is_replaced(store: SQLiteStore) -> None:
+def test_equal_predictions_stay_and_different_ones_are_replaced(store: SQLiteStore) -> None:
     put(store, [ROW, replace(ROW, bse_code="500200")])
     changed = replace(ROW, bse_code="500200", variant="int8", created_at=LATER)
     new = replace(ROW, bse_code="500300", created_at=LATER)

@@ -1,4 +1,4 @@
-"""Packs made anew from their rows: what was edited by hand is put right and noticed."""
+"""Rebuilt packs: rows that were edited by hand are repaired and logged as changed."""
 
 from datetime import date
 

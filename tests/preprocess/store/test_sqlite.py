@@ -40,7 +40,7 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(
     assert "extra" not in names
 
 
-def test_an_error_that_ended_the_transaction_is_told_itself(
+def test_an_error_that_ended_the_transaction_is_not_hidden(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite rolls back on its own after some errors; ending the transaction again would fail."""

@@ -88,7 +88,7 @@ def test_missing_figures_do_not_erase_known_ones(store: Store) -> None:
     assert store.stocks()[0].nse_symbol == "ABC"
 
 
-def test_an_industry_touches_every_day_and_a_name_none(store: Store) -> None:
+def test_an_industry_touches_every_day_and_a_name_no_day(store: Store) -> None:
     with store.transaction() as writer:
         writer.put_stocks([Stock("500001", industry="Steel"), Stock("500002")])
         writer.put_stocks([Stock("500001", company_name="Name")])
@@ -197,7 +197,7 @@ def test_another_schema_is_refused(database: TestDatabase, change: str, advice: 
         database.open(write=False)
 
 
-def test_a_missing_table_is_told(database: TestDatabase) -> None:
+def test_a_missing_table_is_an_error(database: TestDatabase) -> None:
     store = database.open()
     database.run("DROP TABLE corporate_actions")
     with pytest.raises(StoreError, match="corporate_actions"):
@@ -317,7 +317,7 @@ def test_what_one_pack_lacks_another_does_not_make_good(
             store.columns(codes)
 
 
-def test_a_pack_under_another_year_is_told(database: TestDatabase, store: Store) -> None:
+def test_a_pack_under_another_year_is_an_error(database: TestDatabase, store: Store) -> None:
     _write(store, bars("500001", [7.0] * 300, date(2022, 11, 1)))
     database.run("UPDATE price_packs SET year = 1999 WHERE year = 2023")
     for codes in (None, ["500001"]):
@@ -368,7 +368,7 @@ def test_the_later_of_two_rows_with_one_key_counts(store: Store) -> None:
     assert found.prices.close.tolist() == [2.0]
 
 
-def test_what_is_no_figure_and_the_sign_of_nothing_are_not_kept(store: Store) -> None:
+def test_nan_and_the_sign_of_zero_are_not_stored(store: Store) -> None:
     filling = [("500002", result(2000 + n // 4, n % 4 + 1)) for n in range(120)]
     odd = result(2024, 1, pat=-0.0, eps=math.nan)
     for rows in ([("500001", odd)], [*filling, ("500003", odd)]):
@@ -381,7 +381,7 @@ def test_what_is_no_figure_and_the_sign_of_nothing_are_not_kept(store: Store) ->
         assert math.copysign(1.0, kept.pat_cr) == 1.0
 
 
-def test_numbers_are_committed_in_their_order_whoever_writes(database: TestDatabase) -> None:
+def test_sequences_are_committed_in_order_with_many_writers(database: TestDatabase) -> None:
     """Four writers at once: a reader that has seen a number has seen all before it."""
     stores = [database.open() for _ in range(4)]
     reading = database.open(write=False)
