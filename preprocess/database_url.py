@@ -1,4 +1,4 @@
-"""What TEZI_DATABASE_URL may say: a SQLite file or a PostgreSQL database."""
+"""Parses TEZI_DATABASE_URL: an SQLite file or a PostgreSQL database."""
 
 import re
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from preprocess.errors import SettingsError
 SQLITE = "sqlite:///"
 POSTGRESQL = ("postgresql://", "postgres://")
 
-# What a URL may say after its question mark, as libpq calls it. A host here is the folder of a
-# Unix socket; everything about time-outs is Tezi's own.
+# Options after the question mark of a URL, with libpq's names. A host here is the folder of a Unix
+# socket; timeouts are settings of Tezi.
 _OPTIONS = frozenset(
     {"host", "sslmode", "sslrootcert", "sslcert", "sslkey", "channel_binding", "application_name"}
 )
@@ -51,7 +51,7 @@ def parse_database_url(text: str) -> DatabaseURL:
     """The database that a URL names; a relative path counts from the current folder.
 
     Raises:
-        SettingsError: it is no such URL. The message never repeats it: a password may be in it.
+        SettingsError: the URL is malformed. The message never repeats it: a password may be in it.
     """
     if text.startswith(SQLITE) and len(text) > len(SQLITE):
         return SQLiteURL(Path(text.removeprefix(SQLITE)).resolve())

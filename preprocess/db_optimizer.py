@@ -1,4 +1,4 @@
-"""DBOptimizer: what makes queries quick and keeps them quick, under one name."""
+"""DBOptimizer: query plans, indexes, cached queries, connection pool and maintenance."""
 
 import hashlib
 import re
@@ -24,14 +24,14 @@ _A_STOCK = "SELECT bse_code FROM stocks ORDER BY bse_code LIMIT 1"
 
 
 class QueryCache(Protocol):
-    """Where results of queries are kept; CacheManager is one."""
+    """A cache of query results, such as CacheManager."""
 
     def get(self, key: str, /) -> object:
-        """The bytes that are kept under a key; anything else if there are none."""
+        """The bytes cached under a key; any other type is a cache miss."""
         ...
 
     def set(self, key: str, value: bytes, ttl: float, /) -> None:
-        """Keep bytes for at most `ttl` seconds."""
+        """Cache bytes for at most `ttl` seconds."""
         ...
 
 
@@ -47,7 +47,7 @@ class DBOptimizer:
     """The market database of some settings. Safe to share between threads; close it at the end."""
 
     def __init__(self, settings: Settings, cache: QueryCache | None = None) -> None:
-        """`cache`: where `query_with_cache` keeps results; without one each query is run.
+        """`cache` stores the results of `query_with_cache`; without it each query is run.
 
         Raises:
             StoreError: there is no database.
@@ -80,10 +80,10 @@ class DBOptimizer:
         return sorted(reports, key=lambda report: report.plan.milliseconds, reverse=True)
 
     def create_indexes(self) -> list[str]:
-        """Make the product's own indexes that are not there; the names of all of them.
+        """Create the product's missing indexes; returns the names of all of them.
 
         Raises:
-            StoreError: a writer does not end.
+            StoreError: a writer does not finish.
         """
         with self._upkeep() as upkeep:
             upkeep.create_indexes()
@@ -92,15 +92,15 @@ class DBOptimizer:
     def query_with_cache(
         self, query: str, params: Parameters = (), ttl: float = QUERY_TTL_S
     ) -> Rows:
-        """The rows of a query that only reads, out of the cache for at most `ttl` seconds.
+        """The rows of a read-only query, from the cache for at most `ttl` seconds.
 
         The key is `query:{hash}` of the SQL, its parameters and the newest change, so that a
-        commit that changes the market is seen at once. What the change log does not tell of
-        (stored predictions, the samples' refresh) may be `ttl` seconds old. Results are kept as
-        msgpack.
+        commit that changes the market is seen at once. What the change log does not
+        cover (stored predictions, refreshed samples) may be `ttl` seconds old. Results are
+        stored as msgpack.
 
         Raises:
-            StoreError: the query is refused, or is none, or a value cannot be kept.
+            StoreError: the query is refused or not read-only, or a value cannot be cached.
         """
         if not _QUERY.match(query):
             raise StoreError("query_with_cache() takes a query that begins with SELECT or WITH.")
@@ -120,27 +120,27 @@ class DBOptimizer:
         return open_pool(self._settings, size=size, wait_s=wait_s)
 
     def refresh_samples(self) -> int:
-        """Join price, results and label of each announcement anew; how many rows there are."""
+        """Recompute the join of price, results and label of each announcement; its row count."""
         with self._upkeep() as upkeep:
             return upkeep.refresh_samples()
 
     def vacuum_database(self) -> str:
-        """Give the room of deleted rows back; what is left to say, or nothing."""
+        """Free the space of deleted rows; returns a note, often empty."""
         with self._upkeep() as upkeep:
             return upkeep.vacuum()
 
     def analyze_database(self) -> None:
-        """Count what the planner goes by."""
+        """Collect the planner's statistics."""
         with self._upkeep() as upkeep:
             upkeep.analyze()
 
     def reindex(self) -> None:
-        """Build every index anew."""
+        """Rebuild every index."""
         with self._upkeep() as upkeep:
             upkeep.reindex()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._pool.close()
 
     @contextmanager
@@ -175,7 +175,7 @@ def _encoded(value: object) -> bytes:
     try:
         return msgspec.msgpack.encode(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise StoreError(f"A value cannot be kept in the cache of queries: {error}") from error
+        raise StoreError(f"A value cannot be stored in the query cache: {error}") from error
 
 
 def _decoded(encoded: bytes) -> Rows:

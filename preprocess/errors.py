@@ -38,7 +38,7 @@ class ServerError(TeziError):
 
 
 class DatabaseAwayError(ServerError):
-    """A server runs and cannot read the market database: to start it anew would not help."""
+    """A server runs and cannot read the market database: restarting it would not help."""
 
 
 class CacheError(TeziError):

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all (write beside, sync to disk, rename), and file locks."""
+"""Atomic writes (write a temporary file, sync to disk, rename), and file locks."""
 
 import filecmp
 import json
@@ -14,7 +14,7 @@ from filelock import FileLock
 
 
 def sync(path: Path) -> None:
-    """Have the disk keep a file, or a folder's list of names."""
+    """Sync a file, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -23,7 +23,7 @@ def sync(path: Path) -> None:
 
 
 def atomic_write(path: Path, content: bytes) -> bool:
-    """Make `content` the file's content in one step; False if it was that already."""
+    """Make `content` the file's content in one step; False if it is unchanged."""
     if path.is_file() and path.read_bytes() == content:
         return False
     with _staged(path) as staged:
@@ -32,12 +32,12 @@ def atomic_write(path: Path, content: bytes) -> bool:
 
 
 def atomic_json(path: Path, document: Any) -> bool:
-    """Make `document`, indented, the file's content in one step; False if it was that already."""
+    """Make `document`, indented, the file's content in one step; False if it is unchanged."""
     return atomic_write(path, json.dumps(document, indent=2).encode() + b"\n")
 
 
 def atomic_copy(source: Path, target: Path) -> bool:
-    """Copy a file with its mode in one step; False if size and time say that it is there."""
+    """Copy a file with its mode in one step; False if size and time are unchanged."""
     if target.is_file() and filecmp.cmp(source, target, shallow=True):
         return False
     with _staged(target) as staged:
@@ -60,7 +60,7 @@ def _staged(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def staged_folder(target: Path, *, staging: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `target` when the block ends well and vanishes otherwise.
+    """A folder to fill; it becomes `target` at the end of the block, or is removed if that raises.
 
     `staging` must lie on the target's file system and outside what Triton reads.
 

@@ -15,7 +15,7 @@ from preprocess.errors import SettingsError
 # Settings that may hold a password: their values are never printed.
 SECRET = frozenset({"admin_token", "database_url", "redis_url"})
 
-# Whoever listens on every address of a kind is found by the loopback of that kind alone.
+# A server that listens on all addresses of a family is reached by the loopback of that family.
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -44,58 +44,64 @@ class Settings(BaseSettings):
         repr=False,
     )
     postgres_pool_size: Annotated[int, Field(ge=1, le=100)] = Field(
-        10, description="Connections to PostgreSQL that one process opens at most."
+        10, description="Most connections to PostgreSQL per process."
     )
     postgres_pool_wait_s: Seconds = Field(
-        5, description="How long a thread waits for one of them to be free."
+        5, description="Seconds that a thread waits for a free connection."
     )
     postgres_statement_timeout_s: Seconds = Field(
-        60, description="How long PostgreSQL may take over one statement of a reader."
+        60, description="Timeout in seconds of one statement of a reader in PostgreSQL."
     )
     redis_url: str = Field(
         "",
-        description="redis://HOST:PORT/DB of a cache that processes share; empty: none.",
+        description="redis://HOST:PORT/DB of a cache shared by all processes; empty disables it.",
         repr=False,
     )
     redis_timeout_ms: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        50, description="How long Redis may take to connect, or to answer, before one goes on."
+        50,
+        description="Timeout in milliseconds of connecting to Redis and of each command; after it "
+        "Tezi goes on without Redis.",
     )
     redis_retry_s: Seconds = Field(
-        30, description="Pause between two attempts to reach a Redis that does not answer."
+        30, description="Seconds between attempts to reach a Redis that does not answer."
     )
     cache_predictions: bool = Field(True, description="Whether predictions are cached.")
     cache_predictions_ttl_s: Seconds = Field(
-        3600, description="How long predictions are, unless prices or results come."
+        3600,
+        description="TTL in seconds of cached predictions; new prices or results invalidate them "
+        "earlier.",
     )
     cache_features: bool = Field(
         False,
-        description="Whether Triton's features model caches rows that it would compute; see "
+        description="Whether Triton's features model caches computed rows; see "
         "caching.md for when that pays.",
     )
     cache_features_ttl_s: Seconds = Field(
-        300, description="How long these rows are, unless prices or results come."
+        300,
+        description="TTL in seconds of these rows; new prices or results invalidate them earlier.",
     )
-    cache_queries: bool = Field(True, description="Whether results of queries are cached.")
-    cache_queries_ttl_s: Seconds = Field(300, description="How long results of queries are.")
+    cache_queries: bool = Field(True, description="Whether query results are cached.")
+    cache_queries_ttl_s: Seconds = Field(300, description="TTL in seconds of cached query results.")
     cache_local_ttl_s: Seconds = Field(
         60,
-        description="How long a process keeps a cached value in its own memory; not above the "
-        "times above.",
+        description="TTL in seconds of cached values in the memory of a process; at most the TTLs "
+        "above.",
     )
     cache_local_entries: Annotated[int, Field(ge=1)] = Field(
-        1_000, description="Cached values that a process keeps in its own memory."
+        1_000, description="Most cached values in the memory of a process."
     )
     cache_local_mb: Annotated[int, Field(ge=1)] = Field(
-        64, description="Megabytes that these may take."
+        64, description="Most megabytes that these values take."
     )
     http_host: str = Field("127.0.0.1", description="Address that the REST API listens on.")
     http_port: Port = Field(8080, description="Port of the REST API.")
     gateways: Annotated[int, Field(ge=1, le=64)] = Field(
         1,
-        description="Gateways that `tezi up` starts; from two on nginx stands in front of them.",
+        description="Gateways that `tezi up` starts; with two or more, nginx runs in front.",
     )
     gateway_base_port: Port = Field(
-        8081, description="Port of the first gateway behind nginx, on 127.0.0.1; others follow."
+        8081,
+        description="Port of the first gateway behind nginx, on 127.0.0.1; the others follow it.",
     )
     nginx_status_port: Port = Field(8090, description="Port of nginx's own counters, on 127.0.0.1.")
     triton_host: str = Field(
@@ -110,58 +116,59 @@ class Settings(BaseSettings):
         "container; empty: the one in the nvidia-pytriton wheel.",
     )
     triton_start_timeout_s: Seconds = Field(
-        90, description="How long Triton may take until the golden row comes back right."
+        90, description="Seconds that Triton may take to start until its golden row is correct."
     )
     triton_max_connection_age_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
         0,
-        description="After so many seconds a gateway connects to Triton anew, and Triton asks its "
-        "gRPC clients to, so that Tritons that were added behind one name are found; 0: never.",
+        description="Age in seconds at which gateways reconnect to Triton, and Triton makes gRPC "
+        "clients reconnect, so that they find Tritons added behind one name; 0 disables it.",
     )
     gpu: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Whether the `gpu` variant is loaded into Triton; `auto`: where the machine "
+        description="Whether the `gpu` variant is loaded into Triton; `auto`: if the machine "
         "has an NVIDIA GPU.",
     )
     keep_versions: Annotated[int, Field(ge=1, le=1000)] = Field(
-        3, description="Newest model versions that stay on the disk, besides those in use."
+        3, description="Newest model versions that stay on disk, in addition to those in use."
     )
     admin_token: str = Field(
         "",
-        description="What admin calls of the REST API send as `Authorization: Bearer TOKEN`; "
-        "empty: there are no admin calls.",
+        description="Token that admin calls of the REST API send as `Authorization: Bearer TOKEN`; "
+        "empty disables admin calls.",
         repr=False,
     )
     request_timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = Field(
-        2_000, description="Deadline of a request that names none in X-Request-Timeout-Ms."
+        2_000, description="Deadline in milliseconds of a request without X-Request-Timeout-Ms."
     )
     max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
-        262_144, description="Largest request body; larger ones are answered 413."
+        262_144, description="Largest request body in bytes; larger ones get 413."
     )
     max_in_flight: Annotated[int, Field(ge=1)] = Field(
         1,
-        description="Requests to one version of one variant that a gateway has under way in Triton "
-        "at once; callers beyond it wait and travel together.",
+        description="In-flight requests of a gateway to one version of one variant in Triton; "
+        "callers beyond that wait and are batched.",
     )
     max_waiting: Annotated[int, Field(ge=0)] = Field(
-        256, description="Callers that wait for a place beyond that; more are answered 503."
+        256, description="Callers that wait for a slot; more get 503."
     )
     keep_alive_s: Annotated[int, Field(ge=1)] = Field(
-        75, description="Seconds an idle client connection is kept; must outlast nginx's 60."
+        75,
+        description="Seconds that an idle client connection stays open; must be above nginx's 60.",
     )
     drain_s: Seconds = Field(
-        10, description="Seconds that requests under way get to finish when a server stops."
+        10, description="Seconds that in-flight requests have to finish when a server stops."
     )
     probe_interval_s: Seconds = Field(
-        1.0, description="Pause between two golden-row inferences that readiness rests on."
+        1.0, description="Seconds between two golden-row inferences, on which readiness depends."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least level that is logged; `debug` adds a line for each request."
+        "info", description="Lowest level that is logged; `debug` adds a line for each request."
     )
     log_format: Literal["json", "text"] = Field(
-        "json", description="One JSON object a line, or text for reading at a terminal."
+        "json", description="One JSON object per line, or text for a terminal."
     )
     circuit_pct: Annotated[float, Field(gt=0, le=100)] = Field(
-        5.0, description="Rise of the next close, in percent, that makes a positive label."
+        5.0, description="Rise of the next close in percent from which a label is positive."
     )
 
     @model_validator(mode="after")
@@ -284,7 +291,7 @@ class Settings(BaseSettings):
 
 
 def in_url(host: str) -> str:
-    """A host as it stands before a port: an IPv6 address in brackets."""
+    """A host as written before a port: an IPv6 address in brackets."""
     return f"[{host}]" if isinstance(_address(host), IPv6Address) else host
 
 
@@ -296,7 +303,7 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def unknown_variables(environ: dict[str, str] | None = None) -> list[str]:
-    """TEZI_* variables that no setting has: most likely misspelt."""
+    """TEZI_* variables that are not a setting: most likely misspelt."""
     known = {f"TEZI_{name.upper()}" for name in Settings.model_fields}
     names = os.environ if environ is None else environ
     return sorted(name for name in names if name.startswith("TEZI_") and name not in known)

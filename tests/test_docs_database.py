@@ -14,7 +14,7 @@ from preprocess.demo.market import build_demo_market
 from preprocess.features.derive import refresh_derived
 from preprocess.settings import load_settings
 from preprocess.store import open_store
-from preprocess.store.change_log import KEPT_MARKS
+from preprocess.store.upkeep import KEPT_MARKS
 from tests.paths import PROJECT_ROOT
 
 PAGE = (PROJECT_ROOT / "docs" / "database.md").read_text("utf-8")

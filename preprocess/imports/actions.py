@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from preprocess.imports import cells
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
-from preprocess.imports.subjects import bonus_ratio, is_of_other_paper, speaks_of, split_ratio
+from preprocess.imports.subjects import bonus_ratio, is_of_other_securities, mentions, split_ratio
 from preprocess.imports.table import CsvTable
 from preprocess.market.values import CorporateAction, Tally
 from preprocess.store import Writer
@@ -16,7 +16,7 @@ from preprocess.store import Writer
 COLUMNS = ("bse_code", "ex_date", "kind", "subject")
 KINDS = ("bonus", "split", "rights", "demerger")
 
-# Ex-dates are published ahead, but never by as much as this: a later one is a slip of the pen.
+# Ex-dates are published ahead, but never by this much: a later date is a typing error.
 ANNOUNCED_AHEAD = timedelta(days=366)
 
 StockAction = tuple[str, CorporateAction]
@@ -25,15 +25,15 @@ _READERS = {"bonus": bonus_ratio, "split": split_ratio}
 
 @dataclass(frozen=True, slots=True)
 class ActionImporter:
-    """Files of corporate actions. A column `ratio`, if there is one, goes before the subject."""
+    """Files of corporate actions. An optional column `ratio` takes precedence over the subject."""
 
     today: date
     kind: str = "actions"
 
     def read(self, table: CsvTable) -> Iterator[list[StockAction] | Refusal | None]:
         """The actions of each row: a bonus and a split when its subject has both."""
-        pick = itemgetter(*table.places(*COLUMNS))
-        ratio = table.place("ratio")
+        pick = itemgetter(*table.indices(*COLUMNS))
+        ratio = table.index("ratio")
         stated: set[tuple[str, date, str]] = set()
         ratios: dict[tuple[str, date, str], float | None] = {}
 
@@ -77,15 +77,15 @@ def _kind(text: str) -> str:
 
 
 def _ratios(kind: str, subject: str, stated: str) -> dict[str, float | None]:
-    """Ratio of the row's own kind, and of a bonus or split that its subject names besides."""
+    """Ratio of the row's own kind, and of a bonus or split that its subject names as well."""
     found: dict[str, float | None] = {}
     for each, reader in _READERS.items():
         ratio = reader(subject)
-        other_paper = each == "bonus" and is_of_other_paper(subject)
-        wanted = each == kind or speaks_of(each, subject)
+        other_securities = each == "bonus" and is_of_other_securities(subject)
+        wanted = each == kind or mentions(each, subject)
         if ratio is not None:
             found[each] = ratio
-        elif wanted and not other_paper and not (each == kind and stated):
+        elif wanted and not other_securities and not (each == kind and stated):
             raise RowRefusedError(Rule.RATIO, f"{each}: {shown(subject)}")
     ratio = found.get(kind)
     if stated:

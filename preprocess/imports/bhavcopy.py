@@ -44,7 +44,7 @@ class BhavcopyImporter:
         day = bhavcopy_day(table.file_name)
         if day > self.today:
             raise ImportRefusedError(f"its name says {day}, which has not come yet")
-        pick = itemgetter(*table.places(*COLUMNS))
+        pick = itemgetter(*table.indices(*COLUMNS))
         seen = SeenDays()
 
         def bar(row: list[str]) -> NamedBar | None:
@@ -62,7 +62,7 @@ class BhavcopyImporter:
     def write(self, writer: Writer, values: Sequence[NamedBar]) -> Tally:
         """Put bars into the store, and names of stocks that have none.
 
-        A bhavcopy cuts names to 12 characters, so that one from anywhere else is better.
+        A bhavcopy cuts names to 12 characters, so a name from any other source is better.
         """
         tally = writer.put_prices([bar for bar, _ in values])
         names = {bar.bse_code: name for bar, name in values if name}
@@ -77,7 +77,7 @@ class BhavcopyImporter:
 
 
 def bhavcopy_day(file_name: str) -> date:
-    """The day of a bhavcopy, which stands in its name and nowhere else.
+    """The day of a bhavcopy, which only its name contains.
 
     Raises:
         ImportRefusedError: the name is not of the form EQddmmyy.CSV.

@@ -1,4 +1,4 @@
-"""Single cells to values; a cell that does not hold one refuses its row."""
+"""Single cells to values; a malformed cell refuses its row."""
 
 import math
 import re
@@ -51,7 +51,7 @@ def number(text: str) -> float:
     """A finite decimal number.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a number.
     """
     # float() also takes 1_000, digits of other scripts, "nan" and "infinity".
     if text.strip(_NUMERIC):

@@ -1,4 +1,4 @@
-"""Which (stock, day) keys a file has had, in little memory."""
+"""The (stock, day) keys seen in a file, in little memory."""
 
 from datetime import date
 
@@ -13,7 +13,7 @@ class SeenDays:
         self._years: dict[tuple[str, int], int] = {}
 
     def add(self, code: str, day: date) -> bool:
-        """Note a pair; False if it was there already."""
+        """Add a pair; False if it was in the set already."""
         key = (code, day.year)
         bit = 1 << (day.month * 32 + day.day)
         days = self._years.get(key, 0)

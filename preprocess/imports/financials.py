@@ -41,10 +41,10 @@ class FinancialsImporter:
     kind: str = "financials"
 
     def read(self, table: CsvTable) -> Iterator[StockResult | Refusal | None]:
-        """Results of a file; None for a row with neither a figure nor an announcement."""
-        pick = itemgetter(*table.places(*COLUMNS))
+        """Results of a file; None for a row without figures and without an announcement."""
+        pick = itemgetter(*table.indices(*COLUMNS))
         quarter_of = _quarter_reader(table)
-        announced = table.place(ANNOUNCED)
+        announced = table.index(ANNOUNCED)
         seen: set[tuple[str, FiscalQuarter]] = set()
 
         def result(row: list[str]) -> StockResult | None:
@@ -94,15 +94,13 @@ class FinancialsImporter:
 
 
 def _quarter_reader(table: CsvTable) -> Callable[[list[str]], FiscalQuarter]:
-    year, quarter, label = (table.place(name) for name in ("fiscal_year", "quarter", "label"))
+    year, quarter, label = (table.index(name) for name in ("fiscal_year", "quarter", "label"))
     if year is not None and quarter is not None:
         pick = itemgetter(year, quarter)
         return lambda row: _fiscal_quarter(*pick(row))
     if label is not None:
         return lambda row: _labelled_quarter(row[label])
-    raise ImportRefusedError(
-        "these columns are lacking: fiscal_year and quarter, or label (Q3FY25)"
-    )
+    raise ImportRefusedError("missing columns: fiscal_year and quarter, or label (Q3FY25)")
 
 
 def _fiscal_quarter(year: str, quarter: str) -> FiscalQuarter:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Importer(Protocol[T]):
-    """One kind of import. It keeps nothing from one file to the next."""
+    """One kind of import. It keeps no state between files."""
 
     @property
     def kind(self) -> str:
@@ -20,10 +20,10 @@ class Importer(Protocol[T]):
         ...
 
     def read(self, table: CsvTable) -> Iterator[T | Refusal | None]:
-        """Each row as a value, a refusal, or None when it is left out on purpose.
+        """Each row as a value, a refusal, or None for a row that is skipped on purpose.
 
-        Whether the file is of this kind is settled before this returns: later, only damage of
-        the file on disk can refuse it.
+        This checks that the file is of this kind before it returns: later, only damage of the file
+        on disk can refuse it.
 
         Raises:
             ImportRefusedError: the file is not of this kind, or is damaged.

@@ -25,8 +25,8 @@ class PriceImporter:
 
     def read(self, table: CsvTable) -> Iterator[Bar | Refusal | None]:
         """Bars of a file; see `Importer.read`."""
-        pick = itemgetter(*table.places(*COLUMNS))
-        previous = table.place("prev_close")
+        pick = itemgetter(*table.indices(*COLUMNS))
+        previous = table.index("prev_close")
         day_of = _day_reader(self.today)
         seen = SeenDays()
 

@@ -1,4 +1,4 @@
-"""Why a row of a file does not go in, and where it stands."""
+"""Why a row of a file is refused, and its line."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,7 +30,7 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One row that was not taken; `line` counts from 1, the header included."""
+    """One refused row; `line` counts from 1, the header included."""
 
     file: str
     line: int
@@ -51,7 +51,7 @@ class RowRefusedError(Exception):
 
 
 def shown(text: str) -> str:
-    """What a file holds, quoted, with control characters escaped and cut to a readable length."""
+    """Text of a file, quoted, with control characters escaped and cut to a readable length."""
     if len(text) > _SHOWN_CHARACTERS:
         return f"{text[:_SHOWN_CHARACTERS]!r} and {len(text) - _SHOWN_CHARACTERS} more characters"
     return repr(text)

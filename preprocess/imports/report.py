@@ -1,4 +1,4 @@
-"""What an import did: counted in full, shown in part."""
+"""The result of an import: all counts, and the first refusals."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class RefusedFile:
-    """A file of which nothing was taken."""
+    """A file that was refused as a whole."""
 
     file: str
     reason: str
@@ -47,12 +47,12 @@ class ImportReport:
 
     @property
     def refused(self) -> int:
-        """Rows that were not taken because they break a rule."""
+        """Rows refused because they break a rule."""
         return self.refused_by_rule.total()
 
     @property
     def complete(self) -> bool:
-        """Whether no file was refused whole and something was taken, new or known."""
+        """Whether no file was refused and at least one row was stored or known already."""
         stored = self.tally.added + self.tally.changed + self.tally.unchanged
         return self.refused_files == 0 and stored > 0
 

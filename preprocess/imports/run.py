@@ -1,4 +1,4 @@
-"""One import, all of it in one transaction: as before or as after, never between."""
+"""One import, in one transaction: all of it is stored, or nothing."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,11 +27,11 @@ def run_import(
     derive: Callable[[Writer], None],
     advance: Advance = lambda _done, _total: None,
 ) -> ImportReport:
-    """Bring the files of `paths` (files, folders, archives) into the store.
+    """Import the files of `paths` (files, folders, archives) into the store.
 
-    A row that breaks a rule is left behind, a file that is refused undoes only itself. `derive`
+    A row that breaks a rule is skipped, and a refused file undoes only itself. `derive`
     is called at the end, inside the transaction, if anything changed: it brings up to date what
-    follows from the data. `advance` is told the bytes read and their total.
+    follows from the data. `advance` is called with the bytes read and their total.
 
     Raises:
         StoreError: the database cannot be written; nothing of the import is kept.
@@ -81,7 +81,7 @@ def _take_member(
     try:
         items = importer.read(CsvTable(member))
     except DamagedFileError:
-        raise  # costs the whole archive: what else is in it cannot be trusted
+        raise  # refuses the whole archive: the rest of it cannot be trusted either
     except ImportRefusedError as refused:
         report.refuse_file(member.name, str(refused))
         return

@@ -37,12 +37,12 @@ _DAMAGE = (
 
 
 class DamagedFileError(ImportRefusedError):
-    """A file on disk cannot be read to its end; nothing of it, archive or not, is to be kept."""
+    """A file or archive on disk cannot be read to its end, so nothing of it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file on disk, or a path that turns out to be none when it is opened."""
+    """One file on disk, or a path at which no file is found when it is opened."""
 
     path: Path
     size: int
@@ -85,7 +85,7 @@ class OpenSource:
         return min(self._file.tell(), self._source.size)
 
     def members(self) -> Iterator[Member]:
-        """The CSV files inside. Each must be read before the next is asked for.
+        """The CSV files inside. Each must be read before the next one.
 
         Raises:
             DamagedFileError: the file cannot be read to its end.
@@ -133,7 +133,7 @@ class OpenSource:
             if stream is not None and _is_table(entry.name):
                 with stream:
                     yield entry.name, _guarded(stream)
-        # The checksum stands behind the last block, where tarfile does not look.
+        # The checksum follows the last block, where tarfile does not read.
         while unpacked.read(_BUFFER_BYTES):
             pass
 
@@ -148,7 +148,7 @@ def opened(source: Source) -> Iterator[OpenSource]:
     """Open a source for reading.
 
     Raises:
-        ImportRefusedError: it is no file, cannot be opened, or has an ending that is not read.
+        ImportRefusedError: it is not a file, cannot be opened, or has an unknown ending.
     """
     path = source.path
     if path.is_dir():
@@ -170,7 +170,7 @@ class _Readable(Protocol):
 
 
 class _Guard(io.RawIOBase):
-    """Passes bytes on, and damage as the error that refuses the file."""
+    """Passes bytes on, and turns damage into the error that refuses the file."""
 
     def __init__(self, inner: _Readable) -> None:
         self._inner = inner

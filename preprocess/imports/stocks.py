@@ -12,7 +12,7 @@ from preprocess.market.values import ACTIVE, Stock, Tally
 from preprocess.store import Writer
 
 # Fields of Stock, each with the names that sources have for it. The exchange's own ticker is
-# none of them: it is no NSE symbol (BSE's AMARAJABAT is ARE&M there).
+# not used: it is not the NSE symbol (BSE's AMARAJABAT is ARE&M on NSE).
 COLUMNS = {
     "nse_symbol": ("nse_symbol",),
     "company_name": ("company_name", "name"),
@@ -32,18 +32,18 @@ class StockImporter:
 
     def read(self, table: CsvTable) -> Iterator[Stock | Refusal | None]:
         """Stocks of a file; the status is "" where none is given."""
-        code_place = table.places("bse_code")[0]
-        places = {field: table.place(names) for field, names in COLUMNS.items()}
-        given = {field: place for field, place in places.items() if place is not None}
+        code_index = table.indices("bse_code")[0]
+        indices = {field: table.index(names) for field, names in COLUMNS.items()}
+        given = {field: index for field, index in indices.items() if index is not None}
         if not given:
             raise ImportRefusedError(
-                "there is no column beside bse_code that a stock list has: " + ", ".join(COLUMNS)
+                "it has bse_code and no other column of a stock list: " + ", ".join(COLUMNS)
             )
         seen: set[str] = set()
 
         def stock(row: list[str]) -> Stock:
-            code = cells.bse_code(row[code_place])
-            values = {field: row[place] or None for field, place in given.items()}
+            code = cells.bse_code(row[code_index])
+            values = {field: row[index] or None for field, index in given.items()}
             isin, status = values.get("isin"), values.pop("status", None)
             if isin is not None and not _ISIN.fullmatch(isin):
                 raise RowRefusedError(Rule.ISIN, f"isin is {shown(isin)}")

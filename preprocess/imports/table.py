@@ -16,22 +16,22 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class CsvTable:
-    """The rows of one file behind its header.
+    """The rows of one file, without its header.
 
-    A row never goes on over the end of its line, so that a stray quote costs one row and not the
-    rest of the file.
+    A row never continues on the next line, so that a stray quote costs one row and not the rest of
+    the file.
     """
 
     def __init__(self, member: Member) -> None:
         """Read the header.
 
         Raises:
-            ImportRefusedError: there is none, or it is no line of text.
+            ImportRefusedError: it is missing, or is not a line of text.
         """
         self.name = member.name
         self.file_name = member.file_name
         self._stream = member.stream
-        self._places = self._header()
+        self._indices = self._header()
 
     def _header(self) -> dict[str, int]:
         raw = self._stream.readline(LONGEST_LINE)
@@ -41,44 +41,44 @@ class CsvTable:
             cells = self._cells(raw.removeprefix(_BYTE_ORDER_MARK))
         except RowRefusedError as refused:
             raise ImportRefusedError(
-                f"it is no CSV file: line 1 is no header, {refused.rule} ({refused.detail})"
+                f"it is not a CSV file: line 1 is not a header, {refused.rule} ({refused.detail})"
             ) from None
         names = [cell.lower() for cell in cells or []]
         twice = {name for name in names if name and names.count(name) > 1}
         if twice:
             raise ImportRefusedError(f"the header names {_listed(sorted(twice))} twice")
         self._width = len(names)
-        return {name: place for place, name in enumerate(names)}
+        return {name: index for index, name in enumerate(names)}
 
-    def places(self, *columns: str | tuple[str, ...]) -> list[int]:
-        """Places of needed columns; a tuple gives the names that a column goes by.
+    def indices(self, *columns: str | tuple[str, ...]) -> list[int]:
+        """Indices of required columns; a tuple gives the alternative names of a column.
 
         Raises:
-            ImportRefusedError: names the columns that are not there.
+            ImportRefusedError: names the missing columns.
         """
-        found = [self.place(column) for column in columns]
-        lacking = [
+        found = [self.index(column) for column in columns]
+        missing = [
             column if isinstance(column, str) else " or ".join(column)
-            for column, place in zip(columns, found, strict=True)
-            if place is None
+            for column, index in zip(columns, found, strict=True)
+            if index is None
         ]
-        if lacking:
+        if missing:
             raise ImportRefusedError(
-                f"these columns are lacking: {', '.join(lacking)}; "
-                f"the header is {_listed(list(self._places))}"
+                f"missing columns: {', '.join(missing)}; "
+                f"the header is {_listed(list(self._indices))}"
             )
-        return [place for place in found if place is not None]
+        return [index for index in found if index is not None]
 
-    def place(self, column: str | tuple[str, ...]) -> int | None:
-        """Place of the first of a column's names that the header has; None if it has none."""
+    def index(self, column: str | tuple[str, ...]) -> int | None:
+        """Index of the first of a column's names in the header; None if it has none of them."""
         names = (column,) if isinstance(column, str) else column
-        return next((self._places[name] for name in names if name in self._places), None)
+        return next((self._indices[name] for name in names if name in self._indices), None)
 
     def parsed(self, parse: Callable[[list[str]], T | None]) -> Iterator[T | Refusal | None]:
         """What `parse` makes of each row: a value, or None for a row that is left out.
 
         `parse` gets the cells, as many as the header has and without blanks around them, and
-        raises RowRefusedError for a row that breaks a rule. Blank lines are passed over.
+        raises RowRefusedError for a row that breaks a rule. Blank lines are skipped.
 
         Raises:
             ImportRefusedError: the file turns out to be damaged.
@@ -110,7 +110,7 @@ class CsvTable:
             line = raw.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise RowRefusedError(
-                Rule.ENCODING, f"byte 0x{raw[error.start]:02x} at place {error.start + 1}"
+                Rule.ENCODING, f"byte 0x{raw[error.start]:02x} at position {error.start + 1}"
             ) from None
         if "\0" in line:
             raise RowRefusedError(Rule.ENCODING, "a NUL byte: binary data, or UTF-16")

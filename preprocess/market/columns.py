@@ -1,4 +1,4 @@
-"""The market as columns: every stock's rows behind one another, with the place where each begins.
+"""The market as columns: the rows of all stocks in sequence, with each stock's first offset.
 
 What the served features are computed from, for all stocks at once: a batch reads contiguous
 arrays, and one stock's rows are a slice of them. A stock's rows never leave its slice.
@@ -60,7 +60,7 @@ class Table:
     columns: Mapping[str, Array]
 
     def __post_init__(self) -> None:
-        # Shared by many readers; and compiled code tells arrays that may be written from others.
+        # Shared by many readers; and compiled code has a separate type for writable arrays.
         for array in (self.starts, *self.columns.values()):
             array.flags.writeable = False
 
@@ -131,7 +131,7 @@ class MarketColumns:
     @cached_property
     def places(self) -> Mapping[bytes, int]:
         """Index of each code."""
-        return {code: place for place, code in enumerate(self.codes.tolist())}
+        return {code: index for index, code in enumerate(self.codes.tolist())}
 
     def newest_day(self) -> int | None:
         """Day number of the newest price of any stock; None when there is no price."""
@@ -139,16 +139,16 @@ class MarketColumns:
         return int(prices["day"].max()) if prices.rows else None
 
     def only(self, codes: NDArray[np.bytes_]) -> "MarketColumns":
-        """The columns of `codes`, ascending; those not held are left out."""
-        place = np.flatnonzero(np.isin(self.codes, codes))
-        source = np.zeros(len(place), dtype=np.int64)
-        tables = {name: _gathered([self.tables[name]], source, place) for name in SCHEMA}
-        return MarketColumns(self.mark, self.codes[place], tables)
+        """The columns of `codes`, ascending; unknown codes are left out."""
+        index = np.flatnonzero(np.isin(self.codes, codes))
+        source = np.zeros(len(index), dtype=np.int64)
+        tables = {name: _gathered([self.tables[name]], source, index) for name in SCHEMA}
+        return MarketColumns(self.mark, self.codes[index], tables)
 
     def replaced(self, changed: Iterable[bytes], fresh: "MarketColumns") -> "MarketColumns":
         """These columns with the stocks of `changed` as they are in `fresh`, at its mark.
 
-        A changed stock that `fresh` does not have is gone; stocks of `fresh` count as changed.
+        A changed stock that `fresh` lacks is removed; stocks of `fresh` count as changed.
         """
         out = np.array(sorted({*changed, *fresh.codes.tolist()}), dtype="S6")
         kept = np.flatnonzero(~np.isin(self.codes, out))
@@ -156,25 +156,25 @@ class MarketColumns:
         order = np.argsort(codes, kind="stable")
         sources = (self, fresh)
         source = np.repeat([0, 1], [len(kept), len(fresh)])[order]
-        place = np.concatenate([kept, np.arange(len(fresh))])[order]
+        index = np.concatenate([kept, np.arange(len(fresh))])[order]
         tables = {
-            name: _gathered([part.tables[name] for part in sources], source, place)
+            name: _gathered([part.tables[name] for part in sources], source, index)
             for name in SCHEMA
         }
         return MarketColumns(fresh.mark, codes[order], tables)
 
 
-def _gathered(tables: Sequence[Table], source: Array, place: Array) -> Table:
-    """One table from stocks `place[i]` of `tables[source[i]]`, copied in runs of neighbours."""
-    counts = np.empty(len(place), dtype=np.int64)
+def _gathered(tables: Sequence[Table], source: Array, index: Array) -> Table:
+    """One table from stocks `index[i]` of `tables[source[i]]`, copied in runs of neighbours."""
+    counts = np.empty(len(index), dtype=np.int64)
     for number, table in enumerate(tables):
         mine = source == number
-        counts[mine] = np.diff(table.starts)[place[mine]]
-    breaks = np.flatnonzero((np.diff(source) != 0) | (np.diff(place) != 1)) + 1
-    firsts = np.concatenate([[0], breaks]) if len(place) else breaks
-    lasts = np.concatenate([breaks, [len(place)]]) if len(place) else breaks
+        counts[mine] = np.diff(table.starts)[index[mine]]
+    breaks = np.flatnonzero((np.diff(source) != 0) | (np.diff(index) != 1)) + 1
+    firsts = np.concatenate([[0], breaks]) if len(index) else breaks
+    lasts = np.concatenate([breaks, [len(index)]]) if len(index) else breaks
     slices = [
-        (int(source[a]), slice(*tables[source[a]].starts[[place[a], place[b - 1] + 1]].tolist()))
+        (int(source[a]), slice(*tables[source[a]].starts[[index[a], index[b - 1] + 1]].tolist()))
         for a, b in zip(firsts.tolist(), lasts.tolist(), strict=True)
     ]
     columns = {
@@ -213,12 +213,12 @@ ROWS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
 
 
 def adjusting(actions: Sequence[CorporateAction]) -> list[CorporateAction]:
-    """The actions that the columns hold: what adjusts prices."""
+    """The actions that adjust prices, the only ones in the columns."""
     return [a for a in actions if a.kind in ADJUSTING_KINDS and a.ratio is not None]
 
 
 def columns_of(histories: Iterable[StockHistory], mark: Mark | None = None) -> MarketColumns:
-    """The columns of histories held in memory, ascending by code."""
+    """The columns of histories in memory, ascending by code."""
     stocks = sorted(histories, key=lambda history: history.bse_code)
     parts: dict[str, list[Sequence[Any]]] = {
         "results": [stock.results for stock in stocks],

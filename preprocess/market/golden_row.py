@@ -1,8 +1,8 @@
-"""The golden row: a fixed request through the whole ensemble, and the answer it must give.
+"""The golden row: a fixed query through the whole ensemble, and the result it must give.
 
-Its stock is made up and lies in this file, so that no correction of market data moves it; only a
-change of the feature code or of the model does. Answering it also reads the database, so a right
-answer shows that every part works.
+Its stock is made up and defined in this file, so that no correction of market data changes the
+result; only a change of the feature code or of the model does. Computing it also reads the
+database, so a correct result shows that every part works.
 """
 
 import math
@@ -21,7 +21,7 @@ from preprocess.market.values import (
     StockHistory,
 )
 
-GOLDEN_CODE = "000000"  # BSE gives out no such code
+GOLDEN_CODE = "000000"  # a code that BSE does not assign
 GOLDEN_DATE = date(2024, 8, 14)
 
 _ROWS = 300
@@ -79,18 +79,18 @@ def disagreement(
     features: Sequence[float | None],
     probability: float,
 ) -> str | None:
-    """What differs between the answer to the golden row and the one expected; None if nothing.
+    """The first difference between the actual and the expected result; None without one.
 
     Probabilities may differ by 1e-6, features by 1e-5 of their size (both are float32).
     """
     if len(features) != len(expected_features):
         return f"{len(features)} features instead of {len(expected_features)}"
-    for place, (given, expected) in enumerate(zip(features, expected_features, strict=True)):
+    for index, (given, expected) in enumerate(zip(features, expected_features, strict=True)):
         a = math.nan if given is None else given
         b = math.nan if expected is None else expected
         same = math.isclose(a, b, rel_tol=FEATURE_TOLERANCE, abs_tol=FEATURE_TOLERANCE)
         if not same and not (math.isnan(a) and math.isnan(b)):
-            return f"feature {place + 1} is {a} instead of {b}"
+            return f"feature {index + 1} is {a} instead of {b}"
     if not abs(probability - expected_probability) <= PROBABILITY_TOLERANCE:
         return f"probability {probability} instead of {expected_probability}"
     return None

@@ -1,4 +1,4 @@
-"""The market as values: what the store hands out and features are computed from."""
+"""The market as values, which the store reads and features are computed from."""
 
 import re
 from dataclasses import dataclass, field, fields
@@ -125,7 +125,7 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class StockHistory:
-    """All that is stored of one stock. Nothing of another stock is ever in it."""
+    """All that is stored of one stock, and nothing of any other stock."""
 
     bse_code: str
     prices: Prices
@@ -137,7 +137,7 @@ class StockHistory:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One day's bar of one stock on its way into the store."""
+    """One day's bar of one stock, to be written into the store."""
 
     bse_code: str
     day: date
@@ -152,7 +152,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class DailyPrediction:
-    """One stored answer of the evening run; `created_at` is UTC."""
+    """One stored prediction of the evening run; `created_at` is UTC."""
 
     bse_code: str
     prediction_date: date
@@ -166,7 +166,7 @@ class DailyPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A stock that can be asked for, and the date of its newest price."""
+    """A stock with prices, and the date of its newest price."""
 
     stock: Stock
     newest_price: date
@@ -174,7 +174,7 @@ class Listing:
 
 @dataclass(slots=True)
 class Tally:
-    """What a write did to rows of one table."""
+    """The rows of one table that a write added, changed or left unchanged."""
 
     added: int = 0
     changed: int = 0
@@ -189,7 +189,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One entry of the change log: from `first_day` on, data of `bse_code` is not what it was."""
+    """One entry of the change log: from `first_day` on, data of `bse_code` has changed."""
 
     sequence: int
     bse_code: str
@@ -198,9 +198,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in the change log: the number of its newest entry, and that entry's random token.
+    """A position in the change log: the number of its newest entry, and that entry's random token.
 
-    Numbers alone would not tell a database from another, or from a copy put back and gone on with.
+    The number alone could not tell two databases apart, or a database from a restored backup that
+    was written to since.
     """
 
     sequence: int = 0
@@ -209,7 +210,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """How much a store holds."""
+    """The size of a store."""
 
     stocks: int = 0
     price_rows: int = 0

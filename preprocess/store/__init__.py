@@ -1,4 +1,4 @@
-"""The market database: an interface (`Store`) and what stands behind it."""
+"""The market database: an interface (`Store`) and its two implementations."""
 
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,14 @@ __all__ = [
     "open_upkeep",
 ]
 
-# What needs psycopg2 is imported where a PostgreSQL database is named: SQLite does without libpq.
+# psycopg2 is imported only for a PostgreSQL database: SQLite works without libpq.
 
 
 def open_store(settings: Settings, *, write: bool = False) -> Store:
     """The store that the settings name.
 
-    With `write` the database is made if it is not there and brought to the newest schema; a
-    PostgreSQL database must be there, and may be empty.
+    With `write` a missing SQLite database is created, and the schema is migrated to the newest. A
+    PostgreSQL database must exist, and may be empty.
 
     Raises:
         StoreError: there is no database to read, or it cannot be opened.
@@ -44,7 +44,7 @@ def open_store(settings: Settings, *, write: bool = False) -> Store:
 
 
 def open_database(url: DatabaseURL, settings: Settings, *, write: bool = False) -> Store:
-    """The store at `url`; the settings say how it is talked to."""
+    """The store at `url`, with the pool size and timeouts of the settings."""
     if isinstance(url, SQLiteURL):
         return SQLiteStore(url.path if write else _existing(url.path), write=write)
     from preprocess.store.postgres.store import PostgresStore  # noqa: PLC0415 - see above
@@ -82,7 +82,7 @@ def open_pool(
 
 
 def open_upkeep(settings: Settings) -> Upkeep:
-    """The upkeep of the database that the settings name.
+    """The maintenance tasks of the database that the settings name.
 
     Raises:
         StoreError: there is no database, or it has another schema.
@@ -98,7 +98,7 @@ def open_upkeep(settings: Settings) -> Upkeep:
 def _existing(path: Path) -> Path:
     if not path.exists():
         raise StoreError(
-            f"There is no market database at {path}. Make one with `tezi demo`, or bring in real "
+            f"There is no market database at {path}. Make one with `tezi demo`, or import real "
             "prices with `tezi import prices FILE`."
         )
     return path

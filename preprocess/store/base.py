@@ -1,4 +1,4 @@
-"""What Tezi needs of a market database. SQL and its dialects stay behind this interface."""
+"""The interface of a market database. SQL and its dialects stay behind it."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,10 @@ from preprocess.store.writing import Writer
 
 
 class Store(Reader):
-    """A market database. Every method raises StoreError with what to do when it cannot answer."""
+    """A market database. Every method raises StoreError with what to do about it."""
 
-    # How long in seconds a reader that is asked all the time may go on without asking for
-    # sequence(); 0 where asking costs next to nothing.
+    # Seconds that a busy reader may go without querying sequence(); 0 where the query costs next
+    # to nothing.
     poll_interval_s: float
 
     @abstractmethod
@@ -23,11 +23,11 @@ class Store(Reader):
 
     @abstractmethod
     def view(self) -> AbstractContextManager[Reader]:
-        """Reads that all see the same commit, whoever writes meanwhile."""
+        """Reads that all see the same commit, even while others write."""
 
     @abstractmethod
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
-        """The histories of `bse_codes` (default: all), one at a time; unknown ones are skipped."""
+        """The histories of `bse_codes` (default: all), one at a time; unknown codes are skipped."""
 
     @abstractmethod
     def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
@@ -38,4 +38,4 @@ class Store(Reader):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the database; closing twice does nothing."""
+        """Close the connections. Idempotent."""

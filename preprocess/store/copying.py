@@ -1,4 +1,4 @@
-"""A market from one database into another: row by row, and compared before it counts."""
+"""Copies a market from one database into another, and compares it before the commit."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +17,13 @@ Advance = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class Content:
-    """What a table holds: its rows, counted, and a SHA-256 over them in the order of their key."""
+    """The content of a table: its row count, and a SHA-256 over the rows in key order."""
 
     rows: int = 0
     _digest: Any = field(default_factory=hashlib.sha256)
 
     def add(self, rows: Sequence[tuple[object, ...]]) -> None:
-        """Take the next rows. Figures are written so that they read back to the same bits."""
+        """Add the next rows. repr() of a float reads back to the same bits."""
         self.rows += len(rows)
         self._digest.update("".join([f"{row!r}\n" for row in rows]).encode())
 
@@ -50,23 +50,23 @@ def copy_market(
     replace: bool = False,
     advance: Advance = lambda _done, _total: None,
 ) -> list[Copied]:
-    """Copy every table in one transaction of the target; what was copied, table by table.
+    """Copy every table in one transaction of the target; returns what was copied.
 
-    The source is read as of one commit, whoever writes to it meanwhile. Before the transaction
+    The source is read as of one commit, even while others write to it. Before the transaction
     ends, the target's rows are read back and compared. Packs and the change log are the target's
-    own. `advance` is told of stocks done, over all tables and both passes, and of how many.
+    own. `advance` is called with the stocks done and their total, over all tables and both passes.
 
     Raises:
-        StoreError: the target holds a market and `replace` is not set, or what it holds in the
-            end is not what the source holds. It is left as it was.
+        StoreError: the target contains a market and `replace` is not set, or the copy differs from
+            the source. The target is then unchanged.
     """
     with source.view() as read, target.transaction() as write:
         if replace:
             write.clear()
         elif any(write.span().counts.values()):
             raise StoreError(
-                "The target holds a market already. Name an empty database, or replace what is in "
-                "it with --replace."
+                "The target already contains a market. Name an empty database, or replace its "
+                "content with --replace."
             )
         codes = {table.name: read.codes_in(table) for table in TABLES}
         total, done = 2 * sum(map(len, codes.values())), 0
@@ -91,12 +91,12 @@ def copy_market(
     return copied
 
 
-def _require_equal(table: Table, sent: Content, held: Content, count: int) -> None:
-    if (sent.rows, sent.checksum) == (held.rows, held.checksum) and count == sent.rows:
+def _require_equal(table: Table, sent: Content, stored: Content, count: int) -> None:
+    if (sent.rows, sent.checksum) == (stored.rows, stored.checksum) and count == sent.rows:
         return
     raise StoreError(
-        f"{table.name} came out different: {sent.rows} rows ({sent.checksum[:12]}) were sent, "
-        f"{count} rows ({held.checksum[:12]}) are there. Nothing of the copy was kept."
+        f"{table.name} differs after the copy: {sent.rows} rows ({sent.checksum[:12]}) were sent, "
+        f"{count} rows ({stored.checksum[:12]}) were stored. The copy was rolled back."
     )
 
 

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 
@@ -44,7 +45,7 @@ def schema_version(connection: sqlite3.Connection) -> int:
 
 
 def check_schema(connection: sqlite3.Connection) -> None:
-    """Refuse a database whose schema is not the one this version reads.
+    """Raise unless the database has the schema that this version reads.
 
     Raises:
         StoreError: the schema is newer, older or absent.
@@ -53,7 +54,7 @@ def check_schema(connection: sqlite3.Connection) -> None:
 
 
 def require_schema(version: int, newest: int) -> None:
-    """Refuse schema `version` where this Tezi reads `newest`.
+    """Raise unless schema `version` is `newest`, the one that this Tezi reads.
 
     Raises:
         StoreError: the schema is newer, older or absent.
@@ -69,10 +70,17 @@ def require_schema(version: int, newest: int) -> None:
         )
 
 
-def roll_back(connection: sqlite3.Connection) -> None:
-    """End a transaction without keeping it, unless an error has made SQLite end it already."""
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
+@contextmanager
+def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """A transaction for the length of the block, rolled back if the block raises."""
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # some errors make SQLite roll back by itself
+            connection.execute("ROLLBACK")
+        raise
 
 
 Step = Callable[[sqlite3.Connection], None]
@@ -81,9 +89,9 @@ Step = Callable[[sqlite3.Connection], None]
 def migrate(
     connection: sqlite3.Connection, *, then: Mapping[int, Step] | None = None
 ) -> list[Migration]:
-    """Bring the database to the newest schema; return what was applied.
+    """Bring the database to the newest schema; return the applied migrations.
 
-    `then` holds what a migration does besides its SQL, by number, in the same transaction.
+    `then` maps a number to what that migration does after its SQL, in the same transaction.
 
     The connection must be in autocommit mode. A step that fails leaves the schema at the step
     before it.
@@ -98,8 +106,7 @@ def migrate(
     )
     applied = []
     for step in migrations():
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             if schema_version(connection) < step.number:
                 for statement in _statements(step.sql):
                     connection.execute(statement)
@@ -110,10 +117,6 @@ def migrate(
                     (step.number, step.name),
                 )
                 applied.append(step)
-        except BaseException:
-            roll_back(connection)
-            raise
-        connection.execute("COMMIT")
     check_schema(connection)
     return applied
 

@@ -6,8 +6,7 @@ arrays of fixed-width records: prices by stock and calendar year (a day's import
 current year only), everything else by stock. Records are little-endian and laid out as in C.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.errors import StoreError
-from preprocess.market.columns import ROWS, SCHEMA, Table, adjusting
-from preprocess.market.values import StockHistory
+from preprocess.market.columns import ROWS, SCHEMA, MarketColumns, Table, adjusting
+from preprocess.market.values import Mark, StockHistory
 
 RECORDS: Mapping[str, np.dtype[Any]] = {
     "prices": np.dtype(
@@ -59,13 +58,13 @@ ENTERED = (
     " FROM stocks s"
 )
 
-# What a price record is made from, in this order: day number, adjusted, open, close, volume.
+# The fields of a price record, in this order: day number, adjusted, open, close, volume.
 PriceRow = tuple[int, int, float, float, float]
 
 
 @dataclass(slots=True)
 class StalePacks:
-    """The packs that a transaction has to write anew."""
+    """The packs that a transaction has to rewrite."""
 
     price_years: set[tuple[str, int]] = field(default_factory=set)
     stocks: set[str] = field(default_factory=set)
@@ -75,7 +74,7 @@ class StalePacks:
         return StalePacks(set(self.price_years), set(self.stocks))
 
     def only_prices(self) -> set[str]:
-        """The stocks of which nothing but bars has changed: they have been entered before."""
+        """The stocks of which only bars have changed: they have been entered before."""
         return {code for code, _ in self.price_years} - self.stocks
 
     def price_years_of(
@@ -83,7 +82,7 @@ class StalePacks:
     ) -> list[tuple[str, int]]:
         """The price packs to write, ascending.
 
-        Rows may be there before their stock is: packs begin when the stock is entered. `entered`
+        Rows may be stored before their stock is entered; only then are packs written. `entered`
         are the rows of ENTERED for `stocks`, and of LISTED for `only_prices`.
         """
         unpacked = {
@@ -122,9 +121,9 @@ def _packed(table: str, rows: Sequence[Any]) -> bytes:
 
 
 class PackCollector:
-    """Packs as they are read, into the columns of one table.
+    """Collects packs, as they are read, into the columns of one table.
 
-    Values arrive in chunks and are copied out at once: a market is never held twice.
+    Packs arrive in chunks and are copied at once, so that memory never has the market twice.
     """
 
     def __init__(self, table: str, counts: NDArray[np.int64]) -> None:
@@ -147,7 +146,7 @@ class PackCollector:
         """The table, once every pack has been added.
 
         Raises:
-            ValueError: the packs do not hold the rows that were announced, or not in their order.
+            ValueError: the packs have more or fewer rows than announced, or rows out of order.
         """
         if self._filled != self._rows:
             raise ValueError(f"{self._filled} packed rows instead of {self._rows}")
@@ -167,31 +166,42 @@ def _require_order(table: Table) -> None:
 
 
 def collected(table: str, sizes: Sequence[int], packs: Iterable[bytes]) -> Table:
-    """The table of packs that are all here; `sizes` are bytes a stock."""
+    """The table of packs that are all read; `sizes` are bytes per stock."""
     collector = PackCollector(table, row_counts(table, sizes))
     collector.add(packs)
     return collector.table()
 
 
 def row_counts(table: str, sizes: Sequence[int]) -> NDArray[np.int64]:
-    """Numbers of records in packs of so many bytes."""
+    """Numbers of records in packs of the given sizes in bytes."""
     return np.array(sizes, dtype=np.int64) // RECORDS[table].itemsize
 
 
-def stock_tables(stocks: Sequence[Sequence[Any]]) -> dict[str, Table]:
-    """The tables of STOCK_PARTS from rows of a code and its packs in that order."""
-    return {
-        name: collected(name, [len(row[place]) for row in stocks], [row[place] for row in stocks])
-        for place, name in enumerate(STOCK_PARTS, start=1)
-    }
+def market_columns(
+    mark: Mark,
+    stocks: Sequence[Sequence[Any]],
+    bars: Sequence[int],
+    add_prices: Callable[[PackCollector], None],
+) -> MarketColumns:
+    """The columns of a market, from its packs.
 
+    `stocks` are rows of a code and its packs in the order of STOCK_PARTS, ascending by code.
+    `bars` is the number of price records of each stock; `add_prices` adds the price packs in the
+    order of the stocks and years.
 
-@contextmanager
-def damage_explained() -> Iterator[None]:
-    """Turn what a damaged pack leads to into a StoreError."""
+    Raises:
+        StoreError: a pack is damaged.
+    """
     try:
-        yield
+        tables = {
+            name: collected(name, [len(row[i]) for row in stocks], [row[i] for row in stocks])
+            for i, name in enumerate(STOCK_PARTS, start=1)
+        }
+        prices = PackCollector("prices", np.array(bars, dtype=np.int64))
+        add_prices(prices)
+        tables["prices"] = prices.table()
     except ValueError as error:
         raise StoreError(
             f"The packed rows of the database are damaged ({error}): run `tezi maintain`."
         ) from error
+    return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)

@@ -25,7 +25,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the database answers a query, in its own words, and how long one run took."""
+    """The database's plan of a query, and the time of one run."""
 
     lines: tuple[str, ...]
     milliseconds: float
@@ -39,12 +39,12 @@ C = TypeVar("C", bound=_Closable)
 
 
 class Pool(ABC, Generic[C]):
-    """At most `size` connections, opened when they are needed and kept for the next caller.
+    """At most `size` connections, opened on demand and reused.
 
-    psycopg2's own pool refuses at once when it is empty, and holds its lock while it connects, so
-    that one server that does not answer stops every thread; the standard library has none for
-    SQLite. This one waits for a connection to come back and connects outside its lock. Safe to
-    share between threads, not between processes.
+    psycopg2's own pool raises at once when it is empty, and connects while it holds its lock, so
+    that one unresponsive server blocks every thread; the standard library has no pool for SQLite.
+    This one waits until a connection is returned, and connects outside its lock. It can be shared
+    between threads, not between processes.
     """
 
     def __init__(self, *, size: int = POOL_SIZE, wait_s: float = POOL_WAIT_S) -> None:
@@ -64,11 +64,11 @@ class Pool(ABC, Generic[C]):
 
     @abstractmethod
     def _is_usable(self, connection: C) -> bool:
-        """Whether an idle connection can be lent; it costs no round trip."""
+        """Whether an idle connection is still usable; checked without a round trip."""
 
     @abstractmethod
     def _is_settled(self, connection: C) -> bool:
-        """Whether the next caller can have the connection; what was left open is rolled back."""
+        """Whether the connection can be reused, after rolling back what was left open."""
 
     @abstractmethod
     def _explained(self) -> AbstractContextManager[None]:
@@ -100,18 +100,18 @@ class Pool(ABC, Generic[C]):
     def connection(self) -> Iterator[C]:
         """A connection for the length of the block, in autocommit mode.
 
-        One that comes back inside a transaction is rolled back; one that comes back broken, or in
-        the middle of a statement, is closed and replaced.
+        If it is returned inside a transaction, that is rolled back; if it is returned broken or in
+        the middle of a statement, it is closed and replaced.
 
         Raises:
-            StoreError: all are in use and none came back in time, the pool is closed, or the
+            StoreError: all stay in use for `wait_s`, the pool is closed, or the
                 database cannot be reached.
         """
         if not self._free.acquire(timeout=self._wait_s):
             raise StoreError(
-                f"All {self.size} connections to the database are in use, and none came back "
+                f"All {self.size} connections to the database are in use, and none was returned "
                 f"within {self._wait_s:g} s: raise the pool's size (TEZI_POSTGRES_POOL_SIZE), or "
-                "ask less at once."
+                "send fewer queries at once."
             )
         try:
             with self._explained():
@@ -124,7 +124,7 @@ class Pool(ABC, Generic[C]):
             self._free.release()
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use when it comes back. Twice does nothing."""
+        """Close idle connections now, and those in use when they are returned. Idempotent."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -155,5 +155,5 @@ class Pool(ABC, Generic[C]):
 
 
 def _close(connection: _Closable) -> None:
-    with suppress(Exception):  # a connection that is lost already
+    with suppress(Exception):  # it may be lost already
         connection.close()

@@ -1,4 +1,4 @@
-"""The queries that the product runs over and over, to be explained and timed."""
+"""The queries that the product runs all the time, to be explained and timed."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ SAMPLES = "SELECT * FROM announcement_samples ORDER BY bse_code, earnings_date"
 
 @dataclass(frozen=True, slots=True)
 class NamedQuery:
-    """A query that writes nothing, with parameters to try it with."""
+    """A read-only query with example parameters."""
 
     name: str
     sql: str

@@ -1,6 +1,6 @@
 """Rows of the tables as values of the market, in SQL that both databases understand.
 
-Days come out of either database as ISO text, figures as float or None.
+Both databases return days as ISO text and figures as float or None.
 """
 
 import math
@@ -29,7 +29,7 @@ from preprocess.store.tables import TABLES, Table
 
 
 @dataclass(frozen=True)
-class Part:
+class StockQuery:
     """Rows of a stock that become values: columns of a table, in the order of `order`."""
 
     table: str
@@ -76,7 +76,7 @@ def _static(row: Sequence[Any]) -> StaticRow:
     return StaticRow(*row)
 
 
-RESULTS = Part(
+RESULTS = StockQuery(
     "historical_financials",
     (
         "fiscal_year",
@@ -91,19 +91,19 @@ RESULTS = Part(
     ("fiscal_year", "quarter"),
     _result,
 )
-ACTIONS = Part(
+ACTIONS = StockQuery(
     "corporate_actions",
     ("ex_date", "kind", "ratio", "subject"),
     ("ex_date", "kind"),
     _action,
 )
-LABELS = Part(
+LABELS = StockQuery(
     "upper_circuit_labels",
     ("earnings_date", "next_day_date", "price_change_pct", "label"),
     ("earnings_date",),
     _label,
 )
-STATICS = Part(
+STATICS = StockQuery(
     "static_features",
     ("month", "sector", "sector_code", "market_cap_cr", "market_cap_tier"),
     ("month",),
@@ -199,7 +199,7 @@ class Reader(ABC):
         return [Listing(Stock(*row[:-1]), date.fromisoformat(row[-1])) for row in rows]
 
     def sector_codes(self) -> dict[str, int]:
-        """The integer code of every sector that was ever stamped."""
+        """The integer code of every stamped sector."""
         return dict(self._rows(SECTOR_CODES))
 
     def stamped_months(self) -> set[str]:
@@ -224,18 +224,18 @@ class Reader(ABC):
         ]
 
     def price_days(self) -> tuple[date, date] | None:
-        """The first and the last day that any price is dated; None when there is none."""
+        """The first and the last day of all prices; None without prices."""
         first, last = self._row(PRICE_DAYS) or (None, None)
         return (date.fromisoformat(first), date.fromisoformat(last)) if first else None
 
     def span(self) -> Span:
-        """How much is stored, table by table."""
+        """Row counts of all tables, and the range of price days."""
         counts = {table.name: self.count(table) for table in TABLES}
         first, last = self.price_days() or (None, None)
         return Span(counts["stocks"], counts["price_movements"], first, last, counts)
 
     def sequence(self) -> int:
-        """Number of the newest change; 0 when nothing was ever written."""
+        """Number of the newest change; 0 for an empty log."""
         return self._number(NEWEST_SEQUENCE)
 
     def mark(self) -> Mark:
@@ -244,7 +244,7 @@ class Reader(ABC):
         return Mark(*newest) if newest else Mark()
 
     def has_mark(self, mark: Mark) -> bool:
-        """Whether the change log holds this very entry: what was read at it belongs to this store.
+        """Whether the change log contains this entry, so that data read at it is of this store.
 
         The mark of an empty log is in every log.
         """

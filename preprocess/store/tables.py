@@ -1,4 +1,4 @@
-"""The tables of the market, as those who write rows and copy them know them."""
+"""The tables of the market, for code that writes and copies their rows."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -12,23 +12,36 @@ class Table:
     key: tuple[str, ...]
     values: tuple[str, ...]
     first_day: str
-    keep_known: bool = False  # a NULL that comes in does not erase what is known
-    unread: tuple[str, ...] = ()  # values that alone are no reason to write a row
+    keep_known: bool = False  # an incoming NULL does not erase a known value
+    unread: tuple[str, ...] = ()  # a row that differs in these alone is not written
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Key and values, in the order that rows are given in."""
         return self.key + self.values
 
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """The values that make a row differ from the one that is there."""
-        return tuple(column for column in self.values if column not in self.unread)
-
-    def incoming(self, column: str, source: str, present: str) -> str:
-        """What a column becomes: the value that comes in, or what is known of it."""
+    def changed_rows(self, source: str) -> str:
+        """SQL for the rows `s` of `source` that are new, or differ from the stored row `p`."""
+        on = " AND ".join(f"p.{column} = s.{column}" for column in self.key)
+        compared = [column for column in self.values if column not in self.unread]
+        incoming = ", ".join(self._incoming(column, "s", "p") for column in compared)
+        stored = ", ".join(f"p.{column}" for column in compared)
         return (
-            f"coalesce({source}.{column}, {present}.{column})"
+            f"FROM {source} LEFT JOIN {self.name} p ON {on}"
+            f" WHERE p.bse_code IS NULL OR ({incoming}) IS DISTINCT FROM ({stored})"
+        )
+
+    @property
+    def on_conflict(self) -> str:
+        """SQL that makes an INSERT correct the row that is stored under the same key."""
+        updates = ", ".join(
+            f"{column} = {self._incoming(column, 'excluded', self.name)}" for column in self.values
+        )
+        return f"ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {updates}"
+
+    def _incoming(self, column: str, source: str, stored: str) -> str:
+        return (
+            f"coalesce({source}.{column}, {stored}.{column})"
             if self.keep_known
             else f"{source}.{column}"
         )
@@ -85,8 +98,8 @@ PREDICTIONS = Table(
     ("bse_code", "prediction_date", "model_version"),
     ("predicted_label", "probability", "confidence", "variant", "created_at"),
     first_day="s.prediction_date",
-    unread=("created_at",),  # a row that says the same keeps the moment when it was first said
+    unread=("created_at",),  # an unchanged prediction keeps its first timestamp
 )
 
-# Stocks first, which the others belong to. What is derived from these is not among them.
+# Stocks first, since the others belong to them. Tables derived from these are not included.
 TABLES = (STOCKS, PRICES, RESULTS, ACTIONS, LABELS, STATICS, PREDICTIONS)

@@ -1,4 +1,4 @@
-"""The values of preprocess.market.values to rows of the tables, within one transaction."""
+"""Writes the values of preprocess.market.values as rows of the tables, in one transaction."""
 
 import math
 import secrets
@@ -35,7 +35,7 @@ from preprocess.store.tables import (
     Table,
 )
 
-# What goes into columns of the same names as it is.
+# Attributes that go unchanged into columns of the same names.
 _BAR = attrgetter("open", "high", "low", "close", "volume", "prev_close")
 _FIGURES = attrgetter("revenue_cr", "pat_cr", "operating_profit_cr", "eps")
 _STOCK = attrgetter(*STOCKS.columns)
@@ -57,15 +57,15 @@ class Writer(Reader):
 
     @abstractmethod
     def _run(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Run a statement that returns no rows; how many rows it wrote."""
+        """Run a statement without a result; returns the number of rows it wrote."""
 
     @abstractmethod
     def _in_transaction(self) -> bool:
-        """Whether the transaction is still there to go on with or to roll back."""
+        """Whether the transaction is still open."""
 
     @abstractmethod
     def _enter_stocks(self, codes: Iterable[str]) -> set[str]:
-        """Enter the codes that are not known yet; which they were."""
+        """Enter the unknown codes into `stocks`; returns those that were unknown."""
 
     @abstractmethod
     def _upsert(
@@ -75,11 +75,11 @@ class Writer(Reader):
 
     @abstractmethod
     def _append(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
-        """Write `rows`, none of which is there yet."""
+        """Write `rows`, all of them new."""
 
     @abstractmethod
     def _write_packs(self, stale: StalePacks) -> set[str]:
-        """Write packs anew from the rows; the stocks of which a pack is now another."""
+        """Rewrite stale packs from the rows; returns the stocks of which a pack changed."""
 
     @abstractmethod
     def _log_changes(self, changes: Sequence[tuple[str, str]], token: str) -> None:
@@ -87,12 +87,12 @@ class Writer(Reader):
 
     @property
     def touched(self) -> Mapping[str, date]:
-        """Stocks that this transaction changed so far: the first day whose answers may differ."""
+        """Stocks changed by this transaction, with the first day whose answers may differ."""
         return {code: date.fromisoformat(day) for code, day in self._touched.items()}
 
     @property
     def only_repriced(self) -> Set[str]:
-        """Touched stocks that were known before and of which nothing but bars has changed."""
+        """Touched stocks that were known before and had only bars changed."""
         return self._touched.keys() - self._stale.stocks
 
     def announced_since(self, bse_code: str, day: date) -> bool:
@@ -111,7 +111,7 @@ class Writer(Reader):
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Undo what is written inside the block if it raises, and nothing else."""
+        """Undo only what is written inside the block, if it raises."""
         before = dict(self._touched), self._stale.copy()
         self._run("SAVEPOINT part")
         try:
@@ -167,9 +167,9 @@ class Writer(Reader):
         return self._write(STATICS, [(code, *_STAMP(row)) for code, row in rows])
 
     def put_predictions(self, rows: Sequence[DailyPrediction]) -> Tally:
-        """Insert or replace stored predictions; they are answers, and touch no stock.
+        """Insert or replace stored predictions. They are results, so no stock counts as changed.
 
-        One that says the same as the stored one is left as it is, its `created_at` included.
+        A prediction equal to the stored one is not written: its `created_at` stays.
         """
         given = [
             (
@@ -186,7 +186,7 @@ class Writer(Reader):
     def drop_predictions(
         self, prediction_date: date, model_version: int, bse_codes: Sequence[str]
     ) -> int:
-        """Take out the predictions of some stocks for a day by a version; how many there were."""
+        """Delete the predictions of a version for some stocks and a day; returns their number."""
         drop = (
             "DELETE FROM daily_predictions"
             " WHERE bse_code = ? AND prediction_date = ? AND model_version = ?"
@@ -195,7 +195,7 @@ class Writer(Reader):
         return sum(self._run(drop, (code, day, model_version)) for code in bse_codes)
 
     def delete_prices(self, bse_code: str, first: date, last: date) -> int:
-        """Take out a stock's bars dated `first` to `last`, both included; how many there were."""
+        """Delete a stock's bars dated `first` to `last`, both included; returns their number."""
         removed = [
             (code, day)
             for code, day in self._rows(
@@ -208,7 +208,7 @@ class Writer(Reader):
         return len(removed)
 
     def replace_labels(self, bse_code: str, labels: Sequence[CircuitLabel]) -> Tally:
-        """Make `labels` all the labels of a stock."""
+        """Replace all labels of a stock by `labels`."""
         kept = {label.earnings_date.isoformat() for label in labels}
         removed = [
             (bse_code, following)
@@ -235,7 +235,7 @@ class Writer(Reader):
         return tally
 
     def append_rows(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Add rows, none of them there yet, that have the table's columns in its order.
+        """Add new rows that have the table's columns in its order.
 
         Their stocks count as changed on every day.
         """
@@ -249,14 +249,14 @@ class Writer(Reader):
             self._stale.stocks |= codes
 
     def clear(self) -> None:
-        """Take out every row of the market; each stock counts as changed on every day."""
+        """Delete every row of the market; each stock counts as changed on every day."""
         for code in self.bse_codes():
             self.touch(code)
         for table in (*(table.name for table in TABLES), "price_packs", "stock_packs"):
             self._run(f"DELETE FROM {table}")  # noqa: S608 - names are constants
 
     def rebuild_packs(self, bse_codes: Sequence[str]) -> set[str]:
-        """Write the packs of some stocks anew from their rows; the stocks whose packs were wrong.
+        """Rewrite the packs of some stocks from their rows; returns those whose packs were wrong.
 
         Those count as changed on every day.
         """
@@ -270,7 +270,7 @@ class Writer(Reader):
         return wrong
 
     def drop_stray_packs(self) -> set[str]:
-        """Take out packs of stocks that are not there: readers of columns would see them."""
+        """Delete packs of stocks that no longer exist: readers of columns would see them."""
         strays = {
             code
             for table in ("price_packs", "stock_packs")
@@ -288,7 +288,7 @@ class Writer(Reader):
         self._touched[bse_code] = EVERY_DAY.isoformat()
 
     def finish(self) -> None:
-        """Write the packs and the change log; the last thing before the commit."""
+        """Write the packs and the change log, just before the commit."""
         self._write_packs(self._stale)
         self._log_changes(sorted(self._touched.items()), secrets.token_hex(8))
 

@@ -47,7 +47,7 @@ def test_a_server() -> None:
         ("postgresql://u:secret@h/m?secret", "does not take"),
     ],
 )
-def test_what_is_no_url_is_refused_without_repeating_it(text: str, why: str) -> None:
+def test_malformed_urls_are_refused_without_repeating_them(text: str, why: str) -> None:
     with pytest.raises(SettingsError, match=why) as told:
         parse_database_url(text)
     assert "cret" not in str(told.value) or "?secret" in text

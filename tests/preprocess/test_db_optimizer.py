@@ -1,4 +1,4 @@
-"""DBOptimizer as its users meet it, on both databases."""
+"""DBOptimizer as users call it, on both databases."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +18,10 @@ from preprocess.store import Pool, Store
 from preprocess.store.pool import Rows
 from preprocess.store.queries import NamedQuery
 from tests.builders import bars
-from tests.preprocess.store.conftest import place, store
-from tests.preprocess.store.places import Place
-from tests.preprocess.store.raw import run
+from tests.preprocess.store.conftest import database, store
+from tests.preprocess.store.markets import TestDatabase
 
-__all__ = ["place", "store"]
+__all__ = ["database", "store"]
 
 CLOSES = "SELECT date, close FROM price_movements WHERE bse_code = ? ORDER BY date"
 EDIT = "UPDATE price_movements SET close = 10.5, high = 11 WHERE date = '2024-01-01'"
@@ -58,27 +57,27 @@ def cache() -> DictCache:
 
 
 @pytest.fixture
-def optimizer(place: Place, market: Store, cache: DictCache) -> DBOptimizer:
-    made = DBOptimizer(place.settings(), cache)
-    place.closing.callback(made.close)
+def optimizer(database: TestDatabase, market: Store, cache: DictCache) -> DBOptimizer:
+    made = DBOptimizer(database.settings(), cache)
+    database.closing.callback(made.close)
     return made
 
 
-def test_a_query_is_answered_out_of_the_cache_until_the_market_changes(
-    optimizer: DBOptimizer, market: Store, place: Place, cache: DictCache
+def test_a_query_is_served_from_the_cache_until_the_market_changes(
+    optimizer: DBOptimizer, market: Store, database: TestDatabase, cache: DictCache
 ) -> None:
     first = optimizer.query_with_cache(CLOSES, ("500001",))
     assert first == Rows(("date", "close"), (("2024-01-01", 10.0), ("2024-01-02", 11.0)))
     assert cache.ttls == [300]
     assert all(key.startswith("query:") and len(key) == 6 + 64 for key in cache.kept)
-    run(place, EDIT)  # past the store, so that only the cache can give the old answer
+    database.run(EDIT)  # past the store, so that only the cache can give the old answer
     assert optimizer.query_with_cache(CLOSES, ["500001"]) == first
     with market.transaction() as writer:
         writer.put_prices(bars("500002", [1.0]))
     assert optimizer.query_with_cache(CLOSES, ("500001",)).rows[0] == ("2024-01-01", 10.5)
 
 
-def test_other_parameters_are_another_question(optimizer: DBOptimizer, cache: DictCache) -> None:
+def test_other_parameters_have_another_cache_key(optimizer: DBOptimizer, cache: DictCache) -> None:
     query = "SELECT close FROM price_movements WHERE bse_code = ? AND date = ?"
     for day, close in (("2024-01-01", 10.0), ("2024-01-02", 11.0)):
         for _ in range(2):
@@ -86,22 +85,22 @@ def test_other_parameters_are_another_question(optimizer: DBOptimizer, cache: Di
     assert len(cache.kept) == 2
 
 
-def test_without_a_cache_or_a_time_to_live_each_query_is_run(
-    optimizer: DBOptimizer, place: Place, cache: DictCache
+def test_without_a_cache_or_a_ttl_each_query_runs(
+    optimizer: DBOptimizer, database: TestDatabase, cache: DictCache
 ) -> None:
-    with DBOptimizer(place.settings()) as plain:
+    with DBOptimizer(database.settings()) as plain:
         assert plain.query_with_cache(CLOSES, ("500001",)).rows[0][1] == 10.0
-        run(place, EDIT)
+        database.run(EDIT)
         assert plain.query_with_cache(CLOSES, ("500001",)).rows[0][1] == 10.5
     assert optimizer.query_with_cache(CLOSES, ("500001",), ttl=0).rows[0][1] == 10.5
     assert cache.kept == {}
 
 
-def test_the_cache_manager_is_a_cache_of_queries(place: Place, market: Store) -> None:
+def test_the_cache_manager_is_a_cache_of_queries(database: TestDatabase, market: Store) -> None:
     cache = CacheManager()
-    with DBOptimizer(place.settings(), cache) as optimizer:
+    with DBOptimizer(database.settings(), cache) as optimizer:
         first = optimizer.query_with_cache(CLOSES, ("500001",))
-        run(place, EDIT)
+        database.run(EDIT)
         assert optimizer.query_with_cache(CLOSES, ("500001",)) == first
     assert cache.get_hit_rate() == 0.5
     cache.close()
@@ -133,13 +132,13 @@ def test_only_queries_are_run(optimizer: DBOptimizer, market: Store, query: str)
     assert optimizer.query_with_cache(CLOSES, ("500001",)).rows
 
 
-def test_wrong_parameters_are_told(optimizer: DBOptimizer) -> None:
+def test_wrong_parameters_are_an_error(optimizer: DBOptimizer) -> None:
     for wrong in (("500001", "one too many"), (), (object(),)):
         with pytest.raises(StoreError):
             optimizer.query_with_cache(CLOSES, wrong)
 
 
-def test_the_samples_are_joined_and_asked_for_by_sql(optimizer: DBOptimizer) -> None:
+def test_the_samples_are_joined_and_queried(optimizer: DBOptimizer) -> None:
     query = "SELECT bse_code, close, label FROM announcement_samples"
     assert optimizer.refresh_samples() == 1
     assert optimizer.query_with_cache(query).rows == (("500001", 10.0, 1),)
@@ -206,18 +205,18 @@ def test_a_query_of_ones_own_is_explained(optimizer: DBOptimizer, market: Store)
     assert len(market.stocks()) == 1
 
 
-def test_an_empty_market_is_analysed(store: Store, place: Place) -> None:
-    with DBOptimizer(place.settings()) as optimizer:
+def test_an_empty_market_is_analysed(store: Store, database: TestDatabase) -> None:
+    with DBOptimizer(database.settings()) as optimizer:
         assert optimizer.analyze_slow_queries()
 
 
-def test_indexes_are_made_once(optimizer: DBOptimizer, place: Place) -> None:
+def test_indexes_are_made_once(optimizer: DBOptimizer, database: TestDatabase) -> None:
     names = optimizer.create_indexes()
     for name in names:
-        run(place, f"DROP INDEX {name}")  # fails if there is none
+        database.run(f"DROP INDEX {name}")  # fails if there is none
     assert optimizer.create_indexes() == optimizer.create_indexes() == names
     for name in names:
-        run(place, f"DROP INDEX {name}")
+        database.run(f"DROP INDEX {name}")
 
 
 def test_upkeep(optimizer: DBOptimizer) -> None:
@@ -226,7 +225,7 @@ def test_upkeep(optimizer: DBOptimizer) -> None:
     optimizer.reindex()
 
 
-def test_no_database_is_told(tmp_path: Path) -> None:
+def test_a_missing_database_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="tezi demo"):
         DBOptimizer(load_settings(database_url=f"sqlite:///{tmp_path}/none.db"))
     assert isinstance(load_settings(database_url="").database, SQLiteURL)

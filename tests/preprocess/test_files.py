@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and locks that one process at a time has."""
+"""Atomic writes, and locks that one process at a time holds."""
 
 import json
 import subprocess

@@ -95,12 +95,12 @@ def test_triton_is_named_as_clients_read_it(host: str, address: str) -> None:
     assert settings.triton_metrics_url == f"http://{address.replace('8001', '8002')}/metrics"
 
 
-def test_the_documented_table_is_the_one_in_force() -> None:
+def test_the_documented_table_is_current() -> None:
     assert settings_table() in (PROJECT_ROOT / "docs" / "settings.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("kind", ["predictions", "features", "queries"])
-def test_memory_never_outlives_redis(kind: str) -> None:
+def test_the_local_ttl_is_at_most_the_redis_ttl(kind: str) -> None:
     ttl = f"cache_{kind}_ttl_s"
     with pytest.raises(SettingsError, match=rf"cache_local_ttl_s \(60\).*{ttl}"):
         load_settings(**{ttl: 59})

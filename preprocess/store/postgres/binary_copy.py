@@ -12,7 +12,7 @@ _LENGTH = struct.Struct(">i")
 
 
 class OneColumnSink:
-    """A file for psycopg2's copy_expert() that hands on each row's only value, in order."""
+    """A file for psycopg2's copy_expert() that passes on the only value of each row, in order."""
 
     def __init__(self, take: Callable[[bytes], None]) -> None:
         self._take = take
@@ -21,7 +21,7 @@ class OneColumnSink:
         self._ended = False
 
     def write(self, data: bytes) -> int:
-        """Take the next bytes of the stream, wherever they were cut."""
+        """Parse the next bytes of the stream, wherever they were cut."""
         size = len(data)
         if self._rest:
             data, self._rest = self._rest + data, b""

@@ -1,7 +1,8 @@
-"""One connection to PostgreSQL, set up so that its rows look like those of SQLite."""
+"""One connection to PostgreSQL, whose rows look like those of SQLite."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -9,13 +10,16 @@ import psycopg2
 from psycopg2 import extensions
 
 from preprocess.database_url import PostgresURL
+from preprocess.errors import StoreError
+
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S = 10.0
-# A writer whose process hangs in the middle lets the others go on after this long.
+# A writer that hangs inside a transaction blocks the others for at most this long.
 IDLE_IN_TRANSACTION_S = 600
 
-# A peer that is gone is noticed within about a minute, and within 30 s when something was sent.
+# A dead peer is noticed within about a minute, and within 30 s when data was sent.
 _KEEPALIVES = {
     "keepalives": 1,
     "keepalives_idle": 30,
@@ -41,7 +45,7 @@ class Connection(extensions.connection):
         try:
             super().__init__(dsn)
         except psycopg2.Error:
-            self.close()  # or the server waits for as long as anybody keeps the error
+            self.close()  # or the server waits for as long as the error is referenced
             raise
         self._prepared: dict[str, str] = {}
         self.autocommit = True
@@ -49,15 +53,15 @@ class Connection(extensions.connection):
             extensions.register_type(kind, self)
 
     def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Run a statement with a question mark for each parameter; how many rows it wrote."""
+        """Run a statement with question marks for parameters; returns the rows it wrote."""
         with self.cursor() as cursor:
             cursor.execute(percent_marks(sql, parameters), parameters or None)
             return cursor.rowcount
 
     def query_once(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a statement that is not worth preparing.
+        """All rows of a statement that is not prepared.
 
-        Lists of dates and of nothing but None need it: a prepared statement takes them for text.
+        Lists of dates, or of None alone, need it: a prepared statement would read them as text.
         """
         with self.cursor() as cursor:
             cursor.execute(percent_marks(sql, parameters), parameters or None)
@@ -77,16 +81,40 @@ class Connection(extensions.connection):
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open, be it a failed one."""
+        """Whether a transaction is open, even a failed one."""
         return self.info.transaction_status in (
             extensions.TRANSACTION_STATUS_INTRANS,
             extensions.TRANSACTION_STATUS_INERROR,
         )
 
-    @property
-    def failed(self) -> bool:
-        """Whether the open transaction can only be rolled back."""
-        return self.info.transaction_status == extensions.TRANSACTION_STATUS_INERROR
+    @contextmanager
+    def transaction(self, begin: str = "BEGIN") -> Iterator[None]:
+        """A transaction for the length of the block, rolled back if the block raises.
+
+        Raises:
+            StoreError: a statement failed and its error was swallowed.
+        """
+        self.run(begin)
+        try:
+            yield
+            self._require_unfailed()
+            self.run("COMMIT")
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def _require_unfailed(self) -> None:
+        # COMMIT of a failed transaction would roll back without an error.
+        if self.info.transaction_status == extensions.TRANSACTION_STATUS_INERROR:
+            raise StoreError(
+                "A statement of this transaction failed; none of its changes were kept."
+            )
+
+    def roll_back(self) -> None:
+        """Roll back what is open; a lost connection has done so already."""
+        if not self.closed and self.in_transaction:
+            with suppress(psycopg2.Error):
+                self.run("ROLLBACK")
 
 
 def percent_marks(sql: str, parameters: Sequence[object]) -> str:
@@ -98,7 +126,7 @@ def percent_marks(sql: str, parameters: Sequence[object]) -> str:
 def numbered(sql: str) -> str:
     """SQL with $1, $2 and so on for its question marks."""
     parts = re.split(r"\?", sql)
-    return parts[0] + "".join(f"${place}{part}" for place, part in enumerate(parts[1:], start=1))
+    return parts[0] + "".join(f"${number}{part}" for number, part in enumerate(parts[1:], start=1))
 
 
 def connect(
@@ -109,7 +137,7 @@ def connect(
 ) -> Connection:
     """A new connection.
 
-    `statement_timeout_s` is the longest that one statement may take; 0: no limit of its own.
+    `statement_timeout_s` limits each statement; 0 disables the limit.
 
     Raises:
         psycopg2.Error: the server cannot be reached, or refuses.

@@ -1,4 +1,4 @@
-"""What went wrong in PostgreSQL, and what to do about it."""
+"""Explains errors of PostgreSQL: what went wrong and what to do about it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from preprocess.database_url import PostgresURL
 from preprocess.errors import StoreError
 
 _BUSY = "The database is busy: another process writes to it. Try again when it is done."
-_AWAY = "The database cannot be reached: check that its server runs, and the address of it."
+_AWAY = "The database cannot be reached: check that its server runs, and its address."
 _CRAMPED = (
-    "The database server has no connection free: raise its max_connections, or lower "
+    "The database server has no free connection: raise its max_connections, or lower "
     "TEZI_POSTGRES_POOL_SIZE."
 )
 
@@ -20,8 +20,7 @@ _BY_CODE = {
     "55P03": _BUSY,
     "40P01": _BUSY,
     "57014": (
-        "The database took too long over one statement: try again, or raise "
-        "TEZI_POSTGRES_STATEMENT_TIMEOUT_S."
+        "One statement took too long: try again, or raise TEZI_POSTGRES_STATEMENT_TIMEOUT_S."
     ),
     "25006": (
         "The database cannot be written: it was opened for reading, or it is a read-only copy."
@@ -39,13 +38,13 @@ _BY_CODE = {
     "XX": "The database is damaged: put back a copy, or import again.",
 }
 
-# libpq gives no code for a connection that could not be made.
+# libpq gives no code for a failed connection.
 _BY_TEXT = {
     "password authentication failed": (
         "The database refuses the password: correct the user or password in TEZI_DATABASE_URL."
     ),
     "no password supplied": (
-        "The database wants a password: write one in TEZI_DATABASE_URL or in ~/.pgpass."
+        "The database requires a password: write it in TEZI_DATABASE_URL or in ~/.pgpass."
     ),
     "no pg_hba.conf entry": (
         "The database does not let this machine or user in: see pg_hba.conf on its server."

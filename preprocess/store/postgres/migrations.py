@@ -19,7 +19,7 @@ def schema_version(connection: Connection) -> int:
 
 
 def check_schema(connection: Connection) -> None:
-    """Refuse a database whose schema is not the one this version reads.
+    """Raise unless the database has the schema that this version reads.
 
     Raises:
         StoreError: the schema is newer, older or absent.
@@ -34,7 +34,7 @@ def check_schema(connection: Connection) -> None:
 
 
 def migrate(connection: Connection) -> list[Migration]:
-    """Bring the database to the newest schema; return what was applied.
+    """Bring the database to the newest schema; return the applied migrations.
 
     A step that fails leaves the schema at the step before it.
 
@@ -43,8 +43,8 @@ def migrate(connection: Connection) -> list[Migration]:
     """
     applied: list[Migration] = []
     if schema_version(connection) < migrations(DIALECT)[-1].number:
-        # Outside a transaction: one that has waited inside still takes it from its cache of the
-        # catalogue that there is no such table.
+        # Locked outside a transaction: a session that waits inside one still sees its cached
+        # catalog, in which the table does not exist.
         connection.run("SELECT pg_advisory_lock(?)", (WRITERS_LOCK,))
         try:
             applied += filter(lambda step: _apply(connection, step), migrations(DIALECT))
@@ -56,9 +56,8 @@ def migrate(connection: Connection) -> list[Migration]:
 
 
 def _apply(connection: Connection, step: Migration) -> bool:
-    """Do a step in a transaction of its own, unless it has been done; whether it had not been."""
-    connection.run("BEGIN")
-    try:
+    """Apply a step in its own transaction unless it is applied already; whether it was pending."""
+    with connection.transaction():
         pending = schema_version(connection) < step.number
         if pending:
             connection.run(_TABLE)
@@ -67,11 +66,6 @@ def _apply(connection: Connection, step: Migration) -> bool:
                 "INSERT INTO schema_migrations (number, name) VALUES (?, ?)",
                 (step.number, step.name),
             )
-        connection.run("COMMIT")
-    except BaseException:
-        if not connection.closed and connection.in_transaction:
-            connection.run("ROLLBACK")
-        raise
     return pending
 
 

@@ -14,9 +14,8 @@ from preprocess.store.packs import (
     STOCK_PARTS,
     PackCollector,
     StalePacks,
-    damage_explained,
+    market_columns,
     stock_packs,
-    stock_tables,
 )
 from preprocess.store.postgres.binary_copy import OneColumnSink
 from preprocess.store.postgres.connection import Connection
@@ -28,16 +27,16 @@ FEW = 50
 
 _PARTS = ", ".join(STOCK_PARTS)
 
-# A price record as PostgreSQL writes it: the same fields, the other end first.
+# A price record as PostgreSQL writes it: the same fields, big-endian.
 _PRICE_RECORD = RECORDS["prices"].newbyteorder(">")
 _PRICE_RECORDS = (
     "SELECT string_agg(int4send(p.date - DATE '1970-01-01') || int4send(p.adjusted)"
     " || float8send(p.open) || float8send(p.close) || float8send(p.volume), ''::bytea"
     " ORDER BY p.date)"
-    " FROM unnest(?::text[], ?::int[]) WITH ORDINALITY AS y(bse_code, year, place)"
+    " FROM unnest(?::text[], ?::int[]) WITH ORDINALITY AS y(bse_code, year, position)"
     " LEFT JOIN price_movements p ON p.bse_code = y.bse_code"
     " AND p.date BETWEEN make_date(y.year, 1, 1) AND make_date(y.year, 12, 31)"
-    " GROUP BY y.place ORDER BY y.place"
+    " GROUP BY y.position ORDER BY y.position"
 )
 _PUT_PRICES = (
     "INSERT INTO price_packs (bse_code, year, data)"
@@ -71,7 +70,7 @@ _FEW_STOCKS = (
 
 
 def packed_prices(connection: Connection, years: Sequence[tuple[str, int]]) -> Iterator[bytes]:
-    """The pack of each stock and year, made of its rows; empty where there is none."""
+    """The pack of each stock and year, made from its rows; empty where there are no rows."""
     codes, numbers = [code for code, _ in years], [year for _, year in years]
     rows = connection.query(_PRICE_RECORDS, (codes, numbers))
     return (_turned(records or b"") for (records,) in rows)
@@ -84,8 +83,8 @@ def write_packs(
 ) -> set[str]:
     """Write the packs of `stale` from the rows, within the caller's transaction.
 
-    `histories` gives all that is stored of some stocks but their prices. Returns the stocks of
-    which a pack is now another.
+    `histories` gives all that is stored of some stocks but their prices. Returns the stocks
+    of which a pack has changed.
     """
     changed: list[tuple[str]] = []
     entered = [
@@ -110,7 +109,7 @@ def write_packs(
 
 
 def read_all(connection: Connection, mark: Mark, codes: Sequence[str] | None) -> MarketColumns:
-    """The columns of `codes`, ascending, or of all; the caller sees to it that nothing moves.
+    """The columns of `codes`, ascending, or of all, inside the caller's read transaction.
 
     Raises:
         StoreError: a pack is damaged.
@@ -119,35 +118,34 @@ def read_all(connection: Connection, mark: Mark, codes: Sequence[str] | None) ->
     parameters = () if codes is None else (list(codes),)
     # Packs come in the order of their key by its index: a sort would carry 8 KB a row.
     connection.run("SET LOCAL enable_sort = off")
-    with connection.cursor() as cursor, damage_explained():
+    with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT bse_code, {_PARTS} FROM stock_packs{chosen} ORDER BY bse_code",  # noqa: S608
             parameters,
         )
         stocks = cursor.fetchall()
-        tables = stock_tables(stocks)
         cursor.execute(
             f"SELECT bse_code, sum(octet_length(data) / {RECORDS['prices'].itemsize})"  # noqa: S608
             f" FROM price_packs{chosen} GROUP BY bse_code",
             parameters,
         )
         counts = dict(cursor.fetchall())
-        rows = np.array([counts.get(stock[0], 0) for stock in stocks], dtype=np.int64)
-        prices = PackCollector("prices", rows)
-        pending: list[bytes] = []
-
-        def take(pack: bytes) -> None:
-            pending.append(pack)
-            if len(pending) >= _READ_CHUNK:
-                prices.add(pending)
-                pending.clear()
-
         ordered = f"SELECT data FROM price_packs{chosen} ORDER BY bse_code, year"  # noqa: S608
-        copy = cursor.mogrify(f"COPY ({ordered}) TO STDOUT (FORMAT binary)", parameters)
-        cursor.copy_expert(copy.decode(), OneColumnSink(take))
-        prices.add(pending)
-        tables["prices"] = prices.table()
-    return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)
+        copy = cursor.mogrify(f"COPY ({ordered}) TO STDOUT (FORMAT binary)", parameters).decode()
+
+        def add_prices(prices: PackCollector) -> None:
+            pending: list[bytes] = []
+
+            def take(pack: bytes) -> None:
+                pending.append(pack)
+                if len(pending) >= _READ_CHUNK:
+                    prices.add(pending)
+                    pending.clear()
+
+            cursor.copy_expert(copy, OneColumnSink(take))
+            prices.add(pending)
+
+        return market_columns(mark, stocks, [counts.get(row[0], 0) for row in stocks], add_prices)
 
 
 def read_few(connection: Connection, codes: Sequence[str]) -> MarketColumns:
@@ -159,14 +157,12 @@ def read_few(connection: Connection, codes: Sequence[str]) -> MarketColumns:
     rows = connection.query(_FEW_STOCKS, (list(codes),))
     sequence, token = rows[0][:2]
     stocks = [row[2:] for row in rows if row[2] is not None]
-    with damage_explained():
-        tables = stock_tables(stocks)
-        # Counted pack by pack: what one lacks, another may have too much.
-        prices = PackCollector("prices", np.array([row[-1] or 0 for row in stocks], dtype=np.int64))
-        prices.add(row[-2] or b"" for row in stocks)
-        tables["prices"] = prices.table()
     mark = Mark() if sequence is None else Mark(sequence, token)
-    return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)
+    # Bars are counted pack by pack: what one pack lacks, another may have too much.
+    bars = [row[-1] or 0 for row in stocks]
+    return market_columns(
+        mark, stocks, bars, lambda prices: prices.add(row[-2] or b"" for row in stocks)
+    )
 
 
 def _turned(records: bytes) -> bytes:

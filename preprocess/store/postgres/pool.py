@@ -1,4 +1,4 @@
-"""The pool of connections to PostgreSQL: checked on their way, and cut off if the server hangs."""
+"""The pool of connections to PostgreSQL: checked before use, and cut off if the server hangs."""
 
 import os
 import re
@@ -41,14 +41,12 @@ class ConnectionPool(Pool[Connection]):
     def connection(self, *, limit_s: float | None = None) -> Iterator[Connection]:
         """A connection for the length of the block; see `Pool.connection`.
 
-        It is cut off when the block has taken `limit_s`: a statement time-out ends with the
-        server that was to keep it.
+        It is cut off after `limit_s`: a hanging server does not enforce its own statement timeout.
         """
         with super().connection() as connection, self._watch.limited(connection, limit_s):
             yield connection
 
     def rows(self, sql: str, parameters: Parameters = ()) -> Rows:
-        """The rows of a query; see `Pool.rows`."""
         with self.connection() as connection, connection.cursor() as cursor:
             cursor.execute(percent_marks(sql, parameters), parameters or None)
             columns = tuple(column.name for column in cursor.description or ())
@@ -56,16 +54,13 @@ class ConnectionPool(Pool[Connection]):
 
     def explain(self, sql: str, parameters: Parameters = ()) -> Plan:
         """EXPLAIN ANALYZE with the buffers read, in a transaction that is rolled back."""
-        with self.connection() as connection:
-            connection.run("BEGIN READ ONLY")
+        with self.connection() as connection, connection.transaction("BEGIN READ ONLY"):
             rows = connection.query_once(f"EXPLAIN (ANALYZE, BUFFERS) {sql}", parameters)
-            connection.run("ROLLBACK")
         lines = tuple(line for (line,) in rows)
         (spent,) = _EXECUTION_TIME.findall("\n".join(lines))
         return Plan(lines, float(spent))
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use when it comes back. Twice does nothing."""
         super().close()
         self._watch.close()
 
@@ -73,7 +68,7 @@ class ConnectionPool(Pool[Connection]):
         return self._open()
 
     def _is_usable(self, connection: Connection) -> bool:
-        """Whether the server has said nothing since: a session that it ended is told at once."""
+        """Whether the session is alive: a server that ended it has sent something since."""
         if connection.closed:
             return False
         poll = select.poll()
@@ -81,10 +76,8 @@ class ConnectionPool(Pool[Connection]):
         return not poll.poll(0)
 
     def _is_settled(self, connection: Connection) -> bool:
-        if not connection.closed and connection.in_transaction:
-            with suppress(psycopg2.Error):
-                connection.run("ROLLBACK")
-        # Not idle: a COPY or a statement under way, and nobody knows what would come next.
+        connection.roll_back()
+        # Not idle: in the middle of a COPY or a statement, so its next result is unknown.
         return (
             not connection.closed
             and connection.info.transaction_status == extensions.TRANSACTION_STATUS_IDLE
@@ -95,7 +88,7 @@ class ConnectionPool(Pool[Connection]):
 
 
 class _Watch:
-    """Cuts off connections whose time is up, from a thread that lives while there are any."""
+    """Cuts off connections at their deadline, from a thread that starts with the first of them."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -124,7 +117,7 @@ class _Watch:
                 self._deadlines.pop(connection, None)
 
     def close(self) -> None:
-        """Let the thread end as soon as nothing is under way."""
+        """Stop the thread."""
         with self._changed:
             thread, self._thread = self._thread, None
             self._changed.notify()
@@ -134,7 +127,7 @@ class _Watch:
     def _run(self) -> None:
         with self._changed:
             while self._thread is threading.current_thread():
-                # A second is fine enough: limits are for servers that have gone quiet.
+                # A resolution of a second is enough: the limits are for servers that hang.
                 self._changed.wait(1.0 if self._deadlines else None)
                 now = time.monotonic()
                 for connection in [c for c, end in self._deadlines.items() if end <= now]:
@@ -143,6 +136,6 @@ class _Watch:
 
 
 def _cut_off(connection: Connection) -> None:
-    """End the socket under a call that waits on it; the call then raises."""
+    """Shut down the socket that a call waits on; the call then raises."""
     with suppress(psycopg2.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as s:
         s.shutdown(socket.SHUT_RDWR)

@@ -13,11 +13,11 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def database_value(value: object) -> object:
-    """A value as SQLite would keep it: NaN is no figure, and zero has no sign."""
+    """A value as SQLite would store it: NaN is NULL, and zero has no sign."""
     if isinstance(value, float):
         return None if math.isnan(value) else value + 0.0
     if isinstance(value, str) and "\0" in value:
-        raise StoreError(f"PostgreSQL keeps no text with a NUL in it: {value[:60]!r}")
+        raise StoreError(f"PostgreSQL cannot store text with a NUL character: {value[:60]!r}")
     return value
 
 
@@ -36,7 +36,7 @@ def copy_in(
 
 
 def _cells(column: Sequence[object]) -> Sequence[str]:
-    """A column as COPY's text. Most columns are all of one kind, which is quicker to see once."""
+    """A column as COPY's text. Most columns have one type, which is checked once for speed."""
     kinds = set(map(type, column))
     if kinds == {float}:
         figures = cast("Sequence[float]", column)

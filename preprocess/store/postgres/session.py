@@ -1,4 +1,4 @@
-"""What PostgreSQL does its own way: reads and writes of one connection."""
+"""The reads and writes of one PostgreSQL connection."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from preprocess.store.postgres.connection import Connection
 from preprocess.store.postgres.packs import write_packs
 from preprocess.store.postgres.row_copy import copy_in
 from preprocess.store.postgres.upsert import upsert
-from preprocess.store.reading import ACTIONS, LABELS, RESULTS, STATICS, Part, Reader
+from preprocess.store.reading import ACTIONS, LABELS, RESULTS, STATICS, Reader, StockQuery
 from preprocess.store.tables import Table
 from preprocess.store.writing import Writer
 
@@ -32,11 +32,11 @@ _BARS = (
     " || float8send(low) || float8send(close) || float8send(volume) || int4send(adjusted),"
     " ''::bytea ORDER BY date) FROM price_movements p WHERE p.bse_code = s.bse_code)"
 )
-_PARTS: tuple[Part, ...] = (RESULTS, ACTIONS, LABELS, STATICS)
+_PARTS: tuple[StockQuery, ...] = (RESULTS, ACTIONS, LABELS, STATICS)
 
 
 def _histories(bars: str) -> str:
-    """All that is stored of some stocks in one statement: as of one commit, one answer."""
+    """All that is stored of some stocks, in one statement and so as of one commit."""
     columns, joins = [], []
     for number, part in enumerate(_PARTS):
         order = ", ".join(part.order)
@@ -89,7 +89,7 @@ class PostgresReader(PostgresHistories):
 
 
 class PostgresWriter(PostgresReader, Writer):
-    """The writes of one transaction on a connection that is inside it and holds the lock."""
+    """The writes of one transaction on a connection inside it that holds the writers' lock."""
 
     def _run(self, sql: str, parameters: Sequence[object] = ()) -> int:
         return self._connection.run(sql, parameters)
@@ -124,16 +124,16 @@ class PostgresWriter(PostgresReader, Writer):
         self._connection.query_once(
             "INSERT INTO change_log (bse_code, date, token)"
             " SELECT bse_code, day, ? FROM unnest(?::text[], ?::date[])"
-            " WITH ORDINALITY AS changes(bse_code, day, place) ORDER BY place",
+            " WITH ORDINALITY AS changes(bse_code, day, position) ORDER BY position",
             (token, codes, days),
         )
 
 
 def _history(code: str, bars: bytes | None, arrays: Sequence[list[Any] | None]) -> StockHistory:
-    parts, place = [], 0
+    parts, start = [], 0
     for part in _PARTS:
-        columns = arrays[place : place + len(part.columns)]
-        place += len(part.columns)
+        columns = arrays[start : start + len(part.columns)]
+        start += len(part.columns)
         rows = zip(*(column or [] for column in columns), strict=True)
         parts.append(tuple(map(part.value, rows)))
     results, actions, labels, statics = parts

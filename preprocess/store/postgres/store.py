@@ -2,10 +2,8 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from typing import Any
-
-import psycopg2
 
 from preprocess.database_url import PostgresURL
 from preprocess.errors import StoreError
@@ -13,25 +11,21 @@ from preprocess.market.columns import MarketColumns
 from preprocess.market.values import StockHistory
 from preprocess.store.base import Store
 from preprocess.store.pool import POOL_SIZE, POOL_WAIT_S
-from preprocess.store.postgres.connection import Connection, connect
+from preprocess.store.postgres.connection import SNAPSHOT, Connection, connect
 from preprocess.store.postgres.migrations import WRITERS_LOCK, check_schema, migrate
 from preprocess.store.postgres.packs import FEW, read_all, read_few
 from preprocess.store.postgres.pool import ConnectionPool
-from preprocess.store.postgres.session import (
-    PostgresHistories,
-    PostgresReader,
-    PostgresWriter,
-)
+from preprocess.store.postgres.session import PostgresHistories, PostgresReader, PostgresWriter
 
 STATEMENT_TIMEOUT_S = 60.0
-# A server that keeps its own limit is cut off this much after it: one that does not is gone.
+# A connection is cut off this long after its statement timeout, which a hung server ignores.
 _GRACE_S = 2.0
-# No change takes longer than this unless its server is gone.
+# No write takes longer than this unless its server hangs.
 _WRITING_LIMIT_S = 7_200.0
 _HISTORIES_AT_ONCE = 100
 
-# A writer's statements may take long, its waits may not. It compares few rows with a table of
-# millions: without statistics of the few, the planner would read the whole table.
+# A writer's statements may take long, its waits for locks may not. It compares few staged rows
+# with a table of millions: without statistics of the staged rows, the planner would scan the table.
 _BEGIN_WRITING = (
     "BEGIN; SET LOCAL statement_timeout = '15min'; SET LOCAL enable_hashjoin = off;"
     f" SET LOCAL enable_mergejoin = off; SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
@@ -41,10 +35,10 @@ _BEGIN_WRITING = (
 class PostgresStore(PostgresHistories, Store):
     """A market in a PostgreSQL database. Safe to share between threads.
 
-    A connection that is lost costs one StoreError; the next call makes a new one.
+    A lost connection costs one StoreError; the next call opens a new one.
     """
 
-    poll_interval_s = 0.2  # asking is a round trip
+    poll_interval_s = 0.2  # each query is a round trip
 
     def __init__(
         self,
@@ -80,10 +74,13 @@ class PostgresStore(PostgresHistories, Store):
             raise
 
     @contextmanager
-    def _connected(self, *, limit_s: float) -> Iterator[Connection]:
+    def _connected(self, *, limit_s: float, begin: str = "") -> Iterator[Connection]:
         if self._closed.is_set():
             raise StoreError(f"The store {self.url} is closed.")
-        with self.pool.connection(limit_s=limit_s) as connection:
+        with (
+            self.pool.connection(limit_s=limit_s) as connection,
+            connection.transaction(begin) if begin else nullcontext(),
+        ):
             yield connection
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> Iterable[tuple[Any, ...]]:
@@ -92,27 +89,15 @@ class PostgresStore(PostgresHistories, Store):
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresWriter]:
-        """One atomic change of the market; see `Store.transaction`."""
-        with self._connected(limit_s=_WRITING_LIMIT_S) as connection:
-            connection.run(_BEGIN_WRITING)
-            try:
-                writer = PostgresWriter(connection)
-                yield writer
-                writer.finish()
-                _commit(connection)
-            except BaseException:
-                _roll_back(connection)
-                raise
+        with self._connected(limit_s=_WRITING_LIMIT_S, begin=_BEGIN_WRITING) as connection:
+            writer = PostgresWriter(connection)
+            yield writer
+            writer.finish()
 
     @contextmanager
     def view(self) -> Iterator[PostgresReader]:
-        """Reads that all see the same commit, whoever writes meanwhile."""
-        with self._connected(limit_s=_WRITING_LIMIT_S) as connection:
-            connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            try:
-                yield PostgresReader(connection)
-            finally:
-                _roll_back(connection)
+        with self._connected(limit_s=_WRITING_LIMIT_S, begin=SNAPSHOT) as connection:
+            yield PostgresReader(connection)
 
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
         """Histories one at a time, in the order of `bse_codes`; unknown ones are skipped."""
@@ -121,34 +106,13 @@ class PostgresStore(PostgresHistories, Store):
             yield from self.histories_of(codes[start : start + _HISTORIES_AT_ONCE])
 
     def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
-        """The columns of `bse_codes` (default: all), read in one pass as of one commit."""
         codes = None if bse_codes is None else sorted(set(bse_codes))
         with self._connected(limit_s=self._limit_s) as connection:
             if codes is not None and len(codes) <= FEW:
                 return read_few(connection, codes)
-            connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            try:
+            with connection.transaction(SNAPSHOT):
                 return read_all(connection, PostgresReader(connection).mark(), codes)
-            finally:
-                _roll_back(connection)
 
     def close(self) -> None:
-        """Let go of the database; closing twice does nothing."""
         self._closed.set()
         self.pool.close()
-
-
-def _commit(connection: Connection) -> None:
-    if connection.failed:
-        # COMMIT would roll back, and say nothing of it.
-        raise StoreError(
-            "A statement of this change failed before its end; nothing of the change was kept."
-        )
-    connection.run("COMMIT")
-
-
-def _roll_back(connection: Connection) -> None:
-    # A connection that is lost has rolled back already; the pool throws it away.
-    if not connection.closed and connection.in_transaction:
-        with suppress(psycopg2.Error):
-            connection.run("ROLLBACK")

@@ -1,24 +1,23 @@
-"""The upkeep of a PostgreSQL database, beside the readers and the writers that use it."""
+"""Maintenance of a PostgreSQL database while readers and writers use it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from psycopg2 import errors
 
 from preprocess.database_url import PostgresURL
 from preprocess.errors import StoreError
-from preprocess.store.change_log import DROP_MERGED, LOWER_DATES
-from preprocess.store.postgres.connection import Connection, connect
+from preprocess.store.postgres.connection import connect
 from preprocess.store.postgres.errors import explained
 from preprocess.store.postgres.migrations import WRITERS_LOCK, check_schema
-from preprocess.store.upkeep import index_statements
+from preprocess.store.upkeep import Upkeep
 
-# Beside the writers' lock, of which a maintenance takes its turn like anybody else.
+# Separate from the writers' lock, for which maintenance queues like every writer.
 MAINTENANCE_LOCK = WRITERS_LOCK + 1
-LONGEST_CHORE_S = 7_200.0
+LONGEST_TASK_S = 7_200.0
 CLUSTER_WAIT_S = 5.0
 
-# What a REINDEX CONCURRENTLY that failed leaves: an index that is written to and never read.
+# What a failed REINDEX CONCURRENTLY leaves: an index that is written to and never read.
 _BROKEN = (
     "SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
     " WHERE NOT i.indisvalid AND x.relnamespace = current_schema()::regnamespace"
@@ -26,8 +25,8 @@ _BROKEN = (
 )
 
 
-class PostgresUpkeep:
-    """The chores of the database at `url`. Used by one thread."""
+class PostgresUpkeep(Upkeep):
+    """Maintenance of the database at `url`."""
 
     def __init__(self, url: PostgresURL) -> None:
         """Connect.
@@ -37,7 +36,7 @@ class PostgresUpkeep:
         """
         self._url = url
         with explained(url):
-            self._connection = connect(url, statement_timeout_s=LONGEST_CHORE_S)
+            self._connection = connect(url, statement_timeout_s=LONGEST_TASK_S)
             try:
                 check_schema(self._connection)
             except BaseException:
@@ -45,28 +44,21 @@ class PostgresUpkeep:
                 raise
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        connection = self._connection
-        with explained(self._url):
-            connection.run("BEGIN")
-            try:
-                yield connection
-                connection.run("COMMIT")
-            except BaseException:
-                if not connection.closed and connection.in_transaction:
-                    connection.run("ROLLBACK")
-                raise
+    def _writing(self) -> Iterator[Callable[[str], int]]:
+        with explained(self._url), self._connection.transaction():
+            self._connection.run("SELECT pg_advisory_xact_lock(?)", (WRITERS_LOCK,))
+            yield self._connection.run
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold an advisory lock of the session; the server lets go of it if this process dies."""
+        """Hold an advisory lock of the session, which the server frees if this process dies."""
         with explained(self._url):
             ((taken,),) = self._connection.query_once(
                 "SELECT pg_try_advisory_lock(?)", (MAINTENANCE_LOCK,)
             )
         if not taken:
             raise StoreError(
-                f"Another maintenance of {self._url} is at work: wait until it is done."
+                f"Another maintenance of {self._url} is running: wait until it is done."
             )
         try:
             yield
@@ -76,36 +68,19 @@ class PostgresUpkeep:
                     self._connection.query_once("SELECT pg_advisory_unlock(?)", (MAINTENANCE_LOCK,))
 
     def size_bytes(self) -> int:
-        """Bytes of the database."""
         with explained(self._url):
             ((size,),) = self._connection.query_once("SELECT pg_database_size(current_database())")
         return int(size)
 
-    def compact_change_log(self) -> int:
-        """Merge the entries of each stock; see `change_log`."""
-        with self._transaction() as connection:
-            connection.run("SELECT pg_advisory_xact_lock(?)", (WRITERS_LOCK,))
-            connection.run(LOWER_DATES)
-            return connection.run(DROP_MERGED)
-
     def refresh_samples(self) -> int:
-        """Refresh the view as a whole; its readers go on, which a plain REFRESH would stop."""
+        """Refresh the view CONCURRENTLY: a plain REFRESH would stop its readers."""
         with explained(self._url):
             self._connection.run("REFRESH MATERIALIZED VIEW CONCURRENTLY announcement_samples")
             ((rows,),) = self._connection.query_once("SELECT count(*) FROM announcement_samples")
         return int(rows)
 
-    def create_indexes(self) -> None:
-        """Make those of INDEXES that are not there: all or none, and imports wait meanwhile.
-
-        CONCURRENTLY cannot be in a transaction, and one that fails leaves an invalid index.
-        """
-        with self._transaction() as connection:
-            for statement in index_statements():
-                connection.run(statement)
-
     def reindex(self) -> None:
-        """Build every index anew, beside readers and writers."""
+        """Rebuild every index while readers and writers go on."""
         with explained(self._url):
             for (name,) in self._connection.query_once(_BROKEN):
                 self._connection.run(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
@@ -113,25 +88,24 @@ class PostgresUpkeep:
             self._connection.run(f"REINDEX SCHEMA CONCURRENTLY {schema}")
 
     def analyze(self) -> None:
-        """Count what the planner goes by."""
         with explained(self._url):
             self._connection.run("ANALYZE")
 
     def vacuum(self) -> str:
-        """Put the bars of each stock side by side again, and free the room of deleted rows.
+        """Cluster the bars by their key again, and free the space of deleted rows.
 
-        CLUSTER takes the bars from whoever reads rows, for seconds; answers are computed from
-        packs, and go on. Not VACUUM FULL, which would stop them too: the files of other tables
-        become smaller only at their end.
+        CLUSTER locks out readers of bar rows for seconds; predictions are computed from packs and
+        go on. VACUUM FULL would stop those too, so it is not used: the files of other tables shrink
+        only at their end.
         """
-        note = "room of old rows is free for new ones"
+        note = "the space of old rows is free for new ones"
         with explained(self._url):
             connection = self._connection
             connection.run(f"SET lock_timeout = '{CLUSTER_WAIT_S:g}s'")
             try:
                 connection.run("CLUSTER price_movements")
             except errors.LockNotAvailable:
-                note += "; bars were in use and are not clustered: run it again"
+                note += "; bars were in use and are not clustered: run the task again"
             finally:
                 if not connection.closed:
                     connection.run("SET lock_timeout = 0")
@@ -139,5 +113,4 @@ class PostgresUpkeep:
         return note
 
     def close(self) -> None:
-        """Let go of the database."""
         self._connection.close()

@@ -1,4 +1,4 @@
-"""Insert-or-correct for PostgreSQL that tells what it did, in one statement."""
+"""Upsert for PostgreSQL that reports its changes, in one statement."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -8,7 +8,7 @@ from preprocess.store.postgres.connection import Connection
 from preprocess.store.postgres.row_copy import copy_in, database_value
 from preprocess.store.tables import Table
 
-# Rows beyond this go by COPY into a staging table; below it they travel inside the statement.
+# More rows than this go by COPY into a staging table; fewer travel inside the statement.
 _FEW = 100
 
 _COLUMNS_OF = {
@@ -29,7 +29,7 @@ def upsert(
 ) -> tuple[Tally, Iterable[tuple[str, str]]]:
     """Write `rows` (columns in the table's order); also return (code, first day) of each change.
 
-    Of two rows with one key the later counts.
+    Of two rows with one key the later wins.
     """
     width = len(table.key)
     kept = list({row[:width]: row for row in rows}.values())
@@ -55,7 +55,7 @@ def _inline(table: Table) -> str:
 
 @cache
 def _stage(table: Table) -> str:
-    """Makes the staging table, which lives as long as the connection, or empties it."""
+    """Creates the staging table, which lives as long as the connection, or empties it."""
     columns = ", ".join(f"{column} {TYPES[column]}" for column in table.columns)
     return (
         f"CREATE TEMP TABLE IF NOT EXISTS staged_{table.name} ({columns}) ON COMMIT DELETE ROWS;"
@@ -65,19 +65,12 @@ def _stage(table: Table) -> str:
 
 @cache
 def _merge(table: Table, source: str) -> str:
-    """Writes what is new or differs, and gives a row for each: code, first day, is it new."""
-    columns, key = ", ".join(table.columns), ", ".join(table.key)
-    on = " AND ".join(f"p.{column} = s.{column}" for column in table.key)
-    incoming = ", ".join(table.incoming(column, "s", "p") for column in table.compared)
-    present = ", ".join(f"p.{column}" for column in table.compared)
-    updates = ", ".join(
-        f"{column} = {table.incoming(column, 'excluded', table.name)}" for column in table.values
-    )
+    """Writes the rows that are new or differ, and returns for each: code, first day, is it new."""
+    columns = ", ".join(table.columns)
     return (
         f"WITH different AS MATERIALIZED (SELECT s.*, {table.first_day} AS first_day,"  # noqa: S608 - names are constants
-        f" p.bse_code IS NULL AS is_new FROM {source} LEFT JOIN {table.name} p ON {on}"
-        f" WHERE p.bse_code IS NULL OR ({incoming}) IS DISTINCT FROM ({present})),"
+        f" p.bse_code IS NULL AS is_new {table.changed_rows(source)}),"
         f" merged AS (INSERT INTO {table.name} ({columns}) SELECT {columns} FROM different"
-        f" ON CONFLICT ({key}) DO UPDATE SET {updates})"
+        f" {table.on_conflict})"
         " SELECT bse_code, first_day, is_new FROM different"
     )

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -14,11 +15,10 @@ from preprocess.store.packs import (
     STOCK_PARTS,
     PackCollector,
     StalePacks,
-    damage_explained,
+    market_columns,
     price_pack,
     row_counts,
     stock_packs,
-    stock_tables,
 )
 
 _CHUNK = 500  # packs of a year are 8 KB
@@ -50,8 +50,8 @@ def write_packs(
 ) -> set[str]:
     """Write the packs of `stale` from the rows, within the caller's transaction.
 
-    `histories` gives all that is stored of some stocks but their prices. Returns the stocks of
-    which a pack is now another.
+    `histories` gives all that is stored of some stocks but their prices. Returns the stocks
+    of which a pack has changed.
     """
     entered = [
         row
@@ -78,24 +78,22 @@ def write_packs(
 def read_columns(
     connection: sqlite3.Connection, mark: Mark, codes: Iterable[str] | None
 ) -> MarketColumns:
-    """The columns of `codes`, or of all stocks; the caller sees to it that nothing moves.
+    """The columns of `codes`, or of all stocks, inside the caller's read transaction.
 
     Raises:
         StoreError: a pack is damaged.
     """
     wanted = None if codes is None else sorted(filter(is_bse_code, set(codes)))
-    with damage_explained():
-        if wanted is None or len(wanted) > _FEW:
-            market = _all_columns(connection, mark)
-            return market if wanted is None else market.only(np.array(wanted, dtype="S6"))
-        return _few_columns(connection, mark, wanted)
+    if wanted is None or len(wanted) > _FEW:
+        market = _all_columns(connection, mark)
+        return market if wanted is None else market.only(np.array(wanted, dtype="S6"))
+    return _few_columns(connection, mark, wanted)
 
 
 def _all_columns(connection: sqlite3.Connection, mark: Mark) -> MarketColumns:
     stocks = connection.execute(
         f"SELECT bse_code, {_PARTS} FROM stock_packs ORDER BY bse_code"  # noqa: S608
     ).fetchall()
-    tables = stock_tables(stocks)
     # length() of a stored value is in the row's header: this reads no pack.
     counts = dict(
         connection.execute(
@@ -103,30 +101,19 @@ def _all_columns(connection: sqlite3.Connection, mark: Mark) -> MarketColumns:
             " FROM price_packs GROUP BY bse_code"
         )
     )
-    rows = np.array([counts.get(row[0], 0) for row in stocks], dtype=np.int64)
-    prices = PackCollector("prices", rows)
-    packs = connection.execute("SELECT data FROM price_packs ORDER BY bse_code, year")
-    while chunk := packs.fetchmany(_CHUNK):
-        prices.add(data for (data,) in chunk)
-    tables["prices"] = prices.table()
-    return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)
+
+    def add_prices(prices: PackCollector) -> None:
+        packs = connection.execute("SELECT data FROM price_packs ORDER BY bse_code, year")
+        while chunk := packs.fetchmany(_CHUNK):
+            prices.add(data for (data,) in chunk)
+
+    return market_columns(mark, stocks, [counts.get(row[0], 0) for row in stocks], add_prices)
 
 
 def _few_columns(connection: sqlite3.Connection, mark: Mark, codes: Sequence[str]) -> MarketColumns:
     by_code = f"SELECT bse_code, {_PARTS} FROM stock_packs WHERE bse_code = ?"  # noqa: S608
     stocks = [row for code in codes for row in connection.execute(by_code, (code,))]
-    tables = stock_tables(stocks)
-    years = [
-        [
-            data
-            for (data,) in connection.execute(
-                "SELECT data FROM price_packs WHERE bse_code = ? ORDER BY year", (row[0],)
-            )
-        ]
-        for row in stocks
-    ]
-    rows = [int(row_counts("prices", [len(pack) for pack in packs]).sum()) for packs in years]
-    prices = PackCollector("prices", np.array(rows, dtype=np.int64))
-    prices.add(pack for packs in years for pack in packs)
-    tables["prices"] = prices.table()
-    return MarketColumns(mark, np.array([row[0] for row in stocks], dtype="S6"), tables)
+    years = "SELECT data FROM price_packs WHERE bse_code = ? ORDER BY year"
+    packs = [[data for (data,) in connection.execute(years, row[:1])] for row in stocks]
+    bars = [int(row_counts("prices", list(map(len, of_stock))).sum()) for of_stock in packs]
+    return market_columns(mark, stocks, bars, lambda prices: prices.add(chain(*packs)))

@@ -20,7 +20,6 @@ class SQLitePool(Pool[sqlite3.Connection]):
         self._path = path
 
     def rows(self, sql: str, parameters: Parameters = ()) -> Rows:
-        """The rows of a query; see `Pool.rows`."""
         with self.connection() as connection:
             cursor = connection.execute(sql, parameters)
             rows = tuple(cursor.fetchall())

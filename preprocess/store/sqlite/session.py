@@ -1,4 +1,4 @@
-"""What SQLite does its own way: reads and writes of one connection."""
+"""The reads and writes of one SQLite connection."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -90,7 +90,7 @@ class SQLiteWriter(SQLiteReader, Writer):
 
 
 def pack_everything(connection: sqlite3.Connection) -> None:
-    """Write every pack from the rows: what the migration that brought packs ends with."""
+    """Write every pack from the rows, at the end of the migration that added packs."""
     codes = connection.execute("SELECT bse_code FROM stocks").fetchall()
     years = connection.execute(
         "SELECT DISTINCT bse_code, CAST(substr(date, 1, 4) AS INTEGER) FROM price_movements"

@@ -11,7 +11,7 @@ from preprocess.errors import StoreError
 from preprocess.market.columns import MarketColumns
 from preprocess.market.values import StockHistory
 from preprocess.store.base import Store
-from preprocess.store.migrations import check_schema, migrate, roll_back
+from preprocess.store.migrations import check_schema, migrate, transaction
 from preprocess.store.sqlite.packs import read_columns
 from preprocess.store.sqlite.session import SQLiteReader, SQLiteWriter, pack_everything
 
@@ -23,13 +23,13 @@ PACKS_MIGRATION = 2
 class SQLiteStore(Store):
     """A market in one SQLite file. Safe to share between threads; one statement at a time."""
 
-    poll_interval_s = 0.0  # a page that is in memory anyway
+    poll_interval_s = 0.0  # the query reads a page that is in memory anyway
 
     def __init__(self, path: Path, *, write: bool = False) -> None:
-        """Open `path`; with `write`, make it and bring its schema up to date.
+        """Open `path`; with `write`, create it and migrate its schema.
 
         Raises:
-            StoreError: the file is no database, is in use, or has another schema.
+            StoreError: the file is not a database, is in use, or has another schema.
         """
         self.path = path
         self._lock = threading.RLock()
@@ -75,27 +75,15 @@ class SQLiteStore(Store):
 
     @contextmanager
     def transaction(self) -> Iterator[SQLiteWriter]:
-        """One atomic change of the market; see `Store.transaction`."""
-        with self._connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._connected() as connection, transaction(connection):
             writer = SQLiteWriter(connection)
-            try:
-                yield writer
-                writer.finish()
-                connection.execute("COMMIT")
-            except BaseException:
-                roll_back(connection)
-                raise
+            yield writer
+            writer.finish()
 
     @contextmanager
     def view(self) -> Iterator[SQLiteReader]:
-        """Reads that all see the same commit, whoever writes meanwhile."""
-        with self._connected() as connection:
-            connection.execute("BEGIN")
-            try:
-                yield SQLiteReader(connection)
-            finally:
-                roll_back(connection)
+        with self._connected() as connection, transaction(connection, "BEGIN"):
+            yield SQLiteReader(connection)
 
     def histories(self, bse_codes: Sequence[str] | None = None) -> Iterator[StockHistory]:
         """Histories one at a time, in the order of `bse_codes`; unknown ones are skipped."""
@@ -106,7 +94,7 @@ class SQLiteStore(Store):
 
     def sequence(self) -> int:
         """Number of the newest change; 0 when nothing was ever written."""
-        with self._lock:  # asked before each answer: without the layers of the other reads
+        with self._lock:  # queried before each result, so it skips the layers of other reads
             if self._connection is not None:
                 try:
                     return SQLiteReader(self._connection).sequence()
@@ -115,12 +103,10 @@ class SQLiteStore(Store):
         raise StoreError(f"The store {self.path} is closed.")
 
     def columns(self, bse_codes: Sequence[str] | None = None) -> MarketColumns:
-        """The columns of `bse_codes` (default: all), read in one pass as of one commit."""
         with self._connected() as connection, self.view() as read:
             return read_columns(connection, read.mark(), bse_codes)
 
     def close(self) -> None:
-        """Let go of the database; closing twice does nothing."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -151,7 +137,7 @@ def _make_folder(folder: Path) -> None:
 
 _EXPLANATIONS = {
     "locked": "The database is busy: another process writes to it. Try again when it is done.",
-    "not a database": "The file is no SQLite database: name another in TEZI_DATABASE_URL.",
+    "not a database": "The file is not an SQLite database: name another in TEZI_DATABASE_URL.",
     "malformed": "The database is damaged: put back a copy, or move it away and import again.",
     "readonly": "The database cannot be written: its file or its disk is read-only.",
     "disk is full": "The disk is full and nothing of this change was kept: make room, try again.",

@@ -1,4 +1,4 @@
-"""Insert-or-correct for SQLite that tells what it did: rows added, changed, left as they were."""
+"""Upsert for SQLite that reports its changes: rows added, changed, unchanged."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ def upsert(
 
 @cache
 def _stage(table: Table) -> str:
-    """Makes the staging table, which lives as long as the connection."""
+    """Creates the staging table, which lives as long as the connection."""
     return (
         f"CREATE TEMP TABLE IF NOT EXISTS staged_{table.name} "
         f"({', '.join(table.columns)}, PRIMARY KEY ({', '.join(table.key)})) WITHOUT ROWID"
@@ -44,31 +44,23 @@ def _fill(table: Table) -> str:
 
 @cache
 def _compare(table: Table) -> str:
-    """One row for each staged row that is new or differs: code, first day, is it new."""
-    on = " AND ".join(f"p.{column} = s.{column}" for column in table.key)
-    incoming = ", ".join(table.incoming(column, "s", "p") for column in table.compared)
-    present = ", ".join(f"p.{column}" for column in table.compared)
+    """Returns a row for each staged row that is new or differs: code, first day, is it new."""
     return (
-        f"SELECT s.bse_code, {table.first_day}, p.bse_code IS NULL"  # noqa: S608
-        f" FROM temp.staged_{table.name} s LEFT JOIN main.{table.name} p ON {on}"
-        f" WHERE p.bse_code IS NULL OR ({incoming}) IS DISTINCT FROM ({present})"
+        f"SELECT s.bse_code, {table.first_day}, p.bse_code IS NULL"
+        f" {table.changed_rows(_staged(table))}"
     )
 
 
 @cache
 def _merge(table: Table) -> str:
-    """Moves the staged rows into the table."""
-    columns, key = ", ".join(table.columns), ", ".join(table.key)
-    updates = ", ".join(
-        f"{column} = {table.incoming(column, 'excluded', table.name)}" for column in table.values
-    )
-    incoming = ", ".join(
-        table.incoming(column, "excluded", table.name) for column in table.compared
-    )
-    present = ", ".join(f"{table.name}.{column}" for column in table.compared)
+    """Writes the staged rows that are new or differ."""
+    columns = ", ".join(table.columns)
+    given = ", ".join(f"s.{column}" for column in table.columns)
     return (
-        f"INSERT INTO main.{table.name} ({columns}) SELECT {columns} "  # noqa: S608
-        f"FROM temp.staged_{table.name} WHERE true "
-        f"ON CONFLICT ({key}) DO UPDATE SET {updates} "
-        f"WHERE ({incoming}) IS DISTINCT FROM ({present})"
+        f"INSERT INTO {table.name} ({columns}) SELECT {given}"
+        f" {table.changed_rows(_staged(table))} {table.on_conflict}"
     )
+
+
+def _staged(table: Table) -> str:
+    return f"temp.staged_{table.name} s"

@@ -20,14 +20,12 @@ from preprocess.store.postgres.upkeep import PostgresUpkeep
 from preprocess.store.sqlite.store import SQLiteStore
 from preprocess.store.sqlite.upkeep import SQLiteUpkeep
 from tests.builders import bars, weekdays
-from tests.preprocess.store.markets import assert_same_columns
-from tests.preprocess.store.places import Place
-from tests.preprocess.store.raw import run
+from tests.preprocess.store.markets import TestDatabase, assert_same_columns
 
 
 @pytest.fixture
-def settings(place: Place, tmp_path: Path) -> Settings:
-    return place.settings(data_dir=tmp_path / "data")
+def settings(database: TestDatabase, tmp_path: Path) -> Settings:
+    return database.settings(data_dir=tmp_path / "data")
 
 
 @pytest.fixture
@@ -104,32 +102,32 @@ def test_leftovers_that_cannot_be_removed_are_told(
 
 
 def test_a_table_that_is_missing_is_told_and_no_transaction_stays_open(
-    place: Place, market: Store, upkeep: Upkeep, settings: Settings
+    database: TestDatabase, market: Store, upkeep: Upkeep, settings: Settings
 ) -> None:
-    run(place, "DELETE FROM stock_packs WHERE bse_code = '000001'")
-    run(place, "DROP TABLE change_log")
+    database.run("DELETE FROM stock_packs WHERE bse_code = '000001'")
+    database.run("DROP TABLE change_log")
     done = maintain(upkeep, settings, chosen(["packs", "changelog", "samples", "analyze"]))
     assert [task.failed for task in done] == [True, True, False, False]
-    assert run(place, "SELECT count(*) FROM stock_packs") == [(19,)]  # nothing of it was kept
+    assert database.run("SELECT count(*) FROM stock_packs") == [(19,)]  # nothing of it was kept
 
 
 def test_an_index_of_the_product_that_is_missing_is_made(
-    place: Place, upkeep: Upkeep, settings: Settings
+    database: TestDatabase, upkeep: Upkeep, settings: Settings
 ) -> None:
-    run(place, "DROP INDEX daily_predictions_by_day")
+    database.run("DROP INDEX daily_predictions_by_day")
     assert not maintain(upkeep, settings, chosen(["reindex"]))[0].failed
-    run(place, "DROP INDEX daily_predictions_by_day")  # fails if there is none
+    database.run("DROP INDEX daily_predictions_by_day")  # fails if there is none
 
 
 def test_readers_and_a_writer_go_on_meanwhile(
-    place: Place, market: Store, upkeep: Upkeep, settings: Settings
+    database: TestDatabase, market: Store, upkeep: Upkeep, settings: Settings
 ) -> None:
     stop = threading.Event()
     wrong: list[object] = []
     written = 0
 
     def read() -> None:
-        reader = place.open(write=False)
+        reader = database.open(write=False)
         while not stop.is_set():
             columns = reader.columns(["000019"])
             if columns.prices.rows != 130 or reader.mark().sequence < columns.mark.sequence:
@@ -233,7 +231,7 @@ def test_a_disk_that_fills_up_is_told_and_nothing_is_lost(
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "market.db").write_bytes(b"x" * 4096)
-    with pytest.raises(StoreError, match="no SQLite database"):
+    with pytest.raises(StoreError, match="not an SQLite database"):
         SQLiteUpkeep(tmp_path / "market.db")
 
 

@@ -25,7 +25,6 @@ from preprocess.training.dataset import build_dataset
 from preprocess.training.learner import Parameters, fit
 from preprocess.training.split import split_by_time
 from tests.builders import bars
-from tests.paths import PROJECT_ROOT
 
 LAST_DAY = date(2026, 8, 14)
 STOCKS, TRADING_DAYS = 60, 200

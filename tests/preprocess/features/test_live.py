@@ -19,7 +19,7 @@ from preprocess.serving.live import LiveMarket, _Base
 from preprocess.store import Store
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import bars, weekdays
-from tests.preprocess.store.filled import fill
+from tests.preprocess.store.markets import fill
 
 CODES = [f"50{number:04d}" for number in range(12)]
 WIRE = [code.encode() for code in CODES]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.errors import ImportRefusedError
 from preprocess.imports.actions import ActionImporter, StockAction
 from preprocess.imports.refusal import Refusal, Rule
 from preprocess.market.values import CorporateAction
@@ -56,7 +55,7 @@ def test_a_subject_with_both_is_a_bonus_and_a_split(tmp_path: Path, kind: str) -
     assert actions[0][1].kind == kind
 
 
-def test_a_bonus_beside_a_demerger_is_not_lost(tmp_path: Path) -> None:
+def test_a_bonus_next_to_a_demerger_is_read(tmp_path: Path) -> None:
     subject = "Demerger / Bonus 1:1"
     assert _read(tmp_path, _row("demerger", subject)) == [
         _actions(("demerger", None, subject), ("bonus", 2.0, subject))
@@ -107,7 +106,7 @@ def test_the_same_key_twice_is_refused_and_a_repeated_notice_is_not(tmp_path: Pa
     assert "ratio 2.0, a row above says 5.0" in items[4].detail
 
 
-def test_a_stated_ratio_goes_before_words_that_say_nothing(tmp_path: Path) -> None:
+def test_a_stated_ratio_takes_precedence_over_the_subject(tmp_path: Path) -> None:
     items = _read(
         tmp_path,
         "500002,2024-01-02,split,5,",
@@ -126,8 +125,3 @@ def test_a_stated_ratio_goes_before_words_that_say_nothing(tmp_path: Path) -> No
     ]
     assert isinstance(items[5], list)
     assert items[5][0][1].ratio == 2.0
-
-
-def test_a_wrong_header_is_refused_whole(tmp_path: Path) -> None:
-    with pytest.raises(ImportRefusedError, match="lacking: kind, subject"):
-        _read(tmp_path, header="bse_code,ex_date")

@@ -59,7 +59,7 @@ def test_days_without_an_open_or_with_a_close_out_of_range_are_refused(tmp_path:
     ]
 
 
-def test_the_day_stands_in_the_name() -> None:
+def test_the_day_is_read_from_the_name() -> None:
     assert bhavcopy_day("EQ070415.CSV") == date(2015, 4, 7)
     assert bhavcopy_day("eq311299.csv.gz") == date(2099, 12, 31)
 

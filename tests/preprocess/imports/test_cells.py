@@ -1,4 +1,4 @@
-"""Cells: what holds a value and what does not."""
+"""Cells: which texts are values and which are refused."""
 
 import math
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def test_a_previous_close_may_be_missing(text: str, value: float | None) -> None
 
 
 @pytest.mark.parametrize("text", ["-1", "none", "nan"])
-def test_a_previous_close_that_is_none_is_refused(text: str) -> None:
+def test_a_malformed_previous_close_is_refused(text: str) -> None:
     assert _rule(lambda: cells.previous_close(text)) is Rule.PRICE
 
 

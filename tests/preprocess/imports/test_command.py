@@ -79,7 +79,7 @@ def test_a_refused_file_is_an_exit_status_and_the_rest_goes_in(tmp_path: Path, t
     bad = text_file(tmp_path / "q.csv", "nonsense")
     done = tezi("prices", bad, good)
     assert done.exit_code == 1
-    assert f"refused whole: {bad}: these columns are lacking: bse_code" in done.output
+    assert f"refused whole: {bad}: missing columns: bse_code" in done.output
     assert f"{good}, line 62: no ISO date" in done.output
     store = tezi.store()
     assert store.span().price_rows == 60
@@ -90,7 +90,7 @@ def test_nothing_to_take_is_an_exit_status(tmp_path: Path, tezi: Tezi) -> None:
     assert tezi("prices", price_file(tmp_path / "p.csv")).exit_code == 1
 
 
-def test_wrong_use_is_told_before_anything_is_done(tmp_path: Path, tezi: Tezi) -> None:
+def test_wrong_arguments_are_reported_before_the_import(tmp_path: Path, tezi: Tezi) -> None:
     good = price_file(tmp_path / "p.csv", *many_prices("500002", DAYS))
     assert tezi("prices", tmp_path / "none.csv").exit_code == 2
     done = tezi("prices", good, "--json", tmp_path / "none" / "report.json")
@@ -99,9 +99,7 @@ def test_wrong_use_is_told_before_anything_is_done(tmp_path: Path, tezi: Tezi) -
     assert not tezi.database.exists()
 
 
-def test_a_report_that_cannot_be_written_is_told_after_the_import(
-    tmp_path: Path, tezi: Tezi
-) -> None:
+def test_an_unwritable_report_is_an_error_after_the_import(tmp_path: Path, tezi: Tezi) -> None:
     good = price_file(tmp_path / "p.csv", *many_prices("500002", DAYS))
     done = tezi("prices", good, "--json", "/dev/full")
     assert done.exit_code == 1

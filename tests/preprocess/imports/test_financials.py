@@ -102,14 +102,14 @@ def test_a_wrong_label_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "lacking"),
+    ("header", "missing"),
     [
         (OWN.replace("eps", "earnings"), "eps or eps_rs"),
         (OWN.replace("quarter", "q"), "fiscal_year and quarter, or label"),
     ],
 )
-def test_a_wrong_header_is_refused_whole(tmp_path: Path, header: str, lacking: str) -> None:
-    with pytest.raises(ImportRefusedError, match=lacking):
+def test_a_wrong_header_is_refused_whole(tmp_path: Path, header: str, missing: str) -> None:
+    with pytest.raises(ImportRefusedError, match=missing):
         read_all(FinancialsImporter(TODAY), text_file(tmp_path / "f.csv", header))
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.errors import ImportRefusedError
 from preprocess.imports.prices import PriceImporter
 from preprocess.imports.refusal import Refusal, Rule
 from preprocess.market.calendar import day_number
@@ -49,7 +48,6 @@ def test_columns_may_stand_in_any_order_among_others(tmp_path: Path) -> None:
         ("500002,2024-01-02,10,12,11.5,11,703", Rule.RANGE, "low 11.5"),
         ("500002,2024-01-02,8,12,9,11,703", Rule.RANGE, "open 8.0"),
         ("500002,2024-01-02,10,12,9,11,1.5", Rule.VOLUME, "'1.5'"),
-        ("500002,2024-01-02,10,12,9,11", Rule.COLUMN_COUNT, "6 cells, the header has 7"),
     ],
 )
 def test_a_bad_row_is_refused_and_the_rest_goes_in(
@@ -61,26 +59,6 @@ def test_a_bad_row_is_refused_and_the_rest_goes_in(
     assert (refusal.file, refusal.line, refusal.rule) == (str(path), 2, rule)
     assert detail in refusal.detail
     assert isinstance(bar, Bar)
-
-
-def test_the_first_good_row_of_a_key_stays(tmp_path: Path) -> None:
-    bad, again = GOOD.replace(",12,", ",1,"), GOOD.replace(",703", ",5")
-    path = price_file(tmp_path / "p.csv", bad, GOOD, again, GOOD.replace("-02", "-03"))
-    items = read_all(PriceImporter(TODAY), path)
-    assert [item.rule for item in items if isinstance(item, Refusal)] == [
-        Rule.RANGE,
-        Rule.DUPLICATE,
-    ]
-    assert [(item.day.day, item.volume) for item in items if isinstance(item, Bar)] == [
-        (2, 703),
-        (3, 703),
-    ]
-
-
-def test_a_file_without_the_columns_is_refused_whole(tmp_path: Path) -> None:
-    path = text_file(tmp_path / "p.csv", "bse_code,date,open,high,low,volume", "a")
-    with pytest.raises(ImportRefusedError, match="lacking: close"):
-        read_all(PriceImporter(TODAY), path)
 
 
 @pytest.mark.market_data

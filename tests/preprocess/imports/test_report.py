@@ -41,15 +41,6 @@ def test_parts_add_up_and_the_lists_stay_bounded() -> None:
     assert (report.first_refused[-1].file, report.first_refused[-1].line) == ("1.csv", KEPT // 2)
 
 
-def test_complete_means_something_taken_and_no_file_refused() -> None:
-    assert not ImportReport("prices").complete
-    assert not _refusals(3).complete
-    assert ImportReport("prices", tally=Tally(unchanged=1)).complete
-    partly = ImportReport("prices", tally=Tally(added=1))
-    partly.refuse_file("a.csv", "it is empty")
-    assert not partly.complete
-
-
 def test_what_is_shown() -> None:
     report = _refusals(KEPT + 5)
     report.tally = Tally(1_234, 56, 7)

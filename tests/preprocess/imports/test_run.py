@@ -28,7 +28,6 @@ from tests.preprocess.imports.builders import (
     many_prices,
     price_file,
     tar_file,
-    text_file,
     zip_file,
 )
 
@@ -159,7 +158,7 @@ def test_a_damaged_archive_is_refused_with_all_its_members(
     [
         ("a.csv", b"", "empty"),
         ("a.csv", b"\x7fELF\x02\x01\x01\0\0\n" * 99, "NUL"),
-        ("a.csv", b"date;open\n1;2\n", "lacking: bse_code, date"),
+        ("a.csv", b"date;open\n1;2\n", "missing columns: bse_code, date"),
         ("a.csv", PRICE_HEADER.encode("utf-16"), "not UTF-8"),
         ("a.csv.gz", b"plain", "damaged"),
         ("a.zip", b"PK\x03\x04", "damaged"),
@@ -329,29 +328,3 @@ def test_exactly_the_good_rows_of_any_mix_are_stored(
     assert stored == expected
     assert [refusal.line for refusal in report.first_refused] == bad
     assert (report.rows, report.tally) == (len(rows), Tally(len(expected)))
-
-
-def test_a_batch_of_bad_rows_each_with_its_line_and_reason(
-    tmp_path: Path, store: SQLiteStore
-) -> None:
-    path = text_file(
-        tmp_path / "p.csv",
-        PRICE_HEADER,
-        "500002,2024-01-02,10,12,9,11,703",
-        "500002,2024-01-03,10,10.5,9,11,703",
-        "500002,2024-01-04,10,12,-9,11,703",
-        "500002,04-01-2024,10,12,9,11,703",
-        "",
-        "500002,2024-01-02,10,12,9,11,704",
-        "500002,2024-01-05,10,12,9,11",
-        "500002,2024-01-08,10,12,9,11,703",
-    )
-    report = bring_in(store, PRICES, path)
-    assert [str(refusal) for refusal in report.first_refused] == [
-        f"{path}, line 3: high and low contradict (open 10.0, high 10.5, low 9.0, close 11.0)",
-        f"{path}, line 4: no positive price (low is '-9')",
-        f"{path}, line 5: no ISO date (date is '04-01-2024', not YYYY-MM-DD)",
-        f"{path}, line 7: key twice in one file (500002 on 2024-01-02; the first row stays)",
-        f"{path}, line 8: wrong column count (6 cells, the header has 7)",
-    ]
-    assert (report.rows, report.tally, report.complete) == (7, Tally(2), True)

@@ -95,7 +95,7 @@ _ROWS = b"".join(b"%d,row\n" % number for number in range(50_000))
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.tar.gz", "a.zip"])
-@pytest.mark.parametrize("keep", [0.001, 0.5, 0.999])
+@pytest.mark.parametrize("keep", [0.5, 0.999])
 def test_a_file_cut_short_is_damaged(tmp_path: Path, name: str, keep: float) -> None:
     path = tmp_path / name
     if name.endswith(".csv.gz"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from preprocess.imports.actions import ActionImporter
-from preprocess.imports.subjects import bonus_ratio, is_of_other_paper, speaks_of, split_ratio
+from preprocess.imports.subjects import bonus_ratio, is_of_other_securities, mentions, split_ratio
 from tests.preprocess.imports.builders import TODAY, read_all
 
 
@@ -77,14 +77,14 @@ def test_splits(subject: str, ratio: float | None) -> None:
         ("Rights 1:2 / Warrants", False),
     ],
 )
-def test_a_bonus_of_other_paper_is_told_from_one_of_shares(subject: str, other: bool) -> None:
-    assert is_of_other_paper(subject) is other
+def test_a_bonus_of_other_securities_is_recognised(subject: str, other: bool) -> None:
+    assert is_of_other_securities(subject) is other
 
 
-def test_what_a_subject_speaks_of() -> None:
-    assert speaks_of("bonus", "Bonus")
-    assert speaks_of("split", "Face Value Split")
-    assert not speaks_of("split", "Demerger: split of the cement business")
+def test_what_a_subject_mentions() -> None:
+    assert mentions("bonus", "Bonus")
+    assert mentions("split", "Face Value Split")
+    assert not mentions("split", "Demerger: split of the cement business")
 
 
 @pytest.mark.market_data

@@ -6,7 +6,7 @@ from typing import BinaryIO, cast
 import pytest
 
 from preprocess.errors import ImportRefusedError
-from preprocess.imports.refusal import Refusal, RowRefusedError, Rule
+from preprocess.imports.refusal import Refusal, Rule
 from preprocess.imports.sources import Member
 from preprocess.imports.table import LONGEST_LINE, CsvTable
 
@@ -35,18 +35,20 @@ def test_the_last_line_needs_no_end_and_blank_lines_are_no_rows() -> None:
     "header", [b"a,b", b"\xef\xbb\xbfa,b", b'\xef\xbb\xbf"A"," b "', b"A ,B,,"]
 )
 def test_headers_are_found_whatever_their_case_marks_and_quotes(header: bytes) -> None:
-    assert _table(header + b"\n").places("b", "a") == [1, 0]
+    assert _table(header + b"\n").indices("b", "a") == [1, 0]
 
 
 def test_a_column_may_go_by_several_names() -> None:
     table = _table(b"x,eps_rs,eps\n")
-    assert table.places(("eps", "eps_rs")) == [2]
-    assert table.place("none") is None
+    assert table.indices(("eps", "eps_rs")) == [2]
+    assert table.index("none") is None
 
 
-def test_columns_that_are_lacking_are_named() -> None:
-    with pytest.raises(ImportRefusedError, match=r"lacking: close, eps or eps_rs; .*'date,open'"):
-        _table(b"date,open\n").places("date", "close", ("eps", "eps_rs"))
+def test_columns_that_are_missing_are_named() -> None:
+    with pytest.raises(
+        ImportRefusedError, match=r"missing columns: close, eps or eps_rs; .*'date,open'"
+    ):
+        _table(b"date,open\n").indices("date", "close", ("eps", "eps_rs"))
 
 
 @pytest.mark.parametrize(
@@ -85,11 +87,3 @@ def test_each_bad_line_is_refused_alone_with_its_own_number() -> None:
 def test_a_long_line_at_the_end_of_the_file_is_refused_once() -> None:
     assert _refused(b"a\n" + b"2" * LONGEST_LINE) == [(2, Rule.TOO_LONG)]
     assert _refused(b"a\n" + b"2" * (LONGEST_LINE - 1) + b"\n1\n") == []
-
-
-def test_a_refusal_says_file_line_rule_and_detail() -> None:
-    def refuse(_cells: list[str]) -> str:
-        raise RowRefusedError(Rule.PRICE, "open is '0'")
-
-    [refusal] = _table(b"a\n1\n").parsed(refuse)
-    assert str(refusal) == "t.csv, line 2: no positive price (open is '0')"

@@ -1,8 +1,6 @@
 """The market as columns: what the packs give is what the rows are, and damage is noticed."""
 
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from datetime import date
 from importlib import resources
@@ -14,11 +12,9 @@ import pytest
 from preprocess.errors import StoreError
 from preprocess.market.columns import columns_of
 from preprocess.market.values import Bar, Stock
-from preprocess.store.packs import collected, damage_explained, price_pack
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import bars, result
-from tests.preprocess.store.filled import fill
-from tests.preprocess.store.markets import assert_same_columns
+from tests.preprocess.store.markets import assert_same_columns, fill
 
 CODES = ["000001", "500001", "500002", "500003", "999998"]
 
@@ -32,14 +28,10 @@ def filled(store: SQLiteStore) -> SQLiteStore:
     return store
 
 
-def test_packs_hold_what_the_rows_hold(filled: SQLiteStore) -> None:
-    assert_same_columns(filled.columns(), columns_of(filled.histories(), filled.mark()))
-
-
 @pytest.mark.parametrize(
     "asked", [[], ["500002"], ["999998", "000001", "999998"], ["500009", "123456", "x", ""]]
 )
-def test_some_stocks_are_those_of_all(filled: SQLiteStore, asked: list[str]) -> None:
+def test_columns_of_some_stocks_equal_those_of_all(filled: SQLiteStore, asked: list[str]) -> None:
     known = sorted({code for code in asked if code in {*CODES, "500009"}})
     expected = columns_of(filled.histories(known), filled.mark())
     assert_same_columns(filled.columns(asked), expected)
@@ -62,17 +54,7 @@ def test_bars_at_both_ends_of_the_calendar(store: SQLiteStore) -> None:
     assert_same_columns(store.columns(), columns_of(store.histories(), store.mark()))
 
 
-def test_results_before_their_stock_wait_for_it(store: SQLiteStore) -> None:
-    with store.transaction() as writer:
-        writer.put_results([("500001", result(2024, 1))])
-    assert len(store.columns()) == 0
-    with store.transaction() as writer:
-        writer.put_prices(bars("500001", [1.0]))
-    assert store.columns().results.rows == 1
-    assert_same_columns(store.columns(), columns_of(store.histories(), store.mark()))
-
-
-def test_replaced_is_the_market_that_is_read_anew(filled: SQLiteStore) -> None:
+def test_replaced_columns_equal_columns_read_again(filled: SQLiteStore) -> None:
     before = filled.columns()
     with filled.transaction() as writer:
         writer.delete_prices("500001", date.min, date.max)
@@ -136,11 +118,6 @@ OF_ONE_STOCK = [
     "UPDATE price_packs SET data = substr(data, 1, 100) WHERE bse_code = '500001' AND year = 2024",
     "UPDATE price_packs SET data = CAST(data || data AS BLOB) WHERE bse_code = '500001'",
     "UPDATE stock_packs SET results = substr(results, 2) WHERE bse_code = '500001'",
-    # half a record too little in one year, half a record too much in the next
-    "UPDATE price_packs SET data = CASE year WHEN 2022 THEN substr(data, 17)"
-    " ELSE CAST(data || zeroblob(16) AS BLOB) END WHERE bse_code = '500001' AND year < 2024",
-    # the newest year before the others
-    "UPDATE price_packs SET year = 1999 WHERE bse_code = '500001' AND year = 2024",
 ]
 OF_WHOLE_PACKS = [
     "UPDATE price_packs SET bse_code = '500008' WHERE bse_code = '500001' AND year = 2024",
@@ -160,33 +137,3 @@ def test_a_damaged_pack_is_an_error_and_no_answer(filled: SQLiteStore, damage: s
     if damage in OF_ONE_STOCK:
         with pytest.raises(StoreError, match="tezi maintain"):
             filled.columns(["500001"])
-
-
-@pytest.mark.parametrize("packed", [1, 3])
-def test_packs_of_another_number_of_rows_than_announced_are_refused(packed: int) -> None:
-    pack = price_pack([(number, 0, 1.0, 1.0, 1.0) for number in range(packed)])
-    announced = len(pack) * 2 // packed
-    with pytest.raises(StoreError, match="damaged"), damage_explained():
-        collected("prices", [announced], [pack])
-
-
-DYING = """
-import os, signal, sys
-from pathlib import Path
-from preprocess.store.sqlite.store import SQLiteStore
-from tests.builders import bars
-store = SQLiteStore(Path(sys.argv[1]), write=True)
-with store.transaction() as writer:
-    writer.put_prices(bars("500001", [500.0] * 300))
-    writer.finish()
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_a_killed_transaction_leaves_the_packs_of_before(filled: SQLiteStore) -> None:
-    before = filled.columns()
-    done = subprocess.run([sys.executable, "-c", DYING, str(filled.path)], timeout=60, check=False)
-    assert done.returncode == -9
-    with closing(SQLiteStore(filled.path)) as reopened:
-        assert_same_columns(reopened.columns(), before)
-        assert_same_columns(reopened.columns(), columns_of(reopened.histories(), before.mark))

@@ -1,4 +1,4 @@
-"""The change log made shorter: nobody misses a change, nobody reads everything anew for it."""
+"""Compacting the change log: no reader misses a change or has to read the market again."""
 
 from contextlib import closing
 from datetime import date, timedelta
@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from preprocess.market.values import Mark
 from preprocess.store import Store, open_upkeep
-from preprocess.store.change_log import KEPT_MARKS
+from preprocess.store.upkeep import KEPT_MARKS
 from tests.builders import MONDAY, bars
-from tests.preprocess.store.places import Place
-from tests.preprocess.store.raw import run
+from tests.preprocess.store.markets import TestDatabase
 
 
-def compact(place: Place) -> int:
-    with closing(open_upkeep(place.settings())) as upkeep:
+def compact(database: TestDatabase) -> int:
+    with closing(open_upkeep(database.settings())) as upkeep:
         return upkeep.compact_change_log()
 
 
@@ -34,8 +33,8 @@ change = st.tuples(st.sampled_from(["000001", "000002", "000003"]), st.integers(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(transactions=st.lists(st.lists(change, min_size=1, max_size=4), min_size=1, max_size=6))
-def test_every_reader_is_still_told_of_every_stock(
-    place: Place, store: Store, transactions: list[list[tuple[str, int]]]
+def test_every_reader_still_sees_every_changed_stock(
+    database: TestDatabase, store: Store, transactions: list[list[tuple[str, int]]]
 ) -> None:
     begun = store.sequence()
     marks: list[Mark] = []
@@ -47,14 +46,14 @@ def test_every_reader_is_still_told_of_every_stock(
         marks.append(store.mark())
     before = {sequence: changed(store, sequence) for sequence in range(store.sequence() + 1)}
     newest = store.mark()
-    compact(place)
+    compact(database)
     assert store.mark() == newest
     assert all(store.has_mark(mark) for mark in marks)
     for sequence, told in before.items():
         now = changed(store, sequence)
         assert set(now) == set(told)
         assert all(now[code] <= day for code, day in told.items())
-    assert compact(place) == 0
+    assert compact(database) == 0
 
 
 def store_value(sequence: int) -> float:
@@ -63,14 +62,14 @@ def store_value(sequence: int) -> float:
 
 
 def test_of_each_stock_the_newest_entry_stays_with_the_least_day(
-    place: Place, store: Store
+    database: TestDatabase, store: Store
 ) -> None:
     evenings = [MONDAY + timedelta(days=7 * week) for week in range(5)]
     for evening in reversed(evenings):
         with store.transaction() as writer:
             for code in ("000001", "000002"):
                 writer.put_prices(bars(code, [1.0], first=evening))
-    assert compact(place) == 4  # ten entries, of which five are marks and one more is the newest
+    assert compact(database) == 4  # ten entries, of which five are marks and one more is the newest
     assert [(c.sequence, c.bse_code, c.first_day) for c in store.changes_since(8)] == [
         (9, "000001", MONDAY),
         (10, "000002", MONDAY),
@@ -78,22 +77,22 @@ def test_of_each_stock_the_newest_entry_stays_with_the_least_day(
     assert len(store.changes_since(0)) == 6
 
 
-def test_marks_of_long_ago_go(place: Place, store: Store) -> None:
+def test_marks_of_long_ago_go(database: TestDatabase, store: Store) -> None:
     for number in range(3):
         with store.transaction() as writer:
             writer.put_prices(bars("000001", [1.0 + number]))
     oldest = store.changes_since(0)[0]
-    fill_log(place, KEPT_MARKS)
-    compact(place)
+    fill_log(database, KEPT_MARKS)
+    compact(database)
     assert len(store.changes_since(0)) == KEPT_MARKS
     assert store.changes_since(0)[0].sequence > oldest.sequence
     assert changed(store, 0) == {"000001": MONDAY}
 
 
-def fill_log(place: Place, entries: int) -> None:
+def fill_log(database: TestDatabase, entries: int) -> None:
     """Add so many transactions of one stock, by their log entries alone."""
     rows = ", ".join(
         f"('000001', '{(MONDAY + timedelta(days=1)).isoformat()}', '{number:016x}')"
         for number in range(entries)
     )
-    run(place, f"INSERT INTO change_log (bse_code, date, token) VALUES {rows}")
+    database.run(f"INSERT INTO change_log (bse_code, date, token) VALUES {rows}")

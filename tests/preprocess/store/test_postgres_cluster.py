@@ -1,4 +1,4 @@
-"""PostgreSQL's bars are put side by side by the weekly maintenance, and nobody is locked out."""
+"""The weekly maintenance clusters the bars of PostgreSQL, and locks out no reader."""
 
 from contextlib import closing
 

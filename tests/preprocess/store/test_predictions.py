@@ -35,18 +35,12 @@ def test_rows_are_read_back_by_day_and_version(store: SQLiteStore) -> None:
     assert store.span().counts["daily_predictions"] == 4
 
 
-def test_what_says_the_same_is_left_and_what_differs_is_replaced(store: SQLiteStore) -> None:
+def test_equal_predictions_stay_and_different_ones_are_replaced(store: SQLiteStore) -> None:
     put(store, [ROW, replace(ROW, bse_code="500200")])
     changed = replace(ROW, bse_code="500200", variant="int8", created_at=LATER)
     new = replace(ROW, bse_code="500300", created_at=LATER)
     assert put(store, [replace(ROW, created_at=LATER), changed, new]) == Tally(1, 1, 1)
     assert store.predictions(DAY, 2) == [ROW, changed, new]
-
-
-def test_the_last_of_two_rows_with_one_key_counts(store: SQLiteStore) -> None:
-    assert put(store, [replace(ROW, probability=0.9), ROW]) == Tally(1, 0, 0)
-    assert store.predictions(DAY, 2) == [ROW]
-    assert put(store, []) == Tally()
 
 
 def test_moments_are_kept_as_utc(store: SQLiteStore) -> None:

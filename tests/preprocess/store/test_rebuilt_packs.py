@@ -1,4 +1,4 @@
-"""Packs made anew from their rows: what was edited by hand is put right and noticed."""
+"""Rebuilt packs: rows that were edited by hand are repaired and logged as changed."""
 
 from datetime import date
 
@@ -8,15 +8,14 @@ from gateway.maintenance.run import chosen, maintain
 from preprocess.features.derive import refresh_derived
 from preprocess.store import Store, open_upkeep
 from tests.builders import bars, result
-from tests.preprocess.store.places import Place
-from tests.preprocess.store.raw import run
+from tests.preprocess.store.markets import TestDatabase
 
 
-def rebuilt(place: Place) -> str:
+def rebuilt(database: TestDatabase) -> str:
     """What the task says of it."""
-    settings = place.settings()
+    settings = database.settings()
     upkeep = open_upkeep(settings)
-    place.closing.callback(upkeep.close)
+    database.closing.callback(upkeep.close)
     (task,) = maintain(upkeep, settings, chosen(["packs"]))
     assert not task.failed, task.detail
     return task.detail
@@ -32,9 +31,9 @@ def market(store: Store) -> Store:
     return store
 
 
-def test_an_untouched_market_stays_as_it_is(place: Place, market: Store) -> None:
+def test_an_untouched_market_stays_as_it_is(database: TestDatabase, market: Store) -> None:
     mark = market.mark()
-    assert rebuilt(place) == "packs of 2 stocks rebuilt, 0 differed"
+    assert rebuilt(database) == "packs of 2 stocks rebuilt, 0 differed"
     assert market.mark() == mark
 
 
@@ -53,11 +52,11 @@ def test_an_untouched_market_stays_as_it_is(place: Place, market: Store) -> None
     ],
 )
 def test_rows_and_packs_that_part_are_brought_together(
-    place: Place, market: Store, edit: str
+    database: TestDatabase, market: Store, edit: str
 ) -> None:
     before = market.mark()
-    run(place, edit)
-    assert rebuilt(place) == "packs of 2 stocks rebuilt, 1 differed"
+    database.run(edit)
+    assert rebuilt(database) == "packs of 2 stocks rebuilt, 1 differed"
     history = market.history("500001")
     columns = market.columns(["500001"])
     assert history is not None
@@ -67,16 +66,15 @@ def test_rows_and_packs_that_part_are_brought_together(
     assert columns.labels.rows == len(history.labels)
     (change,) = market.changes_since(before.sequence)
     assert (change.bse_code, change.first_day) == ("500001", date.min)
-    assert rebuilt(place) == "packs of 2 stocks rebuilt, 0 differed"
+    assert rebuilt(database) == "packs of 2 stocks rebuilt, 0 differed"
 
 
-def test_what_follows_from_the_rows_follows(place: Place, market: Store) -> None:
-    run(
-        place,
+def test_what_follows_from_the_rows_follows(database: TestDatabase, market: Store) -> None:
+    database.run(
         "UPDATE price_movements SET close = 11, high = 11 WHERE bse_code = '500001'"
         " AND date = '2024-01-11'",
     )
-    rebuilt(place)
+    rebuilt(database)
     edited, other = (market.history(code) for code in ("500001", "500002"))
     assert edited is not None
     assert other is not None
@@ -84,9 +82,9 @@ def test_what_follows_from_the_rows_follows(place: Place, market: Store) -> None
     assert [label.label for label in other.labels] == [0]
 
 
-def test_packs_of_a_stock_that_is_gone_go_too(place: Place, market: Store) -> None:
+def test_packs_of_a_stock_that_is_gone_go_too(database: TestDatabase, market: Store) -> None:
     before = market.mark()
-    run(place, "DELETE FROM stocks WHERE bse_code = '500002'")
-    assert rebuilt(place) == "packs of 1 stocks rebuilt, 1 differed"
+    database.run("DELETE FROM stocks WHERE bse_code = '500002'")
+    assert rebuilt(database) == "packs of 1 stocks rebuilt, 1 differed"
     assert market.columns().codes.tolist() == [b"500001"]
     assert [change.bse_code for change in market.changes_since(before.sequence)] == ["500002"]

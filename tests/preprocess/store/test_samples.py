@@ -15,15 +15,15 @@ from preprocess.store import Store, open_pool, open_upkeep
 from preprocess.store.queries import SAMPLES
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import bars, result
-from tests.preprocess.store.places import Place
+from tests.preprocess.store.markets import TestDatabase
 from tests.preprocess.store.plain_samples import CODES, Data, plain_samples, stock_data
 
 Sample = tuple[Any, ...]
 
 
 @pytest.fixture
-def tezi(place: Place) -> Settings:
-    return place.settings()
+def tezi(database: TestDatabase) -> Settings:
+    return database.settings()
 
 
 def refreshed(tezi: Settings) -> list[Sample]:

@@ -40,7 +40,7 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(
     assert "extra" not in names
 
 
-def test_an_error_that_ended_the_transaction_is_told_itself(
+def test_an_error_that_ended_the_transaction_is_not_hidden(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite rolls back on its own after some errors; ending the transaction again would fail."""
@@ -67,7 +67,7 @@ def duplicate(store: SQLiteStore) -> None:
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.db").write_bytes(b"bse_code,date\n" * 1000)
-    with pytest.raises(StoreError, match="no SQLite database"):
+    with pytest.raises(StoreError, match="not an SQLite database"):
         SQLiteStore(tmp_path / "m.db", write=True)
     assert (tmp_path / "m.db").read_bytes() == b"bse_code,date\n" * 1000
 

@@ -23,9 +23,7 @@ from preprocess.market.values import (
 from preprocess.store import Store, Writer
 from tests.builders import MONDAY, bars, result
 from tests.integration.stack import environment
-from tests.preprocess.store.markets import assert_same_columns
-from tests.preprocess.store.places import Place
-from tests.preprocess.store.raw import run
+from tests.preprocess.store.markets import TestDatabase, assert_same_columns
 
 
 def test_everything_written_is_read_back(store: Store) -> None:
@@ -90,7 +88,7 @@ def test_missing_figures_do_not_erase_known_ones(store: Store) -> None:
     assert store.stocks()[0].nse_symbol == "ABC"
 
 
-def test_an_industry_touches_every_day_and_a_name_none(store: Store) -> None:
+def test_an_industry_touches_every_day_and_a_name_no_day(store: Store) -> None:
     with store.transaction() as writer:
         writer.put_stocks([Stock("500001", industry="Steel"), Stock("500002")])
         writer.put_stocks([Stock("500001", company_name="Name")])
@@ -152,16 +150,16 @@ def _write(store: Store, rows: list[Bar]) -> None:
         writer.put_prices(rows)
 
 
-def test_reader_sees_the_last_commit_while_a_writer_is_at_work(place: Place) -> None:
-    writing, reading = place.open(), place.open(write=False)
+def test_reader_sees_the_last_commit_while_a_writer_is_at_work(database: TestDatabase) -> None:
+    writing, reading = database.open(), database.open(write=False)
     with writing.transaction() as writer:
         writer.put_prices(bars("500001", [1.0]))
         assert reading.bse_codes() == []
     assert reading.bse_codes() == ["500001"]
 
 
-def test_readers_cannot_write(place: Place) -> None:
-    reading = place.open(write=False)
+def test_readers_cannot_write(database: TestDatabase) -> None:
+    reading = database.open(write=False)
     with pytest.raises(StoreError, match="cannot be written"):
         _write(reading, bars("500001", [1.0]))
 
@@ -173,10 +171,10 @@ def test_closing_twice_is_fine_and_reading_after_it_is_an_error(store: Store) ->
         store.bse_codes()
 
 
-def test_a_busy_database_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_database_says_so(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("preprocess.store.sqlite.store.BUSY_TIMEOUT_S", 0.05)
     monkeypatch.setattr("preprocess.store.postgres.connection.LOCK_TIMEOUT_S", 0.05)
-    one, other = place.open(), place.open()
+    one, other = database.open(), database.open()
     with one.transaction() as writer:
         writer.put_prices(bars("500001", [1.0]))
         with pytest.raises(StoreError, match="busy"), other.transaction():
@@ -193,15 +191,15 @@ def test_a_busy_database_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) 
     ],
     ids=["newer", "older"],
 )
-def test_another_schema_is_refused(place: Place, change: str, advice: str) -> None:
-    run(place, change)
+def test_another_schema_is_refused(database: TestDatabase, change: str, advice: str) -> None:
+    database.run(change)
     with pytest.raises(StoreError, match=advice):
-        place.open(write=False)
+        database.open(write=False)
 
 
-def test_a_missing_table_is_told(place: Place) -> None:
-    store = place.open()
-    place.break_down()
+def test_a_missing_table_is_an_error(database: TestDatabase) -> None:
+    store = database.open()
+    database.run("DROP TABLE corporate_actions")
     with pytest.raises(StoreError, match="corporate_actions"):
         store.span()
 
@@ -219,11 +217,11 @@ with store.transaction() as writer:
 """
 
 
-def test_a_writer_that_is_killed_leaves_the_database_as_it_was(place: Place) -> None:
-    store = place.open()
+def test_a_writer_that_is_killed_leaves_the_database_as_it_was(database: TestDatabase) -> None:
+    store = database.open()
     _write(store, bars("500001", [1.0]))
     killed = subprocess.run(
-        [sys.executable, "-c", _WRITE_AND_DIE], env=environment(place.settings()), check=False
+        [sys.executable, "-c", _WRITE_AND_DIE], env=environment(database.settings()), check=False
     )
     assert killed.returncode == -9
     assert (store.bse_codes(), store.sequence()) == (["500001"], 1)
@@ -266,7 +264,7 @@ def test_columns_follow_corrections_and_deletions(store: Store) -> None:
     assert_same_columns(columns, columns_of(store.histories(), store.mark()))
 
 
-def test_packs_begin_when_their_stock_is_entered(place: Place, store: Store) -> None:
+def test_packs_begin_when_their_stock_is_entered(database: TestDatabase, store: Store) -> None:
     """Rows may be there first: readers of rows see none of a stock that is not listed."""
 
     def assert_rows_and_packs_agree(codes: list[str]) -> None:
@@ -285,7 +283,7 @@ def test_packs_begin_when_their_stock_is_entered(place: Place, store: Store) -> 
     assert store.columns(["500002"]).results.rows == 1
     _write(store, bars("500002", [4.0] * 300, date(2022, 11, 1)))
     for table in ("stocks", "price_packs", "stock_packs"):
-        run(place, f"DELETE FROM {table} WHERE bse_code = '500002'")
+        database.run(f"DELETE FROM {table} WHERE bse_code = '500002'")
     with store.transaction() as writer:
         writer.put_results([("500002", result(2024, 2))])
     assert_rows_and_packs_agree(["500001"])
@@ -293,23 +291,24 @@ def test_packs_begin_when_their_stock_is_entered(place: Place, store: Store) -> 
     assert_rows_and_packs_agree(["500001", "500002"])
     assert store.columns(["500002"]).prices.rows == 301
     for table in ("stocks", "price_packs", "stock_packs"):
-        run(place, f"DELETE FROM {table} WHERE bse_code = '500002'")
+        database.run(f"DELETE FROM {table} WHERE bse_code = '500002'")
     with store.transaction() as writer:
         writer.put_stocks([Stock("500002")])  # nothing of its bars is written
     assert_rows_and_packs_agree(["500001", "500002"])
     assert store.columns(["500002"]).prices.rows == 301
 
 
-def test_what_one_pack_lacks_another_does_not_make_good(place: Place, store: Store) -> None:
+def test_what_one_pack_lacks_another_does_not_make_good(
+    database: TestDatabase, store: Store
+) -> None:
     """Half a record too little in one year, half a record too much in the next."""
     _write(store, bars("500001", [7.0] * 300, date(2022, 11, 1)))
     longer = (
         "CAST(data || zeroblob(16) AS BLOB)"
-        if isinstance(place.url, SQLiteURL)
+        if isinstance(database.url, SQLiteURL)
         else "data || decode(repeat('00', 16), 'hex')"
     )
-    run(
-        place,
+    database.run(
         "UPDATE price_packs SET data ="
         f" CASE year WHEN 2022 THEN substr(data, 17) ELSE {longer} END",
     )
@@ -318,9 +317,9 @@ def test_what_one_pack_lacks_another_does_not_make_good(place: Place, store: Sto
             store.columns(codes)
 
 
-def test_a_pack_under_another_year_is_told(place: Place, store: Store) -> None:
+def test_a_pack_under_another_year_is_an_error(database: TestDatabase, store: Store) -> None:
     _write(store, bars("500001", [7.0] * 300, date(2022, 11, 1)))
-    run(place, "UPDATE price_packs SET year = 1999 WHERE year = 2023")
+    database.run("UPDATE price_packs SET year = 1999 WHERE year = 2023")
     for codes in (None, ["500001"]):
         with pytest.raises(StoreError, match=r"not in the order of their day.*tezi maintain"):
             store.columns(codes)
@@ -369,7 +368,7 @@ def test_the_later_of_two_rows_with_one_key_counts(store: Store) -> None:
     assert found.prices.close.tolist() == [2.0]
 
 
-def test_what_is_no_figure_and_the_sign_of_nothing_are_not_kept(store: Store) -> None:
+def test_nan_and_the_sign_of_zero_are_not_stored(store: Store) -> None:
     filling = [("500002", result(2000 + n // 4, n % 4 + 1)) for n in range(120)]
     odd = result(2024, 1, pat=-0.0, eps=math.nan)
     for rows in ([("500001", odd)], [*filling, ("500003", odd)]):
@@ -382,10 +381,10 @@ def test_what_is_no_figure_and_the_sign_of_nothing_are_not_kept(store: Store) ->
         assert math.copysign(1.0, kept.pat_cr) == 1.0
 
 
-def test_numbers_are_committed_in_their_order_whoever_writes(place: Place) -> None:
+def test_sequences_are_committed_in_order_with_many_writers(database: TestDatabase) -> None:
     """Four writers at once: a reader that has seen a number has seen all before it."""
-    stores = [place.open() for _ in range(4)]
-    reading = place.open(write=False)
+    stores = [database.open() for _ in range(4)]
+    reading = database.open(write=False)
 
     def write(number: int) -> None:
         for turn in range(5):
