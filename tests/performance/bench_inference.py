@@ -28,8 +28,7 @@ from tests.performance.lleaves_tool import LLeaves
 from tests.performance.market import CIRCUIT_PCT, QUICK, SEED, WHOLE, generated_market
 from tests.performance.measure import Way, apart, in_turns, one_thread
 from tests.performance.report import Report
-from tests.performance.report_grid import Grid
-from tests.performance.report_text import figure
+from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
 
 # Who takes part, as the tables name them.

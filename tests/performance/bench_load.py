@@ -4,12 +4,9 @@ nginx, two gateways, Redis as it is shipped and Triton, with a market of 11,000 
 generator takes a part of the same machine. What is sent and how it is looked at lies in load_test/.
 """
 
-from functools import partial
-
 from preprocess.settings import load_settings
 from tests.performance.load_test.campaign import Campaign, run_campaign
 from tests.performance.load_test.judgement import verdicts
-from tests.performance.load_test.plot import plot
 from tests.performance.load_test.report import findings, grids, rows
 from tests.performance.load_test.whole_stack import CACHE, GATEWAYS
 from tests.performance.market import QUICK, SEED, WHOLE, generated_market
@@ -43,5 +40,4 @@ def report_of(campaign: Campaign, command: str, scale: float) -> Report:
         findings=findings(campaign),
         grids=[verdicts(found), *grids(campaign)],
         settings={"stocks": campaign.stocks, "gateways": GATEWAYS, **CACHE, "scale": scale},
-        draw=partial(plot, campaign),
     )

@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 
 from preprocess.errors import TeziError
 from tests.performance.report import Report
-from tests.performance.report_grid import Grid
-from tests.performance.report_text import figure
+from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
 from tests.performance.scaling import BASE_MS, DAY, GOAL_MS, RAMP, SPIKE, Replay, replay, shipped
 

@@ -21,12 +21,12 @@ from preprocess.settings import Settings, load_settings
 from preprocess.training.folder import find_model, model_ids
 from tests.integration.stack import TEZI, environment, fresh_settings, running, tezi
 from tests.performance.bench_serve import fresh_pairs
+from tests.performance.market import SEED
 from tests.performance.open_loop import Answer, Request, open_loop
 from tests.performance.report import Report
 from tests.performance.row import Row
 from tests.performance.version_answers import VersionAnswers
 
-SEED = 20260814
 WORST_MS = 250.0
 
 

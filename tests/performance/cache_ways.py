@@ -21,8 +21,8 @@ from preprocess.repository.stable import stable_version
 from preprocess.serving.service import FeatureService
 from preprocess.settings import Settings
 from preprocess.store import open_store
-from tests.performance.feature_ways import Pair
 from tests.performance.measure import Repetition, Times, timed_each
+from tests.performance.pairs import Chunks, Pair
 
 Road = Literal["computed", "local", "redis", "miss"]
 ROADS: Mapping[Road, str] = {
@@ -48,9 +48,7 @@ def _plan(redis_url: str, road: Road) -> Plan:
     )
 
 
-def feature_rows(
-    settings: Settings, road: Road, redis_url: str, chunks: Sequence[Sequence[Pair]]
-) -> Repetition:
+def feature_rows(settings: Settings, road: Road, redis_url: str, chunks: Chunks) -> Repetition:
     """Fresh pairs each repetition, one a call, the last of `chunks` to get warm with.
 
     Raises:

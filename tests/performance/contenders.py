@@ -8,12 +8,13 @@ import numpy as np
 import onnxruntime
 
 from preprocess.features.batch import STATUSES, batch_rows
-from preprocess.features.row import MINIMUM_ROWS, Status
+from preprocess.features.row import Status
 from preprocess.training.dataset import Dataset
 from preprocess.training.native import Doubles, Float32s
 from preprocess.training.split import split_by_time
 from tests.performance.market import SEED, BenchMarket, read_columns
 from tests.performance.measure import Measured, Repetition, asked
+from tests.performance.pairs import predictable_rows
 
 
 @dataclass(frozen=True)
@@ -137,13 +138,10 @@ def fresh_rows(market: BenchMarket, dataset: Dataset, count: int, target: Path) 
         ValueError: the market has fewer such pairs.
     """
     columns = read_columns(market.database)
-    prices = columns.prices
-    places = np.repeat(np.arange(len(columns)), np.diff(prices.starts))
-    enough = np.arange(prices.rows) - prices.starts[places] >= MINIMUM_ROWS
+    stocks, days = predictable_rows(columns)
     after = int(split_by_time(dataset).validation.days.min())
-    held_out = np.flatnonzero((prices["day"] >= after) & enough)
-    chosen = np.random.default_rng(SEED).permutation(held_out)[:count]
-    rows = batch_rows(columns, places[chosen], prices["day"][chosen])
+    held_out = np.random.default_rng(SEED).permutation(np.flatnonzero(days >= after))[:count]
+    rows = batch_rows(columns, stocks[held_out], days[held_out])
     good: Float32s = rows.values[rows.status == STATUSES.index(Status.OK)].astype(np.float32)
     if len(good) < count:
         raise ValueError(f"{market.name} has {len(good):,} rows held out, and not {count:,}.")

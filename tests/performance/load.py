@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 from tritonclient.grpc.aio import InferenceServerClient, InferInput
 
+from tests.performance.pairs import Pair
 from tests.performance.rest_connection import RestConnection
 
 Ask = Callable[[str, str], Awaitable[None]]
-Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from tests.performance.machine import machine, versions
-from tests.performance.report_grid import Grid
-from tests.performance.report_text import console_table, figure, markdown_table
+from tests.performance.report_text import Grid, console_table, figure, markdown_table
 from tests.performance.row import Row
 
 QUANTILES = (50, 90, 95, 99, 99.9)

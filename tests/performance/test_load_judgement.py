@@ -7,11 +7,11 @@ import pytest
 
 from tests.performance.bench_load import report_of
 from tests.performance.load_test.campaign import Campaign, Phase, Ran
-from tests.performance.load_test.generator import Outcome
 from tests.performance.load_test.judgement import Seconds, growth_per_hour
 from tests.performance.load_test.processes import Sample, Samples, Usage
 from tests.performance.load_test.scenario import Stretch, constant, due_times, scenarios
 from tests.performance.load_test.search import Found, Step, greatest_rate
+from tests.performance.load_test.worker import Outcome
 
 
 def outcome(due_s: "np.ndarray[tuple[int], np.dtype[np.float64]]", began: float = 100.0) -> Outcome:

@@ -76,4 +76,4 @@ def test_locust_sends_the_mix_and_looks_at_the_answers(tmp_path: Path) -> None:
     total = counts.pop("Aggregated")
     assert 100 < total == sum(counts.values())
     assert 0.15 < counts["/api/v1/batch_predict"] / total < 0.45
-    assert "another stock or day was answered than asked for" in outputs[1]
+    assert "another stock or day was answered than requested" in outputs[1]

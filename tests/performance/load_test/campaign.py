@@ -10,23 +10,15 @@ import numpy as np
 
 from gateway.api.schemas import LARGEST_BATCH
 from gateway.cli.progress import progress_bar
-from tests.performance.load_test.generator import Outcome
 from tests.performance.load_test.judgement import wrong_answers
-from tests.performance.load_test.mix import (
-    BATCH_PREDICT,
-    Call,
-    Mix,
-    Once,
-    Pair,
-    PastPairs,
-    newest_pairs,
-)
+from tests.performance.load_test.mix import BATCH_PREDICT, Call, Mix, Once
 from tests.performance.load_test.processes import Samples, sampling
 from tests.performance.load_test.scenario import Scenario, constant, scenarios
 from tests.performance.load_test.search import Found, Step, greatest_rate
-from tests.performance.load_test.whole_stack import whole_stack
-from tests.performance.load_test.worker import Source, load_source
+from tests.performance.load_test.whole_stack import thresholds, whole_stack
+from tests.performance.load_test.worker import Outcome, Source, load_source
 from tests.performance.market import BenchMarket, read_columns
+from tests.performance.pairs import Pair, PastPairs, newest_pairs
 
 STOCKS_OF_A_REQUEST = 3.9
 """A request of the mix asks for 3.7 stocks on average; a little more are kept ready."""
@@ -122,7 +114,7 @@ def run_campaign(
 
     with (
         whole_stack(market, home) as whole,
-        load_source(whole.stack.url, whole.thresholds()) as source,
+        load_source(whole.stack.url, thresholds(whole.stack.url)) as source,
         sampling({**whole.roots(), "generator": source.pid}) as samples,
     ):
         source.send(Mix(newest, seed), constant(_WARM_UP_RATE, _WARM_UP_S))

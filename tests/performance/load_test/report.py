@@ -7,8 +7,7 @@ import numpy as np
 from tests.performance.load_test.campaign import Campaign, Ran
 from tests.performance.load_test.judgement import FLAT_SHARE, Seconds, growth_per_hour, row
 from tests.performance.load_test.search import BOUND_MS, Found
-from tests.performance.report_grid import Grid
-from tests.performance.report_text import figure
+from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
 
 # A spike is over when the p95 of a second is within this, in ms.
