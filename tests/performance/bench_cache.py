@@ -4,7 +4,7 @@ Hits against misses inside the processes that use the cache; one gateway over RE
 the goals over the whole market, with several gateways on one Redis, while prices arrive.
 
 A time to live of an hour does not fit into a benchmark. What a cache holds depends on how often
-a key is asked for within its time to live, so both are changed by one factor: requests come so
+a key is requested within its TTL, so both are changed by one factor: requests come so
 many times faster, and times to live and the pauses between commits are so many times shorter.
 """
 
@@ -171,7 +171,7 @@ def _serving(stack: Settings, **changed: object) -> Settings:
 
 
 def _past_pairs(bench: Bench, count: int, repetitions: int, seed: int) -> list[list[Pair]]:
-    """Pairs of any day but the newest, whose rows lie ready and are not asked for."""
+    """Pairs of any day but the newest, whose rows are precomputed."""
     newest = bench.days[0].isoformat()
     chunks = random_chunks(bench.columns, count + count // 10 + 20, repetitions, seed)
     return [[pair for pair in chunk if pair[1] != newest][:count] for chunk in chunks]
@@ -182,8 +182,8 @@ def _features(bench: Bench, redis_url: str, calls: int) -> Times:
     chunks = _past_pairs(bench, calls, bench.size.repetitions + 1, SEED)
     found = in_turns(
         [
-            Way(road, ways.feature_rows, (bench.settings, road, f"{redis_url}{place}", chunks))
-            for place, road in enumerate(ROADS)
+            Way(road, ways.feature_rows, (bench.settings, road, f"{redis_url}{number}", chunks))
+            for number, road in enumerate(ROADS)
         ],
         bench.size.repetitions,
     )

@@ -23,7 +23,7 @@ from tests.performance.load_test.processes import Samples, sampling
 from tests.performance.load_test.scenario import constant
 from tests.performance.load_test.whole_stack import CACHE, GATEWAYS, thresholds, whole_stack
 from tests.performance.load_test.worker import Source, load_source
-from tests.performance.market import QUICK, SEED, WHOLE, generated_market, read_columns
+from tests.performance.market import SEED, SMALL, WHOLE, generated_market, read_columns
 from tests.performance.pairs import PastPairs, newest_pairs
 from tests.performance.report import Report
 from tests.performance.report_text import Grid
@@ -37,7 +37,7 @@ _LINE = re.compile(r":\d+\)$")
 def run(*, quick: bool, command: str) -> Report:
     """Load the stack, first unwatched for the CPU, then watched for the functions."""
     home = load_settings().home
-    market = generated_market(home, QUICK if quick else WHOLE)
+    market = generated_market(home, SMALL if quick else WHOLE)
     seconds, warming = (2.0, 2.0) if quick else (20.0, 60.0)
     columns = read_columns(market.database)
     newest, past = newest_pairs(columns), PastPairs(columns, SEED)

@@ -163,7 +163,7 @@ def _measured_rows(plan: Plan, rows: Float32s, count: int) -> Float32s:
 
 
 def _require_right(pair: Pair, found: Found, first: Float32s) -> None:
-    """See that each contender computes the model that it stands for."""
+    """Check that each contender computes the model that it represents."""
     expected = found[PICKLE].answers
     found[FP32].require(expected, pair.xgboost.model.native().tolerance)
     found[INT8].require(expected, _INT8_TOLERANCE)

@@ -142,8 +142,8 @@ def _models(settings: Settings, count: int, trees: int) -> list[str]:
 def _requests(settings: Settings, count: int, variants: Sequence[str]) -> list[Request]:
     pairs = islice(fresh_pairs(settings, count), count)
     return [
-        Request(code, day, variants[place % len(variants)])
-        for place, (code, day) in enumerate(pairs)
+        Request(code, day, variants[index % len(variants)])
+        for index, (code, day) in enumerate(pairs)
     ]
 
 

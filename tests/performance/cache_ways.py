@@ -71,7 +71,7 @@ def feature_rows(settings: Settings, road: Road, redis_url: str, chunks: Chunks)
         if status != b"OK":
             raise AssertionError(f"{pair}: {status}")
 
-    def held() -> int:
+    def cached_rows() -> int:
         return cache.stats.local_hits + cache.stats.remote_hits if cache is not None else 0
 
     def repetition(number: int) -> Times:
@@ -80,10 +80,10 @@ def feature_rows(settings: Settings, road: Road, redis_url: str, chunks: Chunks)
             for pair in calls[number]:
                 other.rows(*pair)
         timed_each(call, calls[-1][:_WARMING])
-        before = held()
+        before = cached_rows()
         times = timed_each(call, calls[number])
-        if held() - before != (len(calls[number]) if hits else 0):
-            raise AssertionError(f"{road}: {held() - before} rows came out of the cache")
+        if cached_rows() - before != (len(calls[number]) if hits else 0):
+            raise AssertionError(f"{road}: {cached_rows() - before} rows came out of the cache")
         return times
 
     return repetition

@@ -24,9 +24,7 @@ def scored_stack(market: BenchMarket, home: Path) -> Settings:
     """Settings of a stack on the market, with a model that was trained on a small demo market."""
     own = fresh_settings(home)
     tezi(own, "demo", "--if-missing")
-    settings = fresh_settings(home, database_url=f"sqlite:///{market.database}")
-    tezi(settings, "features", "refresh")
-    return settings
+    return fresh_settings(home, database_url=f"sqlite:///{market.database}")
 
 
 def model_file(settings: Settings) -> Path:

@@ -157,8 +157,8 @@ def _closes(settings: Settings, chunks: Chunks) -> list[list[Array]]:
     prices = columns.prices
 
     def closes(pair: Pair) -> Array:
-        place = columns.places[pair[0].encode()]
-        rows = slice(prices.starts[place], prices.starts[place + 1])
+        index = columns.places[pair[0].encode()]
+        rows = slice(prices.starts[index], prices.starts[index + 1])
         day = day_number(date.fromisoformat(pair[1]))
         until = np.searchsorted(prices["day"][rows], day, side="right")
         return prices["close"][rows][:until].copy()

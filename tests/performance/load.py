@@ -24,7 +24,7 @@ class Load:
 
 
 async def closed_loop(ask: Ask, pairs: Iterator[Pair], in_flight: int, seconds: float) -> Load:
-    """Keep `in_flight` requests under way for `seconds`; a wrong answer ends the run."""
+    """Keep `in_flight` requests in flight for `seconds`; a wrong answer ends the run."""
     latencies: list[float] = []
     end = time.perf_counter() + seconds
 

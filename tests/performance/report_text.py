@@ -65,7 +65,7 @@ def markdown_table(rows: Sequence[Row], samples: Mapping[str, Sequence[float]]) 
 
 def markdown_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown: the first column and notes set to the left, figures to the right."""
-    rules = ["---" if place == 0 or head == "note" else "---:" for place, head in enumerate(heads)]
+    rules = ["---" if index == 0 or head == "note" else "---:" for index, head in enumerate(heads)]
     lines = ["| " + " | ".join(heads) + " |", "|" + "|".join(rules) + "|"]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines)

@@ -43,7 +43,7 @@ class WholeStack:
         return {"supervisor": self.stack.process.pid, "redis": self.redis.pid}
 
     def restarts(self) -> list[str]:
-        """What the supervisor said when it started a server anew."""
+        """What the supervisor logged when it restarted a server."""
         return [line for line in list(self.stack.lines) if "starting it again" in line]
 
 
