@@ -13,10 +13,10 @@ export UV_SYSTEM_CERTS := 1
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist worksteal
 LINTED := preprocess gateway backends model_repository tests config/grafana
 
-.PHONY: help setup setup-dev run demo test lint format typecheck unit integration coverage bench perf-analyzer docs lock clean test-compose
+.PHONY: help setup setup-dev run demo test test-under-load lint format typecheck unit integration coverage bench perf-analyzer docs lock clean test-compose
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: .venv/.installed ## make .venv and install what Tezi runs on
 
@@ -32,6 +32,11 @@ demo: setup ## make the demo market and its model, if there is none
 test: setup-dev ## lint, types, every test, coverage: what CI runs
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory --jobs=2 typecheck coverage
+
+test-under-load: setup-dev ## make test while two busy loops take both cores; prints how long it took
+	@busy() { while :; do :; done; }; busy & first=$$!; busy & second=$$!; \
+		trap 'kill $$first $$second; echo "make test under load took $$SECONDS s"' EXIT; \
+		$(MAKE) --no-print-directory test
 
 lint: setup-dev ## ruff (rules and format) and the import contract
 	@$(BIN)/ruff check $(LINTED)
@@ -65,8 +70,8 @@ coverage: setup-dev ## every test, with branch coverage of preprocess/ and gatew
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=90
 
-bench: setup-dev ## the serving benchmark, beside a naive service in the same run
-	@$(BIN)/python -m tests.performance serve
+bench: setup-dev ## a benchmark, against its baseline in the same run: make bench NAME=serve
+	@$(BIN)/python -m tests.performance $(or $(NAME),serve)
 
 perf-analyzer: setup ## install NVIDIA's perf_analyzer into the data folder, and print where it is
 	@$(BIN)/python -m tests.performance.perf_analyzer

@@ -1,6 +1,6 @@
 """The benchmarks as one program: `python -m tests.performance NAME`, in the project's environment.
 
-Benchmarks are no tests and no part of the product. Each is a module with a function
+Benchmarks are neither tests nor part of the product. Each is a module with a function
 `run(*, quick, command, ...)` that measures and returns a `Report`.
 """
 
@@ -18,7 +18,7 @@ from tests.paths import PROJECT_ROOT
 from tests.performance.report import Report
 from tests.performance.report_text import replace_between_markers
 
-# Imported when it is called: each needs libraries that the others do without.
+# Imported when called: each needs libraries that the others do not.
 BENCHMARKS = {
     "features": "bench_features",
     "db": "bench_db",
@@ -39,13 +39,13 @@ BENCHMARKS = {
     "--json",
     "json_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write the figures, with a plot and a table beside them. Default: reports/ in "
+    help="Where to write the figures, with a plot and a table next to them. Default: reports/ in "
     "the data folder.",
 )
 @click.option(
     "--update-docs",
     is_flag=True,
-    help="Also put the table into docs/benchmarks.md, where that page has a place for it.",
+    help="Also put the table into docs/benchmarks.md, where that page has markers for it.",
 )
 @click.option(
     "--scale",
@@ -108,7 +108,7 @@ def main(
     if update_docs:
         page = PROJECT_ROOT / "docs" / "benchmarks.md"
         replace_between_markers(page, name, report.markdown())
-    click.echo(f"Figures: {target}, with {target.stem}.md and {target.stem}.png beside it")
+    click.echo(f"Figures: {target}, with {target.stem}.md and {target.stem}.png next to it")
 
 
 if __name__ == "__main__":

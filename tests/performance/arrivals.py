@@ -1,9 +1,9 @@
-"""Prices that arrive while others ask: commits in a thread of their own."""
+"""Prices that arrive while predictions are requested: commits in a thread of their own."""
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,63 +11,40 @@ from preprocess.market.calendar import from_day_number
 from preprocess.market.values import Bar
 from preprocess.settings import Settings
 from preprocess.store import Store, open_store
-from tests.performance.mix import Mix
-
-
-@dataclass
-class Arrivals:
-    """What has been committed so far, and an error if that failed."""
-
-    commits: int = 0
-    errors: list[Exception] = field(default_factory=list)
+from tests.performance.load_test.mix import Mix
 
 
 @contextmanager
-def arriving(settings: Settings, mix: Mix, *, every_s: float, stocks: int) -> Iterator[Arrivals]:
-    """A commit every so often, of a corrected close for so many stocks, drawn as those asked for.
+def arriving(settings: Settings, mix: Mix, *, every_s: float, stocks: int) -> Iterator[None]:
+    """Every `every_s` seconds commit a corrected close for `stocks` stocks, popular ones first.
 
-    Raises:
-        RuntimeError: a commit failed.
+    Whatever error a commit raises is raised when the block ends.
     """
-    found = Arrivals()
     over = threading.Event()
-    thread = threading.Thread(
-        target=_commit, args=(settings, mix, every_s, stocks, found, over), name="arrivals"
-    )
-    thread.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        thread.join()
-    if found.errors:
-        raise RuntimeError("no prices arrived") from found.errors[0]
+    with ThreadPoolExecutor(1, "arrivals") as pool:
+        job = pool.submit(_commit, settings, mix, every_s, stocks, over)
+        try:
+            yield
+        finally:
+            over.set()
+        job.result()
 
 
-def _commit(  # noqa: PLR0917 - the arguments of a thread
-    settings: Settings,
-    mix: Mix,
-    every_s: float,
-    stocks: int,
-    found: Arrivals,
-    over: threading.Event,
+def _commit(
+    settings: Settings, mix: Mix, every_s: float, stocks: int, over: threading.Event
 ) -> None:
     random = np.random.default_rng(mix.seed + 2)
-    ranked, shares = mix.by_rank, mix.shares
-    try:
-        with closing(open_store(settings, write=True)) as store:
-            while not over.wait(every_s):
-                ranks = random.choice(len(ranked), stocks, replace=False, p=shares)
-                bars = [_corrected(store, ranked[rank], random) for rank in ranks.tolist()]
-                with store.transaction() as writer:
-                    writer.put_prices(bars)
-                found.commits += 1
-    except Exception as error:  # noqa: BLE001 - told to whoever waits for the thread
-        found.errors.append(error)
+    popular, shares = mix.popular, mix.shares
+    with closing(open_store(settings, write=True)) as store:
+        while not over.wait(every_s):
+            ranks = random.choice(len(popular), stocks, replace=False, p=shares)
+            bars = [_corrected(store, popular[rank][0], random) for rank in ranks.tolist()]
+            with store.transaction() as writer:
+                writer.put_prices(bars)
 
 
 def _corrected(store: Store, code: str, random: np.random.Generator) -> Bar:
-    """The newest bar of a stock, closed elsewhere between its low and its high."""
+    """The newest bar of a stock, with another close between its low and its high."""
     history = store.history(code)
     if history is None:
         raise RuntimeError(f"{code} is not in the market")

@@ -8,9 +8,9 @@ import numpy as np
 
 from preprocess.market.columns import MarketColumns
 from preprocess.settings import Settings
-from tests.performance.feature_ways import Pair, newest_days, newest_pairs
 from tests.performance.market import SEED, BenchMarket, bench_settings, read_columns
 from tests.performance.measure import Measured
+from tests.performance.pairs import Chunks, chunks_by_day, newest_days
 from tests.performance.row import Row
 
 
@@ -38,7 +38,7 @@ class Bench:
     columns: MarketColumns
     days: Sequence[date]
     size: Size
-    chunks: Sequence[Sequence[Pair]]
+    chunks: Chunks
     samples: dict[str, Sequence[float]] = field(default_factory=dict)
 
     @classmethod
@@ -46,11 +46,11 @@ class Bench:
         """The market with the days and the naive samples that are measured."""
         columns = read_columns(market.database)
         days = newest_days(columns, size.repetitions)
-        chunks = newest_pairs(columns, size.naive, days, SEED)
+        chunks = chunks_by_day(columns, size.naive, days, SEED)
         return cls(market, bench_settings(market), columns, days, size, chunks)
 
     @property
-    def few_naive(self) -> Sequence[Sequence[Pair]]:
+    def few_naive(self) -> Chunks:
         """A fifth of the naive samples, where a median is all that is wanted."""
         return [chunk[: max(self.size.naive // 5, 1)] for chunk in self.chunks]
 

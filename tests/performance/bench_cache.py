@@ -4,7 +4,7 @@ Hits against misses inside the processes that use the cache; one gateway over RE
 the goals over the whole market, with several gateways on one Redis, while prices arrive.
 
 A time to live of an hour does not fit into a benchmark. What a cache holds depends on how often
-a key is asked for within its time to live, so both are changed by one factor: requests come so
+a key is requested within its TTL, so both are changed by one factor: requests come so
 many times faster, and times to live and the pauses between commits are so many times shorter.
 """
 
@@ -14,31 +14,36 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 
+import httpx
 import numpy as np
 import uvloop
 
+from gateway.api.features_model import counts
+from gateway.cache.statistics import CacheStats
 from preprocess.features.batch import STATUSES, batch_rows
 from preprocess.features.row import Status
 from preprocess.market.calendar import day_number
+from preprocess.market.values import Floats
 from preprocess.settings import Settings, load_settings
-from tests.integration.stack import fresh_settings
+from tests.integration.stack import fresh_settings, running
 from tests.performance import cache_ways as ways
 from tests.performance.arrivals import arriving
 from tests.performance.bench import FULL_SIZE, QUICK_SIZE, Bench
 from tests.performance.cache_ways import ROADS, Road
 from tests.performance.evening import scored_stack
-from tests.performance.feature_ways import Pair, fresh_pairs
-from tests.performance.gateways import Counts, gateways
 from tests.performance.load import Load, rest_load
+from tests.performance.load_test.mix import EXPONENT, Call, Mix
+from tests.performance.load_test.scenario import constant
+from tests.performance.load_test.whole_stack import thresholds
+from tests.performance.load_test.worker import Outcome, generate
 from tests.performance.market import QUICK, SEED, WHOLE, BenchMarket, generated_market
 from tests.performance.measure import Way, in_turns, one_thread
-from tests.performance.mix import Mix, send
+from tests.performance.pairs import Pair, random_chunks
 from tests.performance.report import Report
-from tests.performance.report_grid import Grid
-from tests.performance.report_text import figure
+from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
 from tests.redis import running_redis
 
@@ -77,12 +82,13 @@ def run(*, quick: bool, command: str) -> Report:
     with _redis() as redis_url:
         features = _features(bench, redis_url, calls)
         stack = scored_stack(_copied(market, home / "bench" / "cache"), home / "bench" / "cache")
-        with gateways(_serving(stack)) as running:
-            predictions = _predictions(bench, running.settings, f"{redis_url}16", calls)
-            missed, held, hits = _over_rest(bench, running.urls[0], seconds)
-        mix = Mix(_answerable(bench), bench.days[1].isoformat(), SEED)
-        feature_counts, _ = _counted(stack, f"{redis_url}20", mix, pace, predictions=False)
-        _, prediction_counts = _counted(stack, f"{redis_url}21", mix, pace, predictions=True)
+        settings = _serving(stack)
+        with running(settings, covered=False):
+            predictions = _predictions(bench, settings, f"{redis_url}16", calls)
+            missed, cached, hits = _over_rest(bench, settings.http_url, seconds)
+        mix = Mix(_answerable(bench), SEED)
+        cached_rows, _ = _counted(stack, f"{redis_url}20", mix, pace, predictions=False)
+        _, cached_predictions = _counted(stack, f"{redis_url}21", mix, pace, predictions=True)
     pacing = f"{pace.gateways} gateways on one Redis, at {pace.faster:g} times the pace"
     computed, miss = _median(predictions["computed"]), _median(predictions["miss"])
     return Report(
@@ -90,20 +96,8 @@ def run(*, quick: bool, command: str) -> Report:
         command=command,
         seed=SEED,
         rows=[
-            Row(
-                "feature_hit_rate",
-                feature_counts.hit_rate,
-                "",
-                goal=0.8,
-                note=f"predictions not cached; {feature_counts}; {pacing}",
-            ),
-            Row(
-                "prediction_hit_rate",
-                prediction_counts.hit_rate,
-                "",
-                goal=0.6,
-                note=f"{prediction_counts}; {pacing}",
-            ),
+            _hit_rate("feature_hit_rate", cached_rows, 0.8, f"{pacing}; predictions not cached"),
+            _hit_rate("prediction_hit_rate", cached_predictions, 0.6, pacing),
             Row(
                 "feature_hit_vs_miss",
                 _median(features["local"]),
@@ -114,7 +108,7 @@ def run(*, quick: bool, command: str) -> Report:
             ),
             Row(
                 "prediction_hit_vs_miss",
-                _median(held.latencies_ms),
+                _median(cached.latencies_ms),
                 "ms",
                 _median(missed.latencies_ms),
                 goal_ratio=9.0,
@@ -136,8 +130,8 @@ def run(*, quick: bool, command: str) -> Report:
             ),
         ],
         samples={
-            "prediction_hit_vs_miss": held.latencies_ms,
-            "REST, not held": missed.latencies_ms,
+            "prediction_hit_vs_miss": cached.latencies_ms,
+            "REST, not cached": missed.latencies_ms,
         },
         grids=[_hits_against_misses(features, predictions)],
         settings={
@@ -146,7 +140,7 @@ def run(*, quick: bool, command: str) -> Report:
             "faster": pace.faster,
             "warming_s": pace.warming_s,
             "measured_s": pace.measured_s,
-            "zipf_exponent": mix.exponent,
+            "zipf_exponent": EXPONENT,
         },
     )
 
@@ -177,9 +171,9 @@ def _serving(stack: Settings, **changed: object) -> Settings:
 
 
 def _past_pairs(bench: Bench, count: int, repetitions: int, seed: int) -> list[list[Pair]]:
-    """Pairs of any day but the newest, whose rows lie ready and are not asked for."""
+    """Pairs of any day but the newest, whose rows are precomputed."""
     newest = bench.days[0].isoformat()
-    chunks = fresh_pairs(bench.columns, count + count // 10 + 20, repetitions, seed)
+    chunks = random_chunks(bench.columns, count + count // 10 + 20, repetitions, seed)
     return [[pair for pair in chunk if pair[1] != newest][:count] for chunk in chunks]
 
 
@@ -188,8 +182,8 @@ def _features(bench: Bench, redis_url: str, calls: int) -> Times:
     chunks = _past_pairs(bench, calls, bench.size.repetitions + 1, SEED)
     found = in_turns(
         [
-            Way(road, ways.feature_rows, (bench.settings, road, f"{redis_url}{place}", chunks))
-            for place, road in enumerate(ROADS)
+            Way(road, ways.feature_rows, (bench.settings, road, f"{redis_url}{number}", chunks))
+            for number, road in enumerate(ROADS)
         ],
         bench.size.repetitions,
     )
@@ -210,22 +204,23 @@ def _over_rest(bench: Bench, url: str, seconds: float) -> tuple[Load, Load, Load
     missed = uvloop.run(rest_load(url, fresh, 1, seconds))
     filling = uvloop.run(rest_load(url, cycle(popular), 4, seconds))
     popular = popular[: len(filling.latencies_ms)]  # these are in the gateway's memory now
-    held = uvloop.run(rest_load(url, cycle(popular), 1, seconds / 2))
+    cached = uvloop.run(rest_load(url, cycle(popular), 1, seconds / 2))
     hits = uvloop.run(rest_load(url, cycle(popular), _IN_FLIGHT, seconds))
-    return missed, held, hits
+    return missed, cached, hits
 
 
-def _answerable(bench: Bench) -> list[str]:
-    """The stocks that have a history long enough by the day of the mix."""
-    columns = bench.columns
-    days = np.full(len(columns), day_number(bench.days[1]), dtype=np.int32)
+def _answerable(bench: Bench) -> list[Pair]:
+    """The stocks with enough history by the day of the mix, which is not the newest."""
+    columns, day = bench.columns, bench.days[1]
+    days = np.full(len(columns), day_number(day), dtype=np.int32)
     status = batch_rows(columns, np.arange(len(columns)), days).status
-    return [code.decode() for code in columns.codes[status == STATUSES.index(Status.OK)]]
+    codes = columns.codes[status == STATUSES.index(Status.OK)].astype("U6").tolist()
+    return [(code, day.isoformat()) for code in codes]
 
 
 def _counted(
     stack: Settings, redis_url: str, mix: Mix, pace: Pace, *, predictions: bool
-) -> tuple[Counts, Counts]:
+) -> tuple[CacheStats, CacheStats]:
     """What the caches of features and of predictions counted of the mix, once they were warm."""
     settings = _serving(
         stack,
@@ -237,17 +232,69 @@ def _counted(
         cache_predictions_ttl_s=PREDICTIONS_S / pace.faster,
         cache_local_ttl_s=LOCAL_S / pace.faster,
     )
-    rate = RATE * pace.faster
-    requests = mix.requests(int(rate * (pace.warming_s + pace.measured_s)) + 1)
+    urls = [f"http://127.0.0.1:{port}" for port in settings.gateway_ports]
+    calls, rate = mix.calls(), RATE * pace.faster
     every_s = COMMIT_EVERY_S / pace.faster
     with (
-        gateways(settings) as running,
+        running(settings, covered=False),
         arriving(settings, mix, every_s=every_s, stocks=COMMIT_STOCKS),
     ):
-        asyncio.run(send(running.urls, requests, rate=rate, seconds=pace.warming_s))
-        before = running.features(), running.predictions()
-        asyncio.run(send(running.urls, requests, rate=rate, seconds=pace.measured_s))
-        return running.features() - before[0], running.predictions() - before[1]
+        _send(urls, calls, constant(rate, pace.warming_s))
+        before = _counts(settings, urls)
+        _send(urls, calls, constant(rate, pace.measured_s))
+        features, predicted = zip(before, _counts(settings, urls), strict=True)
+        return _gained(*features), _gained(*predicted)
+
+
+def _send(urls: Sequence[str], calls: Iterator[Call], due_s: Floats) -> None:
+    """Send calls to the gateways in turn.
+
+    Raises:
+        RuntimeError: a response was wrong. A gateway that is too busy is no fault of its caches.
+    """
+    sent, known = list(islice(calls, len(due_s))), thresholds(urls[0])
+
+    async def send() -> list[Outcome]:
+        loads = [
+            generate(url, sent[at :: len(urls)], due_s[at :: len(urls)], known)
+            for at, url in enumerate(urls)
+        ]
+        return await asyncio.gather(*loads)
+
+    failures = {text for outcome in uvloop.run(send()) for text in outcome.failures}
+    if wrong := failures - {"status 503", "status 504"}:
+        raise RuntimeError(f"wrong responses while caches were counted: {sorted(wrong)}")
+
+
+def _counts(settings: Settings, urls: Sequence[str]) -> tuple[CacheStats, CacheStats]:
+    """Keys looked up since the start: by the features model, and by all gateways together."""
+    page = httpx.get(settings.triton_metrics_url, timeout=5.0, trust_env=False)
+    total = CacheStats()
+    for url in urls:
+        stats = httpx.get(f"{url}/api/v1/cache/stats", timeout=5.0, trust_env=False).json()
+        kind = stats["kinds"]["predictions"]["since_start"]
+        total = CacheStats(
+            total.local_hits + kind["local_hits"],
+            total.remote_hits + kind["redis_hits"],
+            total.misses + kind["misses"],
+        )
+    return counts(page.text), total
+
+
+def _gained(before: CacheStats, after: CacheStats) -> CacheStats:
+    return CacheStats(
+        after.local_hits - before.local_hits,
+        after.remote_hits - before.remote_hits,
+        after.misses - before.misses,
+    )
+
+
+def _hit_rate(metric: str, stats: CacheStats, goal: float, note: str) -> Row:
+    tiers = (
+        f"{stats.local_hits:,} in the process, {stats.remote_hits:,} in Redis, "
+        f"{stats.misses:,} missed"
+    )
+    return Row(metric, stats.hit_rate, "", goal=goal, note=f"{tiers}; {note}")
 
 
 def _hits_against_misses(features: Times, predictions: Times) -> Grid:

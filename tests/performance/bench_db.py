@@ -78,7 +78,7 @@ def one_stock(bench: Bench) -> list[Row]:
             "batch_from_cache",
             found["cache"],
             naive_ms * _BATCH,
-            note=f"{_BATCH} stocks by query_with_cache, all asked for before; pooled SQL would "
+            note=f"{_BATCH} stocks by query_with_cache, all cached; pooled SQL would "
             f"take {found['pooled'].median_ms * _BATCH:.3g} ms",
         ),
     ]
@@ -126,5 +126,5 @@ def join(bench: Bench, metric: str, source: Source, settings: Settings) -> Row:
         found["join"],
         found["naive"].median_ms,
         goal_ratio=60.0,
-        note=f"{bench.columns.labels.rows:,} samples, every one compared; read from what is kept",
+        note=f"{bench.columns.labels.rows:,} samples, every one compared; precomputed join",
     )

@@ -22,6 +22,7 @@ from tests.performance.evening import model_file, naive_scores, predict_all, sco
 from tests.performance.market import QUICK, SEED, WHOLE, generated_market
 from tests.performance.measure import Way, in_turns, one_thread
 from tests.performance.naive import distance
+from tests.performance.pairs import chunks_by_day, random_chunks
 from tests.performance.postgres_market import postgres_market
 from tests.performance.report import Report
 from tests.performance.row import Row
@@ -71,7 +72,7 @@ def run(*, quick: bool, command: str) -> Report:
 
 def one_stock(bench: Bench) -> list[Row]:
     """Indicators and results in memory, and all 25 features from the database."""
-    pairs = ways.newest_pairs(bench.columns, bench.size.one_stock, bench.days, SEED + 1)
+    pairs = chunks_by_day(bench.columns, bench.size.one_stock, bench.days, SEED + 1)
     market, settings = bench.market, bench.settings
     found = in_turns(
         [
@@ -107,8 +108,8 @@ def on_line(bench: Bench) -> list[Row]:
     """What Triton's Python model asks for: rows of the newest day, and of any past day."""
     size = bench.size
     newest = [bench.days[0]] * size.repetitions
-    lookups = ways.newest_pairs(bench.columns, size.on_line, newest, SEED + 2)
-    past = ways.fresh_pairs(bench.columns, size.on_line, size.repetitions, SEED + 3)
+    lookups = chunks_by_day(bench.columns, size.on_line, newest, SEED + 2)
+    past = random_chunks(bench.columns, size.on_line, size.repetitions, SEED + 3)
     found = in_turns(
         [
             Way("naive", ways.naive_rows, (bench.market.naive, bench.few_naive)),

@@ -18,14 +18,15 @@ from pathlib import Path
 from preprocess.errors import TeziError
 from preprocess.settings import load_settings
 from tests.performance.load_test.campaign import PAUSE_S, STOCKS_OF_A_REQUEST
-from tests.performance.load_test.mix import Mix, Once, PastPairs, newest_pairs
+from tests.performance.load_test.mix import Mix, Once
 from tests.performance.load_test.processes import Samples, sampling
 from tests.performance.load_test.scenario import constant
-from tests.performance.load_test.whole_stack import CACHE, GATEWAYS, whole_stack
+from tests.performance.load_test.whole_stack import CACHE, GATEWAYS, thresholds, whole_stack
 from tests.performance.load_test.worker import Source, load_source
-from tests.performance.market import QUICK, SEED, WHOLE, generated_market, read_columns
+from tests.performance.market import SEED, SMALL, WHOLE, generated_market, read_columns
+from tests.performance.pairs import PastPairs, newest_pairs
 from tests.performance.report import Report
-from tests.performance.report_grid import Grid
+from tests.performance.report_text import Grid
 from tests.performance.row import Row
 
 _RATES = {"mix": 500.0, "cold": 300.0}
@@ -36,7 +37,7 @@ _LINE = re.compile(r":\d+\)$")
 def run(*, quick: bool, command: str) -> Report:
     """Load the stack, first unwatched for the CPU, then watched for the functions."""
     home = load_settings().home
-    market = generated_market(home, QUICK if quick else WHOLE)
+    market = generated_market(home, SMALL if quick else WHOLE)
     seconds, warming = (2.0, 2.0) if quick else (20.0, 60.0)
     columns = read_columns(market.database)
     newest, past = newest_pairs(columns), PastPairs(columns, SEED)
@@ -51,7 +52,7 @@ def run(*, quick: bool, command: str) -> Report:
     grids: list[Grid] = []
     with (
         whole_stack(market, home / "bench" / "load") as whole,
-        load_source(whole.stack.url, whole.thresholds()) as source,
+        load_source(whole.stack.url, thresholds(whole.stack.url)) as source,
         sampling({**whole.roots(), "generator": source.pid}) as samples,
     ):
         source.send(Mix(newest, SEED), constant(_RATES["mix"], warming))

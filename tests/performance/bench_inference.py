@@ -28,8 +28,7 @@ from tests.performance.lleaves_tool import LLeaves
 from tests.performance.market import CIRCUIT_PCT, QUICK, SEED, WHOLE, generated_market
 from tests.performance.measure import Way, apart, in_turns, one_thread
 from tests.performance.report import Report
-from tests.performance.report_grid import Grid
-from tests.performance.report_text import figure
+from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
 
 # Who takes part, as the tables name them.
@@ -164,7 +163,7 @@ def _measured_rows(plan: Plan, rows: Float32s, count: int) -> Float32s:
 
 
 def _require_right(pair: Pair, found: Found, first: Float32s) -> None:
-    """See that each contender computes the model that it stands for."""
+    """Check that each contender computes the model that it represents."""
     expected = found[PICKLE].answers
     found[FP32].require(expected, pair.xgboost.model.native().tolerance)
     found[INT8].require(expected, _INT8_TOLERANCE)

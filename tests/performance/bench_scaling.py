@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 
 from preprocess.errors import TeziError
 from tests.performance.report import Report
-from tests.performance.report_grid import Grid
-from tests.performance.report_text import figure
+from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
 from tests.performance.scaling import BASE_MS, DAY, GOAL_MS, RAMP, SPIKE, Replay, replay, shipped
 
@@ -34,7 +33,7 @@ def run(*, quick: bool, command: str, cpu_ms_per_request: str = CPU_MS) -> Repor
     curves = [replace(curve, step_s=curve.step_s * step) for curve in (RAMP, SPIKE, DAY)]
     cpu, large = shipped(cpu_ms), shipped(cpu_ms, overlay="large")
     # `first` is the policy with pods that ask for all that they can use.
-    first = [replace(part, asked=float(part.cores)) for part in cpu]
+    first = [replace(part, requested=float(part.cores)) for part in cpu]
     found = {
         (peak, curve.name, name): replay(curve, peak, parts)
         for peak in PEAKS
@@ -42,7 +41,7 @@ def run(*, quick: bool, command: str, cpu_ms_per_request: str = CPU_MS) -> Repor
         for name, parts in {"first": first, "cpu": cpu, "large": large}.items()
     }
     knobs = {
-        "pods ask for whole cores": [replace(part, asked=float(part.cores)) for part in large],
+        "pods ask for whole cores": [replace(part, requested=float(part.cores)) for part in large],
         "pods are added at once": [replace(p, up=replace(p.up, window_s=0)) for p in large],
         "pods need 60 s and 120 s to start": [
             replace(part, start_s=seconds)
@@ -90,7 +89,7 @@ def parse_cpu_ms(text: str) -> list[float]:
 
 
 def _rows(found: Mapping[tuple[int, str, str], Replay]) -> list[Row]:
-    """Seconds that are late, beside the first policy, and core hours, beside a fixed cluster."""
+    """Seconds that are late, against the first policy, and core hours, against a fixed cluster."""
     rows = []
     for (peak, curve, name), ours in found.items():
         if name != ("large" if peak == PEAKS[-1] else "cpu"):
@@ -123,18 +122,18 @@ def _plot(found: Mapping[tuple[int, str, str], Replay], path: Path) -> None:
     picture = Figure(figsize=(15.0, 9.0), layout="constrained")
     FigureCanvasAgg(picture)
     grid = picture.subplots(4, len(columns), sharex="col")
-    for place, (peak, curve) in enumerate(columns):
+    for column, (peak, curve) in enumerate(columns):
         for name in ("first", "cpu", "large"):
             one = found[peak, curve, name]
             minutes = np.arange(len(one.offered)) * one.curve.step_s / 60
             series = (one.offered, one.pods[:, 0], one.pods[:, 1], np.minimum(one.p95_ms, 3e3))
-            for axes, values in zip(grid[:, place], series, strict=True):
+            for axes, values in zip(grid[:, column], series, strict=True):
                 axes.plot(minutes, values, label=name, linewidth=1.0)
-        grid[0, place].set_title(f"{peak:,}/s, {curve}")
-        grid[3, place].set_yscale("log")
-        grid[3, place].axhline(GOAL_MS, color="#888888", linewidth=0.8, linestyle=":")
-        grid[3, place].set_xlabel("minutes")
-        grid[3, place].legend(loc="upper right", fontsize=8)
+        grid[0, column].set_title(f"{peak:,}/s, {curve}")
+        grid[3, column].set_yscale("log")
+        grid[3, column].axhline(GOAL_MS, color="#888888", linewidth=0.8, linestyle=":")
+        grid[3, column].set_xlabel("minutes")
+        grid[3, column].legend(loc="upper right", fontsize=8)
     for axes, label in zip(
         grid[:, 0], ("requests/s", "gateways", "Tritons", "p95, ms"), strict=True
     ):

@@ -15,19 +15,17 @@ import httpx
 import numpy as np
 import uvloop
 
-from preprocess.features.row import MINIMUM_ROWS
-from preprocess.market.calendar import from_day_number
 from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 from preprocess.training.folder import find_model
 from tests.integration.stack import free_ports, running
-from tests.performance.load import Load, Pair, grpc_load, rest_load
+from tests.performance.load import Load, grpc_load, rest_load
+from tests.performance.market import SEED
+from tests.performance.pairs import Pair, random_pairs
 from tests.performance.report import Report
 from tests.performance.row import Row
 
-SEED = 20260814
-DAYS_BACK = 250
 # An ensemble with trivial features on the reference machine, at 1 and at 9 in flight.
 FLOOR_MS, FLOOR_RATE = 0.64, 4_700.0
 
@@ -70,15 +68,9 @@ def run(*, quick: bool, command: str) -> Report:
 
 
 def fresh_pairs(settings: Settings, count: int) -> Iterator[Pair]:
-    """Pairs of stock and trading day of the last 250, none twice before all were there."""
+    """Random pairs of stock and trading day; none comes again before all `count` have come."""
     with closing(open_store(settings)) as store:
-        found = [
-            (history.bse_code, from_day_number(day).isoformat())
-            for history in store.histories()
-            for day in history.prices.days[MINIMUM_ROWS:][-DAYS_BACK:]
-        ]
-    order = np.random.default_rng(SEED).permutation(len(found))[:count]
-    return cycle([found[place] for place in order])
+        return cycle(random_pairs(store.columns(), count, SEED))
 
 
 def _is_up(settings: Settings) -> bool:

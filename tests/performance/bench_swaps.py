@@ -21,12 +21,12 @@ from preprocess.settings import Settings, load_settings
 from preprocess.training.folder import find_model, model_ids
 from tests.integration.stack import TEZI, environment, fresh_settings, running, tezi
 from tests.performance.bench_serve import fresh_pairs
+from tests.performance.market import SEED
 from tests.performance.open_loop import Answer, Request, open_loop
 from tests.performance.report import Report
 from tests.performance.row import Row
 from tests.performance.version_answers import VersionAnswers
 
-SEED = 20260814
 WORST_MS = 250.0
 
 
@@ -142,8 +142,8 @@ def _models(settings: Settings, count: int, trees: int) -> list[str]:
 def _requests(settings: Settings, count: int, variants: Sequence[str]) -> list[Request]:
     pairs = islice(fresh_pairs(settings, count), count)
     return [
-        Request(code, day, variants[place % len(variants)])
-        for place, (code, day) in enumerate(pairs)
+        Request(code, day, variants[index % len(variants)])
+        for index, (code, day) in enumerate(pairs)
     ]
 
 

@@ -21,8 +21,8 @@ from preprocess.repository.stable import stable_version
 from preprocess.serving.service import FeatureService
 from preprocess.settings import Settings
 from preprocess.store import open_store
-from tests.performance.feature_ways import Pair
 from tests.performance.measure import Repetition, Times, timed_each
+from tests.performance.pairs import Chunks, Pair
 
 Road = Literal["computed", "local", "redis", "miss"]
 ROADS: Mapping[Road, str] = {
@@ -48,9 +48,7 @@ def _plan(redis_url: str, road: Road) -> Plan:
     )
 
 
-def feature_rows(
-    settings: Settings, road: Road, redis_url: str, chunks: Sequence[Sequence[Pair]]
-) -> Repetition:
+def feature_rows(settings: Settings, road: Road, redis_url: str, chunks: Chunks) -> Repetition:
     """Fresh pairs each repetition, one a call, the last of `chunks` to get warm with.
 
     Raises:
@@ -73,7 +71,7 @@ def feature_rows(
         if status != b"OK":
             raise AssertionError(f"{pair}: {status}")
 
-    def held() -> int:
+    def cached_rows() -> int:
         return cache.stats.local_hits + cache.stats.remote_hits if cache is not None else 0
 
     def repetition(number: int) -> Times:
@@ -82,10 +80,10 @@ def feature_rows(
             for pair in calls[number]:
                 other.rows(*pair)
         timed_each(call, calls[-1][:_WARMING])
-        before = held()
+        before = cached_rows()
         times = timed_each(call, calls[number])
-        if held() - before != (len(calls[number]) if hits else 0):
-            raise AssertionError(f"{road}: {held() - before} rows came out of the cache")
+        if cached_rows() - before != (len(calls[number]) if hits else 0):
+            raise AssertionError(f"{road}: {cached_rows() - before} rows came out of the cache")
         return times
 
     return repetition

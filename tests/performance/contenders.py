@@ -8,12 +8,13 @@ import numpy as np
 import onnxruntime
 
 from preprocess.features.batch import STATUSES, batch_rows
-from preprocess.features.row import MINIMUM_ROWS, Status
+from preprocess.features.row import Status
 from preprocess.training.dataset import Dataset
 from preprocess.training.native import Doubles, Float32s
 from preprocess.training.split import split_by_time
 from tests.performance.market import SEED, BenchMarket, read_columns
-from tests.performance.measure import Measured, Repetition, asked
+from tests.performance.measure import Measured, Repetition, timed_calls
+from tests.performance.pairs import predictable_rows
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class Plan:
 
     def slices(self, repetition: int) -> list[slice]:
         """The rows of each call, the unmeasured one first."""
-        round_, place = divmod(repetition, len(self.calls))
+        round_, index = divmod(repetition, len(self.calls))
         sizes = list(self.calls.items())
         start = round_ * self._rows_of_a_round()
-        start += sum(_warming(size) + size * calls for size, calls in sizes[:place])
-        size, calls = sizes[place]
+        start += sum(_warming(size) + size * calls for size, calls in sizes[:index])
+        size, calls = sizes[index]
         measured = start + _warming(size)
         return [slice(start, measured)] + [
             slice(measured + n * size, measured + (n + 1) * size) for n in range(calls)
@@ -109,7 +110,7 @@ def pickled(file: Path, rows: Path, plan: Plan) -> Repetition:
         estimator = pickle.load(stream)  # our own file, written by the benchmark
     estimator.get_booster().set_param({"nthread": 1})
     held_out = np.load(rows)
-    return lambda number: asked(
+    return lambda number: timed_calls(
         lambda x: estimator.predict_proba(x)[:, 1], held_out, plan.slices(number)
     )
 
@@ -120,7 +121,7 @@ def graph(file: Path, rows: Path, plan: Plan) -> Repetition:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     held_out = np.load(rows)
-    return lambda number: asked(
+    return lambda number: timed_calls(
         lambda x: session.run(["probability"], {"features": x})[0][:, 0],
         held_out,
         plan.slices(number),
@@ -137,13 +138,10 @@ def fresh_rows(market: BenchMarket, dataset: Dataset, count: int, target: Path) 
         ValueError: the market has fewer such pairs.
     """
     columns = read_columns(market.database)
-    prices = columns.prices
-    places = np.repeat(np.arange(len(columns)), np.diff(prices.starts))
-    enough = np.arange(prices.rows) - prices.starts[places] >= MINIMUM_ROWS
+    stocks, days = predictable_rows(columns)
     after = int(split_by_time(dataset).validation.days.min())
-    held_out = np.flatnonzero((prices["day"] >= after) & enough)
-    chosen = np.random.default_rng(SEED).permutation(held_out)[:count]
-    rows = batch_rows(columns, places[chosen], prices["day"][chosen])
+    held_out = np.random.default_rng(SEED).permutation(np.flatnonzero(days >= after))[:count]
+    rows = batch_rows(columns, stocks[held_out], days[held_out])
     good: Float32s = rows.values[rows.status == STATUSES.index(Status.OK)].astype(np.float32)
     if len(good) < count:
         raise ValueError(f"{market.name} has {len(good):,} rows held out, and not {count:,}.")

@@ -1,4 +1,4 @@
-"""The ways in which the database is asked, each run in a process of its own (see measure)."""
+"""The ways in which the database is queried, each run in a process of its own (see measure)."""
 
 import warnings
 from collections.abc import Sequence
@@ -93,14 +93,14 @@ def packed_prices(settings: Settings, codes: Codes) -> Repetition:
 
 
 def cached_batch(settings: Settings, codes: Codes) -> Repetition:
-    """A hundred stocks' bars out of the query cache; each batch has been asked for before."""
+    """A hundred stocks' bars out of the query cache; each batch was queried before."""
     optimizer = DBOptimizer(settings, CacheManager.from_settings(settings))
 
     def batch(chunk: Sequence[str]) -> int:
         return sum(len(optimizer.query_with_cache(_FEW_COLUMNS, (code,)).rows) for code in chunk)
 
     def repetition(number: int) -> Times:
-        batch(codes[number])  # here, and not at first: a value is kept for a minute
+        batch(codes[number])  # here and not in the setup: the TTL is a minute
         return timed(lambda: batch(codes[number]))
 
     return repetition

@@ -14,19 +14,17 @@ from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
 from preprocess.training.folder import find_model
 from tests.integration.stack import fresh_settings, running, tezi
-from tests.performance.feature_ways import Chunks
 from tests.performance.market import BenchMarket
 from tests.performance.measure import Repetition, Times, timed_each
 from tests.performance.naive import load_model, naive_features
+from tests.performance.pairs import Chunks, Pair
 
 
 def scored_stack(market: BenchMarket, home: Path) -> Settings:
     """Settings of a stack on the market, with a model that was trained on a small demo market."""
     own = fresh_settings(home)
     tezi(own, "demo", "--if-missing")
-    settings = fresh_settings(home, database_url=f"sqlite:///{market.database}")
-    tezi(settings, "features", "refresh")
-    return settings
+    return fresh_settings(home, database_url=f"sqlite:///{market.database}")
 
 
 def model_file(settings: Settings) -> Path:
@@ -54,7 +52,7 @@ def naive_scores(database: Path, model: Path, chunks: Chunks) -> Repetition:
     loaded = load_model(model)
     rows: list[float] = []
 
-    def score(pair: tuple[str, str]) -> None:
+    def score(pair: Pair) -> None:
         row = np.array([naive_features(database, *pair)], dtype=np.float32)
         rows.append(float(loaded.predict_proba(row)[0, 1]))
 

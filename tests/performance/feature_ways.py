@@ -16,8 +16,8 @@ import pandas as pd
 from preprocess.feature_optimizer import FeatureOptimizer
 from preprocess.features.batch import batch_rows
 from preprocess.features.financial import financial_features
-from preprocess.market.calendar import day_number, from_day_number
-from preprocess.market.columns import Array, MarketColumns, columns_of
+from preprocess.market.calendar import day_number
+from preprocess.market.columns import Array, columns_of
 from preprocess.market.golden_row import GOLDEN_DATE, golden_history
 from preprocess.serving.service import FeatureService
 from preprocess.settings import Settings
@@ -32,11 +32,7 @@ from tests.performance.naive import (
     naive_rsi,
     query,
 )
-
-# A stock's code and a day, as ISO text.
-Pair = tuple[str, str]
-# What each repetition is given: one list of pairs each.
-Chunks = Sequence[Sequence[Pair]]
+from tests.performance.pairs import Chunks, Pair
 
 _WARMING = 30
 
@@ -154,42 +150,6 @@ def warm_up() -> None:
     batch_rows(columns_of([golden_history()]), np.zeros(1, dtype=np.int64), day)
 
 
-def fresh_pairs(columns: MarketColumns, count: int, repetitions: int, seed: int) -> Chunks:
-    """Pairs of any stock and any of its days with history enough, none twice; some days closed."""
-    random = np.random.default_rng(seed)
-    prices = columns.prices
-    pairs: dict[Pair, None] = {}
-    while len(pairs) < count * repetitions:
-        place = int(random.integers(len(columns)))
-        days = prices["day"][prices.starts[place] : prices.starts[place + 1]][40:]
-        if len(days):
-            day = int(random.choice(days)) + int(random.random() < 0.1)
-            pairs[columns.codes[place].decode(), from_day_number(day).isoformat()] = None
-    found = list(pairs)
-    return [found[start : start + count] for start in range(0, count * repetitions, count)]
-
-
-def newest_pairs(
-    columns: MarketColumns, count: int, days: Sequence[date], seed: int
-) -> list[list[Pair]]:
-    """For each day, `count` stocks that have history enough by then; other stocks each day."""
-    random = np.random.default_rng(seed)
-    able = np.flatnonzero(np.diff(columns.prices.starts) > 40 + len(days))
-    # In a small market stocks come again, on another day.
-    order = np.resize(random.permutation(able), count * len(days))
-    codes = [code.decode() for code in columns.codes[order].tolist()]
-    return [
-        [(code, day.isoformat()) for code in codes[start : start + count]]
-        for start, day in zip(range(0, count * len(days), count), days, strict=True)
-    ]
-
-
-def newest_days(columns: MarketColumns, count: int) -> list[date]:
-    """The newest days on which anything traded, newest first."""
-    days = np.unique(columns.prices["day"])[-count:]
-    return [from_day_number(day) for day in days[::-1].tolist()]
-
-
 def _closes(settings: Settings, chunks: Chunks) -> list[list[Array]]:
     """Each pair's closes as far as its day."""
     with closing(open_store(settings)) as store:
@@ -197,8 +157,8 @@ def _closes(settings: Settings, chunks: Chunks) -> list[list[Array]]:
     prices = columns.prices
 
     def closes(pair: Pair) -> Array:
-        place = columns.places[pair[0].encode()]
-        rows = slice(prices.starts[place], prices.starts[place + 1])
+        index = columns.places[pair[0].encode()]
+        rows = slice(prices.starts[index], prices.starts[index + 1])
         day = day_number(date.fromisoformat(pair[1]))
         until = np.searchsorted(prices["day"][rows], day, side="right")
         return prices["close"][rows][:until].copy()

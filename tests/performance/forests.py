@@ -1,7 +1,7 @@
 """The forests that are measured, trained as by `tezi train`, kept in bench/ of the data folder.
 
-A forest is trained anew when its samples, its parameters or a library change, and converted in each
-run.
+A forest is trained again when its samples, its parameters or a library change. It is converted in
+each run.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from preprocess.training.learner import Parameters
 from preprocess.training.run import train_on
 from tests.performance.market import CIRCUIT_PCT
 
-# The pickle that was asked for at the start has so many bytes.
+# The size in bytes of the pickle in the original request.
 BIG_PICKLE = 45e6
 
 # What is measured here; the GPU's graph is measured by tests/gpu.

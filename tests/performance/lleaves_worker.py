@@ -13,7 +13,7 @@ from importlib import import_module
 
 import numpy as np
 
-from tests.performance.measure import asked
+from tests.performance.measure import timed_calls
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
             parts = pickle.load(sys.stdin.buffer)  # from our own parent
         except EOFError:
             return
-        times = asked(lambda x: model.predict(x, n_jobs=1), rows, parts)
+        times = timed_calls(lambda x: model.predict(x, n_jobs=1), rows, parts)
         pickle.dump(times, answers)
         answers.flush()
 

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 from tritonclient.grpc.aio import InferenceServerClient, InferInput
 
+from tests.performance.pairs import Pair
 from tests.performance.rest_connection import RestConnection
 
 Ask = Callable[[str, str], Awaitable[None]]
-Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Load:
 
 
 async def closed_loop(ask: Ask, pairs: Iterator[Pair], in_flight: int, seconds: float) -> Load:
-    """Keep `in_flight` requests under way for `seconds`; a wrong answer ends the run."""
+    """Keep `in_flight` requests in flight for `seconds`; a wrong answer ends the run."""
     latencies: list[float] = []
     end = time.perf_counter() + seconds
 

@@ -22,8 +22,9 @@ from locust import FastHttpUser, LoadTestShape, events, task
 from locust.env import Environment
 
 from tests.performance.load_test.checks import Checks
-from tests.performance.load_test.mix import BATCH_PREDICT, Call, Mix, Pair
+from tests.performance.load_test.mix import BATCH_PREDICT, Call, Mix
 from tests.performance.load_test.scenario import scenarios
+from tests.performance.pairs import Pair
 
 _SEED = 20260814
 _PAGE = 500

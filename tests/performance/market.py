@@ -67,6 +67,7 @@ class Recipe:
 
 WHOLE = Recipe(stocks=11_000, trading_days=365, samples=100_000)
 QUICK = Recipe(stocks=400, trading_days=365, samples=4_000)
+SMALL = Recipe(stocks=100, trading_days=365, samples=1_000)
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,9 @@ def _derive(writer: Writer, *, samples: int, seed: int) -> None:
     lacking = samples - writer.span().counts["upper_circuit_labels"]
     codes = writer.bse_codes()
     random = np.random.default_rng(seed)
-    for place, code in enumerate(codes):
+    for index, code in enumerate(codes):
         history = writer.history(code)
-        count = -(-lacking // (len(codes) - place))
+        count = -(-lacking // (len(codes) - index))
         if count > 0 and history is not None:
             more = _more_labels(history, count, random)
             writer.replace_labels(
@@ -145,10 +146,10 @@ def _more_labels(
     days = [from_day_number(day) for day in history.prices.days[MINIMUM_ROWS:-1].tolist()]
     free = [day for day in days if day not in announced]
     chosen = random.permutation(len(free))[: 2 * count].tolist()
-    made_up = [replace(history.results[0], announced_on=free[place]) for place in chosen]
+    made_up = [replace(history.results[0], announced_on=free[index]) for index in chosen]
     labels = circuit_labels(replace(history, results=tuple(made_up)), circuit_pct=CIRCUIT_PCT)
     kept = random.permutation(len(labels))[:count].tolist()
-    return [labels[place] for place in kept]
+    return [labels[index] for index in kept]
 
 
 def _copy_for_naive(database: Path, target: Path) -> None:

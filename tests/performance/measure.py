@@ -94,7 +94,7 @@ def in_turns(
 ) -> Mapping[str, Measured]:
     """Run every way `repetitions` times, one after the other, round and round.
 
-    `progress` is told of repetitions done, and of how many there are.
+    `progress` gets the repetitions done, and how many there are.
 
     Raises:
         RuntimeError: a way failed, or took more than ten minutes.
@@ -113,8 +113,8 @@ def in_turns(
 def apart(operation: Callable[..., Any], *arguments: Any) -> Any:
     """What `operation` returns, computed in a process of its own, so that this one can still fork.
 
-    A library's threads do not come along into a forked process, which may then wait for them for
-    ever: whoever forks must not have used XGBoost, LightGBM or ONNX Runtime.
+    A library's threads do not come along into a forked process, which may then wait for them
+    for ever: before a fork do not use XGBoost, LightGBM or ONNX Runtime.
     """
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
@@ -141,7 +141,7 @@ def timed_each(operation: Callable[[Any], Any], items: Sequence[Any]) -> Times:
     return Times(seconds, None, _cpu_s() - cpu, _read_mb() - read)
 
 
-def asked(ask: Callable[[Any], Any], rows: Any, parts: Sequence[slice]) -> Times:
+def timed_calls(ask: Callable[[Any], Any], rows: Any, parts: Sequence[slice]) -> Times:
     """Times of `ask` for each part of `rows` but the first, which warms buffers and caches.
 
     The result is what it answered for the measured rows, float64 [n].
@@ -193,7 +193,7 @@ class _Child:
 
     def _answer(self) -> Any:
         if not self._pipe.poll(_LIMIT_S):
-            raise RuntimeError(f"{self.name} has given no answer for {_LIMIT_S:g} s.")
+            raise RuntimeError(f"{self.name} has not answered for {_LIMIT_S:g} s.")
         try:
             kind, answer = self._pipe.recv()
         except EOFError:
@@ -244,6 +244,6 @@ def _status_mb(name: str) -> float:
 
 
 def _forget_peak() -> None:
-    """Let the peak begin at what is held now: `5` resets it (proc(5), clear_refs)."""
+    """Start the peak at the memory used now: `5` resets it (proc(5), clear_refs)."""
     with suppress(OSError):  # some containers refuse: the peak then covers the setup too
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

@@ -99,9 +99,9 @@ def distance(found: Floats, expected: Floats) -> tuple[float, str]:
     Infinite if a value is missing in one and not in the other.
     """
     scales = np.zeros_like(expected)
-    for place, name in enumerate(FEATURE_NAMES):
+    for index, name in enumerate(FEATURE_NAMES):
         price = expected[:, FEATURE_NAMES.index("bb_middle")]
-        scales[:, place] = price if name in _IN_RUPEES else _FULL_SCALES.get(name, 0.0)
+        scales[:, index] = price if name in _IN_RUPEES else _FULL_SCALES.get(name, 0.0)
     difference = np.abs(found - expected)
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.where(difference == 0.0, 0.0, difference / np.fmax(np.abs(expected), scales))

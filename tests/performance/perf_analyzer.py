@@ -16,16 +16,14 @@ from contextlib import closing
 from pathlib import Path
 
 import click
-import numpy as np
 
 from gateway.stack.wheel import find_wheel
 from preprocess.errors import TeziError
-from preprocess.features.row import MINIMUM_ROWS
-from preprocess.market.calendar import from_day_number
 from preprocess.market.columns import MarketColumns
 from preprocess.settings import load_settings
 from preprocess.store import open_store
 from tests.performance.market import SEED
+from tests.performance.pairs import random_pairs
 from tests.performance.tool_folder import tool_folder
 
 # What the binary asks the loader for, and what Triton's wheel calls it.
@@ -66,14 +64,9 @@ def install(home: Path) -> Path:
 
 def write_pairs(columns: MarketColumns, target: Path, count: int = PAIRS) -> None:
     """An input file: stocks and trading days with enough history, so that none comes again soon."""
-    prices = columns.prices
-    places = np.repeat(np.arange(len(columns)), np.diff(prices.starts))
-    enough = np.flatnonzero(np.arange(prices.rows) - prices.starts[places] >= MINIMUM_ROWS)
-    chosen = np.random.default_rng(SEED).permutation(enough)[:count]
-    codes = columns.codes[places[chosen]].astype("U6").tolist()
     rows = [
-        {"bse_code": [code], "prediction_date": [from_day_number(day).isoformat()]}
-        for code, day in zip(codes, prices["day"][chosen].tolist(), strict=True)
+        {"bse_code": [code], "prediction_date": [day]}
+        for code, day in random_pairs(columns, count, SEED)
     ]
     target.write_text(json.dumps({"data": rows}), encoding="utf-8")
 

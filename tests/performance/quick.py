@@ -45,7 +45,7 @@ def run_quick(settings: Settings, name: str) -> Quick:
 
 
 def assert_shape(quick: Quick, metrics: set[str]) -> None:
-    """The document has the keys that scripts follow, the metrics, and a table and a plot beside."""
+    """The document has the keys that scripts follow and the metrics; table and plot are there."""
     document = quick.document
     assert {"machine", "versions", "seed", "command", "rows"} <= document.keys()
     assert all(row.keys() >= ROW_KEYS for row in document["rows"])

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from tests.performance.machine import machine, versions
-from tests.performance.report_grid import Grid
-from tests.performance.report_text import console_table, figure, markdown_table
+from tests.performance.report_text import Grid, console_table, figure, markdown_table
 from tests.performance.row import Row
 
 QUANTILES = (50, 90, 95, 99, 99.9)
@@ -58,7 +57,7 @@ class Report:
         }
 
     def write(self, path: Path) -> None:
-        """Write the JSON, and a plot and the table as Markdown beside it."""
+        """Write the JSON, and next to it a plot and the table as Markdown."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.document(), indent=2) + "\n", encoding="utf-8")
         path.with_suffix(".md").write_text(self.markdown(), encoding="utf-8")

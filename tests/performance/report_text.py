@@ -1,6 +1,7 @@
 """A benchmark's rows as text: a table for the terminal, and the same in Markdown."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,26 @@ _FEWEST = 20
 # A terminal narrower than this shows how a row compares, and not what it took.
 _WIDE = 140
 _TAKEN = ("p50 / p95 / p99, ms", "CPU s", "read MB", "peak MB")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A further table: rows of text under heads; the first column says what a row is about."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def console_table(self) -> Table:
+        """For a terminal."""
+        table = Table(*self.heads, title=self.title, title_justify="left")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def markdown(self) -> str:
+        """In Markdown, with its title above it."""
+        return f"**{self.title}**\n\n" + markdown_lines(self.heads, self.rows)
 
 
 def figure(value: float | None) -> str:
@@ -44,7 +65,7 @@ def markdown_table(rows: Sequence[Row], samples: Mapping[str, Sequence[float]]) 
 
 def markdown_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown: the first column and notes set to the left, figures to the right."""
-    rules = ["---" if place == 0 or head == "note" else "---:" for place, head in enumerate(heads)]
+    rules = ["---" if index == 0 or head == "note" else "---:" for index, head in enumerate(heads)]
     lines = ["| " + " | ".join(heads) + " |", "|" + "|".join(rules) + "|"]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines)

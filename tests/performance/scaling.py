@@ -47,7 +47,7 @@ class Part:
 
     cpu_ms: float
     cores: int
-    asked: float
+    requested: float
     start_s: float
     minimum: int
     maximum: int
@@ -66,7 +66,7 @@ def shipped(cpu_ms: Sequence[float], *, overlay: str = "") -> list[Part]:
         base = _KUBERNETES / "base" / name
         spec = yaml.safe_load((base / "autoscaler.yaml").read_text("utf-8"))["spec"]
         pod = yaml.safe_load((base / "deployment.yaml").read_text("utf-8"))["spec"]["template"]
-        asked = str(pod["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+        requested = str(pod["spec"]["containers"][0]["resources"]["requests"]["cpu"])
         numbers = spec
         if overlay:
             file = _KUBERNETES / "overlays" / overlay / "autoscalers.yaml"
@@ -76,7 +76,7 @@ def shipped(cpu_ms: Sequence[float], *, overlay: str = "") -> list[Part]:
             Part(
                 cost_ms,
                 cores,
-                float(asked[:-1]) / 1000 if asked.endswith("m") else float(asked),
+                float(requested[:-1]) / 1000 if requested.endswith("m") else float(requested),
                 start_s,
                 numbers["minReplicas"],
                 numbers["maxReplicas"],
@@ -93,8 +93,8 @@ def recommended(use: float, ready: int, starting: int) -> int:
     current = ready + starting
     if use <= 1 or not starting:
         return current if abs(use - 1) <= _TOLERANCE + 1e-9 else math.ceil(use * ready - 1e-9)
-    anew = use * ready / current
-    return current if anew <= 1 + _TOLERANCE else max(current, math.ceil(use * ready - 1e-9))
+    ratio = use * ready / current
+    return current if ratio <= 1 + _TOLERANCE else max(current, math.ceil(use * ready - 1e-9))
 
 
 @dataclass
@@ -183,7 +183,7 @@ class Tier:
         window = [used for at, used in self._used if at <= now_s - _LAG_S]
         wanted = current
         if window:
-            use = sum(window) / len(window) / (self.part.asked * self.part.target)
+            use = sum(window) / len(window) / (self.part.requested * self.part.target)
             whole = sum(when <= oldest for when in self.ready_at)
             wanted = recommended(use, whole, current - whole)
         after = self._autoscaler.follow(now_s, current, wanted)
@@ -263,7 +263,7 @@ def replay(curve: Curve, peak: float, parts: Sequence[Part]) -> Replay:
             rate, lost, wait_s, replicas = tier.step(float(now_s), seconds, rate)
             refused, p95_ms = refused + lost, p95_ms + wait_s * 1e3
             pods.append(replicas)
-            cores += replicas * max(part.asked, rate * part.cpu_ms / 1e3 / ready)
+            cores += replicas * max(part.requested, rate * part.cpu_ms / 1e3 / ready)
         steps.append((offered, refused, p95_ms, *pods))
     table = np.array(steps)
     fixed = sum(

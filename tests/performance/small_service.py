@@ -1,22 +1,28 @@
-"""A service that answers as the API does, in a thread, and does wrong when it is told to."""
+"""A small service with Tezi's REST API, which can be slow, wrong or closing its connections."""
 
 import asyncio
 import json
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-THRESHOLD = 0.4
-DAY = "2026-08-14"
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+DAY, THRESHOLD = "2026-08-12", 0.4
+
 Answer = dict[str, Any]
 
 
 def right(code: str, day: str) -> Answer:
-    """What is answered to one question."""
+    """The one right answer for a pair of stock and day."""
     probability = zlib.crc32(code.encode()) % 1000 / 1000
     return {
         "bse_code": code,
@@ -29,8 +35,8 @@ def right(code: str, day: str) -> Answer:
 
 @dataclass
 class SmallService:
-    """Counts what it is asked. `spoil` changes answers, `delay_s` says how late a request is
-    answered by its number, `status` and `last` are its status and whether the connection ends.
+    """Counts its predictions. `spoil` changes answers, `delay_s` gives the delay of a request by
+    its number, `status` is the status of all, `last` closes the connection after each response.
     """
 
     codes: list[str]
@@ -38,85 +44,53 @@ class SmallService:
     delay_s: Callable[[int], float] = lambda number: 0.0
     status: int = 200
     last: bool = False
-    asked: int = 0
-    connections: int = 0
+    requests: int = 0
     url: str = ""
-    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
-        self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                method, target, _ = head.split(" ", 2)
-                body = await reader.readexactly(_length(head))
-                status, document = await self._answer(method, target, body)
-                content = json.dumps(document).encode()
-                end = "connection: close\r\n" if self.last else ""
-                writer.write(
-                    f"HTTP/1.1 {status} So\r\ncontent-type: application/json\r\n{end}"
-                    f"content-length: {len(content)}\r\n\r\n".encode()
-                    + content
-                )
-                await writer.drain()
-                if self.last:
-                    break
-        writer.close()
-        self._tasks.discard(task)
-
-    async def _answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
-        address = urlsplit(target)
-        if method == "GET":
-            return 200, self._read(address.path, parse_qs(address.query))
-        self.asked += 1
-        await asyncio.sleep(self.delay_s(self.asked - 1))
-        asked = json.loads(body)
-        items = asked["predictions"] if address.path.endswith("batch_predict") else [asked]
+    async def predict(self, request: Request) -> JSONResponse:
+        """One prediction or a batch."""
+        self.requests += 1
+        await asyncio.sleep(self.delay_s(self.requests - 1))
+        body = json.loads(await request.body())
+        items = body.get("predictions", [body])
         answers = self.spoil([right(item["bse_code"], item["prediction_date"]) for item in items])
-        return self.status, answers if items is not asked and "predictions" in asked else answers[0]
+        content = answers if "predictions" in body else answers[0]
+        headers = {"connection": "close"} if self.last else None
+        return JSONResponse(content, self.status, headers=headers)
 
-    def _read(self, path: str, query: dict[str, list[str]]) -> Any:
-        if path.endswith("/models"):
-            return {"versions": [{"model_version": 7, "threshold": THRESHOLD}]}
-        if path.endswith("/cache/stats"):
-            counts = {"asked": self.asked, "misses": self.asked // 4}
-            return {"kinds": {"predictions": {"since_start": counts}}, "features_model": counts}
-        begin, count = int(query["offset"][0]), int(query["limit"][0])
+    async def models(self, _request: Request) -> JSONResponse:
+        """The one model version."""
+        return JSONResponse({"versions": [{"model_version": 7, "threshold": THRESHOLD}]})
+
+    async def stocks(self, request: Request) -> JSONResponse:
+        """A page of stocks."""
+        begin, count = (int(request.query_params[name]) for name in ("offset", "limit"))
         page = self.codes[begin : begin + count]
-        return {"stocks": [{"bse_code": code, "newest_price_date": DAY} for code in page]}
-
-    async def _run(self, started: threading.Event, over: threading.Event) -> None:
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        started.set()
-        await asyncio.to_thread(over.wait)
-        server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        found = [{"bse_code": code, "newest_price_date": DAY} for code in page]
+        return JSONResponse({"stocks": found})
 
 
 @contextmanager
 def small_service(stocks: int = 300, **ways: Any) -> Iterator[SmallService]:
     """A service that is up until the block ends."""
-    made = SmallService([f"{500_000 + number}" for number in range(stocks)], **ways)
-    started, over = threading.Event(), threading.Event()
-    thread = threading.Thread(target=asyncio.run, args=(made._run(started, over),))
+    service = SmallService([f"{500_000 + number}" for number in range(stocks)], **ways)
+    routes = [
+        Route("/api/v1/predict", service.predict, methods=["POST"]),
+        Route("/api/v1/batch_predict", service.predict, methods=["POST"]),
+        Route("/api/v1/models", service.models),
+        Route("/api/v1/stocks", service.stocks),
+    ]
+    config = uvicorn.Config(Starlette(routes=routes), port=0, log_level="error", lifespan="off")
+    config.timeout_graceful_shutdown = 1
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
     thread.start()
-    assert started.wait(10)
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.005)
+    service.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
-        yield made
+        yield service
     finally:
-        over.set()
+        server.should_exit = True
         thread.join()
-
-
-def _length(head: str) -> int:
-    for line in head.lower().split("\r\n"):
-        if line.startswith("content-length:"):
-            return int(line.partition(":")[2])
-    return 0

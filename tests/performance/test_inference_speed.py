@@ -55,7 +55,7 @@ def test_variants_are_smaller_or_quicker_and_say_the_same(bench_settings: Settin
 
 
 @pytest.mark.parametrize("plan", [case.plan for case in (CASES[0], CASES[-1], *QUICK_CASES)])
-def test_no_row_is_asked_for_twice(plan: Plan) -> None:
+def test_no_row_is_used_twice(plan: Plan) -> None:
     parts = [part for number in range(plan.repetitions) for part in plan.slices(number)]
     asked = np.concatenate([np.arange(part.start, part.stop) for part in parts])
     assert len(np.unique(asked)) == len(asked) == plan.rows

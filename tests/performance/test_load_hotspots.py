@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -11,18 +10,17 @@ from preprocess.errors import TeziError
 from tests.performance.bench_hotspots import watching
 
 
-def test_a_process_is_sampled_while_it_runs(tmp_path: Path) -> None:
-    script = tmp_path / "spinning.py"
-    script.write_text("def spin():\n    while True:\n        pass\n\nspin()\n")
-    command = [sys.executable, str(script)]
-    with subprocess.Popen(command) as one, subprocess.Popen(command) as other:
+def test_a_process_is_sampled_while_it_runs() -> None:
+    script = "def spin():\n    print(flush=True)\n    while True:\n        pass\n\nspin()\n"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as spinning:
         try:
-            time.sleep(0.3)
-            with watching([one.pid, other.pid]) as functions:
+            assert spinning.stdout is not None
+            spinning.stdout.readline()
+            with watching([spinning.pid]) as functions:
                 time.sleep(1.0)
         finally:
-            one.kill()
-            other.kill()
+            spinning.kill()
     ((name, count),) = functions.most_common(1)
     assert name.startswith("spin (")
     assert count > 0.8 * functions.total()

@@ -3,17 +3,17 @@
 `python -m tests.performance load` is the whole one.
 """
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from preprocess.settings import Settings
+from tests.integration.stack import copied, fresh_settings, tezi
+from tests.once import made_once
 from tests.paths import PROJECT_ROOT
-from tests.performance.__main__ import main
+from tests.performance.quick import assert_shape, run_quick
 from tests.performance.small_service import SmallService, small_service
 
 # The metrics that other scripts read.
@@ -36,18 +36,17 @@ METRICS = {
 
 @pytest.mark.triton
 @pytest.mark.serial
-def test_a_short_load_test_of_a_small_market(bench_settings: Settings, tmp_path: Path) -> None:
-    target = tmp_path / "load.json"
-    done = CliRunner(env=bench_settings.environment()).invoke(
-        main, ["load", "--quick", "--scale", "0.001", "--json", str(target)]
-    )
-    assert done.exit_code == 0, done.output
-    rows = {row["metric"]: row["value"] for row in json.loads(target.read_text())["rows"]}
-    assert rows.keys() >= METRICS
+def test_a_short_load_test_of_a_small_market(
+    bench_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    demo = made_once(tmp_path_factory, "demo", lambda home: tezi(fresh_settings(home), "demo"))
+    copied(demo, bench_settings.home / "bench" / "load")  # where the benchmark has its model
+    quick = run_quick(bench_settings, "load")
+    assert_shape(quick, METRICS)
+    rows = {metric: row["value"] for metric, row in quick.rows.items()}
     assert rows["steady_errors"] == rows["spike_errors"] == rows["sustained_errors"] == 0
     assert rows["wrong_answers"] == 0
-    assert "Goals" in done.output
-    assert target.with_suffix(".png").is_file()
+    assert "Goals" in quick.output
 
 
 def locust(service: SmallService, *options: object) -> "subprocess.Popen[str]":
@@ -77,4 +76,4 @@ def test_locust_sends_the_mix_and_looks_at_the_answers(tmp_path: Path) -> None:
     total = counts.pop("Aggregated")
     assert 100 < total == sum(counts.values())
     assert 0.15 < counts["/api/v1/batch_predict"] / total < 0.45
-    assert "another stock or day was answered than asked for" in outputs[1]
+    assert "another stock or day was answered than requested" in outputs[1]

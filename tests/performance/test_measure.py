@@ -49,10 +49,9 @@ def test_ways_take_turns(tmp_path: Path) -> None:
     found = in_turns([Way("a", _noted, (log, "a")), Way("b", _noted, (log, "b"))], 3)
     assert log.read_text().split() == ["a0", "b0", "a1", "b1", "a2", "b2"]
     assert len(found["a"].all_ms) == 15
-    assert found["a"].median_ms <= found["a"].quantile_ms(99)
 
 
-def test_memory_reads_and_computing_are_a_ways_own(tmp_path: Path) -> None:
+def test_memory_reads_and_cpu_are_a_ways_own(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(bytes(8_000_000))
     ways = [
@@ -67,13 +66,10 @@ def test_memory_reads_and_computing_are_a_ways_own(tmp_path: Path) -> None:
     assert found["busy"].cpu == pytest.approx(0.05, abs=0.03)
 
 
-@pytest.mark.parametrize(
-    ("way", "said"),
-    [
+def test_a_way_that_fails_is_named() -> None:
+    for way, said in (
         (Way("broken", _failing), "failed: ValueError: no such market"),
         (Way("broken", _dying), "ended early"),
-    ],
-)
-def test_a_way_that_fails_is_named(way: Way, said: str) -> None:
-    with pytest.raises(RuntimeError, match=f"broken {said}"):
-        in_turns([Way("good", _allocating, (1,)), way], 1)
+    ):
+        with pytest.raises(RuntimeError, match=f"broken {said}"):
+            in_turns([Way("good", _allocating, (1,)), way], 1)

@@ -5,14 +5,15 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from preprocess.errors import TeziError
 from tests.paths import PROJECT_ROOT
+from tests.performance.__main__ import main
 from tests.performance.quick import ROW_KEYS
 from tests.performance.report import Report
-from tests.performance.report_grid import Grid
-from tests.performance.report_text import figure, replace_between_markers
+from tests.performance.report_text import Grid, replace_between_markers
 from tests.performance.row import Row
 
 
@@ -29,7 +30,6 @@ def test_ratio_is_better_when_higher_whatever_the_unit() -> None:
         (Row("below", 1.0, "s", goal=2.0), True),
         (Row("above", 3.0, "s", goal=2.0), False),
         (Row("rate", 3.0, "/s", goal=2.0), True),
-        (Row("ratio", 1.0, "s", 50.0, goal_ratio=50.0), True),
         (Row("both, one missed", 1.0, "s", 50.0, goal=2.0, goal_ratio=60.0), False),
         (Row("nothing to compare with", 1.0, "s", goal_ratio=60.0), False),
         (Row("not measured", None, "ms", goal_ratio=10.0), None),
@@ -39,17 +39,8 @@ def test_met_means_every_goal(row: Row, met: bool | None) -> None:
     assert row.met is met
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, ""), (0.0, "0"), (0.01234, "0.0123"), (99.94, "99.9"), (1234.5, "1,234")],
-)
-def test_figures_have_three_digits(value: float | None, text: str) -> None:
-    assert figure(value) == text
-
-
-@pytest.fixture
-def report() -> Report:
-    return Report(
+def test_a_report_is_shown_and_written_in_three_forms(tmp_path: Path) -> None:
+    report = Report(
         name="demo",
         command="python -m tests.performance demo",
         seed=1,
@@ -63,43 +54,42 @@ def report() -> Report:
         grids=[Grid("Contenders", ("who", "rows/s"), [("int8", "7")])],
         settings={"stocks": 7},
     )
-
-
-def test_a_report_is_shown_and_written_in_three_forms(report: Report, tmp_path: Path) -> None:
     out = io.StringIO()
     report.show(Console(file=out, width=200))
     for text in ("CPU s", "quick: a | note", "rows/s", "It was found.", "unlisted, ms: p50 2.5"):
         assert text in out.getvalue()
-    for plot in ("pairs", "latencies"):
-        file = tmp_path / "reports" / f"{plot}.json"
-        Report(**{**vars(report), "plot": plot}).write(file)
-        document = json.loads(file.read_text())
-        assert {"machine", "versions", "seed", "command", "rows"} <= document.keys()
-        first = document["rows"][0]
-        assert first.keys() >= ROW_KEYS
-        assert (first["ratio"], first["met"], first["goal_ratio"]) == (50.0, True, 10.0)
-        assert file.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-        table = file.with_suffix(".md").read_text()
-        assert "| `quick` | 1 ms | 50 | 50x | 10x | yes | 1 / 1 / 1 | 0.5 | a \\| note |" in table
-        assert "| `missed` | 2 s | 3 | 1.5x | 1 s | no |  |  |  |" in table
-        assert "stocks 7" in table
-        assert table.endswith("- It was found.\n")
-
-
-def test_a_table_is_put_between_its_markers(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("before\n<!-- table of db -->\nold\n<!-- end of db -->\nafter\n")
-    replace_between_markers(page, "db", "new\n")
-    assert page.read_text() == (
-        "before\n<!-- table of db -->\n\nnew\n\n<!-- end of db -->\nafter\n"
-    )
-    with pytest.raises(TeziError, match="has no lines"):
-        replace_between_markers(page, "serve", "new\n")
+    file = tmp_path / "reports" / "demo.json"
+    report.write(file)
+    document = json.loads(file.read_text())
+    assert {"machine", "versions", "seed", "command", "rows"} <= document.keys()
+    first = document["rows"][0]
+    assert first.keys() >= ROW_KEYS
+    assert (first["ratio"], first["met"], first["goal_ratio"]) == (50.0, True, 10.0)
+    assert file.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    table = file.with_suffix(".md").read_text()
+    assert "| `quick` | 1 ms | 50 | 50x | 10x | yes | 1 / 1 / 1 | 0.5 | a \\| note |" in table
+    assert "| `missed` | 2 s | 3 | 1.5x | 1 s | no |  |  |  |" in table
+    assert table.endswith("- It was found.\n")
 
 
 @pytest.mark.parametrize("name", ["features", "db", "inference", "cache", "load"])
-def test_the_page_has_a_place_for_each_table(name: str, tmp_path: Path) -> None:
+def test_a_table_is_put_between_the_markers_of_the_page(name: str, tmp_path: Path) -> None:
     page = tmp_path / "benchmarks.md"
     page.write_bytes((PROJECT_ROOT / "docs" / "benchmarks.md").read_bytes())
     replace_between_markers(page, name, "the newest table\n")
     assert "the newest table" in page.read_text()
+    with pytest.raises(TeziError, match="has no lines"):
+        replace_between_markers(page, "unknown", "new\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing"], "is not one of"),
+        (["serve", "--scale", "0.5"], "Only `load` takes --scale"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(arguments: list[str], words: str) -> None:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert words in done.output

@@ -10,33 +10,25 @@ import numpy as np
 
 from gateway.api.schemas import LARGEST_BATCH
 from gateway.cli.progress import progress_bar
-from tests.performance.load_test.generator import Outcome
 from tests.performance.load_test.judgement import wrong_answers
-from tests.performance.load_test.mix import (
-    BATCH_PREDICT,
-    Call,
-    Mix,
-    Once,
-    Pair,
-    PastPairs,
-    newest_pairs,
-)
+from tests.performance.load_test.mix import BATCH_PREDICT, Call, Mix, Once
 from tests.performance.load_test.processes import Samples, sampling
 from tests.performance.load_test.scenario import Scenario, constant, scenarios
 from tests.performance.load_test.search import Found, Step, greatest_rate
-from tests.performance.load_test.whole_stack import whole_stack
-from tests.performance.load_test.worker import Source, load_source
+from tests.performance.load_test.whole_stack import thresholds, whole_stack
+from tests.performance.load_test.worker import Outcome, Source, load_source
 from tests.performance.market import BenchMarket, read_columns
+from tests.performance.pairs import Pair, PastPairs, newest_pairs
 
 STOCKS_OF_A_REQUEST = 3.9
 """A request of the mix asks for 3.7 stocks on average; a little more are kept ready."""
 
-_WARM_UP_S = 5.0
+_WARM_UP_S, _SHORTEST_WARM_UP_S = 5.0, 1.0
 _WARM_UP_RATE = 100.0
 _FIRST_RATE = 500.0
 # Between two parts nothing is sent for longer than it is from one sample to the next.
 PAUSE_S = 1.2
-_REST_S, _SHORTEST_REST_S = 20.0, 4.0
+_REST_S, _SHORTEST_REST_S = 20.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -122,10 +114,11 @@ def run_campaign(
 
     with (
         whole_stack(market, home) as whole,
-        load_source(whole.stack.url, whole.thresholds()) as source,
+        load_source(whole.stack.url, thresholds(whole.stack.url)) as source,
         sampling({**whole.roots(), "generator": source.pid}) as samples,
     ):
-        source.send(Mix(newest, seed), constant(_WARM_UP_RATE, _WARM_UP_S))
+        warm_up_s = max(_SHORTEST_WARM_UP_S, _WARM_UP_S * min(1.0, 10 * scale))
+        source.send(Mix(newest, seed), constant(_WARM_UP_RATE, warm_up_s))
         time.sleep(PAUSE_S)
         begin = time.monotonic()
         time.sleep(max(_SHORTEST_REST_S, _REST_S * scale))
@@ -164,10 +157,10 @@ def run_campaign(
 
 
 def fill(urls: Sequence[str], pairs: Sequence[Pair]) -> None:
-    """Ask each gateway for all pairs, past nginx, so that every cache holds all there is.
+    """Request all pairs from each gateway, bypassing nginx, so that every cache is full.
 
     Raises:
-        httpx.HTTPStatusError: a gateway has refused.
+        httpx.HTTPStatusError: a gateway refused.
     """
     with httpx.Client(timeout=30.0, trust_env=False) as client:
         for url in urls:
@@ -177,7 +170,7 @@ def fill(urls: Sequence[str], pairs: Sequence[Pair]) -> None:
 
 
 def prediction_counts(urls: Sequence[str]) -> tuple[int, int]:
-    """Predictions that gateways were asked for since their start, and those that no cache had."""
+    """Predictions requested from gateways since their start, and cache misses."""
     asked = misses = 0
     for url in urls:
         stats = httpx.get(f"{url}/api/v1/cache/stats", timeout=5.0, trust_env=False).json()

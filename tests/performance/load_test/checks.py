@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tests.performance.load_test.mix import Call, Pair
+from tests.performance.load_test.mix import Call
+from tests.performance.pairs import Pair
 
 _OK = 200
 # So many pairs are remembered; the whole market as of one day is less than that.
@@ -43,7 +44,7 @@ class Checks:
         except msgspec.DecodeError as error:
             return f"no prediction: {error}"
         if len(answers) != len(call.pairs):
-            return f"{len(call.pairs)} stocks were asked for, and {len(answers)} answered"
+            return f"{len(call.pairs)} stocks were requested, and {len(answers)} answered"
         for pair, answer in zip(call.pairs, answers, strict=True):
             finding = self._of_one(pair, answer)
             if finding:
@@ -52,7 +53,7 @@ class Checks:
 
     def _of_one(self, pair: Pair, answer: _Prediction) -> str:
         if (answer.bse_code, answer.prediction_date) != pair:
-            return "another stock or day was answered than asked for"
+            return "another stock or day was answered than requested"
         probability, version = answer.probability, answer.model_version
         if probability is None or version is None:
             return "no probability"

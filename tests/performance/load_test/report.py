@@ -7,8 +7,7 @@ import numpy as np
 from tests.performance.load_test.campaign import Campaign, Ran
 from tests.performance.load_test.judgement import FLAT_SHARE, Seconds, growth_per_hour, row
 from tests.performance.load_test.search import BOUND_MS, Found
-from tests.performance.report_grid import Grid
-from tests.performance.report_text import figure
+from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
 
 # A spike is over when the p95 of a second is within this, in ms.
@@ -102,12 +101,12 @@ def _growth(campaign: Campaign, component: str, metric: str) -> Row:
     phase, moments = campaign.of("sustained").phase, campaign.samples.moments
     begin = phase.begin + _FIRST_SHARE * (phase.end - phase.begin)
     inside = (moments >= begin) & (moments <= phase.end)
-    held = campaign.samples.memory_mb(component)[inside]
-    growth = growth_per_hour(moments[inside], held)
-    level = float(np.median(held)) if len(held) else 0.0
+    used_mb = campaign.samples.memory_mb(component)[inside]
+    growth = growth_per_hour(moments[inside], used_mb)
+    level = float(np.median(used_mb)) if len(used_mb) else 0.0
     note = f"an hour under the sustained load, of {level:.0f} MB, with caches filled before"
     if growth is None:
-        note = "cannot be told in less than 80 s: run it longer"
+        note = "too short to tell: it needs 80 s"
     return Row(metric, growth, "MB", goal=round(FLAT_SHARE * level, 1), note=note)
 
 
@@ -163,10 +162,10 @@ def _system(campaign: Campaign) -> Grid:
 
 
 def _steps(title: str, found: Found) -> Grid:
-    heads = ("rate, /s", "seconds", "p50, ms", "p99, ms", "generator late, p99", "errors", "held")
+    heads = ("rate, /s", "seconds", "p50, ms", "p99, ms", "generator late, p99", "errors", "passed")
     lines = [
         [f"{step.rate:,.0f}", f"{step.seconds:g}", figure(step.p50_ms), figure(step.p99_ms),
-         figure(step.late_p99_ms), str(step.errors), "yes" if step.held else "no"]
+         figure(step.late_p99_ms), str(step.errors), "yes" if step.passed else "no"]
         for step in found.steps
     ]  # fmt: skip
     return Grid(title, heads, lines)

@@ -9,7 +9,7 @@ from preprocess.market.values import Floats
 
 STEADY_RATE, PEAK_RATE = 100.0, 500.0
 # Of these a scenario is never less, however small the scale.
-_SHORTEST_S = 2.0
+_SHORTEST_S = 1.0
 
 
 @dataclass(frozen=True)

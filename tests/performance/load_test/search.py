@@ -1,4 +1,4 @@
-"""The greatest rate at which answers are still in time: steps up, then halves, then a proof."""
+"""The greatest rate at which responses are still in time: steps up, then halves, then a proof."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ class Step:
     errors: int
 
     @property
-    def held(self) -> bool:
+    def passed(self) -> bool:
         """Whether all was right and in time."""
         return self.errors == 0 and self.p99_ms < BOUND_MS
 
 
 @dataclass(frozen=True)
 class Found:
-    """The greatest rate that was held for the longer time, 0 if none was, and all the steps."""
+    """The greatest rate that passed for the longer time, 0 if none did, and all the steps."""
 
     rate: float
     steps: list[Step]
@@ -48,7 +48,7 @@ def greatest_rate(
     def holds(rate: float, seconds: float) -> bool:
         for _ in range(2):
             steps.append(attempt(rate, seconds))
-            if steps[-1].held:
+            if steps[-1].passed:
                 return True
         return False
 

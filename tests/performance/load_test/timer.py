@@ -51,6 +51,6 @@ class PreciseTimer:
     def _fired(self) -> None:
         try:
             os.read(self._fd, 8)
-        except BlockingIOError:  # set anew since
+        except BlockingIOError:  # set again since
             return
         self._wake()

@@ -42,16 +42,15 @@ class WholeStack:
         """Ids of the processes from which all others descend."""
         return {"supervisor": self.stack.process.pid, "redis": self.redis.pid}
 
-    def thresholds(self) -> Mapping[int, float]:
-        """Threshold of each published model version."""
-        found = httpx.get(f"{self.stack.url}/api/v1/models", timeout=10.0, trust_env=False)
-        return {
-            version["model_version"]: version["threshold"] for version in found.json()["versions"]
-        }
-
     def restarts(self) -> list[str]:
-        """What the supervisor said when it started a server anew."""
+        """What the supervisor logged when it restarted a server."""
         return [line for line in list(self.stack.lines) if "starting it again" in line]
+
+
+def thresholds(url: str) -> Mapping[int, float]:
+    """Threshold of each published model version."""
+    found = httpx.get(f"{url}/api/v1/models", timeout=10.0, trust_env=False)
+    return {one["model_version"]: one["threshold"] for one in found.json()["versions"]}
 
 
 @contextmanager
