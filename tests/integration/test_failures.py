@@ -78,7 +78,7 @@ def ask(stack: RunningStack, variant: str = "fp32") -> httpx.Response:
 def test_a_stub_that_dies_is_noticed_and_its_model_loaded_anew(
     mended: RunningStack, model: str
 ) -> None:
-    words = f"{model.partition('/')[0]} had died: it is loaded anew"
+    words = f"{model.partition('/')[0]} died; the model was reloaded"
     before = ask(mended).json()
     (stub,) = children(mended, model)
     (server,) = children(mended, "bin/tritonserver")
@@ -101,7 +101,7 @@ def test_a_variant_that_dies_does_not_touch_the_other(mended: RunningStack) -> N
     (stub,) = children(mended, "classifier_int8_v1/1/model.onnx")
     stub.kill()
     deadline = time.monotonic() + 30.0
-    while "classifier_int8_v1 had died: it is loaded anew" not in mended.output():
+    while "classifier_int8_v1 died; the model was reloaded" not in mended.output():
         assert ask(mended).status_code == 200
         assert time.monotonic() < deadline
     while ask(mended, "int8").status_code != 200:

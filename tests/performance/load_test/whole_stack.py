@@ -51,7 +51,7 @@ class WholeStack:
 
     def restarts(self) -> list[str]:
         """What the supervisor said when it started a server anew."""
-        return [line for line in list(self.stack.lines) if "starting it again" in line]
+        return [line for line in list(self.stack.lines) if "restarting it" in line]
 
 
 @contextmanager
