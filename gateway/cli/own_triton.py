@@ -20,7 +20,7 @@ async def running_triton(settings: Settings) -> AsyncIterator[None]:
     if await server_is_live(settings):
         yield
         return
-    from gateway.stack.service import triton_alone  # noqa: PLC0415 - takes 0.3 s
+    from gateway.stack.stack import triton_alone  # noqa: PLC0415 - takes 0.3 s
 
     async with triton_alone(
         settings,

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.triton_lines import is_trouble
-from gateway.stack.service import serve_triton
+from gateway.stack.stack import serve_triton
 from preprocess.settings import load_settings
 
 

@@ -1,20 +1,20 @@
-"""The gateways: one that clients reach, or several on ports of their own behind nginx."""
+"""The gateways: one that clients reach directly, or several on their own ports behind nginx."""
 
 import asyncio
+import math
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.stack.asking import status_of
-from gateway.stack.ports import LOOPBACK
-from gateway.stack.supervisor import Patience, Server
+from gateway.stack.ports import LOOPBACK, status_of
+from gateway.stack.supervisor import HealthPolicy, Server
 from preprocess.errors import ServerError
 from preprocess.settings import Settings
 
-# So long may one gateway refuse what another answers; longer than any difference of their probes.
+# How long one gateway may be not ready while another is; longer than their probes can differ.
 _LAG_S = 10.0
-# Late answers in a row before it is replaced, which costs less where others answer meanwhile.
+# Late answers in a row before a restart, which costs less where other gateways keep answering.
 _LATE_OF_ONE, _LATE_OF_SEVERAL = 5, 3
 _OK = 200
 
@@ -32,7 +32,7 @@ def replicas(settings: Settings) -> Mapping[str, Settings]:
 
 
 class Readiness:
-    """What was seen of the gateways' /ready, and since when one has lagged behind another."""
+    """The last /ready result of each gateway, and since when one has lagged behind another."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` gives seconds."""
@@ -41,7 +41,7 @@ class Readiness:
         self._lags_since: dict[str, float] = {}
 
     def saw(self, name: str, *, ready: bool) -> None:
-        """`name` has just said that it is ready, or that it is not."""
+        """Record whether `name` is ready."""
         self._ready[name] = ready
         another = any(self._ready[other] for other in self._ready if other != name)
         if ready or not another:
@@ -50,12 +50,12 @@ class Readiness:
             self._lags_since.setdefault(name, self._clock())
 
     def forget(self, name: str) -> None:
-        """`name` starts now, or is gone."""
+        """Drop what is known of `name`: it is starting, or has stopped."""
         self._ready.pop(name, None)
         self._lags_since.pop(name, None)
 
     def lag_s(self, name: str) -> float:
-        """How long `name` has refused what another gateway answered meanwhile, in seconds."""
+        """How long `name` has not been ready while another gateway was, in seconds."""
         since = self._lags_since.get(name)
         return 0.0 if since is None else self._clock() - since
 
@@ -63,10 +63,10 @@ class Readiness:
 def gateway_server(
     name: str, settings: Settings, readiness: Readiness, *, several: bool = False
 ) -> Server:
-    """One gateway; it serves while its event loop answers. It is one of `several`, or the only one.
+    """One gateway, one of `several` or the only one; it counts as up while its event loop answers.
 
-    While Triton is away no gateway is ready, and starting them again would not help. One that is
-    not ready although another is has something wrong with itself.
+    While Triton is down no gateway is ready, and restarting them would not help. A gateway that is
+    not ready although another is has a fault of its own.
     """
 
     async def check(timeout_s: float) -> None:
@@ -89,7 +89,7 @@ def gateway_server(
         command=command,
         environment=gateway_environment(settings),
         check=check,
-        patience=Patience(
+        policy=HealthPolicy(
             start=30.0,
             interval=settings.probe_interval_s,
             timeouts=_LATE_OF_SEVERAL if several else _LATE_OF_ONE,
@@ -101,11 +101,11 @@ def gateway_server(
 
 def gateway_environment(settings: Settings) -> dict[str, str]:
     """This process's environment with the settings of one gateway."""
-    # gRPC's C core would print lines of its own about what the gateway logs anyway.
+    # gRPC's C core would print its own lines about what the gateway logs anyway.
     return {"GRPC_VERBOSITY": "ERROR", **os.environ, **settings.environment()}
 
 
-async def wait_until_ready(urls: Sequence[str], *, timeout_s: float) -> None:
+async def wait_until_ready(urls: Sequence[str], *, timeout_s: float = math.inf) -> None:
     """Wait until each answers /ready with 200.
 
     Raises:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from gateway.stack.asking import status_of
-from gateway.stack.ports import LOOPBACK
-from gateway.stack.supervisor import Patience, Server
+from gateway.stack.ports import LOOPBACK, status_of
+from gateway.stack.supervisor import HealthPolicy, Server
 from preprocess.errors import ServerError
 from preprocess.files import atomic_copy, atomic_write
 from preprocess.resources import resource
@@ -127,7 +126,7 @@ def nginx_server(settings: Settings) -> Server:
         command=command,
         environment=os.environ,
         check=check,
-        patience=Patience(
+        policy=HealthPolicy(
             start=10.0, interval=settings.probe_interval_s, grace=settings.drain_s + 2.0
         ),
         end_signal=signal.SIGQUIT,

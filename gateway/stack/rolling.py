@@ -19,7 +19,8 @@ from filelock import Timeout
 from gateway.stack.data_folder import pid_file, pid_of_stack
 from gateway.stack.gateways import replicas, wait_until_ready
 from gateway.stack.nginx import check_config, reload_gently, write_config
-from gateway.stack.servers import Notice, Stack
+from gateway.stack.servers import Stack
+from gateway.stack.supervisor import Notice
 from preprocess.errors import ServerError, TeziError
 from preprocess.files import atomic_write, file_lock
 from preprocess.settings import Settings

@@ -1,4 +1,4 @@
-"""Keeps a server running: starts it, asks whether it really serves, restarts it with back-off."""
+"""Keeps a server running: starts it, checks that it really serves, restarts it with back-off."""
 
 import asyncio
 import signal
@@ -11,23 +11,27 @@ from typing import Any
 from gateway.stack.process import Child
 from preprocess.errors import DatabaseAwayError, ServerError, TeziError
 
-_GLANCE_S = 0.02
+Lines = Callable[[str, str], None]
+Notice = Callable[[str], None]
+
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How a server is judged. Times in seconds."""
+class HealthPolicy:
+    """When a server counts as failed, and how it is restarted. Times in seconds."""
 
     start: float = 90.0
     interval: float = 1.0
     answer: float = 2.0
-    # An error is asked about once more, soon; a late answer may be load, and five are waited for.
+    # One error is checked again soon. A late answer may only mean load, so five in a row count.
     errors: int = 2
     second_look: float = 0.25
     timeouts: int = 5
-    # A database that is away comes back by itself; a server that never finds it again does not.
+    # An unreachable database usually comes back by itself. After this long the server is restarted,
+    # in case it is the server that cannot reconnect.
     database: float = 60.0
-    mends: int = 3
+    repairs: int = 3
     grace: float = 10.0
     grace_when_broken: float = 1.0
     first_pause: float = 0.1
@@ -39,34 +43,34 @@ class Patience:
 class Server:
     """What to run and how to tell that it serves; `check` raises when it does not.
 
-    `command` is asked for the command line before each start. `on_up` runs beside the server each
-    time that it has come up, and may fail without harm to it. `mend` is called when a check
-    fails, and says whether it has done something about it. `end_signal` makes it finish what it
-    has begun and end.
+    `command` returns the command line before each start. `on_up` runs in the background each time
+    the server has come up; its failure does not harm the server. `repair` is called when a check
+    fails, and returns whether it repaired something. `end_signal` makes the server finish the
+    requests in flight and exit.
     """
 
     name: str
     command: Callable[[], Awaitable[Sequence[str]]]
     environment: Mapping[str, str]
     check: Callable[[float], Awaitable[object]]
-    patience: Patience = Patience()
+    policy: HealthPolicy = HealthPolicy()
     clean_up: Callable[[], None] = field(default=lambda: None)
     on_up: Callable[[], Awaitable[object]] | None = None
-    mend: Callable[[], Awaitable[bool]] | None = None
+    repair: Callable[[], Awaitable[bool]] | None = None
     end_signal: signal.Signals = signal.SIGTERM
 
 
 class Supervisor:
-    """One server's life. `up` is set while it serves; `restarts` counts its replacements."""
+    """Runs one server. `up` is set while it serves; `restarts` counts its restarts."""
 
     def __init__(
         self,
         server: Server,
         *,
-        lines: Callable[[str, str], None],
-        notice: Callable[[str], None],
+        lines: Lines,
+        notice: Notice,
     ) -> None:
-        """`lines(name, line)` gets its output, `notice(text)` what happens to it."""
+        """`lines(name, line)` receives its output, `notice(text)` what happens to it."""
         self.server = server
         self.up = asyncio.Event()
         self.restarts = 0
@@ -79,42 +83,42 @@ class Supervisor:
         """Run until cancelled, then stop the server.
 
         Raises:
-            ServerError: it did not come up the first time. Later it is tried for ever.
+            ServerError: it did not come up the first time. Later starts are retried for ever.
             TeziError: there was nothing to start.
         """
-        pause = self.server.patience.first_pause
+        pause = self.server.policy.first_pause
         first = True
         while True:
             began = time.monotonic()
             await self._one_life(first=first)
             first = False
             self.restarts += 1
-            if time.monotonic() - began > self.server.patience.healthy_after:
-                pause = self.server.patience.first_pause
+            if time.monotonic() - began > self.server.policy.healthy_after:
+                pause = self.server.policy.first_pause
             await asyncio.sleep(pause)
-            pause = min(pause * 2, self.server.patience.longest_pause)
+            pause = min(pause * 2, self.server.policy.longest_pause)
 
     async def restart(self) -> None:
-        """Stop the server in order and start it again; return when it serves.
+        """Stop the server gracefully and start it again; return when it serves.
 
         Raises:
-            ServerError: it did not come back in time. It is tried again all the same.
+            ServerError: it did not come back in time. The supervisor keeps trying.
         """
         child, before = self.child, self.restarts
         if child is None:
-            raise ServerError(f"{self.server.name} does not run.")
+            raise ServerError(f"{self.server.name} is not running.")
         self._told_to_end = True
-        await child.stop(self.server.patience.grace)
+        await child.stop(self.server.policy.grace)
         try:
-            async with asyncio.timeout(self.server.patience.start):
+            async with asyncio.timeout(self.server.policy.start):
                 while self.restarts == before or not self.up.is_set():
-                    await asyncio.sleep(_GLANCE_S)
+                    await asyncio.sleep(_POLL_S)
         except TimeoutError:
             raise ServerError(f"{self.server.name} did not come back; see above.") from None
 
     async def _one_life(self, *, first: bool) -> None:
-        """Start it and watch it until it has ended or is of no more use, and stop it then."""
-        server, patience = self.server, self.server.patience
+        """Start it, watch it until it ends or fails its checks, then stop it."""
+        server, policy = self.server, self.server.policy
         server.clean_up()
         began = time.monotonic()
         try:
@@ -132,7 +136,7 @@ class Supervisor:
         )
         self.child = child
         self._told_to_end = False
-        grace = patience.grace
+        grace = policy.grace
         ended = asyncio.create_task(child.wait(), name=f"end of {server.name}")
         try:
             trouble = await _first_of(ended, self._wait_until_serving())
@@ -147,8 +151,8 @@ class Supervisor:
             self._notice(f"{server.name}: up after {time.monotonic() - began:.1f} s")
             async with self._follow_up():
                 trouble = await _first_of(ended, self._wait_for_trouble())
-            if not self._told_to_end:  # else its checks fail because it ends in order
-                grace = patience.grace_when_broken
+            if not self._told_to_end:  # otherwise its checks fail because it is stopping gracefully
+                grace = policy.grace_when_broken
             self._give_up(trouble)
         finally:
             self.up.clear()
@@ -158,7 +162,7 @@ class Supervisor:
 
     @asynccontextmanager
     async def _follow_up(self) -> AsyncIterator[None]:
-        """What is to be done once the server is up, done while the block runs."""
+        """Run `on_up` in the background while the block runs."""
         if self.server.on_up is None:
             yield
             return
@@ -177,57 +181,57 @@ class Supervisor:
 
     def _give_up(self, trouble: str | None) -> None:
         self.up.clear()
-        self._notice(f"{self.server.name}: {trouble}; starting it again")
+        self._notice(f"{self.server.name}: {trouble}; restarting it")
 
     async def _wait_until_serving(self) -> str | None:
-        patience = self.server.patience
-        deadline = time.monotonic() + patience.start
+        policy = self.server.policy
+        deadline = time.monotonic() + policy.start
         while True:
             try:
-                await self.server.check(patience.answer)
+                await self.server.check(policy.answer)
             except (ServerError, TimeoutError) as error:
                 if time.monotonic() > deadline:
-                    return f"not serving after {patience.start:g} s ({error})"
-                await self._mend()
+                    return f"not serving after {policy.start:g} s ({error})"
+                await self._repair()
                 await asyncio.sleep(0.2)
             else:
                 return None
 
     async def _wait_for_trouble(self) -> str:
-        patience = self.server.patience
-        errors = timeouts = mends = 0
+        policy = self.server.policy
+        errors = timeouts = repairs = 0
         last_seen = time.monotonic()
         while True:
-            await asyncio.sleep(patience.second_look if errors else patience.interval)
+            await asyncio.sleep(policy.second_look if errors else policy.interval)
             try:
-                await self.server.check(patience.answer)
+                await self.server.check(policy.answer)
             except DatabaseAwayError as error:
-                if time.monotonic() - last_seen > patience.database:
+                if time.monotonic() - last_seen > policy.database:
                     return str(error)
             except ServerError as error:
-                if mends < patience.mends and await self._mend():
-                    mends += 1
+                if repairs < policy.repairs and await self._repair():
+                    repairs += 1
                     continue
                 errors += 1
-                if errors >= patience.errors:
+                if errors >= policy.errors:
                     return str(error)
             except TimeoutError as error:
-                if mends < patience.mends and await self._mend():
-                    mends += 1
+                if repairs < policy.repairs and await self._repair():
+                    repairs += 1
                     continue
                 timeouts += 1
-                if timeouts >= patience.timeouts:
+                if timeouts >= policy.timeouts:
                     return f"{timeouts} checks in a row came late ({error})"
             else:
-                errors = timeouts = mends = 0
+                errors = timeouts = repairs = 0
                 last_seen = time.monotonic()
 
-    async def _mend(self) -> bool:
-        return self.server.mend is not None and await self.server.mend()
+    async def _repair(self) -> bool:
+        return self.server.repair is not None and await self.server.repair()
 
 
 async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:
-    """Await `work`, which ends by itself, even if we are cancelled meanwhile; then be cancelled."""
+    """Await `work`, which always ends, even if cancelled meanwhile; then raise the cancellation."""
     task = asyncio.ensure_future(work)
     cancelled = False
     while not task.done():
@@ -240,7 +244,7 @@ async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:
 
 
 async def _first_of(ended: "asyncio.Task[int]", judged: Awaitable[str | None]) -> str | None:
-    """What `judged` says, or that the process has ended, whichever comes first."""
+    """The result of `judged`, or that the process has ended, whichever comes first."""
     judgement = asyncio.ensure_future(judged)
     try:
         await asyncio.wait({ended, judgement}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,19 +1,59 @@
-"""How Triton is started: its command line, its environment, what it leaves in shared memory."""
+"""Triton on this machine: which server is run, how it is started, and whether it serves."""
 
+import asyncio
 import hashlib
 import os
 import sys
 import sysconfig
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from gateway.stack.server import TritonServer
+from gateway.stack.reloading import ModelReloader
+from gateway.stack.supervisor import HealthPolicy, Notice, Server
+from gateway.stack.wheel import assemble_backends, find_wheel
+from preprocess.errors import ModelError, ServerError
+from preprocess.repository.golden_check import GoldenCheck
+from preprocess.repository.releases import Releases
+from preprocess.repository.serving import served_variants
+from preprocess.repository.stable import stable_version
 from preprocess.settings import Settings
 
 # A row is about 200 bytes; a region grows by the same step when a big batch needs it.
 REGION_BYTES = 1024 * 1024
 _EXIT_SECONDS = 5
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
+
+
+@dataclass(frozen=True, slots=True)
+class TritonServer:
+    """A server's program, its backends, and the libraries that the loader has to be told of."""
+
+    program: Path
+    backends: Path
+    libraries: Path | None = None
+
+
+def find_server(settings: Settings) -> TritonServer:
+    """The server that TEZI_TRITON_ROOT names, or the wheel's with its backends put together.
+
+    Raises:
+        ServerError: a part of it is not there.
+    """
+    if not settings.triton_root:
+        wheel = find_wheel()
+        backends = assemble_backends(wheel, settings.home / "backends")
+        return TritonServer(wheel.server, backends, wheel.libraries)
+    root = Path(settings.triton_root)
+    server = TritonServer(root / "bin" / "tritonserver", root / "backends")
+    for part in (server.program, server.backends / "python", server.backends / "onnxruntime"):
+        if not part.exists():
+            raise ServerError(
+                f"TEZI_TRITON_ROOT={root} has no {part.relative_to(root)}: name the folder of a "
+                "Triton with the Python and ONNX Runtime backends, or leave it empty."
+            )
+    return server
 
 
 def region_prefix(settings: Settings) -> str:
@@ -79,3 +119,55 @@ def remove_regions(settings: Settings) -> None:
     """Remove what a killed server left in shared memory."""
     for region in _SHARED_MEMORY.glob(f"{region_prefix(settings)}*"):
         region.unlink(missing_ok=True)
+
+
+async def check_stable(settings: Settings, timeout_s: float) -> None:
+    """Return when every variant of the stable version answers its golden row correctly.
+
+    Raises:
+        TimeoutError: no answer within `timeout_s`.
+        ServerError: an error, or a wrong answer.
+    """
+    try:
+        stable = stable_version(settings.versions_dir)
+    except ModelError as error:
+        raise ServerError(str(error)) from error
+    checks = [
+        GoldenCheck(settings, stable, variant=variant)(timeout_s)
+        for variant in served_variants(settings, stable)
+    ]
+    for result in await asyncio.gather(*checks, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+def triton_server(settings: Settings, *, notice: Notice) -> Server:
+    """Triton with the live model repository; it serves when the golden rows come back right.
+
+    It begins with the stable version; the others are loaded when it is up. A model whose process
+    dies is loaded anew; a server that does not answer is replaced.
+
+    Raises:
+        ServerError: there is no server to run.
+    """
+    server = find_server(settings)
+    releases = Releases(settings, notice=notice)
+    reloader = ModelReloader(settings, notice)
+
+    async def command() -> tuple[str, ...]:
+        reloader.reset()
+        _, models = await releases.prepare_start()
+        return triton_command(settings, server, models)
+
+    return Server(
+        name="triton",
+        command=command,
+        environment=triton_environment(settings, server),
+        check=partial(check_stable, settings),
+        policy=HealthPolicy(
+            start=settings.triton_start_timeout_s, interval=settings.probe_interval_s, grace=8.0
+        ),
+        clean_up=partial(remove_regions, settings),
+        on_up=partial(reloader.watch, releases),
+        repair=reloader.reload_dead,
+    )

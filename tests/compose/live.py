@@ -96,8 +96,9 @@ def assert_clean(load: Load, *, at_least: int) -> None:
 def test_the_golden_row_comes_back_right(project: Project) -> None:
     # From a gateway's own container, over the network between the two.
     script = (
-        "import asyncio; from gateway.stack.stable_check import StableCheck as Check;"
-        "from preprocess.settings import load_settings; asyncio.run(Check(load_settings())(5.0))"
+        "import asyncio; from gateway.stack.triton import check_stable;"
+        "from preprocess.settings import load_settings;"
+        "asyncio.run(check_stable(load_settings(), 5.0))"
     )
     engine("exec", project.containers("gateway")[0], "python3", "-c", script)
 

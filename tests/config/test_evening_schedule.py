@@ -1,16 +1,10 @@
 """The evening run, scheduled three ways: each file says what its reader understands."""
 
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.config.test_schedules import CONFIG, JOBS, assert_command, unit
-
-NAMES = ("tezi-predict-all.service", "tezi-predict-all.timer")
 
 
 def test_cron_runs_it_on_weekday_evenings() -> None:
@@ -49,26 +43,8 @@ def test_the_service_imports_first_and_is_tried_again_a_few_times() -> None:
 def test_the_timer_keeps_the_hour_of_cron() -> None:
     timer = unit("tezi-predict-all.timer")
     assert timer["Timer"]["OnCalendar"] == "Mon..Fri *-*-* 19:30:00 Asia/Kolkata"
-    assert timer["Timer"]["Unit"] == NAMES[0]
+    assert timer["Timer"]["Unit"] == "tezi-predict-all.service"
     assert timer["Install"]["WantedBy"] == "timers.target"
-
-
-def test_systemd_takes_both(tmp_path: Path) -> None:
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("systemd-analyze is not here")
-    for name in NAMES:
-        text = (CONFIG / "systemd" / name).read_text("utf-8")
-        # The program of a real installation is not on this machine.
-        (tmp_path / name).write_text(text.replace("/opt/tezi/.venv/bin/tezi", "/bin/true"))
-    checked = subprocess.run(
-        [analyze, "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert [line for line in checked.stderr.splitlines() if "tezi-predict-all" in line] == []
 
 
 def test_the_cron_job_of_kubernetes_imports_first_and_keeps_the_hour() -> None:

@@ -78,7 +78,7 @@ def ask(stack: RunningStack, variant: str = "fp32") -> httpx.Response:
 def test_a_stub_that_dies_is_noticed_and_its_model_loaded_anew(
     mended: RunningStack, model: str
 ) -> None:
-    words = f"{model.partition('/')[0]} had died: it is loaded anew"
+    words = f"{model.partition('/')[0]} died; the model was reloaded"
     before = ask(mended).json()
     (stub,) = children(mended, model)
     (server,) = children(mended, "bin/tritonserver")
@@ -101,7 +101,7 @@ def test_a_variant_that_dies_does_not_touch_the_other(mended: RunningStack) -> N
     (stub,) = children(mended, "classifier_int8_v1/1/model.onnx")
     stub.kill()
     deadline = time.monotonic() + 30.0
-    while "classifier_int8_v1 had died: it is loaded anew" not in mended.output():
+    while "classifier_int8_v1 died; the model was reloaded" not in mended.output():
         assert ask(mended).status_code == 200
         assert time.monotonic() < deadline
     while ask(mended, "int8").status_code != 200:
@@ -127,27 +127,16 @@ def test_a_gateway_that_dies_is_started_again(mended: RunningStack) -> None:
     assert ask(mended).status_code == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_leaves_nothing(settings: Settings, number: signal.Signals) -> None:
+def test_stopping_leaves_nothing(settings: Settings) -> None:
+    """On SIGTERM; every other stack of these tests is stopped by SIGINT."""
     with running(settings, covered=False) as stack:
         family = psutil.Process(stack.process.pid).children(recursive=True)
         assert len(family) >= 4  # the server, two stubs, the gateway
-        stack.process.send_signal(number)
+        stack.process.send_signal(signal.SIGTERM)
         assert stack.process.wait(timeout=30) == 0
         assert not any(process.is_running() for process in family)
     assert list(Path("/dev/shm").glob(f"{region_prefix(settings)}*")) == []
     assert "stopping" in stack.output()
-
-
-def test_nothing_outlives_a_killed_tezi_up(settings: Settings) -> None:
-    with running(settings, covered=False) as stack:
-        family = psutil.Process(stack.process.pid).children(recursive=True)
-        stack.process.kill()
-        stack.process.wait(10)
-        _, alive = psutil.wait_procs(family, timeout=20)
-        assert alive == []
-    for region in Path("/dev/shm").glob(f"{region_prefix(settings)}*"):
-        region.unlink()
 
 
 def test_a_second_stack_on_the_folder_or_the_port_is_refused(
@@ -189,6 +178,10 @@ def test_a_version_that_does_not_load_is_taken_out_again(mended: RunningStack) -
     assert (after["model_version"], after["probability"]) == (1, before["probability"])
 
 
+def test_two_stacks_run_side_by_side(demo_stack: RunningStack, mended: RunningStack) -> None:
+    assert ask(mended).json()["probability"] == ask(demo_stack).json()["probability"]
+
+
 def test_new_prices_are_used_at_once(mended: RunningStack, tmp_path: Path) -> None:
     first = ask(mended).json()
     store = open_store(mended.settings)
@@ -223,11 +216,6 @@ def test_up_prints_a_request_that_can_be_pasted(demo_stack: RunningStack) -> Non
     assert '"probability":' in done.stdout
 
 
-def test_two_stacks_run_side_by_side(demo_stack: RunningStack, tmp_path: Path) -> None:
-    with running(copied(demo_stack.settings.home, tmp_path / "b"), covered=False) as other:
-        assert ask(other).json()["probability"] == ask(demo_stack).json()["probability"]
-
-
 def test_a_server_that_does_not_start_says_why(settings: Settings) -> None:
     """The graph is the published one and cannot be loaded: the server's own words come through."""
     folder = settings.versions_dir / "1"
@@ -249,3 +237,14 @@ def test_without_an_intact_version_nothing_starts(settings: Settings) -> None:
     assert done.returncode == 1
     assert "version 1 cannot be served" in done.stdout
     assert "`tezi publish` again" in done.stderr
+
+
+def test_nothing_outlives_a_killed_tezi_up(mended: RunningStack) -> None:
+    """The last test of this module: the shared stack is gone after it."""
+    family = psutil.Process(mended.process.pid).children(recursive=True)
+    mended.process.kill()
+    mended.process.wait(10)
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
+    for region in Path("/dev/shm").glob(f"{region_prefix(mended.settings)}*"):
+        region.unlink()

@@ -93,14 +93,14 @@ async def until(condition: Callable[[], bool], seconds: float) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "drained"])
 async def test_a_gateway_that_ends_fails_no_request(served: Served, number: signal.Signals) -> None:
-    up, begun_again = served.told(": up after"), served.told("starting it again")
+    up, restarts = served.told(": up after"), served.told("restarting it")
 
     async def end_one() -> None:
         served.gateways()[0].send_signal(number)
         await until(lambda: served.told(": up after") == up + 1, 15.0)
 
     await served.under_load(end_one)
-    assert served.told("starting it again") == begun_again + 1
+    assert served.told("restarting it") == restarts + 1
 
 
 async def test_a_gateway_that_hangs_fails_no_request(served: Served) -> None:

@@ -61,7 +61,7 @@ class Lab:
                     replace(
                         gateway_server(name, own, readiness, several=True),
                         command=script(_GATEWAY),
-                        patience=CALM,
+                        policy=CALM,
                     )
                 )
                 for name, own in replicas(settings).items()
@@ -154,7 +154,7 @@ async def test_what_goes_wrong_is_an_error_of_the_command(lab: Lab) -> None:
 
 async def test_one_that_does_not_come_back_is_told_of_and_tried_again(lab: Lab) -> None:
     triton = lab.stack.triton
-    triton.server = replace(triton.server, patience=replace(CALM, start=0.1))
+    triton.server = replace(triton.server, policy=replace(CALM, start=0.1))
     lab.trouble = ModelError("the disk is away")
     with pytest.raises(ServerError, match="triton did not come back"):
         await request_restart(lab.settings, "triton")

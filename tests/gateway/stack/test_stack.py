@@ -10,9 +10,9 @@ import pytest
 
 from gateway.stack import ports
 from gateway.stack.data_folder import only_stack
-from gateway.stack.servers import Lines, Notice, Stack, make_stack
-from gateway.stack.service import serve_triton, touching
-from gateway.stack.stack import run_stack
+from gateway.stack.servers import Stack, make_stack
+from gateway.stack.stack import run_stack, serve_triton, touching
+from gateway.stack.supervisor import Lines, Notice
 from preprocess.errors import ServerError
 from preprocess.settings import Settings, load_settings
 
@@ -54,7 +54,7 @@ def test_one_stack_at_a_time_has_a_folder(settings: Settings) -> None:
 async def test_a_triton_by_itself_starts_on_no_folder_of_a_stack(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.stack.service._TURN_S", 0.1)
+    monkeypatch.setattr("gateway.stack.stack._LOCK_WAIT_S", 0.1)
     with only_stack(settings), pytest.raises(ServerError, match="Another stack runs on"):
         await serve_triton(settings, lines=lambda *_: None, notice=lambda _: None)
 

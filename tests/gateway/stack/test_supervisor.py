@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from gateway.stack.process import Child
-from gateway.stack.supervisor import Patience, Server, Supervisor
+from gateway.stack.supervisor import HealthPolicy, Server, Supervisor
 from preprocess.errors import DatabaseAwayError, ModelError, ServerError, TeziError
 
-QUICK = Patience(
+QUICK = HealthPolicy(
     start=60.0,
     interval=0.05,
     answer=30.0,
@@ -59,7 +59,7 @@ class Health:
 class Watched:
     """A supervisor at work, and what it said."""
 
-    def __init__(self, script: str, health: Health, patience: Patience = QUICK) -> None:
+    def __init__(self, script: str, health: Health, policy: HealthPolicy = QUICK) -> None:
         self.lines: list[str] = []
         self.notices: list[str] = []
         self.clean_ups = 0
@@ -67,8 +67,8 @@ class Watched:
         self.nothing_to_start: TeziError | None = None
         self.follow_ups = 0
         self.follow_up_error: TeziError | None = None
-        self.mends = 0
-        self.can_mend = False
+        self.repairs = 0
+        self.can_repair = False
         self.health = health
         self.supervisor = Supervisor(
             Server(
@@ -76,10 +76,10 @@ class Watched:
                 self._command(script),
                 os.environ,
                 health,
-                patience,
+                policy,
                 clean_up=self._cleaned,
                 on_up=self._follow_up,
-                mend=self._mend,
+                repair=self._repair,
             ),
             lines=lambda _, line: self.lines.append(line),
             notice=self.notices.append,
@@ -100,13 +100,13 @@ class Watched:
         if self.follow_up_error is not None:
             raise self.follow_up_error
 
-    def mended(self, count: int) -> bool:
+    def repaired(self, count: int) -> bool:
         """Whether mending was tried so often."""
-        return self.mends >= count
+        return self.repairs >= count
 
-    async def _mend(self) -> bool:
-        self.mends += 1
-        return self.can_mend
+    async def _repair(self) -> bool:
+        self.repairs += 1
+        return self.can_repair
 
     def _cleaned(self) -> None:
         self.clean_ups += 1
@@ -157,7 +157,7 @@ async def test_a_database_that_is_away_is_waited_for_and_not_for_ever() -> None:
     health.error = DatabaseAwayError("the market cannot be read")
     await health.more(4)
     assert watched.supervisor.up.is_set()
-    assert (watched.pid, watched.mends) == (first, 0)
+    assert (watched.pid, watched.repairs) == (first, 0)
     await watched.stop()
 
     health.error = None
@@ -255,18 +255,18 @@ async def test_a_child_that_runs_and_answers_wrong_is_replaced() -> None:
 
 @pytest.mark.parametrize("trouble", [ServerError("wrong"), TimeoutError("late")])
 async def test_what_can_be_mended_is_not_replaced(trouble: Exception) -> None:
-    watched = Watched(SLEEP, Health(), replace(QUICK, mends=2, timeouts=1))
+    watched = Watched(SLEEP, Health(), replace(QUICK, repairs=2, timeouts=1))
     await until(watched.supervisor.up.is_set)
     first = watched.pid
-    watched.can_mend = True
+    watched.can_repair = True
     for count in (1, 2, 3):
         watched.health.once = [trouble]
-        await until(partial(watched.mended, count))
+        await until(partial(watched.repaired, count))
         await watched.health.more(2)  # answers are right again, and the count begins anew
-    assert (watched.pid, watched.mends) == (first, 3)
+    assert (watched.pid, watched.repairs) == (first, 3)
     watched.health.error = trouble
     await until(lambda: not watched.supervisor.up.is_set())
-    assert watched.mends >= 5  # twice more without success: the server is replaced all the same
+    assert watched.repairs >= 5  # twice more without success: the server is replaced all the same
     await until(lambda: not psutil.pid_exists(first))
     await watched.stop()
 

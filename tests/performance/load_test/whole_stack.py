@@ -44,7 +44,7 @@ class WholeStack:
 
     def restarts(self) -> list[str]:
         """What the supervisor logged when it restarted a server."""
-        return [line for line in list(self.stack.lines) if "starting it again" in line]
+        return [line for line in list(self.stack.lines) if "restarting it" in line]
 
 
 def thresholds(url: str) -> Mapping[int, float]:

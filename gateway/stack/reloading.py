@@ -1,8 +1,8 @@
-"""Looks after a running Triton: it follows the versions, and a model whose process has died is
-loaded anew, while all others go on answering.
+"""Keeps the models of a running Triton loaded: it follows the published versions, and reloads a
+model whose process has died, while all others keep answering.
 
-Triton itself does not: it calls such a model ready, and every request to it waits for a second and
-fails. Behind a queue of these a golden row only comes late: so the process itself is looked for.
+Triton does neither. It reports such a model as ready, and every request to it waits a second and
+fails. Behind a queue of such requests a golden row merely comes late, so the process is checked.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from preprocess.repository.versions import version_numbers
 from preprocess.settings import Settings
 
 _LOCK_WAIT_S = 10.0
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _PROCESSES = Path("/proc")
 _STUB = b"triton_python_backend_stub"
 
 
 def models_with_stub(repository: Path) -> frozenset[str]:
-    """Names of the models of a live repository that have a living process on this machine.
+    """Names of the models of a live repository that have a running process on this machine.
 
-    A process that has died and was not yet cleared away shows no command line, and does not count.
+    A zombie process shows no command line and does not count.
     """
     in_repository = re.compile(re.escape(str(repository)).encode() + rb"/(?P<model>[^/]+)/")
     found = set()
@@ -37,15 +37,15 @@ def models_with_stub(repository: Path) -> frozenset[str]:
         try:
             words = (process / "cmdline").read_bytes()
         except OSError:
-            continue  # it has just ended, or is none of ours
+            continue  # it has just ended, or belongs to another user
         model = in_repository.search(words) if _STUB in words else None
         if model:
             found.add(model["model"].decode())
     return frozenset(found)
 
 
-class Mender:
-    """Mends a running Triton, where that is quicker than to replace it."""
+class ModelReloader:
+    """Repairs a running Triton by reloading models, where that is quicker than a restart."""
 
     def __init__(
         self,
@@ -54,43 +54,43 @@ class Mender:
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """`notice(text)` is told of each model that is loaded anew; `sleep(s)` waits."""
+        """`notice(text)` reports each reloaded model; `sleep(s)` is the pause between checks."""
         self._settings = settings
         self._notice = notice
         self._sleep = sleep
         self._seen: frozenset[str] = frozenset()
-        self._at_work = asyncio.Lock()
+        self._reloading = asyncio.Lock()
         self._trouble = ""
 
-    def forget(self) -> None:
-        """Begin anew, with a server that starts now."""
+    def reset(self) -> None:
+        """Start over, for a server that is about to start."""
         self._seen = frozenset()
 
-    async def tend(self, releases: Releases) -> None:
-        """Have everything loaded that should be, then look after it for ever.
+    async def watch(self, releases: Releases) -> None:
+        """Load everything that should be loaded, then keep it so for ever.
 
-        Whoever changes the versions tells one Triton. Others that share their folder see it here.
+        A change of versions is sent to one Triton. Others that share the folder notice it here.
         """
         followed = self._published()
         await releases.reconcile()
         while True:
-            await self.mend()
+            await self.reload_dead()
             followed = await self._follow(releases, followed)
-            await self._sleep(_LOOK_S)
+            await self._sleep(_POLL_S)
 
     async def _follow(self, releases: Releases, followed: object) -> object:
-        """Do as the labels and version folders say, if they have changed; what is done now."""
+        """Apply the labels and version folders if they have changed; return what is applied now."""
         try:
             published = self._published()
             if published == followed:
                 return followed
             await releases.reconcile()
         except PublishError:
-            return followed  # a change is still being made: look again
+            return followed  # a change is still in progress: check again later
         except (TeziError, TimeoutError) as error:
             if str(error) != self._trouble:
                 self._trouble = str(error)
-                self._notice(f"a change of versions is not followed yet: {error}")
+                self._notice(f"a change of versions could not be applied yet: {error}")
             return followed
         self._trouble = ""
         return published
@@ -99,41 +99,41 @@ class Mender:
         folder = self._settings.versions_dir
         return read_labels(folder), tuple(version_numbers(folder))
 
-    async def mend(self) -> bool:
-        """Load the models anew whose processes have died; whether there were any.
+    async def reload_dead(self) -> bool:
+        """Reload the models whose processes have died; return whether there were any.
 
-        Triton brings the ensembles above them back by itself. A call while another is at work waits
-        for it: a model that is being loaded has a process already, and does not answer yet.
+        Triton restores the ensembles that use them by itself. A call during another waits for it: a
+        model that is loading already has a process, but does not answer yet.
         """
-        at_work = self._at_work.locked()
-        async with self._at_work:
-            return at_work or (bool(self._gone()) and await self._load_anew())
+        was_reloading = self._reloading.locked()
+        async with self._reloading:
+            return was_reloading or (bool(self._dead()) and await self._reload())
 
-    async def _load_anew(self) -> bool:
+    async def _reload(self) -> bool:
         settings = self._settings
         try:
             async with (
                 only_change(settings, wait_s=_LOCK_WAIT_S),
                 ModelServer(settings.triton_grpc_address) as server,
             ):
-                # One that is not loaded was let go of, and one that is back was mended meanwhile.
+                # What is not loaded was unloaded on purpose; what runs was reloaded already.
                 try:
                     loaded = await server.loaded()
                 except ServerError:
-                    return False  # it has not started, or has ended: its supervisor says so
-                dead = self._gone() & loaded
+                    return False  # it has not started, or has ended: its supervisor reports that
+                dead = self._dead() & loaded
                 self._seen = models_with_stub(settings.repository_dir) | dead
                 for model in sorted(dead):
                     await server.unload(model)
                     await server.load(model)
-                    self._notice(f"the process of {model} had died: it is loaded anew")
+                    self._notice(f"the process of {model} died; the model was reloaded")
         except TeziError as error:
-            self._notice(f"a model's process has died, and it cannot be loaded: {error}")
+            self._notice(f"a model's process died, and the model cannot be reloaded: {error}")
             return False
         return True
 
-    def _gone(self) -> frozenset[str]:
-        """The models that had a process and have none."""
+    def _dead(self) -> frozenset[str]:
+        """The models that had a process and no longer have one."""
         living = models_with_stub(self._settings.repository_dir)
         self._seen |= living
         return self._seen - living

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.stack.mending import Mender, models_with_stub
+from gateway.stack.reloading import ModelReloader, models_with_stub
 from preprocess.repository.releases import Releases
 from preprocess.settings import Settings, load_settings
 from tests.graphs import tiny_candidate
@@ -19,7 +19,7 @@ from tests.preprocess.repository.fake_triton import FakeTriton, serving
 
 # The machine may have much else to do.
 LIMIT_S = 60.0
-DIED = "the process of classifier_fp32_v1 had died: it is loaded anew"
+DIED = "the process of classifier_fp32_v1 died; the model was reloaded"
 
 
 class Stubs:
@@ -64,18 +64,18 @@ class Looks:
 
 
 @asynccontextmanager
-async def tended(settings: Settings, notices: list[str]) -> AsyncIterator[Looks]:
+async def watched(settings: Settings, notices: list[str]) -> AsyncIterator[Looks]:
     """A mender at work that has begun to look."""
     looks = Looks()
-    mender = Mender(settings, notices.append, sleep=looks)
-    tending = asyncio.create_task(mender.tend(Releases(settings, notice=notices.append)))
+    reloader = ModelReloader(settings, notices.append, sleep=looks)
+    watching = asyncio.create_task(reloader.watch(Releases(settings, notice=notices.append)))
     try:
         await looks.more(1)
         yield looks
-        assert not tending.done()
+        assert not watching.done()
     finally:
-        tending.cancel()
-        await asyncio.gather(tending, return_exceptions=True)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 @pytest.fixture
@@ -128,75 +128,75 @@ def test_processes_are_found_by_the_repository_that_they_serve(
 async def test_a_dead_one_is_loaded_anew(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
-    mender = Mender(settings, notices.append)
-    assert not await mender.mend()
+    reloader = ModelReloader(settings, notices.append)
+    assert not await reloader.reload_dead()
     stubs.kill("classifier_fp32_v1")
     await gone(settings, "classifier_fp32_v1")
-    assert await mender.mend()
+    assert await reloader.reload_dead()
     assert triton.calls == [("unload", "classifier_fp32_v1"), ("load", "classifier_fp32_v1")]
     assert notices == [DIED]
     stubs.start("classifier_fp32_v1")
     async with asyncio.timeout(LIMIT_S):
         while "classifier_fp32_v1" not in models_with_stub(settings.repository_dir):
             await asyncio.sleep(0.01)
-    assert not await mender.mend()
+    assert not await reloader.reload_dead()
 
 
 async def test_who_asks_meanwhile_waits_for_it(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
     """The new process is there before its model answers: no reason to replace the server."""
-    mender = Mender(settings, notices.append)
-    await mender.mend()
+    reloader = ModelReloader(settings, notices.append)
+    await reloader.reload_dead()
     stubs.kill("classifier_fp32_v1")
     await gone(settings, "classifier_fp32_v1")
     async with asyncio.timeout(LIMIT_S):
-        assert all(await asyncio.gather(mender.mend(), mender.mend()))
+        assert all(await asyncio.gather(reloader.reload_dead(), reloader.reload_dead()))
     assert triton.loads() == ["classifier_fp32_v1"]
 
 
 async def test_one_that_was_let_go_of_is_left_alone(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
-    mender = Mender(settings, notices.append)
-    await mender.mend()
+    reloader = ModelReloader(settings, notices.append)
+    await reloader.reload_dead()
     del triton.loaded["classifier_fp32_v1"]
     stubs.kill("classifier_fp32_v1")
     await gone(settings, "classifier_fp32_v1")
-    await mender.mend()
+    await reloader.reload_dead()
     assert (triton.calls, notices) == ([], [])
-    assert not await mender.mend()  # and not asked about again
+    assert not await reloader.reload_dead()  # and not asked about again
 
 
 async def test_of_a_triton_that_is_not_there_nothing_is_said(
     settings: Settings, stubs: Stubs, notices: list[str]
 ) -> None:
     """While one starts, processes come and go."""
-    mender = Mender(settings, notices.append)
-    assert not await mender.mend()
+    reloader = ModelReloader(settings, notices.append)
+    assert not await reloader.reload_dead()
     stubs.kill("features")
     await gone(settings, "features")
-    assert not await mender.mend()
+    assert not await reloader.reload_dead()
     assert notices == []
 
 
 async def test_what_cannot_be_loaded_is_said(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
-    mender = Mender(settings, notices.append)
-    await mender.mend()
+    reloader = ModelReloader(settings, notices.append)
+    await reloader.reload_dead()
     triton.refuse.add("classifier_fp32_v1")
     stubs.kill("classifier_fp32_v1")
     await gone(settings, "classifier_fp32_v1")
-    assert not await mender.mend()
+    assert not await reloader.reload_dead()
     assert len(notices) == 1
-    assert "cannot be loaded" in notices[0]
+    assert "cannot be reloaded" in notices[0]
 
 
 async def test_a_running_server_is_looked_after(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
-    async with tended(settings, notices) as looks:
+    async with watched(settings, notices) as looks:
         stubs.kill("classifier_fp32_v1")
         await gone(settings, "classifier_fp32_v1")
         await looks.more(2)
@@ -213,7 +213,7 @@ async def test_a_second_triton_follows_what_was_told_to_the_first(
     other.versions_dir.symlink_to(settings.versions_dir)
     async with (
         serving(FakeTriton(other.repository_dir), other.triton_grpc_address) as second,
-        tended(other, notices) as looks,
+        watched(other, notices) as looks,
     ):
         second.refuse.add("predict_fp32_v2")
         first = Releases(settings)
@@ -231,11 +231,11 @@ async def test_labels_that_cannot_be_read_are_said_once(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
     labels = settings.versions_dir / "labels.json"
-    async with tended(settings, notices) as looks:
+    async with watched(settings, notices) as looks:
         intact = labels.read_bytes()
         labels.write_bytes(b"{")
         await looks.more(3)
         labels.write_bytes(intact)
         await looks.more(2)
     assert len(notices) == 1
-    assert "not followed yet" in notices[0]
+    assert "could not be applied yet" in notices[0]

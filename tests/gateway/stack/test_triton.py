@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.stack.server import TritonServer, find_server
-from gateway.stack.triton import triton_command, triton_environment
+from gateway.stack.triton import TritonServer, find_server, triton_command, triton_environment
 from gateway.stack.wheel import find_wheel
 from preprocess.errors import ServerError
 from preprocess.settings import load_settings
