@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.own_triton import running_triton
 from gateway.cli.progress import progress_bar
+from gateway.cli.triton import running_triton
 from gateway.profiling.run import SEED, Advance, ShapeProfile, machine, run_profile
 from preprocess.files import atomic_write
 from preprocess.settings import Settings, load_settings
