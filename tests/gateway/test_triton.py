@@ -335,10 +335,6 @@ async def test_a_server_that_hangs_up_is_away(
         await predictor.predict(ASKS, 60.0)
 
 
-async def test_closing_without_a_request_does_nothing() -> None:
-    await TritonPredictor(leads_to(("127.0.0.1", 1))).close()
-
-
 async def test_nobody_listening_is_away() -> None:
     (port,) = free_ports(1)
     settings = load_settings(triton_host="localhost", triton_http_port=port)
@@ -372,10 +368,3 @@ async def test_connections_live_as_long_as_is_configured(
         await predictor.predict(ASKS, 60.0)
         assert triton.connections - before == connections
         await predictor.close()
-
-
-async def test_the_configured_triton_is_asked(triton: HttpTriton) -> None:
-    settings = load_settings(triton_host="localhost", triton_http_port=triton.port)
-    predictor = TritonPredictor.from_settings(settings)
-    assert len(await predictor.predict(ASKS, 60.0)) == 3
-    await predictor.close()

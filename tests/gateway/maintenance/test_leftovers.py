@@ -64,7 +64,3 @@ def test_a_link_is_removed_and_not_what_it_points_to(settings: Settings, tmp_pat
     assert [leftover.path for leftover in found] == [link]
     remove(found)
     assert elsewhere.exists()
-
-
-def test_an_empty_data_folder_has_none(tmp_path: Path) -> None:
-    assert leftovers(load_settings(data_dir=tmp_path / "none", database_url="")) == []
