@@ -158,7 +158,7 @@ def _run(importer: Importer[T], paths: tuple[Path, ...], report_path: Path | Non
             report_path.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise click.FileError(
-                str(report_path), f"the import succeeded, but its report failed: {error}"
+                str(report_path), f"the import is done, its report is not: {error}"
             ) from None
     click.echo(f"Stocks changed: {report.stocks_changed:,}, in {time.monotonic() - began:.1f} s.")
     if not report.complete:
