@@ -1,7 +1,7 @@
-"""Whether a variant really answers: a golden row goes through the whole ensemble, again and again.
+"""Health probes: a golden row is sent through the whole ensemble of a variant at intervals.
 
-A port that is open, or a server that calls itself ready, proves nothing: both stay so while every
-inference fails.
+An open port or a server that reports itself ready proves nothing: both remain while every inference
+fails.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ TIMEOUT_S = 2.0
 
 
 class Finding(StrEnum):
-    """What the newest probe found, in words that a client may read."""
+    """The result of the newest probe, in words that a client may read."""
 
-    PENDING = "no answer has been asked for yet"
+    PENDING = "not probed yet"
     ABSENT = "no version is published"
     NO_GPU = "no GPU"
     RIGHT = "the golden row comes back right"
@@ -48,7 +48,7 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProbeState:
-    """The newest probe, and the version that gave the newest right answer."""
+    """The newest probe, and the version that gave the newest correct result."""
 
     finding: Finding
     checked_at: datetime | None = None
@@ -57,11 +57,11 @@ class ProbeState:
 
 
 Found = tuple[Finding, int | None, str]
-"""The finding, the version that answered rightly, and a reason for the log."""
+"""The finding, the version that answered correctly, and a reason for the log."""
 
 
 class Probe:
-    """Asks one variant for its golden row. The predictor given must not wait in any queue."""
+    """Probes one variant. Its predictor must bypass the queue of requests."""
 
     def __init__(
         self,
@@ -75,17 +75,17 @@ class Probe:
         monotonic: Callable[[], float] = time.monotonic,
         on_wrong: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`interval_s` is the pause between two probes, by which answers grow stale.
+        """`interval_s` is the pause between two probes. A correct result counts for three of them.
 
-        `on_wrong` is awaited when wrong answers begin, and when they have ended: what was
-        answered meanwhile is not to be trusted.
+        `on_wrong` is awaited when wrong results begin, and when they have ended: results from
+        the time between must not be trusted.
         """
         self.variant = variant
         self.state = ProbeState(Finding.PENDING)
         self._predictor = predictor
         self._versions = versions
         self._router = router
-        self._patience_s = 3 * interval_s + TIMEOUT_S
+        self._valid_s = 3 * interval_s + TIMEOUT_S
         self._clock = clock
         self._monotonic = monotonic
         self._on_wrong = on_wrong
@@ -93,18 +93,18 @@ class Probe:
 
     @property
     def passing(self) -> bool:
-        """Whether the variant answers rightly now.
+        """Whether the variant gives correct results now.
 
-        A queue that is full says nothing of what comes out of it: what counts then is the age of
-        the last right answer. Anything else that is not a right answer counts at once.
+        A full queue says nothing about the results: then the age of the last correct one counts.
+        Any other finding that is not a correct result counts at once.
         """
         if self.state.finding not in (Finding.RIGHT, Finding.BUSY) or self._last_right is None:
             return False
-        return self._monotonic() - self._last_right < self._patience_s
+        return self._monotonic() - self._last_right < self._valid_s
 
     @property
     def wrong(self) -> bool:
-        """Whether the newest answer shows that answers are not to be trusted."""
+        """Whether the newest probe shows that results must not be trusted."""
         return self.state.finding is Finding.WRONG
 
     async def __call__(self) -> None:
@@ -141,8 +141,8 @@ class Probe:
         )
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                [answer] = await self._predictor.predict([query], TIMEOUT_S)
-                version = await self._versions.look_up(self.variant, answer.model_version)
+                [result] = await self._predictor.predict([query], TIMEOUT_S)
+                version = await self._versions.look_up(self.variant, result.model_version)
         except (TimeoutError, DeadlineExceededError):
             return Finding.LATE, None, f"not within {TIMEOUT_S:g} s"
         except PredictorOverloadedError as error:
@@ -151,22 +151,22 @@ class Probe:
             return Finding.NO_GPU, None, str(error)
         except PredictorError as error:
             return Finding.FAILED, None, str(error)
-        return _judged(self.variant, answer, version)
+        return _judged(self.variant, result, version)
 
 
-def _judged(variant: Variant, answer: InferenceResult, version: ModelVersion | None) -> Found:
-    if answer.status is Status.STORE_UNAVAILABLE:
-        return Finding.NO_DATABASE, None, answer.status
-    if answer.status is not Status.OK:
-        return Finding.WRONG, None, f"status {answer.status}"
+def _judged(variant: Variant, result: InferenceResult, version: ModelVersion | None) -> Found:
+    if result.status is Status.STORE_UNAVAILABLE:
+        return Finding.NO_DATABASE, None, result.status
+    if result.status is not Status.OK:
+        return Finding.WRONG, None, f"status {result.status}"
     if version is None:
-        return Finding.WRONG, None, f"version {answer.model_version} is not published"
+        return Finding.WRONG, None, f"version {result.model_version} is not published"
     golden = version.golden
     difference = disagreement(
         golden.features,
         version.variants[variant].golden_probability,
-        answer.features,
-        answer.probability,
+        result.features,
+        result.probability,
     )
     if difference:
         return Finding.WRONG, None, difference

@@ -1,4 +1,4 @@
-"""Which version answers which stock, by the labels as this gateway last read them."""
+"""Routing: which version predicts which stock, by the labels that this gateway last read."""
 
 import asyncio
 import hashlib
@@ -20,9 +20,9 @@ POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The version that is asked (None: whichever Triton holds for stable).
+    """The version that predicts (None: the one that Triton holds as stable).
 
-    `shadow` is a version that computes the same afterwards, for comparison.
+    `shadow` is a version that predicts the same stock afterwards, for comparison.
     """
 
     version: int | None
@@ -30,7 +30,7 @@ class Route:
 
 
 class Router:
-    """Chooses by label and stock: while the labels stay, a stock keeps its version."""
+    """Routes by label and stock. While the labels do not change, a stock keeps its version."""
 
     def __init__(self, versions_dir: Path, versions: ModelCatalog) -> None:
         self.labels = Labels()
@@ -39,7 +39,7 @@ class Router:
         self._damaged = False
 
     async def refresh(self) -> None:
-        """Read the labels. While they cannot be read, the ones from before hold."""
+        """Read the labels. While they cannot be read, the last ones remain in use."""
         try:
             labels = await asyncio.to_thread(read_labels, self._versions_dir)
         except ModelError as error:
@@ -49,7 +49,7 @@ class Router:
             return
         self._damaged = False
         if labels != self.labels:
-            await self._versions.refresh()  # it may name a version that is new
+            await self._versions.refresh()  # the labels may name a new version
             if self.labels.generation:
                 log.info(
                     "the labels have changed",
@@ -67,7 +67,7 @@ class Router:
         return stable is None or variant in stable.variants
 
     def route(self, variant: Variant, bse_code: str) -> Route:
-        """Who answers for a stock."""
+        """The version that predicts a stock."""
         labels = self.labels
         if labels.candidate is None or not self._has(labels.candidate, variant):
             return Route(labels.stable)
@@ -78,11 +78,11 @@ class Router:
         return Route(labels.candidate)
 
     def label(self, number: int) -> str:
-        """The label of the version that answered: `other` for one that has lost its label."""
+        """The label of a version; `other` for one that has lost its label."""
         return next(iter(self.labels.of(number)), "other")
 
     async def instead_of(self, variant: Variant, version: int | None) -> int | None:
-        """The stable version of this moment, if it is another one that has the variant."""
+        """The version that is stable now, if it has the variant and is not `version`."""
         await self.refresh()
         stable = self.labels.stable
         return stable if stable != version and self._has(stable, variant) else None
@@ -93,10 +93,10 @@ class Router:
 
 
 def in_share(bse_code: str, candidate: int, share: float) -> bool:
-    """Whether a stock is among the `share` per cent that a candidate gets.
+    """Whether a stock is among the `share` per cent that a candidate predicts.
 
-    The same in every gateway, and a greater share holds all stocks of a smaller one. Another
-    candidate gets other stocks.
+    All gateways agree, and a greater share includes all stocks of a smaller one. Another candidate
+    gets other stocks.
     """
     digest = hashlib.blake2b(f"{candidate}:{bse_code}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") < share / 100.0 * 2**32

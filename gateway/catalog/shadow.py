@@ -1,7 +1,7 @@
-"""A candidate computes what the stable version has answered, and the two are compared.
+"""Shadow traffic: a candidate predicts what the stable version has predicted, for comparison.
 
-Never in a caller's path: it begins when the answer is there, waits in a bounded queue, and is
-left out when that is full.
+Callers never wait for it: it starts after the response, in a bounded queue, and is dropped when
+that is full.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ _WAITING = 256
 _MOST_ROWS = 100
 
 Observe = Callable[[Variant, str, float | None], None]
-"""Called with the variant, `same`, `other`, `failed` or `dropped`, and how far the probabilities
-lie apart where there are two."""
+"""Called with the variant, `same`, `other`, `failed` or `dropped`, and the absolute difference of
+the two probabilities, if there are two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +31,24 @@ class _Work:
 
 
 class Shadow:
-    """Compares one request at a time. `run` is the background task that does it."""
+    """Compares predictions, one request at a time, in the background task `run`."""
 
     def __init__(self, source: PredictionSource, versions: ModelCatalog, observe: Observe) -> None:
-        """`source` is past the limits of requests: shadows take places of nobody."""
+        """`source` must bypass the limits on requests, so that shadows take no slot of a caller."""
         self._source = source
         self._versions = versions
         self._observe = observe
         self._queue: asyncio.Queue[_Work] = asyncio.Queue(_WAITING)
 
     def offer(self, query: PredictionQuery, version: int, probability: float, label: int) -> None:
-        """Have `version` compute what was answered with `probability` and `label`."""
+        """Queue a comparison of `version` with the `probability` and `label` of a response."""
         try:
             self._queue.put_nowait(_Work(replace(query, version=version), probability, label))
         except asyncio.QueueFull:
             self._observe(query.variant, "dropped", None)
 
     async def run(self) -> None:
-        """Compare what is offered, for ever; what waits for the same version travels together."""
+        """Compare what is offered, without end; queries for the same version share a request."""
         while True:
             first = await self._queue.get()
             works = [first]
@@ -64,23 +64,23 @@ class Shadow:
         queries = [work.query for work in works]
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                answers = await self._source.predict(queries, TIMEOUT_S)
+                results = await self._source.predict(queries, TIMEOUT_S)
         except (PredictorError, TimeoutError):
             for work in works:
                 self._observe(work.query.variant, "failed", None)
             return
-        for work, answer in zip(works, answers, strict=True):
-            await self._judge(work, answer)
+        for work, result in zip(works, results, strict=True):
+            await self._judge(work, result)
 
-    async def _judge(self, work: _Work, answer: InferenceResult | PredictorError) -> None:
+    async def _judge(self, work: _Work, result: InferenceResult | PredictorError) -> None:
         variant = work.query.variant
-        if isinstance(answer, PredictorError):
+        if isinstance(result, PredictorError):
             self._observe(variant, "failed", None)
             return
-        version = await self._versions.look_up(variant, answer.model_version)
-        if answer.status is not Status.OK or version is None:
+        version = await self._versions.look_up(variant, result.model_version)
+        if result.status is not Status.OK or version is None:
             self._observe(variant, "failed", None)
             return
-        label = int(answer.probability >= version.threshold)
-        result = "same" if label == work.label else "other"
-        self._observe(variant, result, abs(answer.probability - work.probability))
+        label = int(result.probability >= version.threshold)
+        outcome = "same" if label == work.label else "other"
+        self._observe(variant, outcome, abs(result.probability - work.probability))

@@ -1,4 +1,4 @@
-"""The model versions that are published, and what is known of the one that answered."""
+"""The catalog of published model versions."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ from preprocess.repository.versions import (
 log = structlog.get_logger()
 
 REFRESH_S = 3.0
-_ASK_AGAIN_AFTER_S = 1.0
+_RETRY_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class _Read:
 class ModelCatalog:
     """Every published version by number.
 
-    A version that has answered is remembered, so that its last answers are understood when it is
-    dropped meanwhile.
+    A version that has given results is remembered, so that its last results can still be
+    interpreted after it is dropped.
     """
 
     def __init__(
         self, versions_dir: Path, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """`versions_dir` holds the published versions; it need not be there yet."""
+        """`versions_dir` holds the published versions; it need not exist yet."""
         self._versions_dir = versions_dir
         self._monotonic = monotonic
         self._versions: dict[int, ModelVersion] = {}
@@ -55,22 +55,22 @@ class ModelCatalog:
         return list(self._versions.values())
 
     def get(self, number: int | None) -> ModelVersion | None:
-        """A published version; None if there is no such."""
+        """A published version; None if there is none."""
         return None if number is None else self._versions.get(number)
 
     def answered(self, variant: Variant, number: int) -> ModelVersion | None:
-        """The version that answered, if it has done so before."""
+        """A version whose result was looked up before; None if there is none with the variant."""
         version = self._answered.get(number)
         return version if version is not None and variant in version.variants else None
 
     async def look_up(self, variant: Variant, number: int) -> ModelVersion | None:
-        """The version that answered; None if no such version, or variant of it, is published."""
+        """The version that gave a result; None if no such version and variant is published."""
         async with self._reading:
             known = self.answered(variant, number)
             if known is not None:
                 return known
             missed = self._missed.get(number)
-            if missed is not None and self._monotonic() - missed < _ASK_AGAIN_AFTER_S:
+            if missed is not None and self._monotonic() - missed < _RETRY_AFTER_S:
                 return None
             await self._reread()
             version = self._versions.get(number)
@@ -83,7 +83,7 @@ class ModelCatalog:
             return version
 
     async def refresh(self) -> None:
-        """Read what is published now."""
+        """Read the published versions."""
         async with self._reading:
             await self._reread()
 
@@ -99,7 +99,7 @@ class ModelCatalog:
 
 
 def _read_all(versions_dir: Path, known: dict[int, _Read]) -> dict[int, _Read]:
-    """Every version folder; one whose description has not changed is not read again."""
+    """Every version; one whose file has not changed is not read again."""
     found: dict[int, _Read] = {}
     for number in _numbers(versions_dir):
         signature = _signature(version_folder(versions_dir, number) / VERSION_FILE)
@@ -111,7 +111,7 @@ def _read_all(versions_dir: Path, known: dict[int, _Read]) -> dict[int, _Read]:
 
 
 def _signature(file: Path) -> tuple[int, int, int]:
-    """What changes when a file is written anew; zeros when there is none."""
+    """Changes when the file is replaced; zeros if there is no file."""
     try:
         state = file.stat()
     except OSError:
@@ -128,7 +128,7 @@ def _numbers(versions_dir: Path) -> list[int]:
 
 
 def _readable(versions_dir: Path, number: int) -> ModelVersion | None:
-    """The version, or None once a warning says why it cannot be read."""
+    """The version; None after a warning if it cannot be read."""
     try:
         return read_version(versions_dir, number)
     except ModelError as error:

@@ -1,4 +1,4 @@
-"""The `tezi` command. Each subcommand lives in a module of its own, imported when it is called."""
+"""The `tezi` command. A subcommand's module is imported only when the subcommand is called."""
 
 import importlib
 import sys
@@ -9,47 +9,47 @@ import click
 from preprocess.errors import TeziError
 
 COMMANDS = {
-    "activate": "gateway.cli.releases:activate_command",
-    "db": "gateway.cli.db:db_group",
-    "copy-db": "gateway.cli.copy_db:copy_db_command",
-    "delete-prices": "gateway.cli.delete_prices:delete_prices_command",
-    "demo": "gateway.cli.demo:demo_command",
-    "export": "gateway.cli.training:export_command",
-    "features": "gateway.cli.features:features_group",
-    "import": "gateway.cli.imports:import_group",
-    "maintain": "gateway.cli.maintain:maintain_command",
-    "migrate": "gateway.cli.migrate:migrate_command",
-    "models": "gateway.cli.releases:models_command",
-    "predict": "gateway.cli.predict:predict_command",
-    "predict-all": "gateway.cli.predict_all:predict_all_command",
-    "profile": "gateway.cli.profile:profile_command",
-    "publish": "gateway.cli.publish:publish_command",
-    "restart": "gateway.cli.restart:restart_command",
-    "rollback": "gateway.cli.releases:rollback_command",
-    "serve-triton": "gateway.cli.serve_triton:serve_triton_command",
-    "traffic": "gateway.cli.releases:traffic_command",
-    "train": "gateway.cli.training:train_command",
-    "up": "gateway.cli.up:up_command",
+    "activate": "releases:activate_command",
+    "copy-db": "database:copy_db_command",
+    "db": "database:db_group",
+    "delete-prices": "market:delete_prices_command",
+    "demo": "demo:demo_command",
+    "export": "training:export_command",
+    "features": "market:features_group",
+    "import": "market:import_group",
+    "maintain": "database:maintain_command",
+    "migrate": "database:migrate_command",
+    "models": "releases:models_command",
+    "predict": "predict:predict_command",
+    "predict-all": "predict:predict_all_command",
+    "profile": "profile:profile_command",
+    "publish": "releases:publish_command",
+    "restart": "stack:restart_command",
+    "rollback": "releases:rollback_command",
+    "serve-triton": "stack:serve_triton_command",
+    "traffic": "releases:traffic_command",
+    "train": "training:train_command",
+    "up": "stack:up_command",
 }
 
 
 class LazyGroup(click.Group):
-    """A group that imports a subcommand only when it is asked for: `--help` stays quick."""
+    """A group that imports a subcommand only when it is called, so that `--help` stays quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Names of all subcommands."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Import and return one subcommand; None for a name that there is not."""
+        """Import and return one subcommand; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name].split(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        command: click.Command = getattr(importlib.import_module(f"gateway.cli.{module}"), name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the subcommand; an error that a user can act on is printed, without a traceback."""
+        """Run the subcommand; an error that a user can act on is printed without a traceback."""
         try:
             return super().invoke(ctx)
         except TeziError as error:
@@ -61,8 +61,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=(
-        "First steps: `tezi demo` makes a made-up market with a model, `tezi up` serves it, "
-        "`tezi predict 900001` asks for a prediction. Settings are TEZI_* variables: see "
+        "First steps: `tezi demo` creates a made-up market with a model, `tezi up` serves it, "
+        "`tezi predict 900001` requests a prediction. Settings are TEZI_* variables: see "
         "docs/settings.md."
     ),
 )
@@ -72,4 +72,6 @@ def main() -> None:
     from preprocess.settings import unknown_variables  # noqa: PLC0415 - pydantic takes 0.2 s
 
     for name in unknown_variables():
-        click.secho(f"tezi: {name} is no setting of Tezi; is it misspelt?", fg="yellow", err=True)
+        click.secho(
+            f"tezi: {name} is not a setting of Tezi; is it misspelt?", fg="yellow", err=True
+        )

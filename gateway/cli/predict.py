@@ -1,7 +1,9 @@
-"""`tezi predict`: ask the running service."""
+"""`tezi predict` and `tezi predict-all`: predictions from the gateway, and for the whole market."""
 
 import json
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,13 +12,18 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from gateway.cli.progress import progress_bar
+from gateway.cli.triton import running_triton
 from preprocess.errors import ServerError
 from preprocess.market.calendar import exchange_today
-from preprocess.models.names import VARIANTS
+from preprocess.models.names import VARIANTS, Variant
 from preprocess.settings import load_settings
+from preprocess.store import open_store
 
 _TIMEOUT_S = 30.0
 _BATCH = 100
+
+_File = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("predict")
@@ -24,13 +31,21 @@ _BATCH = 100
 @click.option(
     "--date", "day", metavar="YYYY-MM-DD", help="Prediction date; default: today in Mumbai."
 )
-@click.option("--variant", type=click.Choice(VARIANTS), default="fp32", show_default=True)
-@click.option("--features", is_flag=True, help="Show the features as well.")
-@click.option("--json", "as_json", is_flag=True, help="Print the service's own answer.")
+@click.option(
+    "--variant",
+    type=click.Choice(VARIANTS),
+    default="fp32",
+    show_default=True,
+    help="Variant of the model.",
+)
+@click.option("--features", is_flag=True, help="Also show the features.")
+@click.option("--json", "as_json", is_flag=True, help="Print the response of the service as JSON.")
 def predict_command(
     bse_codes: tuple[str, ...], day: str | None, variant: str, features: bool, as_json: bool
 ) -> None:
-    """Ask the running service for one stock or many.
+    """Request predictions from the running service, for one stock or many.
+
+    The exit status is 1 if a stock has no prediction.
 
     \b
     tezi predict 500325 --date 2026-08-14
@@ -38,7 +53,7 @@ def predict_command(
     """
     settings = load_settings()
     day = day or exchange_today(datetime.now(UTC)).isoformat()
-    answers: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for start in range(0, len(bse_codes), _BATCH):
         items = [
             {
@@ -49,16 +64,16 @@ def predict_command(
             }
             for code in bse_codes[start : start + _BATCH]
         ]
-        answers += _ask(f"{settings.http_url}/api/v1/batch_predict", {"predictions": items})
+        results += _post(f"{settings.http_url}/api/v1/batch_predict", {"predictions": items})
     if as_json:
-        click.echo(json.dumps(answers if len(answers) > 1 else answers[0], indent=2))
+        click.echo(json.dumps(results if len(results) > 1 else results[0], indent=2))
     else:
-        _show(answers, features=features)
-    if any(answer["error"] for answer in answers):
+        _show(results, features=features)
+    if any(result["error"] for result in results):
         raise SystemExit(1)
 
 
-def _ask(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+def _post(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     try:
         response = httpx.post(url, json=body, timeout=_TIMEOUT_S, trust_env=False)
     except httpx.TransportError as error:
@@ -67,34 +82,114 @@ def _ask(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         ) from None
     if response.status_code != 200:
         raise ServerError(f"The service answers {response.status_code}: {response.text[:500]}")
-    answers: list[dict[str, Any]] = response.json()
-    return answers
+    results: list[dict[str, Any]] = response.json()
+    return results
 
 
-def _show(answers: list[dict[str, Any]], *, features: bool) -> None:
+def _show(results: list[dict[str, Any]], *, features: bool) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("code", "symbol", "as of", "probability", "circuit?", "confidence", "model"):
         table.add_column(heading, no_wrap=True)
-    table.title = f"Upper circuit on the trading day after {answers[0]['prediction_date']}?"
-    for answer in answers:
-        if answer["error"] is None:
+    table.title = f"Upper circuit on the trading day after {results[0]['prediction_date']}?"
+    for result in results:
+        if result["error"] is None:
             table.add_row(
-                answer["bse_code"],
-                answer["nse_symbol"],
-                answer["as_of"],
-                f"{answer['probability']:.6f}",
-                "yes" if answer["predicted_label"] else "no",
-                answer["confidence"],
-                f"{answer['variant']} v{answer['model_version']}",
+                result["bse_code"],
+                result["nse_symbol"],
+                result["as_of"],
+                f"{result['probability']:.6f}",
+                "yes" if result["predicted_label"] else "no",
+                result["confidence"],
+                f"{result['variant']} v{result['model_version']}",
             )
     console = Console()
     if table.row_count:
         console.print(table)
-    for answer in answers:
-        if answer["error"]:
-            console.print(f"[red]{answer['bse_code']}[/red]: {answer['error']['message']}")
+    for result in results:
+        if result["error"]:
+            console.print(f"[red]{result['bse_code']}[/red]: {result['error']['message']}")
         elif features:
-            values = Table(f"{answer['bse_code']}: feature", "value")
-            for name, value in answer["features"].items():
+            values = Table(f"{result['bse_code']}: feature", "value")
+            for name, value in result["features"].items():
                 values.add_row(name, "missing" if value is None else f"{value:.6g}")
             console.print(values)
+
+
+@click.command("predict-all")
+@click.option(
+    "--date",
+    "day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="Prediction date; default: the newest day that has prices.",
+)
+@click.option(
+    "--variant",
+    type=click.Choice(VARIANTS),
+    default="fp32",
+    show_default=True,
+    help="Variant of the model.",
+)
+@click.option("--codes", metavar="CODE,CODE...", help="Score only these stocks.")
+@click.option("--limit", type=click.IntRange(min=1), help="Score only the first N stocks.")
+@click.option("--csv", type=_File, help="Write predictions.csv to this path instead.")
+@click.option("--json", type=_File, help="Write predictions.json to this path instead.")
+@click.option("--start", is_flag=True, help="Start a Triton for this run if none is running.")
+def predict_all_command(
+    *,
+    day: datetime | None,
+    variant: Variant,
+    codes: str | None,
+    limit: int | None,
+    csv: Path | None,
+    json: Path | None,
+    start: bool,
+) -> None:
+    """Score every active stock through the running Triton, and store the predictions.
+
+    They are written once all stocks are scored: into the table daily_predictions and, with a
+    report, into reports/predictions/DATE/ of the data folder. Stocks that cannot be scored are
+    listed. After a failure run the same command again; a repeated run does no harm.
+
+    \b
+    tezi predict-all
+    tezi predict-all --date 2026-08-14 --csv /srv/export/predictions.csv
+    tezi predict-all --codes 500325,532540
+    tezi predict-all --start
+    """
+    from gateway.evening.run import run_evening  # noqa: PLC0415 - `tezi predict` needs no gRPC
+    from gateway.evening.selection import select  # noqa: PLC0415 - the same
+
+    settings, now = load_settings(), datetime.now(UTC)
+    with closing(open_store(settings, write=True)) as store:  # migrates an older schema
+        selection = select(
+            store,
+            today=exchange_today(now),
+            day=day.date() if day else None,
+            codes=_split(codes),
+            limit=limit,
+        )
+        with progress_bar("Stocks") as advance:
+            report = run_evening(
+                settings,
+                store,
+                selection,
+                variant=variant,
+                now=now,
+                advance=advance,
+                triton=running_triton(settings) if start else nullcontext(),
+                csv=csv and csv.absolute(),
+                json=json and json.absolute(),
+            )
+    click.echo(report.to_markdown())
+    click.echo("\n".join(report.files))
+    if report.failed:
+        raise SystemExit(1)
+
+
+def _split(codes: str | None) -> list[str]:
+    """The codes between the commas; an empty list would mean the whole market."""
+    found = [code.strip() for code in (codes or "").split(",") if code.strip()]
+    if codes is not None and not found:
+        raise click.BadParameter("names no stock", param_hint="--codes")
+    return found

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.own_triton import running_triton
-from gateway.cli.progress import progress_bar
-from gateway.profiling.run import SEED, Advance, ShapeProfile, machine, run_profile
+from gateway.cli.progress import Advance, progress_bar
+from gateway.cli.triton import running_triton
+from gateway.profiling.run import SEED, ShapeProfile, machine, run_profile
 from preprocess.files import atomic_write
 from preprocess.settings import Settings, load_settings
 
@@ -19,23 +19,28 @@ from preprocess.settings import Settings, load_settings
     type=click.IntRange(min=50),
     default=1_000,
     show_default=True,
-    help="Single requests that are timed; batches are a fifth of that.",
+    help="Number of single requests to time; of batches, a fifth of that.",
 )
-# The GPU's graph cannot be run in this process beside Triton's own.
-@click.option("--variant", type=click.Choice(["fp32", "int8"]), default="fp32", show_default=True)
+@click.option(
+    "--variant",
+    # The GPU's graph cannot be run in this process next to Triton's own.
+    type=click.Choice(["fp32", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="Variant of the model.",
+)
 @click.option(
     "--json",
     "json_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write the figures, with the flame graphs beside them. Default: "
-    "reports/profile.json in the data folder.",
+    help="Where to write the figures. Default: reports/profile.json in the data folder.",
 )
 def profile_command(requests: int, variant: str, json_file: Path | None) -> None:
-    """Split the time of a request over gateway, transport, feature lookup and inference.
+    """Split the time of a request into gateway, transport, feature lookup and inference.
 
-    One stock a request, then 100: each split adds up to what the caller waited, and names its
-    three dearest parts. The Triton of a running `tezi up` is used, and best left alone meanwhile;
-    if there is none, one is started. With py-spy installed, flame graphs of the gateway are drawn.
+    It sends single requests, then batches of 100 stocks. Each split adds up to the caller's time,
+    and names the three most expensive parts. It uses the Triton of a running `tezi up`, which
+    should have no other load meanwhile; if there is none, it starts one.
 
     \b
     tezi profile
@@ -44,12 +49,10 @@ def profile_command(requests: int, variant: str, json_file: Path | None) -> None
     """
     settings = load_settings()
     target = (json_file or settings.home / "reports" / "profile.json").absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
     command = f"tezi profile --requests {requests} --variant {variant}"
     with progress_bar("Requests") as advance:
-        shapes = asyncio.run(_run(settings, requests, variant, target.with_suffix(""), advance))
-    text = f"{command} on {machine()}\n\n" + "\n".join(shape.text() for shape in shapes)
-    click.echo(text)
+        shapes = asyncio.run(_run(settings, requests, variant, advance))
+    click.echo(f"{command} on {machine()}\n\n" + "\n".join(shape.text() for shape in shapes))
     document = {
         "command": command,
         "machine": machine(),
@@ -58,16 +61,11 @@ def profile_command(requests: int, variant: str, json_file: Path | None) -> None
         "shapes": [shape.document() for shape in shapes],
     }
     atomic_write(target, (json.dumps(document, indent=2) + "\n").encode())
-    drawn = [target.with_name(f"{target.stem}-{shape.name}.svg") for shape in shapes]
-    flames = ", ".join(str(path) for path in drawn if path.is_file())
     click.echo(f"Figures: {target}")
-    click.echo(f"Flame graphs: {flames or 'none: py-spy is missing, or may not look at processes'}")
 
 
 async def _run(
-    settings: Settings, requests: int, variant: str, flames: Path, advance: Advance
+    settings: Settings, requests: int, variant: str, advance: Advance
 ) -> list[ShapeProfile]:
     async with running_triton(settings):
-        return await run_profile(
-            settings, requests=requests, variant=variant, flames=flames, advance=advance
-        )
+        return await run_profile(settings, requests=requests, variant=variant, advance=advance)

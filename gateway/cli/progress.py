@@ -1,4 +1,4 @@
-"""A progress bar for long work, shown on a terminal and nowhere else."""
+"""A progress bar for long work. It is shown only on a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
@@ -17,13 +18,13 @@ Advance = Callable[[int, int], None]
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Advance]:
-    """A bar on standard error; call what it gives with (done, total)."""
+def progress_bar(title: str, *, of_bytes: bool = False) -> Iterator[Advance]:
+    """A bar on standard error. Call the function that it yields with (done, total)."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        DownloadColumn() if of_bytes else MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

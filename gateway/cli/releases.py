@@ -1,9 +1,8 @@
-"""`tezi activate`, `tezi rollback`, `tezi traffic` and `tezi models`: who answers what."""
+"""`tezi publish`, `activate`, `rollback`, `traffic`, `models`: versions and their traffic."""
 
 import asyncio
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
@@ -17,49 +16,81 @@ from preprocess.repository.releases import Releases
 from preprocess.repository.serving import models_of
 from preprocess.repository.versions import ModelVersion, read_versions
 from preprocess.settings import Settings, load_settings
+from preprocess.training.folder import find_model, newest_model
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def keep_option(command: F) -> F:
-    """`--keep`, of commands after which old versions may be dropped."""
-    return click.option(
-        "--keep",
-        type=click.IntRange(1, 1000),
-        help="Newest versions to keep on the disk, besides those in use; default: "
-        "TEZI_KEEP_VERSIONS.",
-    )(command)
+_keep_option = click.option(
+    "--keep",
+    type=click.IntRange(1, 1000),
+    help="How many of the newest versions to keep on disk besides those in use; default: "
+    "TEZI_KEEP_VERSIONS.",
+)
 
 
-def releases(settings: Settings, keep: int | None = None) -> Releases:
-    """The versions, with notices on the terminal."""
+def _releases(settings: Settings, keep: int | None = None) -> Releases:
     return Releases(settings, keep=keep, notice=click.echo)
+
+
+@click.command("publish")
+@click.option(
+    "--model", "model_id", metavar="ID", help="ID of a trained model; default: the newest."
+)
+@click.option("--activate", is_flag=True, help="Also make it the stable version.")
+@_keep_option
+def publish_command(model_id: str | None, activate: bool, keep: int | None) -> None:
+    """Make an exported model the next version, and load it where Triton is running.
+
+    Every graph is compared with the trained model once more; one that differs is refused. A
+    version that Triton cannot load is removed again. The new version gets no traffic before it is
+    activated or given a share; only the very first version becomes stable by itself.
+
+    \b
+    tezi publish
+    tezi publish --activate
+    tezi publish --model 20260814T120000-xgboost-3f2a9c --keep 5
+    """
+    from preprocess.repository.candidate import candidate_of  # noqa: PLC0415 - slow to import
+
+    settings = load_settings()
+    model = (
+        find_model(settings.models_dir, model_id) if model_id else newest_model(settings.models_dir)
+    )
+    version = asyncio.run(_releases(settings, keep).publish(candidate_of(model), activate=activate))
+    number = version.model_version
+    click.echo(
+        f"Version {number} of {version.model_id} is published: {', '.join(version.variants)}."
+    )
+    if read_labels(settings.versions_dir).stable == number:
+        click.echo(f"Version {number} is stable.")
+    else:
+        click.echo(
+            f"Next: `tezi activate {number}`, or `tezi traffic --candidate {number} --share 5`."
+        )
 
 
 @click.command("activate")
 @click.argument("version", type=click.IntRange(1))
-@keep_option
+@_keep_option
 def activate_command(version: int, keep: int | None) -> None:
-    """Make VERSION the stable one: it answers everything that no candidate does.
+    """Make VERSION the stable one, which answers everything that no candidate does.
 
-    It is loaded and seen to answer before anybody is sent to it. The version that was stable stays
-    loaded as the previous one, for `tezi rollback`.
+    It gets traffic only after it is loaded and has answered correctly. The version that was stable
+    stays loaded as the previous one, for `tezi rollback`.
 
     \b
     tezi activate 8
     """
     settings = load_settings()
-    _show(asyncio.run(releases(settings, keep).activate(version)))
+    _show(asyncio.run(_releases(settings, keep).activate(version)))
 
 
 @click.command("rollback")
 def rollback_command() -> None:
-    """Make the version stable again that was so before. It takes one step and no load.
+    """Make the previous version stable again. It is still loaded, so this takes effect at once.
 
     \b
     tezi rollback
     """
-    _show(asyncio.run(releases(load_settings()).roll_back()))
+    _show(asyncio.run(_releases(load_settings()).roll_back()))
 
 
 @click.command("traffic")
@@ -67,18 +98,18 @@ def rollback_command() -> None:
 @click.option(
     "--share",
     type=click.FloatRange(0.0, 100.0, min_open=True),
-    help="Percentage of the stocks that it answers.",
+    help="Percentage of the stocks that the candidate answers.",
 )
 @click.option(
     "--shadow",
     is_flag=True,
-    help="It computes beside the stable version, and its answers are only compared.",
+    help="Only compare the candidate's predictions with those of the stable version.",
 )
-@click.option("--off", is_flag=True, help="Give everything to the stable version again.")
+@click.option("--off", is_flag=True, help="Send everything to the stable version again.")
 def traffic_command(candidate: int | None, share: float | None, shadow: bool, off: bool) -> None:
-    """Have a candidate answer a share of the stocks, or shadow it. Without options: say who does.
+    """Send a share of the stocks to a candidate (canary), or shadow it. Without options: show it.
 
-    A stock is always answered by the same version while the share stays the same. Where the
+    While the share stays the same, each stock is always answered by the same version. Where the
     candidate fails, the stable version answers.
 
     \b
@@ -90,9 +121,9 @@ def traffic_command(candidate: int | None, share: float | None, shadow: bool, of
     if off:
         if candidate is not None or share is not None or shadow:
             raise click.UsageError("--off takes no other option.")
-        labels = asyncio.run(releases(settings).end_traffic())
+        labels = asyncio.run(_releases(settings).end_traffic())
     elif candidate is not None and share is not None:
-        labels = asyncio.run(releases(settings).share_traffic(candidate, share, shadow=shadow))
+        labels = asyncio.run(_releases(settings).share_traffic(candidate, share, shadow=shadow))
     elif candidate is not None or share is not None or shadow:
         raise click.UsageError("--candidate and --share go together.")
     else:
@@ -103,7 +134,7 @@ def traffic_command(candidate: int | None, share: float | None, shadow: bool, of
 @click.command("models")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 def models_command(as_json: bool) -> None:
-    """List the published versions: their labels, what is loaded, how good they are.
+    """List the published versions: labels, whether they are loaded, quality.
 
     \b
     tezi models
@@ -119,7 +150,7 @@ def models_command(as_json: bool) -> None:
         click.echo(json.dumps(document, indent=2))
         return
     if not versions:
-        click.echo("No version is published: `tezi publish` makes the first.")
+        click.echo("No version is published yet: run `tezi publish`.")
         return
     table = Table(box=SIMPLE_HEAD)
     for column in ("version", "labels", "loaded", "variants", "model", "published", "ROC-AUC"):
@@ -163,11 +194,11 @@ def _document(
 
 
 def _show(labels: Labels) -> None:
-    """Who answers what, in a line or two."""
+    """Print which version answers what, in a line or two."""
     if labels.stable is None:
         click.echo("No version is stable.")
         return
     click.echo(f"Stable: version {labels.stable}; previous: {labels.previous or 'none'}.")
     if labels.candidate is not None:
-        does = "shadows" if labels.shadow else "answers"
-        click.echo(f"Candidate: version {labels.candidate} {does} {labels.share:g} % of stocks.")
+        verb = "shadows" if labels.shadow else "answers"
+        click.echo(f"Candidate: version {labels.candidate} {verb} {labels.share:g} % of stocks.")

@@ -1,5 +1,6 @@
 """`tezi train` and `tezi export`: from the market database to a graph that can be published."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 
 import click
@@ -20,13 +21,21 @@ from preprocess.training.markdown import predictors, score_rows
     type=click.Choice(["xgboost", "lightgbm"]),
     default="xgboost",
     show_default=True,
-    help="Library that fits the forest.",
+    help="Library that trains the model.",
 )
 @click.option(
-    "--trees", type=click.IntRange(1, 20_000), default=500, show_default=True, help="Trees to fit."
+    "--trees",
+    type=click.IntRange(1, 20_000),
+    default=500,
+    show_default=True,
+    help="Number of trees.",
 )
 @click.option(
-    "--depth", type=click.IntRange(1, 8), default=6, show_default=True, help="Greatest depth."
+    "--depth",
+    type=click.IntRange(1, 8),
+    default=6,
+    show_default=True,
+    help="Greatest depth of a tree.",
 )
 @click.option(
     "--seed",
@@ -46,42 +55,40 @@ def train_command(
     """Train a model on every announcement in the database whose outcome is known.
 
     The data are split by date: the model learns from the oldest 70 %, its threshold is chosen on
-    the next 15 %, and it is judged on the newest 15 %. The model, its card and its plots go into
-    a folder of their own; nothing is served before `tezi export` and `tezi publish`.
+    the next 15 %, and it is evaluated on the newest 15 %. The model, its card and its plots go
+    into a folder of their own; nothing is served before `tezi export` and `tezi publish`.
 
     \b
     tezi train
     tezi train --family lightgbm --seed 7
     tezi train --trees 2000
     """
-    # The libraries take seconds to import, which other commands should not wait for.
-    from preprocess.training.learner import Parameters  # noqa: PLC0415 - see above
-    from preprocess.training.run import train  # noqa: PLC0415 - see above
+    from preprocess.training.learner import Parameters  # noqa: PLC0415 - takes seconds
+    from preprocess.training.run import train  # noqa: PLC0415 - the same
 
     settings = load_settings()
     parameters = Parameters(family, trees, depth, seed, learning_rate)
-    store = open_store(settings)
-    try:
+    with closing(open_store(settings)) as store:
         model = train(store, settings, parameters, now=datetime.now(UTC))
-    finally:
-        store.close()
     _show(model)
 
 
 @click.command("export")
-@click.option("--model", "model_id", metavar="ID", help="A trained model; default: the newest.")
+@click.option(
+    "--model", "model_id", metavar="ID", help="ID of a trained model; default: the newest."
+)
 def export_command(model_id: str | None) -> None:
-    """Write a trained model as the ONNX graphs that Triton serves: fp32, int8 and gpu.
+    """Convert a trained model into the ONNX graphs that Triton serves: fp32, int8 and gpu.
 
-    Nothing is written unless each graph gives the model's own answers: on its hold-out rows, on
-    rows that lie exactly on a split point or next to it, on extremes and with features missing.
-    What was compared is printed, and written as proof.json beside the graphs.
+    Nothing is written unless each graph agrees with the model: on its hold-out rows, on rows that
+    lie exactly on a split point or next to it, on extreme values and with missing features. The
+    comparison is printed, and written to proof.json next to the graphs.
 
     \b
     tezi export
     tezi export --model 20260814T120000-xgboost-3f2a9c
     """
-    from preprocess.inference_optimizer import InferenceOptimizer  # noqa: PLC0415 - slow to import
+    from preprocess.inference_optimizer import InferenceOptimizer  # noqa: PLC0415 - takes seconds
     from preprocess.models.variants import graph_file  # noqa: PLC0415 - the same
 
     models_dir = load_settings().models_dir
@@ -99,7 +106,7 @@ def export_command(model_id: str | None) -> None:
                 f"{variant}: {timing.p50:.3f} ms a row at the median, {timing.p99:.3f} ms at p99, "
                 "on one thread"
             )
-    click.echo(f"The graphs lie in {model.path} and compute what the model computes.")
+    click.echo(f"The graphs are in {model.path} and agree with the model.")
     click.echo("Next: `tezi publish`.")
 
 

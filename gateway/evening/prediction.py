@@ -1,4 +1,4 @@
-"""What Triton's answers mean: predictions, and stocks without one."""
+"""Turns Triton's results into predictions, or reasons why a stock has none."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from gateway.api.confidence import Confidence, confidence
-from gateway.evening.scoring import InferenceResult
+from gateway.evening.scoring import EnsembleRow
 from preprocess.errors import EveningError
 from preprocess.features.row import MINIMUM_ROWS, Status
 from preprocess.market.values import UNKNOWN_SYMBOL, DailyPrediction, Stock
@@ -20,19 +20,19 @@ class Reason(StrEnum):
     SHORT_HISTORY = "SHORT_HISTORY"
     NOT_ACTIVE = "NOT_ACTIVE"
     UNKNOWN_STOCK = "UNKNOWN_STOCK"
-    INVALID_ANSWER = "INVALID_ANSWER"  # the only one that is a fault of the service
+    INVALID_ANSWER = "INVALID_ANSWER"  # the only one that is the service's fault
 
 
 SENTENCES = {
     Reason.SHORT_HISTORY: f"fewer than {MINIMUM_ROWS} price rows on or before the date",
     Reason.NOT_ACTIVE: "the stock is not active",
-    Reason.UNKNOWN_STOCK: "the stock was taken out of the database during the run",
-    Reason.INVALID_ANSWER: "Triton refused the request, or its answer is not a probability",
+    Reason.UNKNOWN_STOCK: "the stock was removed from the database during the run",
+    Reason.INVALID_ANSWER: "Triton refused the request, or its result is not a probability",
 }
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """One stock's prediction; its fields are those of the REST API's answer."""
+    """One stock's prediction; its fields are those of the REST API's response."""
 
     bse_code: str
     nse_symbol: str
@@ -59,28 +59,28 @@ class Prediction(msgspec.Struct, frozen=True):
 
 
 def judge(
-    answers: Iterable[InferenceResult],
+    rows: Iterable[EnsembleRow],
     stocks: Mapping[str, Stock],
     day: date,
     *,
     version: ModelVersion,
     variant: str,
 ) -> tuple[list[Prediction], dict[str, Reason]]:
-    """The predictions among `answers`, and why the other stocks have none, in their order.
+    """The predictions among `rows`, and why the other stocks have none, in their order.
 
     Raises:
         EveningError: the features model cannot read the market database.
     """
     predictions: list[Prediction] = []
     skipped: dict[str, Reason] = {}
-    for code, status, as_of, probability in answers:
+    for code, status, as_of, probability in rows:
         if status == Status.STORE_UNAVAILABLE:
             raise EveningError(
                 "Triton cannot read the market database: see its log. Nothing was written."
             )
         if status in (Status.SHORT_HISTORY, Status.UNKNOWN_STOCK):
             skipped[code] = Reason(status)
-        # No working model answers this, and a wrong number is worse than none.
+        # A working model never gives this, and a wrong prediction is worse than none.
         elif status != Status.OK or not "" < as_of <= day.isoformat() or not 0 <= probability <= 1:
             skipped[code] = Reason.INVALID_ANSWER
         else:

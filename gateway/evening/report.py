@@ -1,4 +1,4 @@
-"""The report of a run, written as JSON and Markdown, and printed."""
+"""The report of a run, as JSON and Markdown."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ _CHANGED = "**The market data changed while stocks were scored: run the same com
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One run. `confidence` and `as_of` count stocks, `skipped` lists codes by reason.
 
-    `dropped` rows of stocks that cannot be scored any more were taken out of the table; `seconds`
-    are by step; with `market_changed`, data were written while stocks were scored.
+    `dropped` counts rows that were removed from the table because their stock can no longer be
+    scored. `seconds` is by step. With `market_changed`, data were written during the scoring.
     """
 
     prediction_date: date
@@ -44,7 +44,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def of(
         cls, predictions: Sequence[Prediction], skipped: Mapping[str, Reason], **about: Any
     ) -> "Report":
-        """Count and sort what came out; `about` are the other fields."""
+        """Counts and sorts the results; `about` are the other fields."""
         confidence = Counter(row.confidence for row in predictions)
         reasons: dict[Reason, list[str]] = {}
         for code in sorted(skipped):
@@ -70,7 +70,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
     def to_markdown(self) -> str:
-        """The report as people read it, at a terminal too."""
+        """The report for people to read, also at a terminal."""
         current = self.as_of.get(self.prediction_date.isoformat(), 0)
         steps = ", ".join(f"{name} {value:.2f}" for name, value in self.seconds.items())
         table = self.table

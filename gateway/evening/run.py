@@ -1,4 +1,4 @@
-"""One evening run: score the selected stocks, store the predictions, write files and report."""
+"""An evening run: scores the selected stocks, stores predictions, writes files and a report."""
 
 import asyncio
 import csv as csv_lines
@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.evening.prediction import Prediction, Reason, judge
 from gateway.evening.report import Report
-from gateway.evening.scoring import Advance, InferenceResult, score
+from gateway.evening.scoring import Advance, EnsembleRow, score
 from gateway.evening.selection import Selection
 from preprocess.errors import EveningError, ModelError, ServerError
 from preprocess.files import atomic_write
@@ -41,14 +41,14 @@ def run_evening(
     csv: Path | None = None,
     json: Path | None = None,
 ) -> Report:
-    """Score, store, write and report. Triton is asked within the block of `triton`.
+    """Score, store, write and report. Triton is used within the context of `triton`.
 
-    Files go to reports/predictions/DATE/ of the data folder, and to `sample/` in it for a few
-    stocks; `csv` and `json` are other paths for the predictions. Nothing is written before every
-    stock has been scored. Run again, it leaves a table and files of the same content.
+    Files go to reports/predictions/DATE/ of the data folder, or to `sample/` in it if only some
+    stocks are selected; `csv` and `json` are other paths for the predictions. Nothing is written
+    before every stock is scored. A repeated run leaves the table and the files unchanged.
 
     Raises:
-        EveningError: Triton gives no answer, the user stops the run, or a file cannot be written.
+        EveningError: Triton does not answer, the user stops the run, or a file cannot be written.
         ModelError, ServerError: the variant is not published or not served.
         StoreError: the database is busy, read-only or full.
     """
@@ -57,7 +57,7 @@ def run_evening(
     sequence = store.sequence()
     codes = list(selection.stocks)
 
-    async def query() -> list[InferenceResult]:
+    async def scored() -> list[EnsembleRow]:
         async with triton:
             with _timed(seconds, "golden row"):
                 await _check_golden(settings, version, variant)
@@ -72,15 +72,15 @@ def run_evening(
                 )
 
     try:
-        answered = asyncio.run(query())
+        rows = asyncio.run(scored())
     except KeyboardInterrupt:
         raise EveningError("Stopped: nothing was written.") from None
     predictions, skipped = judge(
-        answered, selection.stocks, selection.day, version=version, variant=variant
+        rows, selection.stocks, selection.day, version=version, variant=variant
     )
     with _timed(seconds, "table"), store.transaction() as writer:
         table = writer.put_predictions([row.stored(now) for row in predictions])
-        # What an earlier run said of stocks that have no prediction any more.
+        # Rows of an earlier run for stocks that no longer have a prediction.
         gone = [*selection.inactive, *skipped]
         dropped = writer.drop_predictions(selection.day, version.model_version, gone)
     folder = settings.home / "reports" / "predictions" / selection.day.isoformat()
@@ -112,7 +112,7 @@ def run_evening(
 
 
 def _version(settings: Settings, variant: Variant) -> ModelVersion:
-    """The stable version, once it is known to be served with the variant."""
+    """The stable version, which must be served with the variant."""
     stable = stable_version(settings.versions_dir)
     served = served_variants(settings, stable)
     if variant not in served:
@@ -128,8 +128,8 @@ async def _check_golden(settings: Settings, version: ModelVersion, variant: Vari
     address, number = settings.triton_grpc_address, version.model_version
     if not await server_is_live(settings):
         raise ServerError(
-            f"No Triton answers at {address}. Start it with `tezi up`, or give --start to have it "
-            "run for this command alone."
+            f"No Triton answers at {address}. Start it with `tezi up`, or use --start to run it "
+            "for this command alone."
         )
     try:
         await GoldenCheck(settings, version, variant=variant, version=number)(_GOLDEN_TIMEOUT_S)
@@ -139,7 +139,7 @@ async def _check_golden(settings: Settings, version: ModelVersion, variant: Vari
 
 
 def csv_document(predictions: Sequence[Prediction]) -> bytes:
-    """One line a prediction under a line of names; probabilities in full."""
+    """A header, and one line per prediction; probabilities in full precision."""
     text = io.StringIO()
     writer = csv_lines.writer(text, lineterminator="\n")
     writer.writerow(Prediction.__struct_fields__)

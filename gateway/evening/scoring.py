@@ -1,4 +1,4 @@
-"""Sends stocks to one version's ensemble, in batches, several at a time."""
+"""Sends stocks to the ensemble of one version, several batches at a time."""
 
 import asyncio
 import json
@@ -17,20 +17,20 @@ from preprocess.errors import EveningError
 BATCH_ROWS = 512
 IN_FLIGHT = 4
 
-# gRPC itself tries a batch again while Triton is unavailable: five attempts with pauses that double
-# from FIRST_PAUSE_S, about six seconds. A Triton that `tezi up` starts again is back by then.
+# gRPC itself retries a batch while Triton is unavailable: five attempts with pauses that double
+# from FIRST_PAUSE_S, about six seconds. A Triton that `tezi up` restarts is back by then.
 ATTEMPTS = 5
 FIRST_PAUSE_S = 0.4
 DEADLINE_S = 30.0
 
-# The features are left out: they are three quarters of an answer.
+# Not the features: they would be three quarters of the response.
 _OUTPUTS = ("status", "as_of", "probability", "model_version")
 
 Advance = Callable[[int, int], None]
 
 
-class InferenceResult(NamedTuple):
-    """What Triton says of one stock; `as_of` is the ISO date of the newest price used."""
+class EnsembleRow(NamedTuple):
+    """Triton's result for one stock; `as_of` is the ISO date of the newest price used."""
 
     bse_code: str
     status: str
@@ -46,24 +46,24 @@ async def score(
     *,
     version: int,
     advance: Advance,
-) -> list[InferenceResult]:
-    """One answer for each code, in their order. `advance` is called with (done, total) stocks.
+) -> list[EnsembleRow]:
+    """One row for each code, in their order. `advance` is called with (done, total) stocks.
 
-    `address` is host:port of Triton's gRPC service; `version` must be what `ensemble` answers with.
+    `address` is host:port of Triton's gRPC service; its rows must name `version`.
 
     Raises:
-        EveningError: a batch got no usable answer.
+        EveningError: a batch got no usable response.
     """
     limit = asyncio.Semaphore(IN_FLIGHT)
     done = 0
 
-    async def batch(part: Sequence[str]) -> list[InferenceResult]:
+    async def batch(part: Sequence[str]) -> list[EnsembleRow]:
         nonlocal done
         async with limit:
-            answers = await _ask(client, ensemble, part, day, version)
+            rows = await _infer(client, ensemble, part, day, version)
         done += len(part)
         advance(done, len(codes))
-        return answers
+        return rows
 
     advance(0, len(codes))
     async with InferenceServerClient(address, channel_args=_channel_args()) as client:
@@ -75,12 +75,12 @@ async def score(
                 ]
         except ExceptionGroup as failed:  # the first failure has cancelled the other batches
             raise failed.exceptions[0] from None
-    return [answer for task in tasks for answer in task.result()]
+    return [row for task in tasks for row in task.result()]
 
 
-async def _ask(
+async def _infer(
     client: InferenceServerClient, ensemble: str, codes: Sequence[str], day: date, version: int
-) -> list[InferenceResult]:
+) -> list[EnsembleRow]:
     count = len(codes)
     inputs = [
         _texts("bse_code", [code.encode() for code in codes]),
@@ -91,7 +91,7 @@ async def _ask(
         result = await client.infer(ensemble, inputs, outputs=outputs, client_timeout=DEADLINE_S)
     except (InferenceServerException, grpc.RpcError) as error:
         raise EveningError(
-            f"{ensemble} of Triton gives no answer: {error}. Nothing was written: run the same "
+            f"{ensemble} of Triton does not answer: {error}. Nothing was written: run the same "
             "command again when Triton is up (`tezi up`)."
         ) from None
     columns = [result.as_numpy(name) for name in _OUTPUTS]
@@ -102,8 +102,7 @@ async def _ask(
         raise EveningError(f"{ensemble} of Triton answers with version {versions.max()}.")
     rows = zip(codes, status.tolist(), as_of.tolist(), probability.tolist(), strict=True)
     return [
-        InferenceResult(code, word.decode(), when.decode(), value)
-        for code, word, when, value in rows
+        EnsembleRow(code, word.decode(), when.decode(), value) for code, word, when, value in rows
     ]
 
 
@@ -122,16 +121,16 @@ def _channel_args() -> list[tuple[str, Any]]:
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
     config = {
-        # A name may lead to several Tritons.
+        # A name may resolve to several Tritons.
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [{"name": [{}], "retryPolicy": retry}],
     }
     return [
         ("grpc.service_config", json.dumps(config)),
-        # gRPC would wait up to two minutes before it connects again; Triton restarts in seconds.
+        # gRPC would wait up to two minutes to reconnect; Triton restarts in seconds.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 500),
-        # Triton is on this machine or network: a proxy of the environment is for others.
+        # Triton is on this machine or network; a proxy of the environment does not apply.
         ("grpc.enable_http_proxy", 0),
     ]

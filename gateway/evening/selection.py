@@ -1,4 +1,4 @@
-"""Which stocks a run scores, and for which day."""
+"""The stocks that a run scores, and the day."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Selection:
-    """`stocks` are to be scored, ascending by code; `inactive` were asked for and are left out.
+    """`stocks` are scored, ascending by code; `inactive` were requested, but are not scored.
 
-    `whole` is true if the whole market was asked for.
+    `whole` is true if the whole market was requested.
     """
 
     day: date
@@ -60,18 +60,18 @@ def select(
 
 
 def _checked(codes: Sequence[str], known: Mapping[str, Stock]) -> Sequence[str]:
-    """The codes in ascending order, each once."""
+    """The codes in ascending order, without duplicates."""
     codes = sorted(set(codes))
     malformed = [code for code in codes if not is_bse_code(code)]
     if malformed:
-        raise EveningError(f"A BSE code has six digits; not so {listed(malformed)}.")
+        raise EveningError(f"A BSE code has six digits, unlike {listed(malformed)}.")
     unknown = [code for code in codes if code not in known]
     if unknown:
-        raise EveningError(f"No stock of the database has the code {listed(unknown)}.")
+        raise EveningError(f"No stock in the database has the code {listed(unknown)}.")
     return codes
 
 
 def listed(codes: Sequence[str]) -> str:
-    """The first ten codes, and how many there are beyond them."""
+    """The first ten codes, and how many more there are."""
     more = f" and {len(codes) - _SHOWN} more" if len(codes) > _SHOWN else ""
     return ", ".join(codes[:_SHOWN]) + more

@@ -1,4 +1,4 @@
-"""The chores of a maintenance, one after the other, and what each of them did."""
+"""The tasks of `tezi maintain`, which run one after another, and their results."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,22 +12,22 @@ from preprocess.features.derive import refresh_derived
 from preprocess.settings import Settings
 from preprocess.store import Upkeep, open_store
 
-_STOCKS_AT_ONCE = 200
+_STOCKS_PER_TRANSACTION = 200
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
-    """One thing to do; `run` answers in a few words what came of it."""
+class MaintenanceTask:
+    """One task; `run` returns a few words on what it did."""
 
     name: str
     run: Callable[[Upkeep, Settings], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What a chore did: seconds, bytes of the database before and after, and in words."""
+class TaskResult:
+    """What a task did: seconds, bytes of the database before and after, and a few words."""
 
     name: str
     seconds: float
@@ -37,7 +37,7 @@ class Done:
     detail: str
 
     def document(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """For a JSON document."""
         return {
             "task": self.name,
             "seconds": round(self.seconds, 3),
@@ -53,22 +53,22 @@ def _leftovers(_upkeep: Upkeep, settings: Settings) -> str:
     try:
         freed = remove(found)
     except OSError as error:
-        raise StoreError(f"Something that a killed run left cannot be removed: {error}") from error
+        raise StoreError(f"Leftovers of killed runs cannot be removed: {error}") from error
     return f"{len(found)} removed, {freed:,} bytes"
 
 
 def _packs(_upkeep: Upkeep, settings: Settings) -> str:
-    """Rows that were edited by hand leave packs, labels and stamps behind: all are made anew.
+    """Rebuild packs, labels and monthly features, which may not match rows edited by hand.
 
-    Some hundred stocks at a time, so that an import waits for no more than those.
+    Each transaction covers some hundred stocks, so that an import never waits long.
     """
     with closing(open_store(settings, write=True)) as store:
         codes = store.bse_codes()
         with store.transaction() as writer:
             wrong = writer.drop_stray_packs()
-        for start in range(0, len(codes), _STOCKS_AT_ONCE):
+        for start in range(0, len(codes), _STOCKS_PER_TRANSACTION):
             with store.transaction() as writer:
-                wrong |= writer.rebuild_packs(codes[start : start + _STOCKS_AT_ONCE])
+                wrong |= writer.rebuild_packs(codes[start : start + _STOCKS_PER_TRANSACTION])
                 refresh_derived(writer, circuit_pct=settings.circuit_pct)
     return f"packs of {len(codes)} stocks rebuilt, {len(wrong)} differed"
 
@@ -84,76 +84,76 @@ def _samples(upkeep: Upkeep, _settings: Settings) -> str:
 def _reindex(upkeep: Upkeep, _settings: Settings) -> str:
     upkeep.create_indexes()
     upkeep.reindex()
-    return "indexes built anew"
+    return "indexes rebuilt"
 
 
 def _vacuum(upkeep: Upkeep, _settings: Settings) -> str:
-    return upkeep.vacuum() or "written anew without gaps"
+    return upkeep.vacuum() or "rewritten without gaps"
 
 
 def _analyze(upkeep: Upkeep, _settings: Settings) -> str:
     upkeep.analyze()
-    return "statistics counted"
+    return "statistics refreshed"
 
 
-# In this order: what removes rows comes before what gives their room back, and statistics are
-# counted of what is left.
+# In this order: tasks that remove rows come before vacuum, which frees their space, and the
+# statistics describe the rows that remain.
 CHORES = (
-    Chore("leftovers", _leftovers),
-    Chore("packs", _packs),
-    Chore("changelog", _changelog),
-    Chore("samples", _samples),
-    Chore("reindex", _reindex),
-    Chore("vacuum", _vacuum),
-    Chore("analyze", _analyze),
+    MaintenanceTask("leftovers", _leftovers),
+    MaintenanceTask("packs", _packs),
+    MaintenanceTask("changelog", _changelog),
+    MaintenanceTask("samples", _samples),
+    MaintenanceTask("reindex", _reindex),
+    MaintenanceTask("vacuum", _vacuum),
+    MaintenanceTask("analyze", _analyze),
 )
 
 
-def chosen(only: Iterable[str] | None) -> tuple[Chore, ...]:
-    """The chores of those names, in their own order; all of them for None.
+def chosen(only: Iterable[str] | None) -> tuple[MaintenanceTask, ...]:
+    """The tasks with these names, in the order in which they run; None: all of them.
 
     Raises:
-        StoreError: a name is that of no chore.
+        StoreError: there is no task of such a name.
     """
     if only is None:
         return CHORES
     names = set(only)
-    known = [chore.name for chore in CHORES]
+    known = [task.name for task in CHORES]
     unknown = sorted(names - set(known))
     if unknown or not names:
         raise StoreError(f"There is no task {unknown}; there are: {', '.join(known)}.")
-    return tuple(chore for chore in CHORES if chore.name in names)
+    return tuple(task for task in CHORES if task.name in names)
 
 
 def maintain(
     upkeep: Upkeep,
     settings: Settings,
-    chores: Sequence[Chore] = CHORES,
+    tasks: Sequence[MaintenanceTask] = CHORES,
     progress: Progress = lambda _done, _total: None,
-) -> list[Done]:
-    """Do the chores while no other maintenance of this database can.
+) -> list[TaskResult]:
+    """Run the tasks, while no other maintenance of this database can run.
 
-    One that fails is reported and the next one is tried: they do not rest on each other.
+    The tasks do not depend on each other: when one fails, the next one runs all the same.
 
     Raises:
-        StoreError: another maintenance is at work.
+        StoreError: another maintenance is running.
     """
-    done = []
+    results = []
     with upkeep.alone():
-        progress(0, len(chores))
-        for number, chore in enumerate(chores, start=1):
-            done.append(_done(upkeep, settings, chore))
-            progress(number, len(chores))
-    return done
+        progress(0, len(tasks))
+        for number, task in enumerate(tasks, start=1):
+            results.append(_result(upkeep, settings, task))
+            progress(number, len(tasks))
+    return results
 
 
-def _done(upkeep: Upkeep, settings: Settings, chore: Chore) -> Done:
+def _result(upkeep: Upkeep, settings: Settings, task: MaintenanceTask) -> TaskResult:
     before = upkeep.size_bytes()
     began = time.monotonic()
     failed = False
     try:
-        detail = chore.run(upkeep, settings)
+        detail = task.run(upkeep, settings)
     except StoreError as error:
         failed, detail = True, str(error)
     seconds = time.monotonic() - began
-    return Done(chore.name, seconds, before, upkeep.size_bytes(), failed, detail)
+    return TaskResult(task.name, seconds, before, upkeep.size_bytes(), failed, detail)

@@ -1,29 +1,30 @@
-"""A profile from its first request to its last figure."""
+"""A profile: sends requests one at a time, and splits the time that each takes."""
 
 import asyncio
 import http.client
 import json
 import os
 import platform
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
-from gateway.profiling.clocks import (
+from gateway.profiling.measurements import (
     Pair,
-    gateway_waits,
+    gateway_totals,
     time_graph,
     time_lookups,
-    triton_work,
+    triton_totals,
 )
-from gateway.profiling.gateway import flame_graph, flame_graph_command, own_gateway
-from gateway.profiling.split import Clocks, Split
-from gateway.stack.ports import LOOPBACK
+from gateway.profiling.split import Split
+from gateway.stack.ports import LOOPBACK, free_ports
+from gateway.stack.process import Child
 from preprocess.errors import ServerError, StoreError
 from preprocess.features.row import MINIMUM_ROWS
 from preprocess.market.calendar import from_day_number
@@ -35,41 +36,34 @@ from preprocess.serving.service import FeatureService
 from preprocess.settings import Settings
 from preprocess.store import open_store
 
-Advance = Callable[[int, int], None]
-
 SEED = 20260814
 BATCH_ROWS = 100
-_BATCHES_SHARE = 5
+_SINGLE_PER_BATCH = 5
 _DAYS_BACK = 250
 _TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class ShapeProfile:
-    """`requests` requests of `rows` stocks each; percentiles of what the caller waited, in ms."""
+    """`requests` requests of `rows` stocks each; percentiles of the caller's time, in ms."""
 
     rows: int
     requests: int
     percentiles: dict[str, float]
     split: Split
 
-    @property
-    def name(self) -> str:
-        """For file names."""
-        return "one" if self.rows == 1 else "batch"
-
     def text(self) -> str:
         """For a terminal."""
         stocks = "One stock" if self.rows == 1 else f"{self.rows} stocks"
         quantiles = ", ".join(f"{name} {ms:.3f}" for name, ms in self.percentiles.items())
-        head = f"{stocks} a request, {self.requests} requests, one at a time: "
+        head = f"{stocks} per request, {self.requests} requests, one at a time: "
         head += f"{self.split.end_to_end:.3f} ms on average ({quantiles})"
         return "\n".join((head, *self.split.lines())) + "\n"
 
     def document(self) -> dict[str, Any]:
         """For a JSON document."""
         return {
-            "shape": self.name,
+            "shape": "one" if self.rows == 1 else "batch",
             "rows_each": self.rows,
             "requests": self.requests,
             "percentiles_ms": self.percentiles,
@@ -78,50 +72,74 @@ class ShapeProfile:
 
 
 def machine() -> str:
-    """What a profile runs on."""
+    """The machine that a profile runs on."""
     return f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 async def run_profile(
-    settings: Settings, *, requests: int, variant: str, flames: Path, advance: Advance
+    settings: Settings, *, requests: int, variant: str, advance: Callable[[int, int], None]
 ) -> list[ShapeProfile]:
-    """Profile single requests, then batches of 100, through the running Triton.
+    """Profile `requests` single requests, then a fifth as many batches of 100 stocks.
 
-    `requests` single ones and a fifth of that in batches are timed. With py-spy, as many again
-    are sampled, and `flames`-one.svg and `flames`-batch.svg show where the gateway spends its
-    time. `advance(done, total)` is told of progress.
+    They go to a gateway that is started for them, and on to the running Triton. `advance` is called
+    with (done, total) requests.
 
     Raises:
         ServerError: the gateway or Triton does not answer.
-        StoreError: the market has no stock to ask about.
+        StoreError: no stock of the market has a history that is long enough.
     """
     with closing(open_store(settings)) as store:
         columns = store.columns()
-    plan = {1: requests, BATCH_ROWS: max(requests // _BATCHES_SHARE, 10)}
-    pairs = fresh_pairs(columns, sum(3 * rows * count for rows, count in plan.items()))
-    total, done = sum(plan.values()) * (2 if flame_graph_command() else 1), 0
+    counts = {1: requests, BATCH_ROWS: max(requests // _SINGLE_PER_BATCH, 10)}
+    pairs = fresh_pairs(columns, sum(2 * rows * count for rows, count in counts.items()))
+    total, done = sum(counts.values()), 0
 
     def step() -> None:
         nonlocal done
         done += 1
-        advance(done, total)
+        advance(min(done, total), total)
 
-    async with own_gateway(settings) as (url, pid):
+    async with _gateway(settings) as url:
         profiler = _Profiler(settings, variant, url, iter(pairs), step)
-        shapes = []
-        for rows, count in plan.items():
-            shapes.append(await asyncio.to_thread(profiler.profile, rows, count))
-            target = flames.with_name(f"{flames.name}-{shapes[-1].name}.svg")
-            with flame_graph(pid, target) as sampling:
-                if sampling:
-                    await asyncio.to_thread(profiler.send, rows, count)
-    return shapes
+        return [
+            await asyncio.to_thread(profiler.profile, rows, count) for rows, count in counts.items()
+        ]
+
+
+@asynccontextmanager
+async def _gateway(settings: Settings) -> AsyncIterator[str]:
+    """A gateway in front of the configured Triton, without a prediction cache; yields its URL.
+
+    Raises:
+        ServerError: it does not come up.
+    """
+    (port,) = free_ports(LOOPBACK, 1)
+    own = settings.model_copy(
+        update={"http_host": LOOPBACK, "http_port": port, "cache_predictions": False}
+    )
+    child = await Child.start(
+        (sys.executable, "-m", "gateway"), {**os.environ, **own.environment()}, lambda _: None
+    )
+    try:
+        deadline = time.monotonic() + _TIMEOUT_S
+        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
+            while True:
+                with suppress(httpx.TransportError):
+                    if (await client.get(f"{own.http_url}/ready")).status_code == 200:
+                        break
+                if time.monotonic() > deadline:
+                    lines = "".join(f"\n  {line}" for line in child.last_lines)
+                    raise ServerError(f"The gateway is not ready after {_TIMEOUT_S:g} s.{lines}")
+                await asyncio.sleep(0.1)
+        yield own.http_url
+    finally:
+        await child.stop(own.drain_s + 2.0)
 
 
 def fresh_pairs(columns: MarketColumns, count: int) -> list[Pair]:
     """Pairs of a stock and one of its last 250 trading days, so that no cache helps.
 
-    In a random order; they come again only after all were given.
+    They come in random order, and repeat only after every pair has occurred.
 
     Raises:
         StoreError: no stock has a history that is long enough.
@@ -147,7 +165,7 @@ def fresh_pairs(columns: MarketColumns, count: int) -> list[Pair]:
 
 @dataclass(frozen=True, slots=True)
 class _Profiler:
-    """Sends requests one at a time, and reads every clock before and after."""
+    """Sends requests one at a time, and reads all statistics before and after."""
 
     settings: Settings
     variant: str
@@ -156,33 +174,36 @@ class _Profiler:
     step: Callable[[], None]
 
     def profile(self, rows: int, count: int) -> ShapeProfile:
-        """Split the time of `count` requests, after a tenth of it to warm up."""
+        """Split the time of `count` requests, after a tenth as many to warm up."""
         version = stable_version(self.settings.versions_dir).model_version
         ensemble = ensemble_name(self.variant, version)
         classifier = classifier_name(self.variant, version)
         models = (ensemble, FEATURES, classifier)
         address = self.settings.triton_http_address
-        with closing(http.client.HTTPConnection(LOOPBACK, int(self.url.rpartition(":")[2]))) as own:
-            own.timeout = _TIMEOUT_S
+        port = int(self.url.rpartition(":")[2])
+        with closing(http.client.HTTPConnection(LOOPBACK, port, timeout=_TIMEOUT_S)) as connection:
             for _ in range(count // 10 + 1):
-                self._ask(own, self._take(rows))
+                self._request(connection, self._take(rows))
             requests = [self._take(rows) for _ in range(count)]
-            waited = gateway_waits(self.url)
-            before = [triton_work(address, model) for model in models]
-            times = np.array([self._ask(own, pairs) for pairs in requests])
-            after = [triton_work(address, model) for model in models]
-            wait = gateway_waits(self.url).each_since(waited)
-        whole, features, infer = (b.each_since(a) for a, b in zip(before, after, strict=True))
+            waited = gateway_totals(self.url)
+            before = [triton_totals(address, model) for model in models]
+            times = []
+            for pairs in requests:
+                times.append(self._request(connection, pairs))
+                self.step()
+            after = [triton_totals(address, model) for model in models]
+            wait = gateway_totals(self.url).mean_since(waited)
+        whole, features, infer = (b.mean_since(a) for a, b in zip(before, after, strict=True))
         if not (wait.count and whole.count):
-            raise ServerError(f"No request has reached {ensemble}: is another version canary?")
-        service = FeatureService(lambda: open_store(self.settings))
-        with closing(service):
+            raise ServerError(f"No request has reached {ensemble}: does a candidate answer?")
+        with closing(FeatureService(lambda: open_store(self.settings))) as service:
             service.warm_up()
             lookup, values = time_lookups(service, requests)
         folder = self.settings.repository_dir / classifier / str(version)
-        clocks = Clocks(
-            end_to_end=float(times[:, 0].mean()),
-            application=float(times[:, 1].mean()),
+        end_to_end, application = np.mean(times, axis=0).tolist()
+        split = Split(
+            end_to_end=end_to_end,
+            application=application,
             predictor=wait.total,
             ensemble=whole.total,
             queues=features.queue + infer.queue,
@@ -191,23 +212,17 @@ class _Profiler:
             lookup=lookup,
             graph=time_graph(folder / GRAPH_FILE, values),
         )
-        percentiles = {f"p{q}": float(np.percentile(times[:, 0], q)) for q in (50, 95, 99)}
-        return ShapeProfile(rows, count, percentiles, Split.of(clocks))
-
-    def send(self, rows: int, count: int) -> None:
-        """The same requests again, for others to watch."""
-        with closing(http.client.HTTPConnection(LOOPBACK, int(self.url.rpartition(":")[2]))) as own:
-            own.timeout = _TIMEOUT_S
-            for _ in range(count):
-                self._ask(own, self._take(rows))
+        callers = [ms for ms, _ in times]
+        percentiles = {f"p{q}": float(np.percentile(callers, q)) for q in (50, 95, 99)}
+        return ShapeProfile(rows, count, percentiles, split)
 
     def _take(self, rows: int) -> list[Pair]:
         return [next(self.pairs) for _ in range(rows)]
 
-    def _ask(
+    def _request(
         self, connection: http.client.HTTPConnection, pairs: Sequence[Pair]
     ) -> tuple[float, float]:
-        """The caller's ms and the gateway's own of one request."""
+        """The caller's ms for one request, and the gateway's own."""
         path = "/api/v1/predict" if len(pairs) == 1 else "/api/v1/batch_predict"
         items = [
             {"bse_code": code, "prediction_date": day, "variant": self.variant}
@@ -224,9 +239,8 @@ class _Profiler:
         took = time.perf_counter() - began
         if response.status != 200:
             raise ServerError(f"The gateway answers {response.status}: {content[:300]!r}")
-        answers = json.loads(content)
-        for answer in answers if isinstance(answers, list) else [answers]:
-            if answer["probability"] is None:
-                raise ServerError(f"The gateway refuses a stock: {answer['error']}")
-        self.step()
+        results = json.loads(content)
+        for result in results if isinstance(results, list) else [results]:
+            if result["probability"] is None:
+                raise ServerError(f"The gateway refuses a stock: {result['error']}")
         return took * 1e3, float(response.headers["x-process-time"]) * 1e3

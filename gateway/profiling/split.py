@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a request's time: its mean in ms, and how it was found."""
+    """A part of a request's time: its mean in ms, and how it was measured."""
 
     name: str
     ms: float
@@ -15,13 +15,13 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Clocks:
-    """Means in ms of one request, each by the clock of whoever did the work.
+class Split:
+    """Where the mean request's time went. All times are means in ms of one request.
 
-    `end_to_end` is the caller's, `application` the X-Process-Time that the gateway answers with,
-    `predictor` the gateway's wait for Triton, `ensemble` Triton's own time; `features` and
-    `classifier` are the ensemble's two steps, without their queues, which are `queues`. `lookup`
-    and `graph` are what those two do, run in this process on the same rows.
+    `end_to_end` is the caller's time, `application` the X-Process-Time of the gateway's response,
+    `predictor` the gateway's wait for Triton, `ensemble` Triton's own time. `features` and
+    `classifier` are the ensemble's two steps without their time in queues, which is `queues`.
+    `lookup` and `graph` are the work of these two steps, run in this process on the same rows.
     """
 
     end_to_end: float
@@ -34,54 +34,51 @@ class Clocks:
     lookup: float
     graph: float
 
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Where the mean request's time went: end_to_end = the sum of `parts` + `remainder`."""
-
-    end_to_end: float
-    parts: tuple[Part, ...]
-
-    @classmethod
-    def of(cls, clocks: Clocks) -> "Split":
-        """Each part is one clock's time without what the next one inside it measured."""
-        c = clocks
-        parts = (
-            ("client and HTTP", c.end_to_end - c.application, "caller's time - X-Process-Time"),
-            ("gateway", c.application - c.predictor, "X-Process-Time - wait for Triton"),
-            ("HTTP to Triton and back", c.predictor - c.ensemble, "wait - the ensemble's time"),
-            ("queues in Triton", c.queues, "Triton's statistics"),
-            ("feature lookup", c.lookup, "the features' code, run in this process"),
-            ("backend round the features", c.features - c.lookup, "compute time - lookup"),
-            ("inference", c.graph, "the graph in ONNX Runtime, run in this process"),
-            ("backend round the inference", c.classifier - c.graph, "compute time - graph"),
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Each part is one measurement minus the one nested inside it."""
+        return (
+            Part(
+                "client and HTTP",
+                self.end_to_end - self.application,
+                "caller's time - X-Process-Time",
+            ),
+            Part("gateway", self.application - self.predictor, "X-Process-Time - wait for Triton"),
+            Part(
+                "HTTP to Triton and back",
+                self.predictor - self.ensemble,
+                "wait - the ensemble's time",
+            ),
+            Part("queues in Triton", self.queues, "Triton's statistics"),
+            Part("feature lookup", self.lookup, "the same code, run in this process"),
+            Part("backend around the features", self.features - self.lookup, "compute - lookup"),
+            Part("inference", self.graph, "the graph in ONNX Runtime, run in this process"),
+            Part("backend around the inference", self.classifier - self.graph, "compute - graph"),
         )
-        return cls(c.end_to_end, tuple(Part(*part) for part in parts))
 
     @property
     def remainder(self) -> float:
-        """What Triton's clocks leave open, in ms: the ensemble's time beyond its steps."""
+        """The ensemble's time outside its two steps, in ms."""
         return self.end_to_end - sum(part.ms for part in self.parts)
 
-    def share(self, ms: float) -> float:
-        """A time as a share of the whole."""
-        return ms / self.end_to_end
-
     def top(self, count: int = 3) -> Sequence[Part]:
-        """The dearest parts, dearest first."""
+        """The most expensive parts, the most expensive first."""
         return sorted(self.parts, key=lambda part: -part.ms)[:count]
 
     def lines(self) -> list[str]:
-        """A table for a terminal, and the three dearest parts."""
+        """A table for a terminal, and the three most expensive parts."""
         rows = [
-            *((part.name, part.ms, part.how) for part in self.parts),
-            ("remainder", self.remainder, "the ensemble's time beyond its steps"),
-            ("end to end", self.end_to_end, "the caller's clock"),
+            *self.parts,
+            Part("remainder", self.remainder, "the ensemble's time outside its steps"),
+            Part("end to end", self.end_to_end, "the caller's clock"),
         ]
-        top = ", ".join(f"{part.name} ({self.share(part.ms):.0%})" for part in self.top())
+        top = ", ".join(f"{part.name} ({part.ms / self.end_to_end:.0%})" for part in self.top())
         return [
-            f"  {'part':28s} {'ms':>8s} {'share':>7s}  found by",
-            *(f"  {name:28s} {ms:8.3f} {self.share(ms):7.1%}  {how}" for name, ms, how in rows),
+            f"  {'part':28s} {'ms':>8s} {'share':>7s}  measured by",
+            *(
+                f"  {row.name:28s} {row.ms:8.3f} {row.ms / self.end_to_end:7.1%}  {row.how}"
+                for row in rows
+            ),
             f"  Top three: {top}.",
         ]
 
@@ -90,7 +87,12 @@ class Split:
         return {
             "end_to_end_ms": self.end_to_end,
             "parts": [
-                {"name": part.name, "ms": part.ms, "share": self.share(part.ms), "how": part.how}
+                {
+                    "name": part.name,
+                    "ms": part.ms,
+                    "share": part.ms / self.end_to_end,
+                    "how": part.how,
+                }
                 for part in self.parts
             ],
             "remainder_ms": self.remainder,

@@ -1,6 +1,4 @@
-"""A prediction that finds no model is asked for again: of the stable version, of another Triton, or
-of the same one a moment later.
-"""
+"""Retries of predictions that found no model: with the stable version, another Triton, or later."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -16,23 +14,23 @@ from gateway.errors import (
 )
 from gateway.ports import InferenceResult, PredictionQuery, Predictor
 
-# Of a caller's time. By default half a second of two, of which nginx gives a gateway one.
+# Share of the caller's time for retries. By default half a second of two, of which nginx gives a
+# gateway one.
 SHARE_OF_TIME = 0.25
 
-# One of several Tritons that ends refuses, and the next one has its turn. Only after these is there
-# something to wait for. They are made however late: a Triton that is told to end lets who asks it
-# over HTTP wait for as long as it takes to end.
-_AT_ONCE = 4
-_SHORTEST_S, _LONGEST_S = 0.005, 0.2
+# Where one of several Tritons is stopping, the next one in rotation answers at once. These retries
+# are made however late it is, since a stopping Triton keeps HTTP requests waiting until it is gone.
+_IMMEDIATE_RETRIES = 4
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.2
 
 
 class FailoverPredictor:
-    """Asks again, where that helps: who fails costs callers time only.
+    """Retries where that helps: a failure then costs callers only time.
 
-    A candidate that does not answer is replaced by the stable version of this moment. That covers
-    also the moment in which a version has left Triton and this gateway's labels still name it.
-    A Triton that is told to end lets go of its models first and refuses for seconds, and one that
-    has ended is not there: another one behind the same name answers, or the next one in its place.
+    Where a version does not answer, the one that is stable now takes its place. This also covers
+    the moment when a version has left Triton and this gateway's labels still name it. A Triton
+    that is told to stop unloads its models first and refuses requests for seconds; then it is
+    gone. Another Triton behind the same name answers, or the one that is started in its place.
     """
 
     def __init__(self, inner: Predictor, router: Router) -> None:
@@ -42,9 +40,7 @@ class FailoverPredictor:
     async def predict(
         self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
-        """As the inner predictor, which is waited for a quarter of `timeout_s` at most while it
-        refuses.
-        """
+        """As the inner predictor. Retries with pauses end after a quarter of `timeout_s`."""
         now = asyncio.get_running_loop().time
         began = now()
         try:
@@ -52,44 +48,42 @@ class FailoverPredictor:
         except GpuAbsentError:
             raise
         except (PredictorUnavailableError, VariantUnavailableError) as error:
-            trouble: PredictorError = error
-        other = await self._router.instead_of(queries[0].variant, queries[0].version)
-        if other is not None:
-            queries = [replace(query, version=other) for query in queries]
+            last: PredictorError = error
+        stable = await self._router.instead_of(queries[0].variant, queries[0].version)
+        if stable is not None:
+            queries = [replace(query, version=stable) for query in queries]
             try:
                 return await self._inner.predict(queries, began + timeout_s - now())
             except PredictorError as error:
-                trouble = error
+                last = error
         for pause_s in _pauses():
             share = SHARE_OF_TIME if pause_s else 1.0
-            if now() + pause_s > began + timeout_s * share:
-                break
-            if not _passes(trouble):
+            if now() + pause_s > began + timeout_s * share or not _worth_retrying(last):
                 break
             await asyncio.sleep(pause_s)
             try:
                 return await self._inner.predict(queries, began + timeout_s - now())
             except PredictorError as error:
-                trouble = error
-        raise trouble
+                last = error
+        raise last
 
     async def close(self) -> None:
         """Close the inner predictor."""
         await self._inner.close()
 
 
-def _passes(trouble: PredictorError) -> bool:
-    """Whether another Triton need not say it, or the same one a moment later."""
-    if isinstance(trouble, GpuAbsentError):
-        return False
-    return isinstance(trouble, (PredictorAwayError, VariantUnavailableError))
+def _worth_retrying(error: PredictorError) -> bool:
+    """Whether another Triton may succeed, or the same one a moment later."""
+    return isinstance(error, (PredictorAwayError, VariantUnavailableError)) and not isinstance(
+        error, GpuAbsentError
+    )
 
 
 def _pauses() -> Iterator[float]:
-    """Seconds before each try: none at first, then longer and longer ones, for ever."""
-    for _ in range(_AT_ONCE):
+    """Seconds before each retry: none at first, then longer and longer ones, without end."""
+    for _ in range(_IMMEDIATE_RETRIES):
         yield 0.0
-    pause_s = _SHORTEST_S
+    pause_s = _SHORTEST_PAUSE_S
     while True:
         yield pause_s
-        pause_s = min(2 * pause_s, _LONGEST_S)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -1,8 +1,8 @@
-"""Bounded concurrency: so many requests to each model under way, so many callers waiting.
+"""Bounded batching: limits on the requests in flight to each model and on the callers in a queue.
 
-A model that hangs holds up its own callers only. Callers who wait for the same place travel
-together: their asks become one request. Under load that spares most of the cost of a request, and
-nobody ever waits for company.
+A model that hangs delays only its own callers. Callers that wait for a slot of the same model
+share one request when a slot becomes free. Under load this saves most of the cost of a request,
+and a caller never waits just to fill a batch.
 """
 
 import asyncio
@@ -18,27 +18,27 @@ from preprocess.models.names import Variant
 _Model = tuple[Variant, int | None]
 
 MOST_ROWS = 100
-"""Rows that are joined into one request; a single caller may bring more."""
+"""Most rows of a joined request; a single caller may bring more."""
 
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
     queries: Sequence[PredictionQuery]
-    end: float
-    answers: asyncio.Future[list[InferenceResult]]
-    group: "_Group | None" = None
+    deadline: float
+    results: asyncio.Future[list[InferenceResult]]
+    batch: "_Batch | None" = None
 
 
 @dataclass(eq=False, slots=True)
-class _Group:
-    """Waiters of one variant and version whose asks are one request."""
+class _Batch:
+    """Waiters for one variant and version whose queries are one request."""
 
     waiters: list[_Waiter] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
-    def left_alone(self) -> bool:
-        """Whether every caller has gone or been answered."""
-        return all(waiter.answers.done() for waiter in self.waiters)
+    def is_abandoned(self) -> bool:
+        """Whether no caller waits for its results."""
+        return all(waiter.results.done() for waiter in self.waiters)
 
 
 def _model(queries: Sequence[PredictionQuery]) -> _Model:
@@ -46,7 +46,7 @@ def _model(queries: Sequence[PredictionQuery]) -> _Model:
 
 
 class LimitedPredictor:
-    """A predictor behind limits. The time spent waiting is taken off the time-out."""
+    """A predictor with limited concurrency. Time in the queue counts against the timeout."""
 
     def __init__(
         self,
@@ -56,120 +56,120 @@ class LimitedPredictor:
         waiting: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """At most `in_flight` requests of `inner` to a version of a variant run at once, and at
-        most `waiting` callers wait, whatever for.
+        """Each version of a variant has `in_flight` slots for requests of `inner`; the queue, which
+        all of them share, has room for `waiting` callers.
         """
         self._inner = inner
-        self._places = in_flight
-        self._seats = waiting
+        self._slots = in_flight
+        self._queue_size = waiting
         self._monotonic = monotonic
         self._taken: Counter[_Model] = Counter()
         self._queue: deque[_Waiter] = deque()
-        self._groups: set[_Group] = set()
+        self._batches: set[_Batch] = set()
 
     @property
     def in_flight(self) -> int:
-        """Requests under way."""
+        """Requests in flight."""
         return self._taken.total()
 
     @property
     def waiting(self) -> int:
-        """Callers that wait for a place."""
+        """Callers in the queue."""
         return len(self._queue)
 
     async def predict(
         self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> list[InferenceResult]:
-        """As the inner predictor, once there is a place. A caller that is cancelled makes room.
+        """As the inner predictor, once there is a slot. A cancelled caller leaves the queue.
 
         Raises:
-            PredictorOverloadedError: there is neither a place nor a seat to wait on.
-            DeadlineExceededError: the place came too late.
+            PredictorOverloadedError: there is no free slot, and the queue is full.
+            DeadlineExceededError: there was no free slot before the timeout.
         """
         model = _model(queries)
-        if self._taken[model] < self._places:  # then nobody waits for it
+        if self._taken[model] < self._slots:  # then nobody waits for this model
             self._taken[model] += 1
             try:
                 return await self._inner.predict(queries, timeout_s)
             finally:
-                self._hand_on(model)
-        if len(self._queue) >= self._seats:
+                self._dispatch_next(model)
+        if len(self._queue) >= self._queue_size:
             raise PredictorOverloadedError(
-                f"{self.in_flight} requests under way and {len(self._queue)} callers waiting"
+                f"{self.in_flight} requests in flight and {len(self._queue)} callers waiting"
             )
         waiter = _Waiter(
             queries, self._monotonic() + timeout_s, asyncio.get_running_loop().create_future()
         )
         self._queue.append(waiter)
         try:
-            return await waiter.answers
+            return await waiter.results
         finally:
             self._leave(waiter)
 
     async def close(self) -> None:
-        """Give up what is still under way, and close the inner predictor."""
-        for group in self._groups:
-            if group.task is not None:
-                group.task.cancel()
+        """Cancel the joined requests in flight, and close the inner predictor."""
+        for batch in self._batches:
+            if batch.task is not None:
+                batch.task.cancel()
         await self._inner.close()
 
     def _leave(self, waiter: _Waiter) -> None:
-        group = waiter.group
-        if group is None:
+        batch = waiter.batch
+        if batch is None:
             self._queue.remove(waiter)
-        elif group.task is not None and group.left_alone():
-            group.task.cancel()  # nobody waits for it; does nothing to one that has ended
+        elif batch.task is not None and batch.is_abandoned():
+            batch.task.cancel()  # has no effect on a task that has ended
 
-    def _hand_on(self, model: _Model) -> None:
-        """Give a place to those who have waited longest for this model, or back."""
-        group = self._next_group(model)
-        if group is None:
+    def _dispatch_next(self, model: _Model) -> None:
+        """Give a slot to the callers that have waited longest for this model, or free it."""
+        batch = self._next_batch(model)
+        if batch is None:
             self._taken[model] -= 1
             if not self._taken[model]:
                 del self._taken[model]  # versions come and go
             return
-        self._groups.add(group)
-        group.task = asyncio.create_task(self._travel(group), name="joined request")
+        self._batches.add(batch)
+        batch.task = asyncio.create_task(self._run_batch(batch), name="joined request")
 
-    def _next_group(self, model: _Model) -> _Group | None:
+    def _next_batch(self, model: _Model) -> _Batch | None:
         if not self._queue:
             return None
-        group = _Group()
+        batch = _Batch()
         rows = 0
         now = self._monotonic()
         for waiter in list(self._queue):
-            if waiter.end <= now and not waiter.answers.done():
-                late = DeadlineExceededError("the time was spent waiting for a place")
-                waiter.answers.set_exception(late)
-            if waiter.answers.done():
-                continue  # it is on its way out of the queue
-            fits = rows + len(waiter.queries) <= MOST_ROWS or not group.waiters
+            if waiter.deadline <= now and not waiter.results.done():
+                late = DeadlineExceededError("no free slot before the deadline")
+                waiter.results.set_exception(late)
+            if waiter.results.done():
+                continue  # its caller is about to leave the queue
+            fits = rows + len(waiter.queries) <= MOST_ROWS or not batch.waiters
             if fits and _model(waiter.queries) == model:
-                group.waiters.append(waiter)
+                batch.waiters.append(waiter)
                 rows += len(waiter.queries)
-        for waiter in group.waiters:
+        for waiter in batch.waiters:
             self._queue.remove(waiter)
-            waiter.group = group
-        return group if group.waiters else None
+            waiter.batch = batch
+        return batch if batch.waiters else None
 
-    async def _travel(self, group: _Group) -> None:
-        queries = [query for waiter in group.waiters for query in waiter.queries]
-        timeout_s = max(waiter.end for waiter in group.waiters) - self._monotonic()
+    async def _run_batch(self, batch: _Batch) -> None:
+        queries = [query for waiter in batch.waiters for query in waiter.queries]
+        timeout_s = max(waiter.deadline for waiter in batch.waiters) - self._monotonic()
         try:
-            answers = await self._inner.predict(queries, timeout_s)
+            results = await self._inner.predict(queries, timeout_s)
         except BaseException as error:
-            for waiter in group.waiters:
-                if not waiter.answers.done():
-                    waiter.answers.set_exception(error)
+            for waiter in batch.waiters:
+                if not waiter.results.done():
+                    waiter.results.set_exception(error)
             if not isinstance(error, Exception):
                 raise
         else:
             start = 0
-            for waiter in group.waiters:
+            for waiter in batch.waiters:
                 end = start + len(waiter.queries)
-                if not waiter.answers.done():
-                    waiter.answers.set_result(answers[start:end])
+                if not waiter.results.done():
+                    waiter.results.set_result(results[start:end])
                 start = end
         finally:
-            self._groups.discard(group)
-            self._hand_on(_model(queries))
+            self._batches.discard(batch)
+            self._dispatch_next(_model(queries))

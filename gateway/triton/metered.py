@@ -1,4 +1,4 @@
-"""A predictor whose calls are measured."""
+"""A predictor whose calls are counted and timed."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,11 +8,11 @@ from gateway.ports import InferenceResult, PredictionQuery, Predictor
 from preprocess.models.names import Variant
 
 Observe = Callable[[Variant, str, int, float], None]
-"""Called with the variant, `ok` or `error`, the number of rows and the seconds of each call."""
+"""Called with the variant, `ok`, `error` or `cancelled`, the number of rows and the seconds."""
 
 
 class MeteredPredictor:
-    """Tells `observe` of every call that ends, well or not."""
+    """Calls `observe` after every call, successful or not."""
 
     def __init__(self, inner: Predictor, observe: Observe) -> None:
         self._inner = inner
@@ -25,14 +25,14 @@ class MeteredPredictor:
         began = time.perf_counter()
         outcome = "cancelled"
         try:
-            answers = await self._inner.predict(queries, timeout_s)
+            results = await self._inner.predict(queries, timeout_s)
             outcome = "ok"
         except PredictorError:
             outcome = "error"
             raise
         finally:
             self._observe(queries[0].variant, outcome, len(queries), time.perf_counter() - began)
-        return answers
+        return results
 
     async def close(self) -> None:
         """Close the inner predictor."""

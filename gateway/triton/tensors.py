@@ -1,6 +1,6 @@
-"""Triton's tensors as raw bytes, little-endian and row-major, as its protocols carry them.
+"""Triton's tensors as raw bytes, little-endian and row-major, as in its protocols.
 
-Rows come in ones and in hundreds; struct needs a fraction of what arrays cost for one row.
+A request has one row or a hundred; for one row struct costs a fraction of what arrays do.
 """
 
 import struct
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 class TensorError(ValueError):
-    """The bytes are not the tensor that they are said to be."""
+    """The bytes do not match the tensor's type and shape."""
 
 
 def pack_texts(texts: Sequence[str]) -> bytes:
@@ -21,7 +21,7 @@ def unpack_texts(raw: bytes, count: int) -> list[str]:
     """The `count` elements of a BYTES tensor.
 
     Raises:
-        TensorError: there are more or fewer, or one is no UTF-8.
+        TensorError: there are more or fewer, or one is not UTF-8.
     """
     texts: list[str] = []
     start = 0
@@ -29,11 +29,11 @@ def unpack_texts(raw: bytes, count: int) -> list[str]:
         while start < len(raw):
             end = start + 4 + int.from_bytes(raw[start : start + 4], "little")
             if end > len(raw):
-                raise TensorError("a text runs past the end")
+                raise TensorError("a text extends past the end")
             texts.append(raw[start + 4 : end].decode())
             start = end
     except UnicodeDecodeError as error:
-        raise TensorError(f"a text is no UTF-8: {error}") from None
+        raise TensorError(f"a text is not UTF-8: {error}") from None
     if len(texts) != count:
         raise TensorError(f"{len(texts)} texts instead of {count}")
     return texts

@@ -126,7 +126,7 @@ def test_a_few_stocks_and_what_is_refused(settings: Settings) -> None:
         (("--variant", "gpu"), "no gpu variant that this machine can serve"),
         (("--date", "2999-01-01"), "in the future"),
         (("--date", "1999-01-01"), "before all data"),
-        (("--codes", "999999"), "No stock of the database has the code"),
+        (("--codes", "999999"), "No stock in the database has the code"),
         (("--codes", " , "), "names no stock"),
     ):
         refused = predict_all(*arguments)

@@ -1,1 +1,1 @@
-"""HTTP/1.1 to the servers behind one name: addresses, connections, questions and answers."""
+"""An HTTP/1.1 client for the Tritons behind one host name: addresses, connections, inference."""

@@ -1,4 +1,4 @@
-"""The addresses that a name leads to, each in its turn."""
+"""The endpoints that a host name resolves to, used in rotation."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,89 +9,89 @@ from socket import SOCK_STREAM
 Endpoint = tuple[str, int]
 LookUp = Callable[[], Awaitable[list[Endpoint]]]
 
-# A place that refused is asked last for so long, and a name no more often looked up than this.
+# For this long an endpoint that failed is tried last, and the name is not looked up again.
 _DOUBT_S = 0.5
 
 
 class Addresses:
-    """Where the servers behind a name are.
+    """The endpoints of the servers behind a name.
 
-    The name is looked up when it is first needed, soon after a place has refused, and when what is
-    known is older than `max_age_s`, if that is not 0. All but the first look beside the requests.
+    The name is looked up when it is first needed, soon after an endpoint has failed, and when the
+    known addresses are older than `max_age_s` (0: never). Requests wait only for the first lookup.
     """
 
     def __init__(self, look_up: LookUp, *, max_age_s: float = 0.0) -> None:
         self._look_up = look_up
         self._max_age_s = max_age_s
         self._known: list[Endpoint] = []
-        self._looked = 0.0
-        self._looking: asyncio.Task[None] | None = None
-        self._turn = -1
-        self._refused: dict[Endpoint, float] = {}
+        self._looked_up_at = 0.0
+        self._lookup: asyncio.Task[None] | None = None
+        self._next = -1
+        self._failed_at: dict[Endpoint, float] = {}
         self._doubted = False
 
     async def in_turn(self) -> list[Endpoint]:
-        """All places, the one whose turn it is first; those that just refused come last.
+        """All endpoints, rotated by one on each call; those that just failed come last.
 
         Raises:
-            OSError: the name leads nowhere, or cannot be looked up.
+            OSError: the name has no address, or cannot be looked up.
         """
         now = asyncio.get_running_loop().time()
         if not self._known:
-            await asyncio.shield(self._search())
+            await asyncio.shield(self._start_lookup())
         elif self._is_old(now):
-            self._search()
-        self._turn = (self._turn + 1) % len(self._known)
-        places = self._known[self._turn :] + self._known[: self._turn]
-        if self._refused:
-            places.sort(key=lambda place: self._refused.get(place, -_DOUBT_S) + _DOUBT_S > now)
-        return places
+            self._start_lookup()
+        self._next = (self._next + 1) % len(self._known)
+        endpoints = self._known[self._next :] + self._known[: self._next]
+        if self._failed_at:
+            endpoints.sort(key=lambda each: self._failed_at.get(each, -_DOUBT_S) + _DOUBT_S > now)
+        return endpoints
 
-    def knows(self, place: Endpoint) -> bool:
-        """Whether the name leads there, as far as is known."""
-        return place in self._known
+    def knows(self, endpoint: Endpoint) -> bool:
+        """Whether the name resolved to this endpoint at the last lookup."""
+        return endpoint in self._known
 
-    def refused(self, place: Endpoint) -> None:
-        """Nobody answers there: ask others first, and look the name up anew."""
-        self._refused[place] = asyncio.get_running_loop().time()
+    def failed(self, endpoint: Endpoint) -> None:
+        """Record that it cannot be reached: others go first, and the name is looked up again."""
+        self._failed_at[endpoint] = asyncio.get_running_loop().time()
         self._doubted = True
 
-    def answered(self, place: Endpoint) -> None:
-        """There is somebody."""
-        self._refused.pop(place, None)
+    def connected(self, endpoint: Endpoint) -> None:
+        """Record that it can be reached."""
+        self._failed_at.pop(endpoint, None)
 
     async def close(self) -> None:
-        """Stop looking."""
-        if self._looking is not None:
-            self._looking.cancel()
+        """Cancel a lookup in flight."""
+        if self._lookup is not None:
+            self._lookup.cancel()
             with suppress(asyncio.CancelledError, OSError):
-                await self._looking
+                await self._lookup
 
     def _is_old(self, now: float) -> bool:
-        age = now - self._looked
+        age = now - self._looked_up_at
         return (self._doubted and age > _DOUBT_S) or 0 < self._max_age_s < age
 
-    def _search(self) -> "asyncio.Task[None]":
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._looked_up(), name="look Triton's name up")
-            # What nobody waits for is seen by the next request that must know.
-            self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return self._looking
+    def _start_lookup(self) -> "asyncio.Task[None]":
+        if self._lookup is None or self._lookup.done():
+            self._lookup = asyncio.create_task(self._refresh(), name="look up Triton's name")
+            # An error that no request waits for is retrieved here; known addresses stay in use.
+            self._lookup.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._lookup
 
-    async def _looked_up(self) -> None:
+    async def _refresh(self) -> None:
         self._doubted = False
         try:
             found = await self._look_up()
         finally:
-            self._looked = asyncio.get_running_loop().time()
+            self._looked_up_at = asyncio.get_running_loop().time()
         if not found:
-            raise OSError("the name leads to no address")
+            raise OSError("the name has no address")
         self._known = list(dict.fromkeys(found))
-        self._refused = {place: at for place, at in self._refused.items() if self.knows(place)}
+        self._failed_at = {each: at for each, at in self._failed_at.items() if self.knows(each)}
 
 
 def name_look_up(host: str, port: int) -> LookUp:
-    """How the system looks a host's name up; an address leads to itself."""
+    """The system's resolver; an IP address resolves to itself."""
     return partial(_system_look_up, host, port)
 
 

@@ -1,4 +1,4 @@
-"""One connection to an HTTP/1.1 server, with one question under way at a time."""
+"""One connection to an HTTP/1.1 server, with one request in flight at a time."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -6,17 +6,17 @@ from typing import cast
 
 import httptools
 
-# More than any answer to as many rows as a gateway sends at once.
+# Larger than any response to the most rows that a gateway sends at once.
 _LARGEST_BODY = 32 * 1024 * 1024
 
 
 class ProtocolError(ConnectionError):
-    """What came is no answer to the question. The connection is closed."""
+    """What arrived is not a response to the request. The connection is closed."""
 
 
 @dataclass(slots=True)
 class Reply:
-    """An answer: header names in lower case."""
+    """A response; header names are in lower case."""
 
     status: int = 0
     headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Reply:
 
 
 class Connection(asyncio.Protocol):
-    """The connection. One that is lost, or whose answer nobody waited for, is not used again."""
+    """The connection. After an error, a timeout or a cancelled request it is not used again."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -39,15 +39,15 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether a question can be sent."""
+        """Whether a request can be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
     async def request(self, message: bytes) -> Reply:
-        """Send a whole request, and wait for its answer.
+        """Send a complete request, and wait for its response.
 
         Raises:
-            ProtocolError: something else came.
-            ConnectionError: the connection ended before the answer did.
+            ProtocolError: something other than a response arrived.
+            ConnectionError: the connection ended before the response did.
         """
         if self._transport is None or self._transport.is_closing():
             raise ConnectionError("the connection is closed")
@@ -56,62 +56,62 @@ class Connection(asyncio.Protocol):
             self._transport.write(message)
             return await self._future
         except BaseException:
-            self.close()  # an answer that comes late is nobody's
+            self.close()  # a late response must not be taken for that of the next request
             raise
         finally:
             self._future = None
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.abort()
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is there."""
+        """The connection is established."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """A piece of an answer has come."""
+        """Part of a response has arrived."""
         if self._future is None:
-            self.close()  # nobody has asked
+            self.close()  # there is no request in flight
             return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
-            self._fail(ProtocolError(f"no HTTP answer: {error}"))
+            self._fail(ProtocolError(f"not an HTTP response: {error}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         self._fail(ConnectionError(f"the connection ended: {exc or 'closed by the server'}"))
 
-    # What httptools calls.
+    # Called by httptools.
 
     def on_message_begin(self) -> None:
-        """An answer begins."""
+        """A response begins."""
         self._reply = Reply()
         self._parts = []
         self._size = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, whole."""
+        """One complete header."""
         self._reply.headers[name.lower()] = value
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """Part of the body."""
         self._size += len(body)
         if self._size > _LARGEST_BODY:
-            self._fail(ProtocolError(f"an answer of more than {_LARGEST_BODY} bytes"))
+            self._fail(ProtocolError(f"a response of more than {_LARGEST_BODY} bytes"))
             return
         self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        """The answer is whole."""
+        """The response is complete."""
         self._reply.status = self._parser.get_status_code()
         self._reply.body = b"".join(self._parts)
         if self._future is None or self._future.done():
-            self.close()  # a second answer to one question
+            self.close()  # a second response to one request
             return
         self._future.set_result(self._reply)
         if not self._parser.should_keep_alive():

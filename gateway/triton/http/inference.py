@@ -1,18 +1,27 @@
-"""Inference over HTTP with tensors as bytes: KServe's protocol v2 and its binary extension.
+"""Inference requests and responses: KServe's protocol v2 over HTTP with its binary extension.
 
-A JSON header that names the tensors, then their bytes one after the other; the HTTP header
-Inference-Header-Content-Length says where the one ends and the others begin.
+The body is a JSON header that names the tensors, followed by their bytes. The HTTP header
+Inference-Header-Content-Length gives the length of the JSON header.
 """
 
 from collections.abc import Sequence
 
 import msgspec
 
-from gateway.triton.ensemble import fitting_outputs
 from gateway.triton.http.connection import Reply
 from gateway.triton.tensors import TensorError, pack_texts
+from preprocess.features.manifest import FEATURE_COUNT
 
 _LENGTH = b"inference-header-content-length"
+
+# The outputs of the ensembles `predict_<variant>`: Triton's type, and values per row.
+_OUTPUTS = {
+    "features": ("FP32", FEATURE_COUNT),
+    "as_of": ("BYTES", 1),
+    "status": ("BYTES", 1),
+    "probability": ("FP32", 1),
+    "model_version": ("INT64", 1),
+}
 
 
 class _Parameters(msgspec.Struct):
@@ -41,7 +50,7 @@ _decode_refusal = msgspec.json.Decoder(_Refusal).decode
 def inference_message(
     model: str, host: str, bse_codes: Sequence[str], prediction_dates: Sequence[str]
 ) -> bytes:
-    """A whole HTTP request for one row a code, whose outputs are all to come as bytes.
+    """A complete HTTP request with one row per code, which requests all outputs as bytes.
 
     `model` is a name that needs no quoting in a path.
     """
@@ -59,30 +68,39 @@ def inference_message(
 
 
 def inference_outputs(reply: Reply, count: int) -> dict[str, bytes]:
-    """The bytes of every output of the ensembles, for `count` rows.
+    """The bytes of each output of the ensembles, for `count` rows.
 
     Raises:
-        TensorError: the answer is none, or one is absent, comes without its bytes, or has another
-            type or shape.
+        TensorError: the response is not an inference, or an output is missing, has no bytes, or has
+            the wrong type or shape.
     """
     body = memoryview(reply.body)
     try:
         start = int(reply.headers[_LENGTH])
         header = _decode_header(body[:start])
-    except (KeyError, ValueError) as error:  # what msgspec raises is a ValueError
-        raise TensorError(f"no header of an inference: {error}") from None
-    found: list[tuple[_Output, bytes]] = []
+    except (KeyError, ValueError) as error:  # msgspec's errors are ValueErrors
+        raise TensorError(f"not an inference: {error}") from None
+    raw: dict[str, bytes] = {}
     for output in header.outputs:
         size = output.parameters.binary_data_size
         if size is None or not 0 <= size <= len(body) - start:
-            raise TensorError("an output comes without its bytes")
-        found.append((output, bytes(body[start : start + size])))
+            raise TensorError(f"{output.name} comes without its bytes")
+        if output.name in _OUTPUTS:
+            datatype, width = _OUTPUTS[output.name]
+            if output.datatype != datatype or output.shape != [count, width]:
+                raise TensorError(
+                    f"{output.name} is {output.datatype} {output.shape}, "
+                    f"not {datatype} [{count}, {width}]"
+                )
+            raw[output.name] = bytes(body[start : start + size])
         start += size
-    return fitting_outputs(found, count)
+    if len(raw) != len(_OUTPUTS):
+        raise TensorError(f"no output {', '.join(sorted(_OUTPUTS.keys() - raw.keys()))}")
+    return raw
 
 
 def refusal(reply: Reply) -> str:
-    """Why the server refuses, in its words."""
+    """The server's own words in an error response."""
     try:
         return _decode_refusal(reply.body).error
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Connections to the servers behind one name, as many as there are questions under way."""
+"""A pool of connections to the servers behind one name."""
 
 import asyncio
 from collections import defaultdict
@@ -6,17 +6,17 @@ from collections import defaultdict
 from gateway.triton.http.addresses import Addresses, Endpoint
 from gateway.triton.http.connection import Connection, Reply
 
-# One question is under way most of the time, and a few golden rows beside it.
-_IDLE_PER_PLACE = 4
-# A machine that is gone says nothing: others are asked before the caller's time is over.
+# Usually one request is in flight, plus a few golden rows.
+_IDLE_PER_ENDPOINT = 4
+# A dead machine never answers: others are tried before the caller's deadline.
 _CONNECT_S = 0.5
 
 
 class ConnectionPool:
-    """Asks each server in its turn, over connections that are kept.
+    """Sends requests to the servers in rotation, over connections that stay open.
 
-    A connection older than `max_age_s`, if that is not 0, is closed after its answer, so that one
-    through a proxy or an address that is shared comes to another server in time.
+    A connection older than `max_age_s` (0: no limit) is closed after its response. So one that runs
+    through a proxy or a shared address reaches another server in time.
     """
 
     def __init__(self, addresses: Addresses, *, max_age_s: float = 0.0) -> None:
@@ -26,65 +26,66 @@ class ConnectionPool:
         self._closed = False
 
     async def request(self, message: bytes) -> Reply:
-        """The answer of the server whose turn it is, or of the next one that can be reached.
+        """The response of the next server in rotation that can be reached.
 
         Raises:
-            OSError: none can be reached, or the connection ended before the answer did.
+            OSError: none can be reached, or the connection ended before the response did.
         """
         refusals: list[str] = []
-        for place in await self._addresses.in_turn():
+        for endpoint in await self._addresses.in_turn():
             try:
-                link = self._kept(place) or await self._opened(place)
+                connection = self._reuse(endpoint) or await self._open(endpoint)
             except OSError as error:
-                refusals.append(f"{place[0]}:{place[1]}: {error or type(error).__name__}")
+                refusals.append(f"{endpoint[0]}:{endpoint[1]}: {error or type(error).__name__}")
                 continue
             try:
-                reply = await link.request(message)
+                reply = await connection.request(message)
             except ConnectionError:
-                self._addresses.refused(place)
+                self._addresses.failed(endpoint)
                 raise
-            self._keep(place, link)
+            self._release(endpoint, connection)
             return reply
         raise ConnectionError("; ".join(refusals))
 
     async def close(self) -> None:
-        """Close what is idle; what is under way ends by itself, and is closed then."""
+        """Close idle connections now, and the others once their response has arrived."""
         self._closed = True
         await self._addresses.close()
-        for place in list(self._idle):
-            self._leave(place)
+        for endpoint in list(self._idle):
+            self._close_idle(endpoint)
 
-    def _kept(self, place: Endpoint) -> Connection | None:
-        links = self._idle[place]
-        while links:
-            link = links.pop()
-            if link.is_open and not self._is_old(link):
-                return link
-            link.close()
+    def _reuse(self, endpoint: Endpoint) -> Connection | None:
+        idle = self._idle[endpoint]
+        while idle:
+            connection = idle.pop()
+            if connection.is_open and not self._is_old(connection):
+                return connection
+            connection.close()
         return None
 
-    async def _opened(self, place: Endpoint) -> Connection:
+    async def _open(self, endpoint: Endpoint) -> Connection:
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_CONNECT_S):
-                _, link = await asyncio.get_running_loop().create_connection(Connection, *place)
-        except OSError:  # a time-out is one
-            self._addresses.refused(place)
+                _, connection = await loop.create_connection(Connection, *endpoint)
+        except OSError:  # TimeoutError is one
+            self._addresses.failed(endpoint)
             raise
-        self._addresses.answered(place)
+        self._addresses.connected(endpoint)
         for other in [other for other in self._idle if not self._addresses.knows(other)]:
-            self._leave(other)
-        return link
+            self._close_idle(other)
+        return connection
 
-    def _keep(self, place: Endpoint, link: Connection) -> None:
-        links = self._idle[place]
-        if len(links) < _IDLE_PER_PLACE and link.is_open and not self._closed:
-            links.append(link)
+    def _release(self, endpoint: Endpoint, connection: Connection) -> None:
+        idle = self._idle[endpoint]
+        if len(idle) < _IDLE_PER_ENDPOINT and connection.is_open and not self._closed:
+            idle.append(connection)
         else:
-            link.close()
+            connection.close()
 
-    def _leave(self, place: Endpoint) -> None:
-        for link in self._idle.pop(place):
-            link.close()
+    def _close_idle(self, endpoint: Endpoint) -> None:
+        for connection in self._idle.pop(endpoint):
+            connection.close()
 
-    def _is_old(self, link: Connection) -> bool:
-        return 0 < self._max_age_s < asyncio.get_running_loop().time() - link.opened
+    def _is_old(self, connection: Connection) -> bool:
+        return 0 < self._max_age_s < asyncio.get_running_loop().time() - connection.opened

@@ -74,7 +74,7 @@ def test_a_failed_task_is_told_and_ends_with_1(
     failed = run("maintain", "--only", "vacuum,analyze")
     assert failed.exit_code == 1
     assert "tezi: vacuum failed: VACUUM needs" in failed.output
-    assert "statistics counted" in failed.output
+    assert "statistics refreshed" in failed.output
 
 
 def test_without_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,16 +201,6 @@ def test_a_triton_without_a_database_is_an_error(
     assert market.predictions(DAY, 1) == []
 
 
-def test_a_market_where_nothing_can_be_scored(
-    settings: Settings, market: SQLiteStore, triton: FakeTriton
-) -> None:
-    triton.row = lambda code: SHORT
-    report = evening(settings, market)
-    assert (report.scored, report.stocks, report.failed) == (0, 13, False)
-    assert market.predictions(DAY, 1) == []
-    assert content(settings)[0].count(b"\n") == 1
-
-
 def test_a_market_that_changes_meanwhile_is_reported(
     settings: Settings, market: SQLiteStore, triton: FakeTriton
 ) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway.evening import scoring
-from gateway.evening.scoring import InferenceResult, score
+from gateway.evening.scoring import EnsembleRow, score
 from preprocess.errors import EveningError
 from preprocess.settings import Settings
 from tests.gateway.evening.conftest import CODES
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("small_batches")
 DAY = date(2024, 5, 31)
 
 
-async def scored(address: str, told: list[tuple[int, int]] | None = None) -> list[InferenceResult]:
+async def scored(address: str, told: list[tuple[int, int]] | None = None) -> list[EnsembleRow]:
     told = [] if told is None else told
     return await score(
         address, "predict_fp32_v1", CODES, DAY, version=1, advance=lambda *now: told.append(now)
@@ -32,7 +32,7 @@ async def test_one_answer_for_each_stock_in_their_order(
     told: list[tuple[int, int]] = []
     answers = await scored(settings.triton_grpc_address, told)
     assert [row.bse_code for row in answers] == CODES
-    assert answers[0] == InferenceResult(CODES[0], "OK", "2024-05-31", float(np.float32(0.1)))
+    assert answers[0] == EnsembleRow(CODES[0], "OK", "2024-05-31", float(np.float32(0.1)))
     assert told == [(done, 12) for done in range(0, 13, 2)]
     assert triton.most_at_once == 3
 

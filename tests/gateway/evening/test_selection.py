@@ -41,8 +41,8 @@ def test_a_limit(market: SQLiteStore) -> None:
     [
         ({"day": date(2024, 6, 4)}, "2024-06-04 is in the future: today in Mumbai is 2024-06-03"),
         ({"day": date(2023, 12, 31)}, "before all data: the first price is dated 2024-01-01"),
-        ({"codes": ("50010", "50010a")}, "six digits; not so 50010, 50010a"),
-        ({"codes": ("599997", "500100")}, "No stock of the database has the code 599997"),
+        ({"codes": ("50010", "50010a")}, "six digits, unlike 50010, 50010a"),
+        ({"codes": ("599997", "500100")}, "No stock in the database has the code 599997"),
         ({"codes": tuple(f"{n:06d}" for n in range(12))}, "000009 and 2 more"),
     ],
 )

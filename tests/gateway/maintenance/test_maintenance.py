@@ -1,4 +1,4 @@
-"""The chores: each does its work beside readers and a writer, one maintenance at a time."""
+"""Maintenance tasks: each works alongside readers and a writer, one maintenance at a time."""
 
 import sqlite3
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.maintenance.run import CHORES, Done, chosen, maintain
+from gateway.maintenance.run import CHORES, TaskResult, chosen, maintain
 from preprocess.database_url import PostgresURL
 from preprocess.errors import StoreError
 from preprocess.market.values import Bar
@@ -50,13 +50,13 @@ def market(store: Store) -> Store:
     return store
 
 
-def test_all_chores_leave_the_market_as_it_was(
+def test_all_tasks_leave_the_market_as_it_was(
     market: Store, upkeep: Upkeep, settings: Settings
 ) -> None:
     before, mark = market.columns(), market.mark()
     seen: list[tuple[int, int]] = []
     done = maintain(upkeep, settings, progress=lambda *step: seen.append(step))
-    assert [task.name for task in done] == [chore.name for chore in CHORES]
+    assert [task.name for task in done] == [task.name for task in CHORES]
     assert [task.detail for task in done if task.failed] == []
     assert seen == [(number, 7) for number in range(8)]
     assert market.mark() == mark
@@ -81,8 +81,8 @@ def test_only_one_at_a_time(market: Store, upkeep: Upkeep, settings: Settings) -
             pass  # the lock of the one that is done is free
 
 
-def test_some_chores_in_their_own_order() -> None:
-    assert [chore.name for chore in chosen(["analyze", "packs"])] == ["packs", "analyze"]
+def test_some_tasks_in_their_own_order() -> None:
+    assert [task.name for task in chosen(["analyze", "packs"])] == ["packs", "analyze"]
     assert chosen(None) == CHORES
     for wrong in (["vacum"], []):
         with pytest.raises(StoreError, match="there are: leftovers, packs"):
@@ -136,15 +136,15 @@ def test_readers_and_a_writer_go_on_meanwhile(
     reading = threading.Thread(target=read)
     reading.start()
     try:
-        done: list[Done] = []
-        chores = threading.Thread(target=lambda: done.extend(maintain(upkeep, settings)))
-        chores.start()
-        while chores.is_alive():
+        done: list[TaskResult] = []
+        maintenance = threading.Thread(target=lambda: done.extend(maintain(upkeep, settings)))
+        maintenance.start()
+        while maintenance.is_alive():
             with market.transaction() as writer:
                 writer.put_prices(bars("000001", [5.0 + written]))
             written += 1
             stop.wait(0.01)
-        chores.join()
+        maintenance.join()
     finally:
         stop.set()
         reading.join()
@@ -180,9 +180,9 @@ def file(tmp_path: Path) -> Iterator[Path]:
 def test_a_writer_that_does_not_end_is_told(file: Path) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as writer, waiting_little(file) as up:
         writer.execute("BEGIN IMMEDIATE")
-        for chore in (up.vacuum, up.analyze, up.reindex, up.compact_change_log, up.refresh_samples):
+        for task in (up.vacuum, up.analyze, up.reindex, up.compact_change_log, up.refresh_samples):
             with pytest.raises(StoreError, match="busy: another process writes"):
-                chore()
+                task()
         writer.execute("ROLLBACK")
         assert up.vacuum() == ""
 
@@ -219,9 +219,9 @@ def test_a_disk_that_fills_up_is_told_and_nothing_is_lost(
                     filler.write(b"x" * 4096)
             # As if the room had gone after it was looked for.
             monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1e12}))
-            for chore in (up.vacuum, up.reindex):
+            for task in (up.vacuum, up.reindex):
                 with pytest.raises(StoreError, match="disk is full"):
-                    chore()
+                    task()
             (disk / "filler").unlink()
             assert up.vacuum() == ""
             assert_same_columns(store.columns(), before)

@@ -39,11 +39,6 @@ def test_any_bytes_are_texts_or_refused(raw: bytes, count: int) -> None:
     assert len(found) == count
 
 
-def test_no_texts() -> None:
-    assert pack_texts([]) == b""
-    assert unpack_texts(b"", 0) == []
-
-
 @given(st.lists(st.floats(width=32, allow_nan=False)))
 def test_floats_keep_their_value(values: list[float]) -> None:
     raw = np.array(values, dtype=np.float32).tobytes()

@@ -62,7 +62,7 @@ async def test_all_who_come_first_wait_for_one_look_up() -> None:
 async def test_who_refused_comes_last_for_a_while(now: list[float]) -> None:
     addresses = Addresses(Name(FIRST, SECOND))
     await addresses.in_turn()
-    addresses.refused(FIRST)
+    addresses.failed(FIRST)
     assert [(await addresses.in_turn())[0] for _ in range(4)] == [SECOND] * 4
     now[0] += 0.6
     assert {(await addresses.in_turn())[0] for _ in range(2)} == {FIRST, SECOND}
@@ -72,8 +72,8 @@ async def test_who_answers_has_its_turn_again(now: list[float]) -> None:
     del now
     addresses = Addresses(Name(FIRST, SECOND))
     await addresses.in_turn()
-    addresses.refused(FIRST)
-    addresses.answered(FIRST)
+    addresses.failed(FIRST)
+    addresses.connected(FIRST)
     assert {(await addresses.in_turn())[0] for _ in range(2)} == {FIRST, SECOND}
 
 
@@ -83,7 +83,7 @@ async def test_a_refusal_has_the_name_looked_up_but_not_for_each(now: list[float
     await addresses.in_turn()
     name.places = [SECOND]
     for _ in range(3):
-        addresses.refused(FIRST)
+        addresses.failed(FIRST)
         assert await addresses.in_turn() == [FIRST]
         await settled()
     assert name.looked_up == 1
@@ -132,7 +132,7 @@ async def test_a_first_look_up_that_fails_is_said_and_made_again() -> None:
         with pytest.raises(OSError, match="no name server"):
             await addresses.in_turn()
     name.failure, name.places = None, []
-    with pytest.raises(OSError, match="leads to no address"):
+    with pytest.raises(OSError, match="has no address"):
         await addresses.in_turn()
     name.places = [FIRST]
     assert await addresses.in_turn() == [FIRST]

@@ -218,13 +218,3 @@ async def test_a_link_that_is_closed_asks_nobody(tritons: tuple[HttpTriton, Http
     with pytest.raises(ConnectionError, match="is closed"):
         await link.request(MESSAGE)
     assert asked(first) == [0]
-
-
-async def test_header_names_are_found_in_any_case(
-    tritons: tuple[HttpTriton, HttpTriton],
-) -> None:
-    first, _ = tritons
-    first.raw = http(200, b"", "X-Word: One\r\n")
-    links = ConnectionPool(Addresses(leads_to(first.place)))
-    assert (await links.request(MESSAGE)).headers[b"x-word"] == b"One"
-    await links.close()

@@ -1,14 +1,18 @@
-"""`tezi up`: everything that serves, in one terminal."""
+"""`tezi up`, `tezi serve-triton`, `tezi restart`: the servers."""
 
 import asyncio
 import logging
 import sys
 import time
+from contextlib import closing
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 import click
 
-from gateway.cli.triton_lines import is_trouble
+from gateway.cli.triton import is_trouble
+from gateway.stack.rolling import PARTS, request_restart
+from gateway.stack.service import serve_triton
 from gateway.stack.stack import run_stack
 from preprocess.errors import StoreError
 from preprocess.market.values import Listing
@@ -16,21 +20,25 @@ from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 
 _LOG_BYTES = 20_000_000
-_LOGS_KEPT = 3
+_OLD_LOGS = 3
+
+_verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, help="Show every line of Triton's log, not only warnings."
+)
 
 
 @click.command("up")
-@click.option("-v", "--verbose", is_flag=True, help="Show every line of Triton, not only warnings.")
+@_verbose_option
 @click.option(
     "--replicas",
     type=click.IntRange(1, 64),
-    help="Gateways to start, from two on with nginx in front of them; default: TEZI_GATEWAYS.",
+    help="Number of gateways; two or more run behind nginx. Default: TEZI_GATEWAYS.",
 )
 def up_command(verbose: bool, replicas: int | None) -> None:
     """Start Triton and the gateway, and keep them running until Ctrl-C.
 
-    A server that ends, or that no longer gives the right answer, is started again. All lines go
-    to logs/tezi.log in the data folder.
+    A server that ends or gives wrong answers is started again. The log is logs/tezi.log in the
+    data folder.
 
     \b
     tezi up
@@ -41,11 +49,8 @@ def up_command(verbose: bool, replicas: int | None) -> None:
     if sys.stdout.isatty() and "log_format" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_format": "text"})
     began = time.monotonic()
-    store = open_store(settings, write=True)  # brings an older schema up to date
-    try:
+    with closing(open_store(settings, write=True)) as store:  # migrates an older schema
         listings = store.listings()
-    finally:
-        store.close()
     if not listings:
         raise StoreError("The database has no prices: run `tezi import prices FILE`.")
     log = _log(settings)
@@ -70,7 +75,7 @@ def _log(settings: Settings) -> logging.Logger:
     folder = settings.home / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     handler = RotatingFileHandler(
-        folder / "tezi.log", maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT, encoding="utf-8"
+        folder / "tezi.log", maxBytes=_LOG_BYTES, backupCount=_OLD_LOGS, encoding="utf-8"
     )
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log = logging.getLogger("tezi.up")
@@ -92,10 +97,56 @@ Tezi is up after {seconds:.1f} s: {len(listings)} stocks, prices to {day}.
   Triton       http://{settings.triton_http_address} (HTTP), \
 {settings.triton_grpc_address} (gRPC)
 
-Ask for a prediction:
+Request a prediction:
 
   curl -s {url}/api/v1/predict -H 'content-type: application/json' \\
     -d '{{"bse_code": "{code}", "prediction_date": "{day}"}}'
 
 Ctrl-C stops everything.
 """
+
+
+@click.command("serve-triton")
+@_verbose_option
+@click.option(
+    "--heartbeat",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="For health checks: a file that is touched after each correct golden row.",
+)
+def serve_triton_command(verbose: bool, heartbeat: Path | None) -> None:
+    """Start Triton alone, and keep it running until Ctrl-C or SIGTERM.
+
+    This is for gateways that run elsewhere, such as in other containers: they share the data
+    folder, and connect to TEZI_TRITON_HOST, on which this Triton listens. It is watched and
+    repaired as under `tezi up`. Until a first version is published it waits.
+
+    \b
+    tezi serve-triton
+    TEZI_TRITON_HOST=0.0.0.0 tezi serve-triton --heartbeat /tmp/golden-row
+    """
+    settings = load_settings()
+
+    def lines(_: str, line: str) -> None:
+        if verbose or is_trouble(line):
+            click.echo(line)
+
+    asyncio.run(serve_triton(settings, lines=lines, notice=click.echo, heartbeat=heartbeat))
+
+
+@click.command("restart")
+@click.argument("part", type=click.Choice(PARTS), default="gateways")
+def restart_command(part: str) -> None:
+    """Restart one PART of the stack that `tezi up` runs.
+
+    gateways (the default): one after another, each when the others are ready; with two or more no
+    request fails. nginx: new workers with the current configuration in config/; no request fails.
+    triton: for the few seconds until it is back, only cached predictions are available. all:
+    Triton, then the gateways, then nginx.
+
+    \b
+    tezi restart
+    tezi restart nginx
+    TEZI_DATA_DIR=data-b tezi restart all
+    """
+    asyncio.run(request_restart(load_settings(), part))
+    click.echo(f"Restarted: {part}.")

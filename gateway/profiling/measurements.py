@@ -1,4 +1,4 @@
-"""Reading the clocks of those who work on a request: the gateway, Triton, and this process."""
+"""The figures of a profile: the gateway's metrics, Triton's statistics, work timed in process."""
 
 import time
 from collections.abc import Sequence
@@ -7,39 +7,37 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-import onnxruntime
 from prometheus_client.parser import text_string_to_metric_families
 
-from preprocess.errors import FeatureError, ModelError, ServerError
+from gateway.metrics import PREDICTOR_SECONDS
+from preprocess.errors import FeatureError, ServerError
 from preprocess.features.row import Status
+from preprocess.models.session import open_session
 from preprocess.serving.service import FeatureService
 from preprocess.serving.wire import Float32s
 
 Pair = tuple[str, str]
 """A BSE code and an ISO date."""
 
-PREDICTOR_SECONDS = "predictor_request_duration_seconds"
-"""The gateway's histogram of requests to Triton."""
-
 _TIMEOUT_S = 10.0
 _NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What was done so far: how often, ms in all, ms in a queue, ms at work."""
+class Totals:
+    """Totals since a server started: number of requests, and ms in all, in queues, computing."""
 
     count: float = 0.0
     total: float = 0.0
     queue: float = 0.0
     compute: float = 0.0
 
-    def each_since(self, before: "Work") -> "Work":
-        """The means of what was done after `before`; nothing if nothing was."""
+    def mean_since(self, before: "Totals") -> "Totals":
+        """Means per request of what was done after `before`; zeros if nothing was."""
         count = self.count - before.count
         if count <= 0:
-            return Work()
-        return Work(
+            return Totals()
+        return Totals(
             count,
             (self.total - before.total) / count,
             (self.queue - before.queue) / count,
@@ -47,8 +45,8 @@ class Work:
         )
 
 
-def gateway_waits(url: str) -> Work:
-    """How often and how long a gateway has waited for Triton, by its own metrics.
+def gateway_totals(url: str) -> Totals:
+    """How often and how long the gateway at `url` has waited for Triton, by its own metrics.
 
     Raises:
         ServerError: it does not answer.
@@ -58,33 +56,33 @@ def gateway_waits(url: str) -> Work:
         if family.name == PREDICTOR_SECONDS:
             count += sum(s.value for s in family.samples if s.name.endswith("_count"))
             seconds += sum(s.value for s in family.samples if s.name.endswith("_sum"))
-    return Work(count, seconds * 1e3)
+    return Totals(count, seconds * 1e3)
 
 
-def triton_work(address: str, model: str) -> Work:
-    """What all versions of a model have done since they were loaded, by Triton's statistics.
+def triton_totals(address: str, model: str) -> Totals:
+    """The totals of all versions of a model, by Triton's statistics.
 
     Raises:
         ServerError: the Triton at `address` (host:port of HTTP) does not answer, or has no such
             model.
     """
-    work = Work()
+    totals = Totals()
     for version in _get(f"http://{address}/v2/models/{model}/stats").json()["model_stats"]:
         stats = version["inference_stats"]
         steps = ("compute_input", "compute_infer", "compute_output")
-        work = Work(
-            work.count + stats["success"]["count"],
-            work.total + stats["success"]["ns"] / _NS_PER_MS,
-            work.queue + stats["queue"]["ns"] / _NS_PER_MS,
-            work.compute + sum(stats[step]["ns"] for step in steps) / _NS_PER_MS,
+        totals = Totals(
+            totals.count + stats["success"]["count"],
+            totals.total + stats["success"]["ns"] / _NS_PER_MS,
+            totals.queue + stats["queue"]["ns"] / _NS_PER_MS,
+            totals.compute + sum(stats[step]["ns"] for step in steps) / _NS_PER_MS,
         )
-    return work
+    return totals
 
 
 def time_lookups(
     service: FeatureService, requests: Sequence[Sequence[Pair]]
 ) -> tuple[float, list[Float32s]]:
-    """Mean ms of looking up a request's rows as Triton's features model does, and the features.
+    """Mean ms to look up one request's rows as Triton's features model does, and the features.
 
     Features are float32 [rows, 25] for each request.
 
@@ -105,19 +103,12 @@ def time_lookups(
 
 
 def time_graph(graph: Path, requests: Sequence[Float32s]) -> float:
-    """Mean ms of running a classifier's graph on each request's features, with one thread.
+    """Mean ms to run a classifier's graph on each request's features, on one thread.
 
     Raises:
         ModelError: the graph cannot be loaded.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(
-            str(graph), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime's errors have no base of their own
-        raise ModelError(f"{graph} cannot be loaded: {error}") from error
+    session = open_session(graph)
     session.run(None, {"features": requests[0]})
     began = time.perf_counter()
     for features in requests:

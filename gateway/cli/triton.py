@@ -1,5 +1,6 @@
-"""The Triton of a command: the one that runs, or one of its own while the command does."""
+"""What several commands need of Triton: a server that runs, and the lines of its log to show."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,10 +9,18 @@ import click
 from preprocess.repository.model_server import server_is_live
 from preprocess.settings import Settings
 
+# Triton warns of these on every machine without a GPU, where nothing is wrong.
+_NO_GPU = re.compile("CUDA driver|CudaDriverHelper|pinned")
+
+
+def is_trouble(line: str) -> bool:
+    """Whether a line of Triton's log is a warning or an error that matters."""
+    return line[:1] in ("W", "E") and not _NO_GPU.search(line)
+
 
 @asynccontextmanager
 async def running_triton(settings: Settings) -> AsyncIterator[None]:
-    """A Triton that answers on the configured address until the block ends.
+    """Use the Triton at the configured address, or start one that runs until the block ends.
 
     Raises:
         ServerError: one has to be started, and does not come up.
@@ -24,7 +33,7 @@ async def running_triton(settings: Settings) -> AsyncIterator[None]:
 
     async with triton_alone(
         settings,
-        lines=lambda _, __: None,  # a server that does not start says its last lines itself
+        lines=lambda _, __: None,  # the error of a failed start quotes the server's last lines
         notice=lambda text: click.echo(text, err=True),
     ):
         yield

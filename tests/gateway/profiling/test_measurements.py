@@ -1,4 +1,4 @@
-"""The clocks of a profile: which figures are read from whom, and what is refused."""
+"""The measurements of a profile: which figures are read from whom, and what is refused."""
 
 from contextlib import closing
 from pathlib import Path
@@ -7,14 +7,12 @@ import numpy as np
 import onnx
 import pytest
 
-from gateway import metrics
-from gateway.profiling.clocks import (
-    PREDICTOR_SECONDS,
-    Work,
-    gateway_waits,
+from gateway.profiling.measurements import (
+    Totals,
+    gateway_totals,
     time_graph,
     time_lookups,
-    triton_work,
+    triton_totals,
 )
 from gateway.profiling.run import fresh_pairs
 from preprocess.errors import FeatureError, ServerError, StoreError
@@ -28,21 +26,17 @@ from tests.integration.stack import free_ports
 
 
 def test_means_are_of_what_was_done_in_between() -> None:
-    after, before = Work(30, 160.0, 3.0, 26.0), Work(10, 100.0, 1.0, 16.0)
-    assert after.each_since(before) == Work(20, 3.0, 0.1, 0.5)
-    assert before.each_since(before) == Work()
-
-
-def test_the_gateways_histogram_has_its_name() -> None:
-    assert PREDICTOR_SECONDS == metrics.PREDICTOR_SECONDS
+    after, before = Totals(30, 160.0, 3.0, 26.0), Totals(10, 100.0, 1.0, 16.0)
+    assert after.mean_since(before) == Totals(20, 3.0, 0.1, 0.5)
+    assert before.mean_since(before) == Totals()
 
 
 def test_a_server_that_is_not_there_is_an_error() -> None:
     (port,) = free_ports(1)
     with pytest.raises(ServerError, match="/metrics does not answer"):
-        gateway_waits(f"http://127.0.0.1:{port}")
+        gateway_totals(f"http://127.0.0.1:{port}")
     with pytest.raises(ServerError, match="features/stats does not answer"):
-        triton_work(f"127.0.0.1:{port}", "features")
+        triton_totals(f"127.0.0.1:{port}", "features")
 
 
 def test_no_pair_comes_twice_before_all_have_come(demo_store: SQLiteStore) -> None:

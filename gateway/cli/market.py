@@ -1,0 +1,236 @@
+"""`tezi import`, `tezi delete-prices`, `tezi features`: market data in the database."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from gateway.cli.progress import progress_bar
+from preprocess.errors import FeatureError, StoreError
+from preprocess.features.derive import refresh_derived, stamp_months
+from preprocess.imports.actions import ActionImporter
+from preprocess.imports.bhavcopy import BhavcopyImporter
+from preprocess.imports.financials import FinancialsImporter
+from preprocess.imports.importer import Importer
+from preprocess.imports.prices import PriceImporter
+from preprocess.imports.run import run_import
+from preprocess.imports.stocks import StockImporter
+from preprocess.market.calendar import exchange_today, months_between
+from preprocess.settings import load_settings
+from preprocess.store import open_store
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+
+
+@click.group("import")
+def import_group() -> None:
+    """Import market data into the database.
+
+    PATH is a .csv, .csv.gz, .zip or .tar.gz file, or a folder of such files. An import is one
+    transaction. A row that breaks a rule is refused, with its line and the reason. A file that is
+    damaged or of the wrong kind is refused whole. Everything else is imported. The exit status is
+    1 if a file was refused whole, or if there was nothing to import. Importing a file twice does
+    no harm.
+    """
+
+
+def _paths_and_report(command: Command) -> Command:
+    report = click.option(
+        "--json",
+        "report_path",
+        type=click.Path(dir_okay=False, writable=True, path_type=Path),
+        metavar="FILE",
+        help="Also write the report to this file, with the first 1,000 refusals.",
+    )
+    paths = click.argument(
+        "paths",
+        nargs=-1,
+        required=True,
+        type=click.Path(exists=True, path_type=Path),
+        metavar="PATH...",
+    )
+    return report(paths(command))
+
+
+@import_group.command("prices")
+@click.option(
+    "--adjusted",
+    is_flag=True,
+    help="The prices are already adjusted for splits and bonuses; the database records this.",
+)
+@_paths_and_report
+def prices_command(paths: tuple[Path, ...], report_path: Path | None, adjusted: bool) -> None:
+    """Daily prices, as traded unless --adjusted is given.
+
+    Columns: bse_code, date, open, high, low, close, volume and optionally prev_close.
+
+    \b
+    tezi import prices prices_nse.csv.gz
+    tezi import prices --adjusted prices.csv.gz
+    """
+    _run(PriceImporter(_today(), adjusted=adjusted), paths, report_path)
+
+
+@import_group.command("bhavcopy")
+@_paths_and_report
+def bhavcopy_command(paths: tuple[Path, ...], report_path: Path | None) -> None:
+    """The exchange's own daily files, EQddmmyy.CSV. Only equities (SC_TYPE Q) are imported.
+
+    \b
+    tezi import bhavcopy bse_bhavcopy_2015_raw.tar.gz
+    tezi import bhavcopy EQ050115.CSV downloads/2015/
+    """
+    _run(BhavcopyImporter(_today()), paths, report_path)
+
+
+@import_group.command("financials")
+@_paths_and_report
+def financials_command(paths: tuple[Path, ...], report_path: Path | None) -> None:
+    """Quarterly results, in crore rupees; EPS in rupees per share.
+
+    Columns: bse_code, fiscal_year and quarter (or label, such as Q3FY25), period_end, revenue_cr,
+    pat_cr, operating_profit_cr, eps (or eps_rs) and optionally announced_on (or
+    announce_date_proxy).
+
+    \b
+    tezi import financials financials.csv.gz
+    """
+    _run(FinancialsImporter(_today()), paths, report_path)
+
+
+@import_group.command("actions")
+@_paths_and_report
+def actions_command(paths: tuple[Path, ...], report_path: Path | None) -> None:
+    """Bonuses, splits, rights issues and demergers.
+
+    Columns: bse_code, ex_date, kind, subject and optionally ratio. Otherwise the ratio of a bonus
+    or a split is read from the subject.
+
+    \b
+    tezi import actions corporate_actions.csv.gz
+    """
+    _run(ActionImporter(_today()), paths, report_path)
+
+
+@import_group.command("stocks")
+@_paths_and_report
+def stocks_command(paths: tuple[Path, ...], report_path: Path | None) -> None:
+    """The stock list.
+
+    Columns: bse_code and any of nse_symbol, company_name (or name), isin (or isin_2020),
+    industry, status. An empty cell leaves the stored value as it is.
+
+    \b
+    tezi import stocks symbol_map.csv
+    """
+    _run(StockImporter(), paths, report_path)
+
+
+def _today() -> date:
+    return exchange_today(datetime.now(UTC))
+
+
+def _run(importer: Importer[T], paths: tuple[Path, ...], report_path: Path | None) -> None:
+    if report_path is not None and not report_path.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {report_path.parent}", param_hint="--json")
+    settings = load_settings()
+    began = time.monotonic()
+    derive = partial(refresh_derived, circuit_pct=settings.circuit_pct)
+    with (
+        closing(open_store(settings, write=True)) as store,
+        progress_bar(f"Importing {importer.kind}", of_bytes=True) as advance,
+    ):
+        report = run_import(store, importer, paths, derive=derive, advance=advance)
+    report.show(Console())
+    if report_path is not None:
+        try:
+            report_path.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise click.FileError(
+                str(report_path), f"the import is done, its report is not: {error}"
+            ) from None
+    click.echo(f"Stocks changed: {report.stocks_changed:,}, in {time.monotonic() - began:.1f} s.")
+    if not report.complete:
+        raise SystemExit(1)
+
+
+@click.command("delete-prices")
+@click.argument("bse_codes", nargs=-1, required=True, metavar="CODE...")
+@click.option(
+    "--from", "first", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day to delete."
+)
+@click.option(
+    "--to",
+    "last",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Last day to delete; default: the first.",
+)
+def delete_prices_command(
+    bse_codes: tuple[str, ...], first: datetime, last: datetime | None
+) -> None:
+    """Delete the daily prices of some stocks and days.
+
+    This is for prices that should never have been imported; to correct a wrong one, import the
+    right one. Labels and features that depend on them are computed again, and cached predictions
+    become invalid.
+
+    \b
+    tezi delete-prices 500325 --from 2026-08-14
+    tezi delete-prices 500325 532540 --from 2026-08-10 --to 2026-08-14
+    """
+    settings = load_settings()
+    days = first.date(), (last or first).date()
+    if days[1] < days[0]:
+        raise click.BadParameter(f"it lies before --from {days[0]}", param_hint="--to")
+    open_store(settings).close()  # opening for writing would create a missing database
+    with closing(open_store(settings, write=True)) as store:
+        unknown = sorted(set(bse_codes) - set(store.bse_codes()))
+        if unknown:
+            raise StoreError(f"Not in the database: {', '.join(unknown)}. Nothing was deleted.")
+        with store.transaction() as writer:
+            deleted = sum(writer.delete_prices(code, *days) for code in dict.fromkeys(bse_codes))
+            if deleted:
+                refresh_derived(writer, circuit_pct=settings.circuit_pct)
+    click.echo(f"{deleted:,} daily prices deleted.")
+
+
+@click.group("features")
+def features_group() -> None:
+    """Compute ahead of time the features that predictions only look up."""
+
+
+@features_group.command("static")
+@click.option("--month", metavar="YYYY-MM", help="One month; default: every month with prices.")
+def static_command(month: str | None) -> None:
+    """Compute the monthly features: sector and market-cap tier of each stock.
+
+    Imports do this for the months that they affect; this command does it for all of them.
+
+    \b
+    tezi features static
+    tezi features static --month 2026-08
+    """
+    if month is not None and not _MONTH.fullmatch(month):
+        raise FeatureError(f"--month takes a month like 2026-08, not {month!r}.")
+    with (
+        closing(open_store(load_settings(), write=True)) as store,
+        store.transaction() as writer,
+    ):
+        days = writer.price_days()
+        if days is None:
+            raise FeatureError("There are no prices yet; run `tezi import prices` first.")
+        months = [month] if month else months_between(*days)
+        stamp_months(writer, months)
+        changed = len(writer.touched)
+    click.echo(f"Computed {len(months)} month(s); {changed} stock(s) changed.")
