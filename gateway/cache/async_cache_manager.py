@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
 
 from gateway.cache.calls import CallKeys
-from gateway.cache.codec import decode, encode
+from gateway.cache.codec import MISS, decode, encode
 from gateway.cache.core import ANY, Core, Form, Lookup
-from gateway.cache.flight import Flight, Flights, landing
 from gateway.cache.invalidation import Invalidation
 from gateway.cache.keys import Kind
 from gateway.cache.local import Clock
-from gateway.cache.miss import MISS
 from gateway.cache.plan import Plan
 from gateway.cache.redis.remote import RemoteTier
+from gateway.cache.single_flight import Flight, Flights, landing
 from gateway.cache.statistics import CacheStats
 from preprocess.errors import CacheError
 from preprocess.settings import Settings
@@ -262,10 +261,7 @@ class AsyncCacheManager:
         remote = await self._opened()
         if remote is None:
             return looked
-        lookup = self.core.accept(looked, await remote.read(looked.missing), form)
-        if lookup.spoilt:
-            remote.write_later(dict.fromkeys(lookup.spoilt, (b"", 0)))
-        return lookup
+        return self.core.accept(looked, await remote.read(looked.missing), form)
 
     async def _forget(self, invalidation: Invalidation) -> int:
         # In a thread, and to its end even if the caller leaves: half told is not told.

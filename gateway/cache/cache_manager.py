@@ -13,10 +13,10 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.calls import CallKeys
+from gateway.cache.codec import MISS
 from gateway.cache.core import ANY, Form, Lookup
 from gateway.cache.keys import Kind
 from gateway.cache.local import Clock
-from gateway.cache.miss import MISS
 from gateway.cache.plan import Plan
 from gateway.cache.statistics import CacheStats
 from preprocess.errors import CacheError

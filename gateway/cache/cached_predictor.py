@@ -8,8 +8,8 @@ from typing import cast
 import msgspec
 
 from gateway.cache.async_cache_manager import AsyncCacheManager
+from gateway.cache.codec import MISS
 from gateway.cache.keys import prediction_key
-from gateway.cache.miss import MISS
 from gateway.catalog.versions import ModelCatalog
 from gateway.errors import PredictorError, PredictorUnavailableError
 from gateway.ports import InferenceResult, PredictionQuery, Predictor

@@ -31,9 +31,10 @@ class Plan:
     jitter: float = 0.1
     timeout_s: float = 0.05
     retry_s: float = 30.0
-    # A replica answers out of its memory only for so long after it has heard of everything.
-    lease_s: float = 0.8
-    renew_s: float = 0.25
+    # The local tier answers only for so long after Redis was polled for clears; a clear waits
+    # as long.
+    lease_s: float = 0.5
+    renew_s: float = 0.2
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

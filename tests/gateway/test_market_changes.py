@@ -104,7 +104,7 @@ async def test_a_bug_while_following_ends_neither_the_thread_nor_the_caution(
     monkeypatch.setattr("gateway.cache.market_changes.PATIENCE_S", 0.05)
     changes = MarketChanges(database.open, cache.core)
     await changes.start()
-    monkeypatch.setattr(cache.core, "invalidate", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(cache.core, "follow", lambda *_, **__: 1 / 0)
     database.commit("500001")
     await until(lambda: not changes.is_current)
     monkeypatch.undo()

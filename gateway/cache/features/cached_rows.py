@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from gateway.cache.cache_manager import CacheManager
+from gateway.cache.codec import MISS
 from gateway.cache.keys import features_key
-from gateway.cache.miss import MISS
 from preprocess.features.manifest import FEATURE_COUNT, feature_hash
 from preprocess.features.row import Status
 from preprocess.market.calendar import from_day_number

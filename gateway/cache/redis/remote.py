@@ -13,7 +13,7 @@ from gateway.cache.plan import Plan
 from gateway.cache.redis.availability import Availability
 from gateway.cache.redis.client import FAILURES
 from gateway.cache.redis.link import Links
-from gateway.cache.redis.reading import FENCES, VALUES, Question, Reading
+from gateway.cache.redis.reading import GENERATIONS, VALUES, Question, Reading
 
 # Round trips under way at once. Whoever comes meanwhile shares the next one: most of what a round
 # trip costs is the processor time of the client.
@@ -68,7 +68,7 @@ class RemoteTier:
         return await wanted.reading
 
     async def write(self, envelopes: Envelopes) -> None:
-        """Hold envelopes, each for so many ms, if Redis takes them; 0 ms: delete the key."""
+        """Hold envelopes, each for so many ms, if Redis takes them."""
         for key in envelopes:  # what waits for them is older
             self._unwritten.pop(key, None)
         await asyncio.shield(_hold(self._writes, self._write_alone(envelopes), "tezi-cache-write"))
@@ -98,9 +98,7 @@ class RemoteTier:
             finally:
                 for wanted in together:
                     if not wanted.reading.done():
-                        wanted.reading.set_result(
-                            None if reading is None else reading.of(wanted.keys)
-                        )
+                        wanted.reading.set_result(reading)
 
     def _next_wanted(self) -> list[_Wanted]:
         together, count = [self._wanted[0]], len(self._wanted[0].keys)
@@ -126,15 +124,15 @@ class RemoteTier:
 
     async def _read(self, question: Question) -> Reading:
         return question.read(
-            await self._links.ask(("MGET", *question.places), ("HMGET", FENCES, *question.fields))
+            await self._links.ask(
+                ("MGET", *question.value_keys), ("HMGET", GENERATIONS, *question.fields)
+            )
         )
 
     async def _write(self, envelopes: Envelopes) -> None:
         answers = await self._links.ask(
             *(
                 ("SET", VALUES + key, envelope, "PX", span_ms)
-                if span_ms
-                else ("UNLINK", VALUES + key)
                 for key, (envelope, span_ms) in envelopes.items()
             )
         )

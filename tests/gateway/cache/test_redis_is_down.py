@@ -12,8 +12,8 @@ import redis
 
 from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.cache_manager import MISS, CacheManager
-from gateway.cache.codec import Stamp, encode, seal, unseal
-from gateway.cache.redis.reading import VALUES
+from gateway.cache.codec import encode
+from gateway.cache.redis.reading import VALUES, Stamp, seal, unseal
 from gateway.cache.redis.watch import THREAD_NAME
 from tests.gateway.cache.conftest import quick
 from tests.gateway.cache.proxy import slow_proxy

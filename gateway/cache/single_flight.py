@@ -13,8 +13,8 @@ Flight = asyncio.Task[dict[str, object]]
 class Flights:
     """Computations under way by key, each for all keys that one caller missed."""
 
-    def __init__(self, may_join: Callable[[str, Moment], bool]) -> None:
-        """`may_join`: whether a computation of a key that began at a moment is recent enough."""
+    def __init__(self, may_join: Callable[[Moment], bool]) -> None:
+        """`may_join`: whether a computation that began at a moment is recent enough."""
         self._may_join = may_join
         self._flights: dict[str, tuple[Moment, Flight]] = {}
         self._under_way: set[Flight] = set()
@@ -24,7 +24,7 @@ class Flights:
         others: dict[Flight, list[str]] = {}
         for key in keys:
             known = self._flights.get(key)
-            if known is not None and self._may_join(key, known[0]):
+            if known is not None and self._may_join(known[0]):
                 others.setdefault(known[1], []).append(key)
         return others
 

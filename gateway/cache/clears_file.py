@@ -16,7 +16,8 @@ from preprocess.errors import CacheError
 
 CLEARS_FILE = "clears"
 POLL_S = 0.2
-_MARGIN_S = 0.02
+# Every process has looked so long after a clear was written.
+HEARD_S = POLL_S + 0.02
 # Nothing lives longer in Redis than an hour: what it missed before that is gone by itself.
 _OWED_S = 7200.0
 _TOLD, _OWED = b".", b"!"
@@ -60,7 +61,7 @@ class ClearsFile:
         self._looked = began
 
     def write(self, *, owed: bool) -> None:
-        """Tell the others, and return when they have heard; `owed`: Redis could not be told.
+        """Tell the others, who hear within `HEARD_S`; `owed`: Redis could not be told.
 
         Raises:
             CacheError: the file cannot be written.
@@ -70,7 +71,6 @@ class ClearsFile:
         state = self._state()
         if state[:2] == (inode, size + 1):  # no other process's byte is among them
             self._heard = state
-        time.sleep(POLL_S + _MARGIN_S)
 
     def _append(self, byte: bytes) -> None:
         try:
