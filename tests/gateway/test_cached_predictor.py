@@ -205,7 +205,7 @@ async def test_a_value_of_the_wrong_type_in_redis_is_computed_again(
         ) as tezi:
             gateway = tezi.app.state.gateway
             if value != 1 and value[0] == "graph":
-                value = [gateway.catalog.versions.get(1).variants["fp32"].sha256[:16], *value[1:]]
+                value = [gateway.versions.get(1).variants["fp32"].sha256[:16], *value[1:]]
             other = AsyncCacheManager(Plan(redis_url=server.url, timeout_s=1.0))
             await other.set(prediction_key("500001", TODAY, 1, "fp32"), value, 100)
             await other.close()
