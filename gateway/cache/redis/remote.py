@@ -11,8 +11,7 @@ import redis
 
 from gateway.cache.plan import Plan
 from gateway.cache.redis.availability import Availability
-from gateway.cache.redis.client import FAILURES
-from gateway.cache.redis.link import Links
+from gateway.cache.redis.link import FAILURES, LinkPool
 from gateway.cache.redis.reading import GENERATIONS, VALUES, Question, Reading
 
 # Round trips under way at once. Whoever comes meanwhile shares the next one: most of what a round
@@ -46,7 +45,7 @@ class RemoteTier:
 
     def __init__(self, plan: Plan, availability: Availability) -> None:
         """The address has been checked by then."""
-        self._links = Links(plan)
+        self._links = LinkPool(plan)
         self._availability = availability
         self._too_late_s = _TOO_LATE * plan.timeout_s
         self._failed_at = 0.0
@@ -124,13 +123,13 @@ class RemoteTier:
 
     async def _read(self, question: Question) -> Reading:
         return question.read(
-            await self._links.ask(
+            await self._links.send(
                 ("MGET", *question.value_keys), ("HMGET", GENERATIONS, *question.fields)
             )
         )
 
     async def _write(self, envelopes: Envelopes) -> None:
-        answers = await self._links.ask(
+        answers = await self._links.send(
             *(
                 ("SET", VALUES + key, envelope, "PX", span_ms)
                 for key, (envelope, span_ms) in envelopes.items()
