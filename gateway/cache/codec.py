@@ -8,7 +8,7 @@ import msgspec
 
 from preprocess.errors import CacheError
 
-# msgpack's own types stay what they are; these come back as what they were.
+# Extension types for values that msgpack has no type for.
 _DATE, _MOMENT, _DECIMAL = 1, 2, 3
 
 MISS: Final = object()
@@ -34,7 +34,7 @@ def decode(key: str, body: bytes) -> object:
     """The value that `encode` made bytes of.
 
     Raises:
-        CacheError: the bytes are no value.
+        CacheError: the bytes are not a value.
     """
     try:
         return msgspec.msgpack.decode(body, ext_hook=_restored)
@@ -43,7 +43,7 @@ def decode(key: str, body: bytes) -> object:
 
 
 def _packable(value: object) -> object:
-    """`value` with what msgpack has no type for as extensions."""
+    """`value` with extensions for the types that msgpack lacks."""
     kind = type(value)
     if value is None or kind in (bool, int, float, str, bytes):
         return value
@@ -57,7 +57,7 @@ def _packable(value: object) -> object:
         return msgspec.msgpack.Ext(_DATE, value.isoformat().encode())
     if isinstance(value, Decimal):
         return msgspec.msgpack.Ext(_DECIMAL, str(value).encode())
-    raise TypeError(f"{kind.__name__} is no type that the cache keeps")
+    raise TypeError(f"{kind.__name__} cannot be cached")
 
 
 def _text_key(name: object) -> str:

@@ -1,4 +1,4 @@
-"""What the fronts of the cache share: the memory of the process, and how news reach it."""
+"""What both managers share: the local tier, and how invalidations reach it and Redis."""
 
 import random
 import threading
@@ -27,23 +27,23 @@ _EVERYTHING = Invalidation(everything=True)
 
 
 class Form(Protocol):
-    """How values of some keys become bytes and come back."""
+    """How values of some keys are encoded and decoded."""
 
     def dump(self, key: str, value: object) -> bytes | None:
-        """The value as bytes; None if it is not to be kept.
+        """The value as bytes; None if it is not to be cached.
 
         Raises:
-            CacheError: the value is of a type that the cache does not keep.
+            CacheError: the value is of a type that cannot be cached.
         """
         ...
 
     def load(self, key: str, body: bytes) -> object:
-        """The value, or MISS for bytes that are none, or none that the caller can use."""
+        """The value, or MISS for damaged bytes or a value that the caller cannot use."""
         ...
 
 
 class AnyForm:
-    """Whatever `codec.encode` takes."""
+    """Any value that `codec.encode` takes."""
 
     def dump(self, key: str, value: object) -> bytes | None:
         """See `codec.encode`."""
@@ -78,7 +78,7 @@ class Lookup:
 
 
 class Core:
-    """Two tiers without the asking: fronts ask Redis, synchronously or not. Shared by threads."""
+    """The cache without reading and writing Redis, which the managers do. Thread-safe."""
 
     def __init__(self, plan: Plan, *, clock: Clock = time.monotonic) -> None:
         """Nothing is sent to Redis yet.
@@ -104,7 +104,7 @@ class Core:
 
     @property
     def is_current(self) -> bool:
-        """Whether the process has heard of everything, as far as can be: its memory may answer."""
+        """Whether the local tier may answer: no clear was missed, as far as can be known."""
         return self.watch is None or self.watch.is_current
 
     @property
@@ -116,11 +116,11 @@ class Core:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Values in the memory of the process, and their bytes."""
+        """The number of values in the local tier, and their bytes."""
         return self._memory.size
 
     def look(self, keys: Sequence[str], form: Form = ANY) -> Lookup:
-        """Ask the memory of the process."""
+        """Look in the local tier."""
         self.catch_up()
         known = None if self.watch is None else self.watch.stamp
         bodies, stamp = self._memory.look(keys if self.is_current else ())
@@ -130,7 +130,7 @@ class Core:
         return Lookup(values, missing, Moment(stamp, known))
 
     def accept(self, lookup: Lookup, reading: Reading | None, form: Form = ANY) -> Lookup:
-        """Take over what Redis held of the missing; None: it was not asked, or said nothing."""
+        """Add what Redis has of the missing keys; None: it was not read, or did not answer."""
         if reading is None or self.watch is None:
             return lookup
         values = dict(lookup.values)
@@ -150,15 +150,15 @@ class Core:
     def keep(
         self, values: Mapping[str, object], ttl: float, moment: Moment, form: Form = ANY
     ) -> Envelopes:
-        """Hold values in the process; what is to be written to Redis.
+        """Keep values in the local tier; returns what is to be written to Redis.
 
         Raises:
-            CacheError: a value is of a type that the cache does not keep.
+            CacheError: a value is of a type that cannot be cached.
         """
         bodies = {key: form.dump(key, value) for key, value in values.items()}
         envelopes: Envelopes = {}
         self.catch_up()
-        # Before Redis is told: the time in the process must not begin later than that in Redis.
+        # Before Redis is written: the local expiry must not be later than that in Redis.
         now = self._clock()
         for key, body in bodies.items():
             span = ttl * self._jitter()
@@ -221,7 +221,7 @@ class Core:
                 file.look(self._heard_of_a_clear)
 
     def close(self) -> None:
-        """Let go of Redis and of the file; the cache goes on in the process."""
+        """Close the connections to Redis; the local tier still works."""
         watch, self.watch = self.watch, None
         if watch is not None:
             watch.close()
@@ -252,7 +252,7 @@ class Core:
                 self.statistics.record(kind, tier, "hit" if is_held else "miss", count)
 
     def _jitter(self) -> float:
-        return 1.0 - self.plan.jitter * random.random()  # noqa: S311 - spreads load, guards nothing
+        return 1.0 - self.plan.jitter * random.random()  # noqa: S311 - spreads load, not for security
 
     def _local_ttl(self) -> float:
         return self.plan.local_ttl_s * self._jitter()

@@ -99,7 +99,7 @@ def _written(mark: Mark) -> str:
 
 
 class MarketChanges:
-    """Polls the market's change log in a thread of its own: a busy event loop does not delay it."""
+    """Polls the market's change log in its own thread: a busy event loop does not delay it."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class MarketChanges:
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`open_store` is called when the log is first asked, and again after it failed."""
+        """`open_store` is called for the first poll, and again after a failure."""
         self._open_store = open_store
         self._follower = Follower(core)
         self._monotonic = monotonic
@@ -121,17 +121,17 @@ class MarketChanges:
 
     @property
     def is_current(self) -> bool:
-        """Whether everything committed until a moment ago has been taken care of."""
+        """Whether all commits until a moment ago have been taken care of."""
         return self._heard is not None and self._monotonic() - self._heard < PATIENCE_S
 
     async def start(self) -> None:
-        """Forget what has changed while nobody looked, and go on looking."""
+        """Forget what has changed since the last run, and start polling."""
         await asyncio.to_thread(self.poll)
         self._thread = threading.Thread(target=self._run, name="market changes", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
-        """Let go of the database."""
+        """Stop polling and close the database."""
         self._stopping.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
@@ -151,11 +151,11 @@ class MarketChanges:
         except StoreError as error:
             self._close_store()
             if not self._failing:
-                log.warning("changes of the market are not heard of", error=str(error))
+                log.warning("market changes cannot be read", error=str(error))
             self._failing = True
             return
         if self._failing:
-            log.info("changes of the market are heard of again")
+            log.info("market changes can be read again")
         self._failing = False
         self._heard = began
 
@@ -164,8 +164,8 @@ class MarketChanges:
             try:
                 self.poll()
             except Exception:
-                # Nothing cached is answered from now on, until a poll succeeds.
-                log.exception("changes of the market cannot be followed")
+                # The cache is not used until a poll succeeds.
+                log.exception("market changes cannot be followed")
                 self._stopping.wait(PATIENCE_S)
 
     def _close_store(self) -> None:
