@@ -52,4 +52,4 @@ def wait(cache: CacheManager) -> None:
     """Until the cache has renewed its lease, which it does several times a second."""
     watch = cache.core.watch
     assert watch is not None
-    watch._renew()
+    watch.poll()

@@ -1,1 +1,1 @@
-"""The two tiers of a cache, and what both need: values as bytes, one computation a key."""
+"""A cache in two tiers, the process and Redis, with single flight."""

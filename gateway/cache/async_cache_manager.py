@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
 
 from gateway.cache.calls import CallKeys
-from gateway.cache.codec import decode, encode
+from gateway.cache.codec import MISS, decode, encode
 from gateway.cache.core import ANY, Core, Form, Lookup
-from gateway.cache.flight import Flight, Flights, landing
 from gateway.cache.invalidation import Invalidation
 from gateway.cache.keys import Kind
 from gateway.cache.local import Clock
-from gateway.cache.miss import MISS
 from gateway.cache.plan import Plan
 from gateway.cache.redis.remote import RemoteTier
+from gateway.cache.single_flight import Flight, Flights, landing
 from gateway.cache.statistics import CacheStats
 from preprocess.errors import CacheError
 from preprocess.settings import Settings
@@ -38,11 +37,11 @@ class Fetched:
 
 
 class AsyncCacheManager:
-    """Values by key, for a time, until they are invalidated. For one event loop.
+    """Values by key, until their TTL ends or they are invalidated. For one event loop.
 
     After an invalidation has returned no replica answers with what was computed, or begun, before
-    it. Without Redis, or while it does not answer, the tier in the process serves alone. A caller
-    that leaves cancels nobody's computation.
+    it. Without Redis, or while it does not answer, the local tier serves alone. A caller that
+    leaves does not cancel a computation.
     """
 
     def __init__(self, plan: Plan | None = None, *, clock: Clock = time.monotonic) -> None:
@@ -66,14 +65,14 @@ class AsyncCacheManager:
         return (await self.get_many([key])).values.get(key, MISS)
 
     async def get_many(self, keys: Sequence[str], *, form: Form = ANY) -> Lookup:
-        """What is held of the keys, with one question to Redis, and the moment it was looked at."""
+        """The cached values of the keys, with one request to Redis, and when it was looked up."""
         await self._opened()
         return await self.fetched(self.core.look(keys, form), form)
 
     async def set(
         self, key: str, value: object, ttl: float, *, since: Lookup | None = None
     ) -> None:
-        """Hold a value for at most `ttl` seconds; see `set_many`."""
+        """Cache a value for at most `ttl` seconds; see `set_many`."""
         await self.set_many({key: value}, ttl, since=since)
 
     async def set_many(
@@ -84,12 +83,12 @@ class AsyncCacheManager:
         since: Lookup | None = None,
         form: Form = ANY,
     ) -> None:
-        """Hold values, with one write to Redis; `since`: the lookup before they were computed.
+        """Cache values, with one write to Redis; `since`: the lookup before they were computed.
 
-        Without it they count as computed now. What is too large is not held.
+        Without it they count as computed now. A value that is too large is not cached.
 
         Raises:
-            CacheError: a value is of a type that the cache does not keep.
+            CacheError: a value is of a type that cannot be cached.
         """
         await self._opened()
         moment = self.core.look(()).moment if since is None else since.moment
@@ -99,13 +98,13 @@ class AsyncCacheManager:
             await remote.write(envelopes)
 
     async def get_or_compute(self, key: str, compute: Compute, ttl: float) -> object:
-        """The value, computed once for all who ask meanwhile if it is not held.
+        """The cached value; if it is missing, one computation serves all callers of that time.
 
-        They get the same answer, or the same error. What was begun before an invalidation is not
-        kept after it.
+        They get the same value, or the same error. A value whose computation began before an
+        invalidation is not cached after it.
 
         Raises:
-            CacheError: the value is of a type that the cache does not keep.
+            CacheError: the value is of a type that cannot be cached.
         """
 
         async def one(_keys: Sequence[str]) -> Mapping[str, object]:
@@ -116,13 +115,13 @@ class AsyncCacheManager:
     async def get_or_compute_many(
         self, keys: Sequence[str], compute: ComputeMany, ttl: float
     ) -> dict[str, object]:
-        """The values; those that are neither held nor being computed, by one call of `compute`.
+        """The values; those neither cached nor in flight are computed by one call of `compute`.
 
-        `compute` is given these keys; a key that it leaves out is left out of the answer. Values
-        are copies: a tuple is a list, also for the one who computed it.
+        `compute` gets these keys; a key that it leaves out is missing in the result. Values are
+        copies: a tuple comes back as a list, also for the caller that computed it.
 
         Raises:
-            CacheError: a value is of a type that the cache does not keep.
+            CacheError: a value is of a type that cannot be cached.
         """
 
         async def copied(missing: Sequence[str]) -> Mapping[str, object]:
@@ -142,10 +141,10 @@ class AsyncCacheManager:
         *,
         form: Form = ANY,
     ) -> Fetched:
-        """As `get_or_compute_many`; an error of a computation leaves the other keys alone.
+        """As `get_or_compute_many`; an error of a computation does not affect the other keys.
 
-        `form` says how values are kept, and which are not. What `compute` gives is the answer to
-        all who wait for it, and is not copied.
+        `form` says how values are encoded, and which are not cached. What `compute` returns goes
+        to all waiting callers, and is not copied.
         """
         await self._opened()
         looked = self.core.look(keys, form)
@@ -164,10 +163,10 @@ class AsyncCacheManager:
     ) -> int:
         """Forget all of a kind, all of some stocks, both, or everything, in every replica.
 
-        How many values there were, as far as Redis says. Returns when no replica answers from
-        them any more: in milliseconds with Redis alone, in a quarter of a second by way of the
-        data folder, or when the lease of a replica that does not say so is over. While Redis does
-        not answer it is told when it does again, before it is asked anything.
+        The number of values that were dropped, as far as Redis says. Returns when no replica
+        answers from them: with Redis after `Plan.lease_s`, twice that where predictions follow
+        their features; with the data folder alone after 0.22 s. A Redis that does not answer is
+        told before it is used again.
 
         Raises:
             CacheError: keys of this kind name no stock, or the data folder cannot be written to.
@@ -177,7 +176,7 @@ class AsyncCacheManager:
     async def invalidate_pattern(self, pattern: str) -> int:
         """Forget every key that matches a glob pattern of Redis, as `invalidate` does.
 
-        Beside it whatever shares their fences: see `Invalidation.matching`.
+        It forgets more than matches: see `Invalidation.matching`.
         """
         return await self._forget(Invalidation.matching(pattern))
 
@@ -187,7 +186,7 @@ class AsyncCacheManager:
         [Callable[_Arguments, Awaitable[_Given]]],
         Callable[_Arguments, Coroutine[Any, Any, _Given]],
     ]:
-        """A decorator: the function's answers are cached for `ttl` seconds, by its arguments.
+        """A decorator: the function's results are cached for `ttl` seconds, by its arguments.
 
         Raises:
             CacheError: the function is not a coroutine function; at a call, see `CallKeys.key`.
@@ -212,15 +211,15 @@ class AsyncCacheManager:
 
     @property
     def stats(self) -> CacheStats:
-        """The counts so far, of all kinds; `core.statistics` has them by kind and lately."""
+        """The counts of all kinds so far; `core.statistics` has them by kind and recent ones."""
         return self.core.statistics.of()
 
     def get_hit_rate(self, kind: Kind | None = None, *, recent: bool = False) -> float:
-        """Share of the keys asked for that the cache held, 0 to 1; `recent`: in five minutes."""
+        """Share of the lookups that were hits, 0 to 1; `recent`: of the last five minutes."""
         return self.core.statistics.of(kind, recent=recent).hit_rate
 
     async def close(self) -> None:
-        """Give up what is being computed, and let go of Redis."""
+        """Cancel the computations in flight, and close the connections to Redis."""
         await self._flights.close()
         if self._remote is not None:
             await self._remote.close()
@@ -230,7 +229,7 @@ class AsyncCacheManager:
     def _flights_for(
         self, looked: Lookup, compute: ComputeMany, ttl: float, form: Form
     ) -> dict[Flight, list[str]]:
-        """The computations of others that the missing may wait for, and one for all the rest."""
+        """The computations in flight that the missing keys may join, and one for all the rest."""
         if not looked.missing:
             return {}
         flights = self._flights.joined(looked.missing)
@@ -252,23 +251,20 @@ class AsyncCacheManager:
         computed = {key: given[key] for key in lookup.missing if key in given}
         envelopes = self.core.keep(computed, ttl, lookup.moment, form)
         if envelopes and self._remote is not None:
-            self._remote.write_later(envelopes)  # nobody has to wait for it
+            self._remote.write_later(envelopes)  # no caller has to wait for it
         return lookup.values | computed
 
     async def fetched(self, looked: Lookup, form: Form = ANY) -> Lookup:
-        """A lookup in the process with what Redis holds of what is missing."""
+        """A lookup in the local tier, with what Redis has of the missing keys."""
         if not any(map(self.core.is_kept, looked.missing)):
             return looked
         remote = await self._opened()
         if remote is None:
             return looked
-        lookup = self.core.accept(looked, await remote.read(looked.missing), form)
-        if lookup.spoilt:
-            remote.write_later(dict.fromkeys(lookup.spoilt, (b"", 0)))
-        return lookup
+        return self.core.accept(looked, await remote.read(looked.missing), form)
 
     async def _forget(self, invalidation: Invalidation) -> int:
-        # In a thread, and to its end even if the caller leaves: half told is not told.
+        # In a thread, and to its end even if the caller leaves: all replicas must hear of it.
         work = asyncio.create_task(asyncio.to_thread(self.core.clear, invalidation))
         return await asyncio.shield(work)
 

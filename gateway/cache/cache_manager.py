@@ -13,10 +13,10 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.calls import CallKeys
+from gateway.cache.codec import MISS
 from gateway.cache.core import ANY, Form, Lookup
 from gateway.cache.keys import Kind
 from gateway.cache.local import Clock
-from gateway.cache.miss import MISS
 from gateway.cache.plan import Plan
 from gateway.cache.statistics import CacheStats
 from preprocess.errors import CacheError
@@ -50,7 +50,7 @@ class CacheManager:
         self._plan = plan or Plan()
         self._clock = clock
         self._begin()
-        # The threads of the parent, and the locks that they hold, are not those of its child.
+        # A forked child has none of its parent's threads, and cannot release the locks they hold.
         begin = weakref.WeakMethod(self._begin)
         os.register_at_fork(after_in_child=lambda: (again := begin()) and again())
 
@@ -64,7 +64,7 @@ class CacheManager:
         return self.get_many([key]).values.get(key, MISS)
 
     def get_many(self, keys: Sequence[str], *, form: Form = ANY) -> Lookup:
-        """What is held of the keys, with one question to Redis, and the moment it was looked at."""
+        """As `AsyncCacheManager.get_many`."""
         watch = self.core.watch
         if watch is not None and not watch.is_started:
             return self._run(self._cache.get_many(keys, form=form))
@@ -74,7 +74,7 @@ class CacheManager:
         return self._run(self._cache.fetched(looked, form))
 
     def set(self, key: str, value: object, ttl: float, *, since: Lookup | None = None) -> None:
-        """Hold a value for at most `ttl` seconds; see `AsyncCacheManager.set_many`."""
+        """Cache a value for at most `ttl` seconds; see `AsyncCacheManager.set_many`."""
         self.set_many({key: value}, ttl, since=since)
 
     def set_many(
@@ -93,7 +93,7 @@ class CacheManager:
             self._run(self._cache.set_many(values, ttl, since=since, form=form))
 
     def get_or_compute(self, key: str, compute: Compute, ttl: float) -> object:
-        """As `AsyncCacheManager.get_or_compute`; `compute` runs in the thread of one who asks."""
+        """As `AsyncCacheManager.get_or_compute`; `compute` runs in a caller's thread."""
         return self.get_or_compute_many([key], lambda _keys: {key: compute()}, ttl)[key]
 
     def get_or_compute_many(
@@ -120,9 +120,9 @@ class CacheManager:
             missing, given = task
             try:
                 outcome: tuple[Any, Exception | None] = (compute(missing), None)
-            except Exception as error:  # noqa: BLE001 - raised in all who wait for it
+            except Exception as error:  # noqa: BLE001 - raised in all waiting callers
                 outcome = (None, error)
-            except BaseException:  # the thread is told to end: others must not wait for it
+            except BaseException:  # the thread is told to end: other callers must not wait for it
                 outcome = (None, CacheError("The computation was interrupted."))
                 raise
             finally:
@@ -140,7 +140,7 @@ class CacheManager:
     def cached(
         self, ttl: float
     ) -> Callable[[Callable[_Arguments, _Given]], Callable[_Arguments, _Given]]:
-        """A decorator: the function's answers are cached for `ttl` seconds, by its arguments.
+        """A decorator: the function's results are cached for `ttl` seconds, by its arguments.
 
         Raises:
             CacheError: it is a coroutine function; at a call, see `CallKeys.key`.
@@ -165,15 +165,15 @@ class CacheManager:
 
     @property
     def stats(self) -> CacheStats:
-        """The counts so far, of all kinds; `core.statistics` has them by kind and lately."""
+        """The counts of all kinds so far; `core.statistics` has them by kind and recent ones."""
         return self.core.statistics.of()
 
     def get_hit_rate(self, kind: Kind | None = None, *, recent: bool = False) -> float:
-        """Share of the keys asked for that the cache held, 0 to 1; `recent`: in five minutes."""
+        """Share of the lookups that were hits, 0 to 1; `recent`: of the last five minutes."""
         return self.core.statistics.of(kind, recent=recent).hit_rate
 
     def close(self) -> None:
-        """End the thread and let go of Redis; the cache goes on in the process."""
+        """End the thread and close the connections; the local tier still works."""
         with self._starting:
             running, self._running = self._running, None
         if running is not None:

@@ -1,4 +1,4 @@
-"""A predictor with a cache before it: by stock, day, version and variant."""
+"""A predictor behind a cache: by stock, day, version and variant."""
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -8,8 +8,8 @@ from typing import cast
 import msgspec
 
 from gateway.cache.async_cache_manager import AsyncCacheManager
+from gateway.cache.codec import MISS
 from gateway.cache.keys import prediction_key
-from gateway.cache.miss import MISS
 from gateway.catalog.versions import ModelCatalog
 from gateway.errors import PredictorError, PredictorUnavailableError
 from gateway.ports import InferenceResult, PredictionQuery, Predictor
@@ -26,12 +26,12 @@ _DECODER = msgspec.msgpack.Decoder(_Value)
 
 
 class CachedPredictor:
-    """Answers what is cached, and asks the inner predictor once for all the rest of a call.
+    """Answers what is cached, with one call of the inner predictor for all the rest.
 
     Only predictions are cached: a refusal costs Triton little, and made-up codes would fill the
-    cache. An answer by another version than the one that was asked is given and not held. A value
-    names the graph that computed it: that of another graph is a miss, as when a data folder was
-    made anew and begins with version 1 again.
+    cache. A result of another version than the requested one is returned, but not cached. A value
+    names the graph that computed it: that of another graph is a miss, as when a new data folder
+    begins with version 1 again.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class CachedPredictor:
         timeout_s: float,
         usable: Callable[[], bool],
     ) -> None:
-        """Predictions live for `ttl_s`. While the cache is not `usable` it is not asked.
+        """`ttl_s`: TTL of predictions. While it is not `usable`, the cache is bypassed.
 
-        A computation gets `timeout_s` at least, however little time the caller has who began it:
-        others may wait for it.
+        A computation gets at least `timeout_s`, even if the caller that began it has less: others
+        may wait for it.
         """
         self._inner = inner
         self._cache = cache
@@ -59,7 +59,7 @@ class CachedPredictor:
     async def predict(
         self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> Sequence[InferenceResult | PredictorError]:
-        """One answer or error for each ask; `cached` says whether the cache held it."""
+        """One result or error for each query; `cached` says whether it was a hit."""
         digest = self._digest(queries[0])
         if digest is None or not self._usable():
             return await self._inner.predict(queries, timeout_s)
@@ -81,7 +81,7 @@ class CachedPredictor:
         return [found[key] for key in keys]
 
     def _digest(self, query: PredictionQuery) -> str | None:
-        """What tells this version's graph from another's; None if the version is not known."""
+        """Identifies this version's graph; None if the version is unknown."""
         version = self._versions.get(query.version)
         graph = None if version is None else version.variants.get(query.variant)
         return None if graph is None else graph.sha256[:16]
@@ -89,7 +89,7 @@ class CachedPredictor:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """Answers of one version's graph as the cache keeps them."""
+    """How results of one version's graph are cached."""
 
     digest: str
     version: int

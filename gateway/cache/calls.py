@@ -17,8 +17,8 @@ from preprocess.errors import CacheError
 class CallKeys:
     """The keys of one function's calls: f(1), f(x=1) and, if 1 is the default, f() are one.
 
-    A function that captures variables, or has no name, is told from its namesakes only inside
-    the process, by the decoration: what it computes is shared with nobody else.
+    A function that captures variables, or has no name, gets a random part in its keys: its
+    results are not shared with other processes or other decorations.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:

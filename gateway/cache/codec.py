@@ -1,34 +1,18 @@
-"""Values as bytes: msgpack, and for Redis an envelope that says whose value it is and how old."""
+"""Values as bytes: msgpack."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from preprocess.errors import CacheError
 
-# msgpack's own types stay what they are; these come back as what they were.
+# Extension types for values that msgpack has no type for.
 _DATE, _MOMENT, _DECIMAL = 1, 2, 3
 
-_ENVELOPE = tuple[str, bytes, int, int, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """The state of the shared fences when a computation began: an epoch, and a number in it."""
-
-    epoch: bytes
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A value out of Redis; `ends_ms` is the Unix time of Redis's clock until which it may live."""
-
-    body: bytes
-    stamp: Stamp
-    ends_ms: int
+MISS: Final = object()
+"""What a cache gives for a key that it does not have; None, False and 0 are values."""
 
 
 def encode(key: str, value: object) -> bytes:
@@ -50,7 +34,7 @@ def decode(key: str, body: bytes) -> object:
     """The value that `encode` made bytes of.
 
     Raises:
-        CacheError: the bytes are no value.
+        CacheError: the bytes are not a value.
     """
     try:
         return msgspec.msgpack.decode(body, ext_hook=_restored)
@@ -58,28 +42,8 @@ def decode(key: str, body: bytes) -> object:
         raise CacheError(f"The cached value of {key!r} cannot be read: {error}") from None
 
 
-def seal(key: str, body: bytes, stamp: Stamp, ends_ms: int) -> bytes:
-    """A value in an envelope for Redis, with its key, stamp and end."""
-    return msgspec.msgpack.encode((key, stamp.epoch, stamp.number, ends_ms, body))
-
-
-def unseal(key: str, envelope: bytes) -> Sealed:
-    """What lies in an envelope.
-
-    Raises:
-        CacheError: the bytes are no envelope, or that of another key.
-    """
-    try:
-        found, epoch, number, ends_ms, body = msgspec.msgpack.decode(envelope, type=_ENVELOPE)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise CacheError(f"The cached value of {key!r} cannot be read: {error}") from None
-    if found != key:
-        raise CacheError(f"Under {key!r} lies the value of {found!r}.")
-    return Sealed(body, Stamp(epoch, number), ends_ms)
-
-
 def _packable(value: object) -> object:
-    """`value` with what msgpack has no type for as extensions."""
+    """`value` with extensions for the types that msgpack lacks."""
     kind = type(value)
     if value is None or kind in (bool, int, float, str, bytes):
         return value
@@ -93,7 +57,7 @@ def _packable(value: object) -> object:
         return msgspec.msgpack.Ext(_DATE, value.isoformat().encode())
     if isinstance(value, Decimal):
         return msgspec.msgpack.Ext(_DECIMAL, str(value).encode())
-    raise TypeError(f"{kind.__name__} is no type that the cache keeps")
+    raise TypeError(f"{kind.__name__} cannot be cached")
 
 
 def _text_key(name: object) -> str:

@@ -1,7 +1,6 @@
-"""What the fronts of the cache share: the memory of the process, and how news reach it."""
+"""What both managers share: the local tier, and how invalidations reach it and Redis."""
 
 import random
-import secrets
 import threading
 import time
 from collections import Counter
@@ -9,44 +8,42 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from gateway.cache.cleared import ClearsFile
-from gateway.cache.codec import Stamp, decode, encode, seal
-from gateway.cache.invalidation import Invalidation, Notice
+from gateway.cache.clears_file import HEARD_S, ClearsFile
+from gateway.cache.codec import MISS, decode, encode
+from gateway.cache.invalidation import Invalidation
 from gateway.cache.keys import scope_of
-from gateway.cache.local import Clock
-from gateway.cache.memory import Memory
-from gateway.cache.miss import MISS
+from gateway.cache.local import Clock, LocalTier
 from gateway.cache.plan import Plan
 from gateway.cache.redis.availability import Availability
-from gateway.cache.redis.reading import Reading
+from gateway.cache.redis.reading import Reading, Stamp, seal
 from gateway.cache.redis.watch import Watch
 from gateway.cache.statistics import Statistics, Tier
 from preprocess.errors import CacheError
 
-# What is to be written to Redis: the envelope, and for how many ms; 0: the key is deleted.
+# What is to be written to Redis: the envelope, and for how many ms.
 Envelopes = dict[str, tuple[bytes, int]]
 
 _EVERYTHING = Invalidation(everything=True)
 
 
 class Form(Protocol):
-    """How values of some keys become bytes and come back."""
+    """How values of some keys are encoded and decoded."""
 
     def dump(self, key: str, value: object) -> bytes | None:
-        """The value as bytes; None if it is not to be kept.
+        """The value as bytes; None if it is not to be cached.
 
         Raises:
-            CacheError: the value is of a type that the cache does not keep.
+            CacheError: the value is of a type that cannot be cached.
         """
         ...
 
     def load(self, key: str, body: bytes) -> object:
-        """The value, or MISS for bytes that are none, or none that the caller can use."""
+        """The value, or MISS for damaged bytes or a value that the caller cannot use."""
         ...
 
 
 class AnyForm:
-    """Whatever `codec.encode` takes."""
+    """Any value that `codec.encode` takes."""
 
     def dump(self, key: str, value: object) -> bytes | None:
         """See `codec.encode`."""
@@ -65,7 +62,7 @@ ANY: Form = AnyForm()
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a computation began, by the fences in the process and, if known, by those in Redis."""
+    """When a computation began: the generation of the local tier and, if known, Redis's stamp."""
 
     local: int
     shared: Stamp | None = None
@@ -73,19 +70,15 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What is held of some keys; what is not, and the moment at which that was so.
-
-    `spoilt` are keys under which Redis has bytes that are of no use.
-    """
+    """The cached values of some keys, the keys that are missing, and when this was looked up."""
 
     values: dict[str, object]
     missing: tuple[str, ...]
     moment: Moment
-    spoilt: tuple[str, ...] = ()
 
 
 class Core:
-    """Two tiers without the asking: fronts ask Redis, synchronously or not. Shared by threads."""
+    """The cache without reading and writing Redis, which the managers do. Thread-safe."""
 
     def __init__(self, plan: Plan, *, clock: Clock = time.monotonic) -> None:
         """Nothing is sent to Redis yet.
@@ -99,18 +92,19 @@ class Core:
         self.availability = Availability(plan.retry_s)
         self.watch: Watch | None = None
         self._clock = clock
-        self._replica = secrets.token_hex(8)
-        self._memory = Memory(plan.local_entries, plan.local_bytes, clock=clock)
+        self._memory = LocalTier(plan.local_entries, plan.local_bytes, clock=clock)
         self._reading = threading.Lock()
         self._file = None if plan.folder is None else ClearsFile(plan.folder)
         if plan.redis_url:
-            self.watch = Watch(plan, self._replica, self.availability, self.apply, clock=clock)
+            self.watch = Watch(
+                plan, self.availability, lambda: self.forget(_EVERYTHING), clock=clock
+            )
             if self._file is not None and self._file.is_owed:
                 self.availability.owe(_EVERYTHING)
 
     @property
     def is_current(self) -> bool:
-        """Whether the process has heard of everything, as far as can be: its memory may answer."""
+        """Whether the local tier may answer: no clear was missed, as far as can be known."""
         return self.watch is None or self.watch.is_current
 
     @property
@@ -122,13 +116,13 @@ class Core:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Values in the memory of the process, and their bytes."""
+        """The number of values in the local tier, and their bytes."""
         return self._memory.size
 
     def look(self, keys: Sequence[str], form: Form = ANY) -> Lookup:
-        """Ask the memory of the process."""
+        """Look in the local tier."""
         self.catch_up()
-        known = None if self.watch is None else self.watch.known
+        known = None if self.watch is None else self.watch.stamp
         bodies, stamp = self._memory.look(keys if self.is_current else ())
         values = _loaded(bodies, form)
         self._count("local", keys, values)
@@ -136,12 +130,13 @@ class Core:
         return Lookup(values, missing, Moment(stamp, known))
 
     def accept(self, lookup: Lookup, reading: Reading | None, form: Form = ANY) -> Lookup:
-        """Take over what Redis held of the missing; None: it was not asked, or said nothing."""
+        """Add what Redis has of the missing keys; None: it was not read, or did not answer."""
         if reading is None or self.watch is None:
             return lookup
         values = dict(lookup.values)
         now = self._clock()
-        loaded = _loaded({key: sealed.body for key, sealed in reading.values.items()}, form)
+        found = {key: reading.values[key].body for key in lookup.missing if key in reading.values}
+        loaded = _loaded(found, form)
         for key, value in loaded.items():
             sealed = reading.values[key]
             left = self.watch.left(sealed.ends_ms, now)
@@ -150,21 +145,20 @@ class Core:
                 values[key] = value
         self._count("redis", lookup.missing, values)
         missing = tuple(key for key in lookup.missing if key not in values)
-        spoilt = tuple(key for key in reading.values if key not in loaded) + reading.spoilt
-        return Lookup(values, missing, Moment(lookup.moment.local, reading.stamp), spoilt)
+        return Lookup(values, missing, Moment(lookup.moment.local, reading.stamp))
 
     def keep(
         self, values: Mapping[str, object], ttl: float, moment: Moment, form: Form = ANY
     ) -> Envelopes:
-        """Hold values in the process; what is to be written to Redis.
+        """Keep values in the local tier; returns what is to be written to Redis.
 
         Raises:
-            CacheError: a value is of a type that the cache does not keep.
+            CacheError: a value is of a type that cannot be cached.
         """
         bodies = {key: form.dump(key, value) for key, value in values.items()}
         envelopes: Envelopes = {}
         self.catch_up()
-        # Before Redis is told: the time in the process must not begin later than that in Redis.
+        # Before Redis is written: the local expiry must not be later than that in Redis.
         now = self._clock()
         for key, body in bodies.items():
             span = ttl * self._jitter()
@@ -183,38 +177,37 @@ class Core:
         """Whether values of this kind are cached at all."""
         return scope_of(key).kind in self.plan.kinds
 
-    def may_join(self, key: str, moment: Moment) -> bool:
-        """Whether a computation that began at `moment` is recent enough for one who asks now."""
-        return self.is_current and self._memory.holds(key, moment.local)
+    def may_join(self, moment: Moment) -> bool:
+        """Whether a computation that began at `moment` is recent enough for a new caller."""
+        return self.is_current and self._memory.is_current(moment.local)
 
     def clear(self, invalidation: Invalidation) -> int:
-        """Invalidate, by the file too, and free the room in Redis; how many values there were.
+        """Forget in every replica, and delete in Redis; how many values there were.
+
+        Returns when no replica answers from what is forgotten. While Redis does not answer, it
+        will be told before it is used again.
 
         Raises:
-            CacheError: other processes of the data folder cannot be told.
-        """
-        dropped = self.invalidate(invalidation, by_file=True)
-        return dropped if self.watch is None else max(dropped, self.watch.sweep(invalidation))
-
-    def invalidate(
-        self, invalidation: Invalidation, *, followed: str = "", by_file: bool = False
-    ) -> int:
-        """Forget, here and in every replica; how many values the process itself held.
-
-        Returns when no replica answers from what is forgotten any more. While Redis does not
-        answer it is told when it does again, before it is asked anything. `followed` is the place
-        in the change log that is taken care of by this. `by_file`: tell the processes that share
-        the data folder, which do not all ask the same Redis.
+            CacheError: the other processes of the data folder cannot be told.
         """
         if invalidation.is_empty:
             return 0
-        dropped = self._tell(invalidation, "", by_file)
-        # Until here another replica may have given out old features, which predictions were made
-        # of meanwhile.
+        dropped = self._clear(invalidation)
+        # Until now another replica may have answered with old features, from which predictions
+        # were computed.
         dependants = invalidation.dependants
         if dependants is not None:
-            self._tell(dependants, followed, by_file)
-        return dropped
+            self._clear(dependants)
+        return dropped if self.watch is None else max(dropped, self.watch.sweep(invalidation))
+
+    def follow(self, invalidation: Invalidation, position: str) -> None:
+        """Forget what the change log makes old, up to a position in it.
+
+        Other replicas follow the log themselves, so there is nothing to wait for.
+        """
+        if self.watch is not None and self.watch.followed() != position:
+            self.watch.invalidate(invalidation, position)
+        self.forget(invalidation)
 
     def forget(self, invalidation: Invalidation) -> int:
         """Forget in this process alone."""
@@ -227,17 +220,8 @@ class Core:
             with self._reading:
                 file.look(self._heard_of_a_clear)
 
-    def apply(self, notices: Iterable[Notice] | None) -> None:
-        """Forget what other replicas have told Redis; None: everything."""
-        if notices is None:
-            self.forget(_EVERYTHING)
-            return
-        for notice in notices:
-            if notice.origin != self._replica:
-                self.forget(notice.invalidation)
-
     def close(self) -> None:
-        """Let go of Redis and of the file; the cache goes on in the process."""
+        """Close the connections to Redis; the local tier still works."""
         watch, self.watch = self.watch, None
         if watch is not None:
             watch.close()
@@ -248,17 +232,17 @@ class Core:
             self.availability.owe(_EVERYTHING)
         self.forget(_EVERYTHING)
 
-    def _tell(self, invalidation: Invalidation, followed: str, by_file: bool) -> int:
+    def _clear(self, invalidation: Invalidation) -> int:
+        wait_s = 0.0
+        told = self.watch is not None and self.watch.invalidate(invalidation)
+        if told:
+            wait_s = self.plan.lease_s
+        if self._file is not None:
+            self._file.write(owed=self.watch is not None and not told)
+            wait_s = max(wait_s, HEARD_S)
+        # Last: a value that was read from Redis before it was told goes as well.
         dropped = self.forget(invalidation)
-        watch, file = self.watch, self._file
-        notice = Notice(self._replica, invalidation)
-        stamp = None if watch is None else watch.invalidate(notice, followed)
-        if file is not None and by_file:
-            file.write(owed=watch is not None and stamp is None)
-        # A value that was fetched from Redis meanwhile is older than the clear.
-        self.forget(invalidation)
-        if watch is not None and stamp is not None:
-            watch.wait_until_heard(stamp)
+        time.sleep(wait_s)
         return dropped
 
     def _count(self, tier: Tier, keys: Iterable[str], held: Mapping[str, object]) -> None:
@@ -268,7 +252,7 @@ class Core:
                 self.statistics.record(kind, tier, "hit" if is_held else "miss", count)
 
     def _jitter(self) -> float:
-        return 1.0 - self.plan.jitter * random.random()  # noqa: S311 - spreads load, guards nothing
+        return 1.0 - self.plan.jitter * random.random()  # noqa: S311 - spreads load, not for security
 
     def _local_ttl(self) -> float:
         return self.plan.local_ttl_s * self._jitter()

@@ -1,17 +1,17 @@
-"""Keys: what kind of answer lies under one, and of which stock."""
+"""Keys: what kind of value lies under one, and which generations it belongs to."""
 
 import re
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 Kind = Literal["features", "predictions", "queries", "others"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-# The kinds whose keys name a stock. Predictions are made of features, and so come after them.
+# The kinds whose keys name a stock. Predictions are computed from features, so they come second.
 STOCK_KINDS: Final[tuple[Kind, ...]] = ("features", "predictions")
 
-BEGINNINGS: dict[str, Kind] = {
+PREFIXES: dict[str, Kind] = {
     "features": "features",
     "prediction": "predictions",
     "query": "queries",
@@ -21,40 +21,32 @@ _CODE = re.compile(r"[0-9]{6}")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What an invalidation may name of a key. `stock` is a BSE code; None for keys of none."""
+    """The scopes by which a key can be invalidated: its kind, and its stock within the kind."""
 
-    kind: Kind
-    stock: str | None = None
-
-    @property
-    def stock_fence(self) -> str | None:
-        """The name of the fence before this stock's values of this kind."""
-        return None if self.stock is None else f"{self.kind}:{self.stock}"
+    names: tuple[str, ...]
 
     @property
-    def fences(self) -> tuple[str, ...]:
-        """The names of the fences that a value in this scope stands behind."""
-        stock = self.stock_fence
-        return (self.kind,) if stock is None else (self.kind, stock)
+    def kind(self) -> Kind:
+        """The kind of the value."""
+        return cast("Kind", self.names[0])
 
 
-# One key is asked about some ten times while it is looked up. Few more are held than that takes: a
-# key that comes again is another string than the one under which the memory holds its value.
+# A lookup needs the scope of each key some ten times.
 @lru_cache(maxsize=1_024)
 def scope_of(key: str) -> Scope:
-    """The scope of any key; keys of none of the known forms are of the kind `others`."""
+    """The scope of any key; a key of an unknown form is of the kind `others`."""
     parts = key.split(":", 2)
-    kind = BEGINNINGS.get(parts[0], "others") if len(parts) > 1 else "others"
+    kind = PREFIXES.get(parts[0], "others") if len(parts) > 1 else "others"
     if kind in STOCK_KINDS and _CODE.fullmatch(parts[1]):
-        return Scope(kind, parts[1])
-    return Scope(kind)
+        return Scope((kind, f"{kind}:{parts[1]}"))
+    return Scope((kind,))
 
 
 def features_key(bse_code: str, day: date, names_hash: str) -> str:
-    """The key of a stock's features on a day; `names_hash` tells the list of features."""
+    """The key of a stock's features on a day; `names_hash` identifies the list of features."""
     return f"features:{bse_code}:{day.isoformat()}:{names_hash}"
 
 
 def prediction_key(bse_code: str, day: str, model_version: int, variant: str) -> str:
-    """The key of what one version of a model says of a stock on an ISO day."""
+    """The key of one model version's prediction for a stock on an ISO day."""
     return f"prediction:{bse_code}:{day}:{model_version}:{variant}"

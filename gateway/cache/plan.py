@@ -1,4 +1,4 @@
-"""How a cache is laid out: what settings say, as one value."""
+"""The configuration of a cache, as one value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _TTLS: Mapping[Kind, float] = {"features": 300.0, "predictions": 3600.0, "querie
 class Plan:
     """Times are in seconds, sizes in bytes.
 
-    `redis_url` empty: no Redis. `folder` None: no other process of this machine has to be told.
+    `redis_url` empty: no Redis. `folder` None: no other process of this machine hears of clears.
     """
 
     redis_url: str = field(default="", repr=False)
@@ -25,19 +25,20 @@ class Plan:
     local_entries: int = 1_000
     local_bytes: int = 64 * 1024 * 1024
     local_ttl_s: float = 60.0
-    # A value above this is computed each time: it would push everything else out.
+    # A larger value is not cached: it would evict everything else.
     largest: int = 4 * 1024 * 1024
-    # Times to live are shortened by up to this share: what began together does not end together.
+    # TTLs are shortened by up to this share, so that values do not all expire together.
     jitter: float = 0.1
     timeout_s: float = 0.05
     retry_s: float = 30.0
-    # A replica answers out of its memory only for so long after it has heard of everything.
-    lease_s: float = 0.8
-    renew_s: float = 0.25
+    # The local tier answers only for so long after Redis was polled for clears; a clear waits
+    # as long.
+    lease_s: float = 0.5
+    renew_s: float = 0.2
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """What the settings say."""
+        """The plan of these settings."""
         return cls(
             redis_url=settings.redis_url,
             folder=settings.cache_dir,

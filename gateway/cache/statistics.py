@@ -1,4 +1,4 @@
-"""How often was asked, and what answered: since the beginning, and over the last minutes."""
+"""Hits and misses by kind and tier, since the start and over the last minutes."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from gateway.cache.local import Clock
 
 Tier = Literal["local", "redis"]
 Result = Literal["hit", "miss"]
-# Called for each question to a tier: kind, tier, result, how many keys.
+# Called for each lookup in a tier: kind, tier, result, number of keys.
 Hook = Callable[[Kind, Tier, Result, int], None]
 
 RECENT_S = 300.0
@@ -23,7 +23,7 @@ _Name = tuple[Kind, Tier, Result]
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """Keys asked for. What neither tier answers is a miss, also if another caller computes it."""
+    """Numbers of keys looked up. A key in neither tier is a miss, even if it is in flight."""
 
     local_hits: int = 0
     remote_hits: int = 0
@@ -36,12 +36,12 @@ class CacheStats:
 
     @property
     def hit_rate(self) -> float:
-        """Share of the keys that a tier answered, 0 to 1; 0 before the first."""
+        """Share of the keys that were hits, 0 to 1; 0 before the first lookup."""
         return (self.local_hits + self.remote_hits) / self.asked if self.asked else 0.0
 
 
 class Statistics:
-    """Counts by kind, tier and result. Safe to share between threads."""
+    """Counts by kind, tier and result. Thread-safe."""
 
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -51,22 +51,22 @@ class Statistics:
         self._hooks: tuple[Hook, ...] = ()
 
     def subscribe(self, hook: Hook) -> None:
-        """Call `hook` for each question from now on, in the thread that asks."""
+        """Call `hook` for each lookup from now on, in the calling thread."""
         self._hooks = (*self._hooks, hook)
 
     def record(self, kind: Kind, tier: Tier, result: Result, count: int = 1) -> None:
-        """A tier was asked for `count` keys."""
+        """`count` keys were looked up in a tier."""
         if not count:
             return
         name = (kind, tier, result)
-        place = int(self._clock() // _BUCKET_S)
+        slot = int(self._clock() // _BUCKET_S)
         with self._lock:
             self._all[name] += count
-            bucket = self._buckets.get(place)
+            bucket = self._buckets.get(slot)
             if bucket is None:
-                oldest = place - int(RECENT_S // _BUCKET_S)
-                self._buckets = {at: held for at, held in self._buckets.items() if at > oldest}
-                bucket = self._buckets[place] = Counter()
+                oldest = slot - int(RECENT_S // _BUCKET_S)
+                self._buckets = {at: bucket for at, bucket in self._buckets.items() if at > oldest}
+                bucket = self._buckets[slot] = Counter()
             bucket[name] += count
         for hook in self._hooks:
             hook(kind, tier, result, count)
@@ -76,7 +76,7 @@ class Statistics:
         oldest = int(self._clock() // _BUCKET_S) - int(RECENT_S // _BUCKET_S)
         with self._lock:
             counts = (
-                sum((held for at, held in self._buckets.items() if at > oldest), Counter())
+                sum((bucket for at, bucket in self._buckets.items() if at > oldest), Counter())
                 if recent
                 else Counter(self._all)
             )

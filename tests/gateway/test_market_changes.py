@@ -90,8 +90,8 @@ async def test_a_database_that_is_away_is_opened_again(
     assert set(cache.get_many(KEYS).values) == {KEYS[1]}
     await changes.close()
     shown = capsys.readouterr().out
-    assert shown.count("changes of the market are not heard of") == 1
-    assert shown.count("changes of the market are heard of again") == 1
+    assert shown.count("market changes cannot be read") == 1
+    assert shown.count("market changes can be read again") == 1
 
 
 async def test_a_bug_while_following_ends_neither_the_thread_nor_the_caution(
@@ -104,10 +104,10 @@ async def test_a_bug_while_following_ends_neither_the_thread_nor_the_caution(
     monkeypatch.setattr("gateway.cache.market_changes.PATIENCE_S", 0.05)
     changes = MarketChanges(database.open, cache.core)
     await changes.start()
-    monkeypatch.setattr(cache.core, "invalidate", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(cache.core, "follow", lambda *_, **__: 1 / 0)
     database.commit("500001")
     await until(lambda: not changes.is_current)
     monkeypatch.undo()
     await until(lambda: changes.is_current)
     await changes.close()
-    assert "changes of the market cannot be followed" in capsys.readouterr().out
+    assert "market changes cannot be followed" in capsys.readouterr().out

@@ -1,9 +1,9 @@
 """Feature rows that were computed before, by this process or by another on the same Redis.
 
-A row is stored with the place in the market's change log up to which it is right. It is answered
+A row is stored with the position in the market's change log up to which it is right. It is used
 only by a market that knows of no later change of its stock, and such a market knows of every
-commit that was there before the request. So a commit makes old rows useless by itself, whether
-anybody has been told of it or not; invalidations, as of an administrator, come on top.
+commit made before the request. So a commit makes old rows useless by itself, whether or not anyone
+was told of it; an administrator's clears come on top.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from gateway.cache.cache_manager import CacheManager
+from gateway.cache.codec import MISS
 from gateway.cache.keys import features_key
-from gateway.cache.miss import MISS
 from preprocess.features.manifest import FEATURE_COUNT, feature_hash
 from preprocess.features.row import Status
 from preprocess.market.calendar import from_day_number
@@ -32,7 +32,7 @@ _Row = tuple[bytes, Float32s]
 
 
 class _Form:
-    """Rows as the cache keeps them, which are of use only to a market that they are current in."""
+    """Rows as they are cached, each current in one state of the market."""
 
     def __init__(self, market: LiveMarket, codes: Mapping[str, bytes]) -> None:
         self._market = market
@@ -58,10 +58,10 @@ class _Form:
 
 
 class CachedRows:
-    """Rows of a market by way of a cache: one question to it a call, and one write.
+    """Rows of a market through a cache: one lookup per call, and one write.
 
-    Only rows that are OK are cached. The others take next to nothing to find out, and codes that
-    no stock has could be made up without end.
+    Only rows that are OK are cached. The others cost next to nothing, and there is no end of
+    made-up codes.
     """
 
     def __init__(self, cache: CacheManager, *, ttl_s: float) -> None:
@@ -71,7 +71,7 @@ class CachedRows:
         self._names = feature_hash()
 
     def warm_up(self) -> None:
-        """Find Redis before the first request has to wait for it."""
+        """Connect to Redis before the first request has to wait for it."""
         self._cache.get_many([])
 
     def rows(self, market: LiveMarket, codes: Sequence[bytes], days: Days) -> WireRows:
@@ -91,13 +91,13 @@ class CachedRows:
         lookup = self._cache.get_many(list(known), form=form)
         out = WireRows.empty(len(codes))
         lacking = []
-        for place, key in enumerate(keys):
+        for index, key in enumerate(keys):
             row = lookup.values.get(key)
             if row is None:
-                lacking.append(place)
+                lacking.append(index)
             else:
-                out.as_of[place], out.values[place] = cast("_Row", row)
-                out.status[place] = _OK
+                out.as_of[index], out.values[index] = cast("_Row", row)
+                out.status[index] = _OK
         if lacking:
             out.put(lacking, WireRows.of(market.rows([codes[at] for at in lacking], days[lacking])))
             fresh = {
@@ -109,5 +109,5 @@ class CachedRows:
         return out
 
     def close(self) -> None:
-        """Let go of the cache."""
+        """Close the cache."""
         self._cache.close()

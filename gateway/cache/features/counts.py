@@ -1,4 +1,4 @@
-"""Counts of a cache for a metrics address that takes its time: gathered, and told now and then."""
+"""Counts of a cache, collected and published at most once a second."""
 
 import time
 from collections import Counter
@@ -11,7 +11,7 @@ from gateway.cache.statistics import Result, Statistics, Tier
 
 METRIC = "cache_requests_total"
 RATE_METRIC = "cache_hit_rate_percent"
-MEANING = "Keys that a tier of the cache was asked for"
+MEANING = "Keys looked up in a tier of the cache"
 _PAUSE_S = 1.0
 
 _Name = tuple[Kind, Tier, Result]
@@ -26,7 +26,7 @@ class Series(Protocol):
 
 
 class PublishedCounts:
-    """Questions to a cache by kind, tier and result, as counters elsewhere. For one thread."""
+    """Lookups by kind, tier and result, as counters of another server. For one thread."""
 
     def __init__(
         self,
@@ -38,29 +38,29 @@ class PublishedCounts:
     ) -> None:
         """`series` makes a counter for labels, `rate` a gauge of the hit rate of features in %."""
         self._statistics = statistics
-        # With the function, which holds the family: Triton wants that to outlive the series.
+        # Keeps the metric family alive with the function: in Triton it must outlive the series.
         self._make_rate = rate
         self._rate = rate()
         self._make = series
         self._clock = clock
         self._series: dict[_Name, Series] = {}
-        self._untold: Counter[_Name] = Counter()
-        self._told_at = clock()
+        self._pending: Counter[_Name] = Counter()
+        self._published_at = clock()
         statistics.subscribe(self._count)
 
     def publish(self) -> None:
-        """Tell what has been counted, at most once a second."""
+        """Publish what has been counted, at most once a second."""
         now = self._clock()
-        if not self._untold or now - self._told_at < _PAUSE_S:
+        if not self._pending or now - self._published_at < _PAUSE_S:
             return
-        self._told_at = now
-        for name, count in self._untold.items():
+        self._published_at = now
+        for name, count in self._pending.items():
             if name not in self._series:
                 kind, tier, result = name
                 self._series[name] = self._make({"cache": kind, "tier": tier, "result": result})
             self._series[name].increment(count)
-        self._untold.clear()
+        self._pending.clear()
         self._rate.set(100.0 * self._statistics.of("features", recent=True).hit_rate)
 
     def _count(self, kind: Kind, tier: Tier, result: Result, count: int) -> None:
-        self._untold[kind, tier, result] += count
+        self._pending[kind, tier, result] += count

@@ -1,14 +1,14 @@
 """redis-py in a Python that cannot load TLS, as the stub of Triton's Python backend may be.
 
-The stub brings an interpreter of its own, and the `_ssl` of the machine's Python need not fit it.
-redis-py does without, but for one annotation of its asyncio part that names a class of `ssl`.
+The stub has its own interpreter, and the `_ssl` of the machine's Python may not fit it. redis-py
+works without, except for an annotation in its asyncio part that names a class of `ssl`.
 """
 
 import importlib
 import sys
 from types import ModuleType
 
-_NAMED: dict[str, type] = {
+_CLASSES: dict[str, type] = {
     "SSLContext": object,
     "SSLError": OSError,
     "TLSVersion": object,
@@ -18,20 +18,20 @@ _NAMED: dict[str, type] = {
 
 
 def load_redis() -> None:
-    """Import redis-py; without TLS, addresses that begin with rediss:// cannot be used then."""
+    """Import redis-py; without TLS, rediss:// addresses cannot be used."""
     try:
         importlib.import_module("ssl")
     except ImportError:
-        importlib.import_module("asyncio")  # finds out by itself, and must not see the names
-        sys.modules["ssl"] = _named_only()
+        importlib.import_module("asyncio")  # must not see the stand-in
+        sys.modules["ssl"] = _stand_in()
         try:
             importlib.import_module("redis")
         finally:
-            del sys.modules["ssl"]  # for everyone else it is as absent as it was
+            del sys.modules["ssl"]  # for other modules it stays absent
 
 
-def _named_only() -> ModuleType:
-    module = ModuleType("ssl", "Names alone: this Python has no TLS.")
-    for name, base in _NAMED.items():
+def _stand_in() -> ModuleType:
+    module = ModuleType("ssl", "A stand-in: this Python has no TLS.")
+    for name, base in _CLASSES.items():
         setattr(module, name, type(name, (base,), {}))
     return module

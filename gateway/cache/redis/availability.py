@@ -1,11 +1,11 @@
-"""Whether Redis may be asked, and what it has to be told before it is."""
+"""Whether Redis may be used, and which invalidations it has missed."""
 
 import logging
 import threading
 
 from gateway.cache.invalidation import Invalidation
 
-# So many failures in a row, and Redis is left alone: one alone may be a hiccup.
+# After so many failures in a row Redis counts as down: a single one may be a hiccup.
 FAILURES_IN_A_ROW = 3
 _REMEMBERED = 100
 
@@ -13,9 +13,9 @@ log = logging.getLogger("tezi.cache")
 
 
 class Availability:
-    """A circuit breaker, and the invalidations that Redis missed. Safe to share between threads.
+    """A circuit breaker, and the invalidations that Redis missed. Thread-safe.
 
-    Redis is not asked while it is down, and not before it was told what it missed.
+    Redis is not used while it is down, nor before it has been told what it missed.
     """
 
     def __init__(self, retry_s: float) -> None:
@@ -34,7 +34,7 @@ class Availability:
 
     @property
     def may_be_asked(self) -> bool:
-        """Whether it answers, and knows of every invalidation that this process knows of."""
+        """Whether it answers, and has been told every invalidation of this process."""
         return self._is_up and not self._owed
 
     @property
@@ -44,7 +44,7 @@ class Availability:
             return self._owed[0] if self._owed else None
 
     def owe(self, invalidation: Invalidation) -> None:
-        """Redis missed an invalidation; of too many, everything is made one."""
+        """Redis missed an invalidation; too many become one of everything."""
         with self._lock:
             if invalidation not in self._owed:
                 if len(self._owed) >= _REMEMBERED:
@@ -60,7 +60,7 @@ class Availability:
             self._owed = [left for left in self._owed if left != invalidation]
 
     def failed(self, error: BaseException, *, at_once: bool = False) -> None:
-        """Redis did not answer, or not sensibly; `at_once`: it is down by this alone."""
+        """Redis failed to answer, or answered nonsense; `at_once`: it counts as down now."""
         with self._lock:
             self._failures += 1
             falls = self._is_up and (at_once or self._failures >= FAILURES_IN_A_ROW)

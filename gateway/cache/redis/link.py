@@ -1,7 +1,9 @@
-"""Connections to Redis for coroutines, each with one question under way at a time.
+"""Connections to Redis, which may be gone, slow or wrong at any time.
 
-redis-py's connections without its client: that, its pool and its pipelines were most of what a
-question took (docs/profiling.md), and are for more callers than ever ask at once here.
+For coroutines, each connection has one request in flight.
+
+They are redis-py's connections without its client: that, its pool and its pipelines took most of a
+request's time (docs/profiling.md), and are for more concurrent callers than there are here.
 """
 
 import asyncio
@@ -11,52 +13,84 @@ from contextlib import suppress
 
 import redis
 import redis.asyncio
+import redis.retry
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from gateway.cache.plan import Plan
-from gateway.cache.redis.client import FAILURES, connection_options
+from preprocess.errors import SettingsError
 
 Command = tuple[bytes | str | int, ...]
 
+# The last four are what redis-py raises for bytes that are not Redis's protocol.
+FAILURES = (redis.RedisError, OSError, ValueError, TypeError, IndexError, AttributeError)
+
+
+def connect(plan: Plan, connections: int) -> redis.Redis:
+    """A client with a pool of its own. Nothing is sent yet.
+
+    Raises:
+        SettingsError: the address is malformed.
+    """
+    try:
+        pool = redis.BlockingConnectionPool.from_url(
+            plan.redis_url,
+            max_connections=connections,
+            timeout=plan.timeout_s,
+            **connection_options(plan, redis.retry.Retry(NoBackoff(), 0)),
+        )
+    except ValueError as error:
+        raise SettingsError(f"TEZI_REDIS_URL is no address of a Redis: {error}") from None
+    return redis.Redis(connection_pool=pool)
+
+
+def connection_options(plan: Plan, retry: object) -> dict[str, object]:
+    """What all connections have in common."""
+    return {
+        "socket_connect_timeout": plan.timeout_s,
+        "socket_timeout": plan.timeout_s,
+        "retry": retry,
+        "protocol": 2,
+        "driver_info": None,  # saves a round trip of the 50 ms when it connects
+    }
+
 
 class Link:
-    """One connection, opened by the first question and by the first after a failure."""
+    """One connection, opened by the first request and by the first after a failure."""
 
     def __init__(
         self, connection: AbstractConnection, timeout_s: float, pack: Callable[[Command], bytes]
     ) -> None:
-        """The connection has no time-outs of its own: sending has one, and so have the answers."""
+        """The connection has no timeouts of its own: sending has one, and so has receiving."""
         self._connection = connection
         self._pack = pack
         self._timeout_s = timeout_s
         self._number = 0
 
-    async def ask(self, *commands: Command) -> list[object]:
-        """The answers to all commands, in their order; what Redis says no to is an error in it.
+    async def send(self, *commands: Command) -> list[object]:
+        """The answers to all commands, in order; a command that Redis refuses gives its error.
 
         Raises:
-            ValueError: they are the answers to another question.
+            ValueError: they are the answers to another request.
             redis.TimeoutError: they did not come in time.
-            redis.RedisError: there is no connection, or what came is no protocol of Redis. These
-                are not all that redis-py makes of such bytes: see `client.FAILURES`.
+            redis.RedisError: there is no connection, or what came is not Redis's protocol; redis-py
+                may raise any of `FAILURES` for such bytes.
         """
         was_open = self._connection.is_connected
         try:
-            return await self._asked(commands)
+            return await self._exchange(commands)
         except redis.ConnectionError:
             if not was_open:
                 raise
-            # Redis has closed it meanwhile, or is another one now.
-            return await self._asked(commands)
+            # Redis has closed the connection, or was restarted.
+            return await self._exchange(commands)
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         with suppress(*FAILURES):
             await self._connection.disconnect(nowait=True)
 
-    async def _asked(self, commands: Sequence[Command]) -> list[object]:
+    async def _exchange(self, commands: Sequence[Command]) -> list[object]:
         self._number += 1
         mark = str(self._number).encode()
         packed = b"".join(map(self._pack, (*commands, ("ECHO", mark))))
@@ -66,24 +100,24 @@ class Link:
                 if not connection.is_connected:
                     await connection.connect()  # type: ignore[no-untyped-call]
                 await connection.send_packed_command(packed, check_health=False)
-            *answers, echo = await self._answers(len(commands) + 1)
+            *answers, echo = await self._read_answers(len(commands) + 1)
         except TimeoutError:
             await self.close()
             raise redis.TimeoutError(f"no answer within {self._timeout_s * 1e3:g} ms") from None
         except BaseException:
-            await self.close()  # a reply that comes late is nobody's
+            await self.close()  # a late reply must not meet the next request
             raise
         if echo != mark:
             await self.close()
-            raise ValueError("Redis gave the answers to another question")
+            raise ValueError("Redis gave the answers to another request")
         return answers
 
-    async def _answers(self, count: int) -> list[object]:
+    async def _read_answers(self, count: int) -> list[object]:
         found: list[object] = []
         try:
             await self._read_until(found, count)
         except TimeoutError:
-            # A busy event loop sees the end of the time before it sees what lies there.
+            # A busy event loop sees the timeout before it sees a reply that has arrived.
             await asyncio.sleep(0)
             if not await self._connection.can_read():
                 raise
@@ -93,43 +127,43 @@ class Link:
     async def _read_until(self, found: list[object], count: int) -> None:
         async with asyncio.timeout(self._timeout_s):
             while len(found) < count:
-                found.append(await self._answer())
+                found.append(await self._read_answer())
 
-    async def _answer(self) -> object:
+    async def _read_answer(self) -> object:
         try:
             return await self._connection.read_response(disconnect_on_error=False)
         except redis.ResponseError as refusal:
             return refusal
 
 
-def _packed(command: Command) -> bytes:
-    """As `hiredis.pack_command`, in Python."""
+def _pack_in_python(command: Command) -> bytes:
+    """`hiredis.pack_command` in Python."""
     parts = [str(part).encode() if isinstance(part, str | int) else part for part in command]
     lengths = (b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
     return b"*%d\r\n" % len(parts) + b"".join(lengths)
 
 
-class Links:
-    """As many links as there are questions under way at once."""
+class LinkPool:
+    """As many links as there are requests in flight."""
 
     def __init__(self, plan: Plan) -> None:
-        """The address has been checked by then."""
-        options = connection_options(plan, Retry(NoBackoff(), 0))
+        """The address has already been checked."""
+        options = connection_options(plan, redis.asyncio.retry.Retry(NoBackoff(), 0))
         self._pool = redis.asyncio.ConnectionPool.from_url(
             plan.redis_url, **{**options, "socket_timeout": None}
         )
         self._timeout_s = plan.timeout_s
         try:
             self._pack = importlib.import_module("hiredis").pack_command
-        except ImportError:  # the Python of Triton's stub cannot load what is built for another
-            self._pack = _packed
+        except ImportError:  # Triton's stub cannot load another Python's extension
+            self._pack = _pack_in_python
         self._idle: list[Link] = []
 
-    async def ask(self, *commands: Command) -> list[object]:
-        """As `Link.ask`, by a link that is idle or by a new one."""
+    async def send(self, *commands: Command) -> list[object]:
+        """As `Link.send`, by an idle link or a new one."""
         link = self._idle.pop() if self._idle else self._opened()
         try:
-            return await link.ask(*commands)
+            return await link.send(*commands)
         finally:
             self._idle.append(link)
 
@@ -138,6 +172,6 @@ class Links:
         return Link(connection, self._timeout_s, self._pack)
 
     async def close(self) -> None:
-        """Let go of all that are idle."""
+        """Close all idle links."""
         while self._idle:
             await self._idle.pop().close()

@@ -1,64 +1,89 @@
-"""How values and the fences that they stand behind are asked for, and what the answers mean.
+"""How values are read from Redis, and how they lie there.
 
-Values and fences come in one round trip, the fences after the values: a value that passes was
-current when Redis answered.
+Values and the generations of their scopes come in one round trip, the generations after the values:
+a value that passes was current when Redis answered.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.cache.codec import Sealed, Stamp, unseal
+import msgspec
+
 from gateway.cache.keys import scope_of
 from preprocess.errors import CacheError
 
-# Every key of Tezi in Redis begins with this; the number is that of the envelope's form.
-PREFIX = "tezi:3:"
+# Every key of Tezi in Redis begins with this; the number is that of the layout.
+PREFIX = "tezi:4:"
 VALUES = f"{PREFIX}value:"
-FENCES = f"{PREFIX}fences"
-LOG = f"{PREFIX}log"
-LEASES = f"{PREFIX}leases"
-SEEN = f"{PREFIX}seen"
-CHANNEL = f"{PREFIX}news"
-SCRIPT_KEYS = (FENCES, LOG, LEASES, SEEN)
+GENERATIONS = f"{PREFIX}generations"
 
+_ENVELOPE = tuple[str, bytes, int, int, bytes]
 _STATE = ("epoch", "number")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The values that are held and current, and the state of the fences at that moment.
+class Stamp:
+    """When a computation began: the epoch in Redis, and the number of the newest invalidation."""
 
-    `spoilt` are keys under which lies what is no value.
+    epoch: bytes
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A value from Redis; `ends_ms` is its expiry, Unix time by Redis's clock."""
+
+    body: bytes
+    stamp: Stamp
+    ends_ms: int
+
+
+def seal(key: str, body: bytes, stamp: Stamp, ends_ms: int) -> bytes:
+    """A value in an envelope for Redis, with its key, stamp and expiry."""
+    return msgspec.msgpack.encode((key, stamp.epoch, stamp.number, ends_ms, body))
+
+
+def unseal(key: str, envelope: bytes) -> Sealed:
+    """What is in an envelope.
+
+    Raises:
+        CacheError: the bytes are no envelope, or that of another key.
     """
+    try:
+        found, epoch, number, ends_ms, body = msgspec.msgpack.decode(envelope, type=_ENVELOPE)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise CacheError(f"The cached value of {key!r} cannot be read: {error}") from None
+    if found != key:
+        raise CacheError(f"Under {key!r} lies the value of {found!r}.")
+    return Sealed(body, Stamp(epoch, number), ends_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The current values, and the state of the generations when Redis answered."""
 
     values: Mapping[str, Sealed]
     stamp: Stamp | None
-    spoilt: tuple[str, ...] = ()
-
-    def of(self, keys: Sequence[str]) -> "Reading":
-        """The same of some of the keys."""
-        found = {key: self.values[key] for key in keys if key in self.values}
-        return Reading(found, self.stamp, tuple(key for key in self.spoilt if key in keys))
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The keys of a reading, and what has to be asked of Redis for them."""
+    """A read of some keys: the arguments of its two commands, and what their answers mean."""
 
     keys: Sequence[str]
 
     @property
-    def places(self) -> list[str]:
+    def value_keys(self) -> list[str]:
         """The keys in Redis, for MGET."""
         return [VALUES + key for key in self.keys]
 
     @property
     def fields(self) -> list[str]:
-        """The fields of the fences, for HMGET."""
-        return [*_STATE, *self._fences()]
+        """The fields of the generations, for HMGET."""
+        return [*_STATE, *self._scopes()]
 
     def read(self, answers: object) -> Reading:
-        """What the answers to MGET and HMGET say.
+        """What the answers to MGET and HMGET say; a damaged value is a miss.
 
         Raises:
             ValueError: these are no answers to this question.
@@ -71,24 +96,21 @@ class Question:
                 raise part
             if not isinstance(part, list) or len(part) != length:
                 raise ValueError("Redis gave a list of another length")
-        epoch, number, *raised = state
+        epoch, number, *numbers = state
         if not isinstance(epoch, bytes):
             return Reading({}, None)
-        fences = {name: int(found or 0) for name, found in zip(self._fences(), raised, strict=True)}
+        generations = {
+            name: int(found or 0) for name, found in zip(self._scopes(), numbers, strict=True)
+        }
         values: dict[str, Sealed] = {}
-        spoilt: list[str] = []
         for key, envelope in zip(self.keys, envelopes, strict=True):
-            if envelope is None:
-                continue
             sealed = _opened(key, envelope)
-            if sealed is None:
-                spoilt.append(key)
-            elif _is_current(key, sealed.stamp, epoch, fences):
+            if sealed is not None and _is_current(key, sealed.stamp, epoch, generations):
                 values[key] = sealed
-        return Reading(values, Stamp(epoch, int(number)), tuple(spoilt))
+        return Reading(values, Stamp(epoch, int(number)))
 
-    def _fences(self) -> list[str]:
-        return list(dict.fromkeys(name for key in self.keys for name in scope_of(key).fences))
+    def _scopes(self) -> list[str]:
+        return list(dict.fromkeys(name for key in self.keys for name in scope_of(key).names))
 
 
 def _opened(key: str, envelope: object) -> Sealed | None:
@@ -100,7 +122,7 @@ def _opened(key: str, envelope: object) -> Sealed | None:
         return None
 
 
-def _is_current(key: str, stamp: Stamp, epoch: bytes, fences: Mapping[str, int]) -> bool:
+def _is_current(key: str, stamp: Stamp, epoch: bytes, generations: Mapping[str, int]) -> bool:
     return stamp.epoch == epoch and all(
-        fences[name] <= stamp.number for name in scope_of(key).fences
+        generations[name] <= stamp.number for name in scope_of(key).names
     )

@@ -1,4 +1,4 @@
-"""The tier in Redis for coroutines: who asks at the same time travels together."""
+"""The tier in Redis for coroutines: concurrent reads share a round trip."""
 
 import asyncio
 import time
@@ -11,21 +11,20 @@ import redis
 
 from gateway.cache.plan import Plan
 from gateway.cache.redis.availability import Availability
-from gateway.cache.redis.client import FAILURES
-from gateway.cache.redis.link import Links
-from gateway.cache.redis.reading import FENCES, VALUES, Question, Reading
+from gateway.cache.redis.link import FAILURES, LinkPool
+from gateway.cache.redis.reading import GENERATIONS, VALUES, Question, Reading
 
-# Round trips under way at once. Whoever comes meanwhile shares the next one: most of what a round
-# trip costs is the processor time of the client.
+# Round trips in flight at once. Later readers share the next one: most of the cost of a round trip
+# is the processor time of the client.
 _READERS = 2
 _MOST_KEYS = 512
-# Values that wait to be written; beyond it they are not, and will be computed once more.
+# The most values that wait to be written; further ones are not written, and computed again.
 _MOST_UNWRITTEN = 4_096
 
-# What is computed within this time is written together: the other processes can wait for it.
+# What is computed within this time is written together: other processes can wait for it.
 _TOGETHER_S = 0.02
 
-# So many time-outs after it was asked, a question has not waited for Redis alone.
+# A request that took so many timeouts has not waited for Redis alone.
 _TOO_LATE = 1.5
 
 _Given = TypeVar("_Given")
@@ -39,14 +38,14 @@ class _Wanted:
 
 
 class RemoteTier:
-    """Envelopes in Redis, for one event loop: made in it, and closed in it.
+    """Envelopes in Redis, for one event loop: created and closed in it.
 
-    No method raises: a Redis that does not answer holds nothing.
+    No method raises: a Redis that does not answer counts as empty.
     """
 
     def __init__(self, plan: Plan, availability: Availability) -> None:
-        """The address has been checked by then."""
-        self._links = Links(plan)
+        """The address has already been checked."""
+        self._links = LinkPool(plan)
         self._availability = availability
         self._too_late_s = _TOO_LATE * plan.timeout_s
         self._failed_at = 0.0
@@ -55,10 +54,10 @@ class RemoteTier:
         self._readers: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[None]] = set()
-        self._alone = asyncio.Lock()  # for those who wait for their write
+        self._alone = asyncio.Lock()  # one write at a time for callers that wait
 
     async def read(self, keys: Sequence[str]) -> Reading | None:
-        """The values that are held and current; None if Redis did not say."""
+        """The current values; None if Redis did not answer."""
         if not self._availability.may_be_asked:
             return None
         wanted = _Wanted(keys, asyncio.get_running_loop().create_future())
@@ -68,13 +67,13 @@ class RemoteTier:
         return await wanted.reading
 
     async def write(self, envelopes: Envelopes) -> None:
-        """Hold envelopes, each for so many ms, if Redis takes them; 0 ms: delete the key."""
-        for key in envelopes:  # what waits for them is older
+        """Write envelopes, each with its TTL in ms, if Redis is up."""
+        for key in envelopes:  # earlier values that still wait are older
             self._unwritten.pop(key, None)
         await asyncio.shield(_hold(self._writes, self._write_alone(envelopes), "tezi-cache-write"))
 
     def write_later(self, envelopes: Envelopes) -> None:
-        """The same, together with what others have written meanwhile; nobody waits."""
+        """Write them soon, together with those of other callers, without waiting."""
         if not self._availability.may_be_asked:
             return
         if len(self._unwritten) + len(envelopes) <= _MOST_UNWRITTEN:
@@ -83,12 +82,12 @@ class RemoteTier:
             _hold(self._writers, self._write_on(), "tezi-cache-write")
 
     async def close(self) -> None:
-        """Let go of the connections, when what is under way has ended."""
+        """Close the connections when the requests in flight have ended."""
         await asyncio.gather(*self._readers, *self._writers, *self._writes, return_exceptions=True)
         await self._links.close()
 
     async def _read_on(self) -> None:
-        """Ask for everybody who waits, until nobody does."""
+        """Read for all waiting callers, until none is left."""
         while self._wanted:
             together = self._next_wanted()
             keys = tuple(dict.fromkeys(key for wanted in together for key in wanted.keys))
@@ -98,9 +97,7 @@ class RemoteTier:
             finally:
                 for wanted in together:
                     if not wanted.reading.done():
-                        wanted.reading.set_result(
-                            None if reading is None else reading.of(wanted.keys)
-                        )
+                        wanted.reading.set_result(reading)
 
     def _next_wanted(self) -> list[_Wanted]:
         together, count = [self._wanted[0]], len(self._wanted[0].keys)
@@ -126,15 +123,15 @@ class RemoteTier:
 
     async def _read(self, question: Question) -> Reading:
         return question.read(
-            await self._links.ask(("MGET", *question.places), ("HMGET", FENCES, *question.fields))
+            await self._links.send(
+                ("MGET", *question.value_keys), ("HMGET", GENERATIONS, *question.fields)
+            )
         )
 
     async def _write(self, envelopes: Envelopes) -> None:
-        answers = await self._links.ask(
+        answers = await self._links.send(
             *(
                 ("SET", VALUES + key, envelope, "PX", span_ms)
-                if span_ms
-                else ("UNLINK", VALUES + key)
                 for key, (envelope, span_ms) in envelopes.items()
             )
         )
@@ -156,28 +153,28 @@ class RemoteTier:
         return answer if self._availability.may_be_asked else None
 
     def _failed(self, error: BaseException, began: float) -> None:
-        """Hold it against Redis, unless it may have been this process that was late.
+        """Count a failure of Redis, unless this process itself may have been late.
 
-        A busy event loop sees the end of the time before it sees the reply that lies there. A
-        Redis that is late indeed is noticed by the thread that renews the lease as well.
+        A busy event loop sees the timeout before it sees a reply that has arrived. The polling
+        thread notices as well if Redis is really late.
         """
         if isinstance(error, redis.TimeoutError) and time.monotonic() - began > self._too_late_s:
             return
         if began < self._failed_at:
-            return  # asked beside one that failed: the same trouble, counted once
+            return  # concurrent with one that failed: counted once
         self._failed_at = time.monotonic()
         self._availability.failed(error)
 
 
 def _at_work(tasks: set[asyncio.Task[None]]) -> int:
-    """How many have not ended: one that has leaves the set a turn of the event loop later."""
+    """How many are running: an ended task leaves the set one turn of the event loop later."""
     return sum(not task.done() for task in tasks)
 
 
 def _hold(
     tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None], name: str
 ) -> asyncio.Task[None]:
-    """Run `work` in a task of its own: who leaves does not cut a reply off its connection."""
+    """Run `work` in a task of its own: a leaving caller must not break off a reply."""
     task = asyncio.create_task(work, name=name)
     tasks.add(task)
     task.add_done_callback(tasks.discard)

@@ -1,129 +1,123 @@
-"""The thread that keeps a replica's view of Redis: hears the news, renews the lease, comes back."""
+"""The thread that follows the generations in Redis, and notices when Redis is back."""
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from gateway.cache.codec import Stamp
-from gateway.cache.invalidation import Invalidation, Notice
+from gateway.cache.invalidation import Invalidation
 from gateway.cache.local import Clock
 from gateway.cache.plan import Plan
 from gateway.cache.redis.availability import FAILURES_IN_A_ROW, Availability
-from gateway.cache.redis.client import FAILURES
-from gateway.cache.redis.shared_fences import SharedFences
+from gateway.cache.redis.generations import Generations
+from gateway.cache.redis.link import FAILURES
+from gateway.cache.redis.reading import Stamp
 
 THREAD_NAME = "tezi-cache-watch"
-_ROUNDS = 5
-_BREATH_S = 0.02
+_PAUSE_S = 0.02
 
 
 class Watch:
-    """One replica's lease on the fences in Redis. Started by the first question to Redis."""
+    """Polls the generations, since the local tier may answer only for `lease_s` after a poll.
+
+    Started by the first lookup that needs Redis.
+    """
 
     def __init__(
         self,
         plan: Plan,
-        replica: str,
         availability: Availability,
-        apply: Callable[[Iterable[Notice] | None], None],
+        forget_everything: Callable[[], object],
         *,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`replica`: this one's name. `apply` forgets what notices say; None: everything.
+        """`forget_everything` is called when another replica has cleared something.
 
         Raises:
             SettingsError: the address of Redis is malformed.
         """
         self._plan = plan
         self._availability = availability
-        self._apply = apply
+        self._forget_everything = forget_everything
         self._clock = clock
-        self._replica = replica
-        self._fences = SharedFences(plan, replica)
+        self._generations = Generations(plan)
         self._starting = threading.Lock()
-        self._renewing = threading.Lock()
+        self._polling = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._lease_until = float("-inf")
         # Redis's clock less this process's, in ms: at least, at most.
         self._offset = (0.0, 0.0)
-        self.known: Stamp | None = None
+        self._cleared: tuple[bytes, int] | None = None
+        self.stamp: Stamp | None = None
 
     @property
     def is_current(self) -> bool:
-        """Whether everything was heard of lately, or Redis is away and nothing can be."""
+        """Whether Redis was polled within the lease, or is away so that it cannot be."""
         return not self._availability.is_up or self._clock() < self._lease_until
 
     @property
     def is_started(self) -> bool:
-        """Whether Redis was asked for the first time."""
+        """Whether Redis was tried for the first time."""
         return self._thread is not None
 
     def start(self) -> None:
-        """Hear the news from now on. Takes a few time-outs at most."""
+        """Poll from now on. Takes a few timeouts at most."""
         if self._thread is not None:
             return
         with self._starting:
             if self._thread is None and not self._closing:
-                self._reach()
+                self._reconnect()
                 thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
                 thread.start()
                 self._thread = thread
 
     def left(self, ends_ms: int, now: float) -> float:
-        """Seconds from `now` for which Redis holds a value, at the least."""
+        """Seconds from `now` for which Redis keeps a value, at the least."""
         return ends_ms / 1000.0 - (now + self._offset[1] / 1000.0)
 
     def redis_ms(self, now: float) -> int:
         """Redis's clock at `now`, at the earliest."""
         return int(now * 1000.0 + self._offset[0])
 
-    def invalidate(self, notice: Notice, followed: str) -> Stamp | None:
-        """Raise the fences in Redis; None: it will be told before it is asked again."""
+    def invalidate(self, invalidation: Invalidation, followed: str = "") -> bool:
+        """Begin a new generation; False: Redis will be told before it is used again."""
         self.start()
-        invalidation = notice.invalidation
         if self._availability.may_be_asked:
             try:
-                stamp = self._fences.invalidate(notice, followed=followed)
-                self._renew()
+                self._invalidate(invalidation, followed)
             except FAILURES as error:
                 self._availability.failed(error, at_once=True)
             else:
-                return stamp
-        if not invalidation.is_empty:
-            self._availability.owe(invalidation)
-        return None
-
-    def wait_until_heard(self, stamp: Stamp) -> None:
-        """Return when every other replica has forgotten, or its lease is over."""
-        end = time.monotonic() + self._plan.lease_s
-        try:
-            self._fences.wait_until_heard(stamp)
-        except FAILURES as error:
-            self._availability.failed(error)
-            time.sleep(max(0.0, end - time.monotonic()))
+                return True
+        self._availability.owe(invalidation)
+        return False
 
     def sweep(self, invalidation: Invalidation) -> int:
-        """Free what an invalidation has made useless; how many values that were."""
+        """Delete what an invalidation has made useless; how many values there were."""
         freed = 0
         for pattern in invalidation.patterns:
             if self._availability.may_be_asked:
                 try:
-                    freed += self._fences.sweep(pattern)
+                    freed += self._generations.sweep(pattern)
                 except FAILURES as error:
                     self._availability.failed(error)
         return freed
 
     def followed(self) -> str | None:
-        """The place in the change log that is taken care of; None if Redis does not say."""
+        """The position in the change log that is taken care of; None if Redis does not say."""
         self.start()
         if not self._availability.may_be_asked:
             return None
         try:
-            return self._fences.followed()
+            return self._generations.followed()
         except FAILURES as error:
             self._availability.failed(error)
             return None
+
+    def poll(self) -> None:
+        """Forget everything if there was a clear; the local tier may answer for another lease."""
+        with self._polling:
+            self._poll()
 
     def close(self) -> None:
         """End the thread."""
@@ -132,71 +126,61 @@ class Watch:
             thread, self._thread = self._thread, None
         self._availability.wake.set()
         if thread is not None:
-            if self._availability.is_up:
-                try:
-                    self._fences.ring()
-                except FAILURES as error:
-                    self._availability.failed(error)
             thread.join()
-        self._fences.close()
+        self._generations.close()
 
     def _run(self) -> None:
         while not self._closing:
             if self._availability.may_be_asked:
-                self._keep_up()
+                self._availability.wake.wait(self._plan.renew_s)
+                self._availability.wake.clear()
+                try:
+                    self.poll()
+                except FAILURES as error:
+                    self._availability.failed(error)
             else:
                 if not self._availability.is_up:
                     self._availability.wake.wait(self._plan.retry_s)
                 self._availability.wake.clear()
                 if not self._closing:
-                    self._reach()
+                    self._reconnect()
 
-    def _keep_up(self) -> None:
-        try:
-            self._fences.listen(self._plan.renew_s)
-            if not self._closing:
-                self._renew()
-        except FAILURES as error:
-            self._availability.failed(error)
-            time.sleep(_BREATH_S)
-
-    def _reach(self) -> None:
-        """Find Redis, in a few attempts: one alone may meet a hiccup."""
+    def _reconnect(self) -> None:
+        """Try Redis a few times: a single failure may be a hiccup."""
         for attempt in range(FAILURES_IN_A_ROW):
             if attempt and not self._closing:
-                time.sleep(_BREATH_S)
-            if self._come_back(is_last=attempt == FAILURES_IN_A_ROW - 1):
+                time.sleep(_PAUSE_S)
+            if self._tell_what_was_missed(is_last=attempt == FAILURES_IN_A_ROW - 1):
                 return
 
-    def _come_back(self, *, is_last: bool) -> bool:
-        """Tell Redis what it missed, and hear what this replica did."""
-        self._fences.deaf()
+    def _tell_what_was_missed(self, *, is_last: bool) -> bool:
         try:
-            self._fences.listen(0.0)
             while (owed := self._availability.owed) is not None:
-                notice = Notice(self._replica, owed)
-                self._fences.invalidate(notice)
+                self._generations.invalidate(owed)
                 self._availability.paid(owed)
-            self._renew()
+            self.poll()
         except FAILURES as error:
             self._availability.failed(error, at_once=is_last)
             return False
         self._availability.came_back()
         return True
 
-    def _renew(self) -> None:
-        """Forget what has to be, say so, and answer out of memory for another lease."""
-        with self._renewing:
-            for _ in range(_ROUNDS):
-                sent = self._clock()
-                renewal = self._fences.renew(self.known)
-                received = self._clock()
-                self._apply(renewal.notices)
-                self.known = renewal.stamp
-                self._offset = (
-                    renewal.now_ms - received * 1000.0,
-                    renewal.now_ms - sent * 1000.0,
-                )
-                self._lease_until = sent + self._plan.lease_s
-                if not renewal.is_news:
-                    return
+    def _invalidate(self, invalidation: Invalidation, followed: str) -> None:
+        with self._polling:
+            stamp, cleared = self._generations.invalidate(invalidation, followed)
+            # The caller forgets what is invalidated itself; only a clear by another replica
+            # in between means that everything has to go.
+            if not followed and self._cleared == (stamp.epoch, cleared):
+                self._cleared = (stamp.epoch, stamp.number)
+            self._poll()
+
+    def _poll(self) -> None:
+        sent = self._clock()
+        state = self._generations.poll()
+        received = self._clock()
+        if (state.stamp.epoch, state.cleared) != self._cleared:
+            self._forget_everything()
+            self._cleared = (state.stamp.epoch, state.cleared)
+        self.stamp = state.stamp
+        self._offset = (state.now_ms - received * 1000.0, state.now_ms - sent * 1000.0)
+        self._lease_until = sent + self._plan.lease_s

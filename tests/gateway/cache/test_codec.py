@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cache.codec import Stamp, decode, encode, seal, unseal
+from gateway.cache.codec import decode, encode
+from gateway.cache.redis.reading import Stamp, seal, unseal
 from preprocess.errors import CacheError
 
 plain = st.one_of(

@@ -7,8 +7,9 @@ import pytest
 import redis
 
 from gateway.cache.cache_manager import CacheManager
-from gateway.cache.follower import MANY_STOCKS, Follower
-from gateway.cache.redis.reading import FENCES
+from gateway.cache.invalidation import MANY_STOCKS
+from gateway.cache.market_changes import Follower
+from gateway.cache.redis.reading import GENERATIONS
 from preprocess.market.values import Change, Mark
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import bars
@@ -83,7 +84,7 @@ def test_what_nobody_knows_the_age_of_is_dropped(
     assert stocks(cache) == set()
     assert cache.get("query:1") == 1
     fill(cache)
-    raw.hset(FENCES, "followed", "no place")
+    raw.hset(GENERATIONS, "followed", "no place")
     Follower(cache.core).poll(store)
     assert stocks(cache) == set()
     cache.close()
@@ -100,10 +101,10 @@ def test_two_replicas_follow_and_the_second_finds_it_done(
         fill(cache)
     commit(store, "500002", 10.0)
     assert followers[0].poll(store) == 1
-    number = raw.hget(FENCES, "number")
-    assert [stocks(cache) for cache in replicas] == [{"500001"}] * 2
+    number = raw.hget(GENERATIONS, "number")
     assert followers[1].poll(store) == 1
-    assert raw.hget(FENCES, "number") == number
+    assert [stocks(cache) for cache in replicas] == [{"500001"}] * 2
+    assert raw.hget(GENERATIONS, "number") == number
     for cache in replicas:
         cache.close()
 

@@ -15,22 +15,21 @@ def test_keys_say_what_they_are() -> None:
         prediction_key("500325", DAY.isoformat(), 7, "int8")
         == "prediction:500325:2024-01-01:7:int8"
     )
-    assert scope_of(features_key("500325", DAY, "x")) == Scope("features", "500325")
+    assert scope_of(features_key("500325", DAY, "x")) == Scope(("features", "features:500325"))
     assert scope_of(prediction_key("500325", DAY.isoformat(), 7, "x")) == Scope(
-        "predictions", "500325"
+        ("predictions", "predictions:500325")
     )
-    assert Scope("features", "500325").fences == ("features", "features:500325")
 
 
 @pytest.mark.parametrize(
     ("key", "scope"),
     [
-        ("query:abc", Scope("queries")),
-        ("query:500325:x", Scope("queries")),
-        ("features:abc:x", Scope("features")),
-        ("features", Scope("others")),
-        ("call:f:1", Scope("others")),
-        ("", Scope("others")),
+        ("query:abc", Scope(("queries",))),
+        ("query:500325:x", Scope(("queries",))),
+        ("features:abc:x", Scope(("features",))),
+        ("features", Scope(("others",))),
+        ("call:f:1", Scope(("others",))),
+        ("", Scope(("others",))),
     ],
 )
 def test_other_keys(key: str, scope: Scope) -> None:

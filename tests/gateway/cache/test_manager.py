@@ -222,16 +222,16 @@ def test_a_clear_takes_what_matches_in_both_tiers_and_nothing_else(
         ("*", Invalidation(everything=True)),
         ("pred*", Invalidation(everything=True)),
         ("*:500001:*", Invalidation(everything=True)),
-        ("query:*", Invalidation(fences=("queries",))),
-        ("prediction:*", Invalidation(fences=("predictions",))),
-        ("prediction:5000*", Invalidation(fences=("predictions",))),
-        ("prediction:500001*", Invalidation(fences=("predictions",))),
-        ("prediction:500001:*", Invalidation(fences=("predictions:500001",))),
-        ("features:500001:2024-0[12]-*", Invalidation(fences=("features:500001",))),
-        ("prediction:500001:2024-01-01:7:fp32", Invalidation(fences=("predictions:500001",))),
-        ("call:module.name:*", Invalidation(fences=("others",))),
-        ("k", Invalidation(fences=("others",))),
-        ("", Invalidation(fences=("others",))),
+        ("query:*", Invalidation(scopes=("queries",))),
+        ("prediction:*", Invalidation(scopes=("predictions",))),
+        ("prediction:5000*", Invalidation(scopes=("predictions",))),
+        ("prediction:500001*", Invalidation(scopes=("predictions",))),
+        ("prediction:500001:*", Invalidation(scopes=("predictions:500001",))),
+        ("features:500001:2024-0[12]-*", Invalidation(scopes=("features:500001",))),
+        ("prediction:500001:2024-01-01:7:fp32", Invalidation(scopes=("predictions:500001",))),
+        ("call:module.name:*", Invalidation(scopes=("others",))),
+        ("k", Invalidation(scopes=("others",))),
+        ("", Invalidation(scopes=("others",))),
     ],
 )
 def test_a_pattern_means_the_least_that_has_all_of_it(pattern: str, expected: object) -> None:
@@ -305,7 +305,7 @@ def test_the_cache_of_the_settings(
 ) -> None:
     cache = CacheManager.from_settings(load_settings(redis_url=shared_redis.url, data_dir=tmp_path))
     cache.set("k", 1, 10)
-    assert raw.exists("tezi:3:value:k") == 1
+    assert raw.exists("tezi:4:value:k") == 1
     cache.close()
     assert (
         CacheManager.from_settings(load_settings(redis_url="", data_dir=tmp_path)).get("k") is MISS

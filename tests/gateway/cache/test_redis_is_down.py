@@ -12,8 +12,8 @@ import redis
 
 from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.cache_manager import MISS, CacheManager
-from gateway.cache.codec import Stamp, encode, seal, unseal
-from gateway.cache.redis.reading import VALUES
+from gateway.cache.codec import encode
+from gateway.cache.redis.reading import VALUES, Stamp, seal, unseal
 from gateway.cache.redis.watch import THREAD_NAME
 from tests.gateway.cache.conftest import quick
 from tests.gateway.cache.proxy import slow_proxy
@@ -31,6 +31,14 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
+def until_up(cache: CacheManager) -> None:
+    """Wait for the thread that retries."""
+    end = time.monotonic() + 30
+    while not cache.core.availability.may_be_asked:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_killed_and_back(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     cache = CacheManager(quick(own_redis.url, retry_s=0.2, local_ttl_s=0.05))
     cache.set("k", 1, 100)
@@ -42,7 +50,7 @@ def test_killed_and_back(own_redis: RedisServer, caplog: pytest.LogCaptureFixtur
     assert "does not answer" in warnings_of(caplog)[0]
     assert "redis" in warnings_of(caplog)[0].lower()
     own_redis.start()
-    time.sleep(0.25)
+    until_up(cache)
     assert cache.get("k") is MISS  # a Redis that began anew holds nothing
     cache.set("k", 2, 100)
     assert cache.core.availability.is_up
@@ -158,7 +166,7 @@ def test_a_clear_that_redis_missed_is_made_up_for(own_redis: RedisServer) -> Non
     cache.invalidate_pattern("query:*")
     own_redis.thaw()
     assert cache.get("query:1") is MISS
-    time.sleep(0.3)
+    until_up(cache)
     assert cache.get("query:1") is MISS
     assert cache.get("other") == "kept"
     cache.close()
@@ -171,7 +179,7 @@ def test_too_many_missed_clears_become_one_of_everything(own_redis: RedisServer)
     for number in range(150):
         cache.invalidate(kind="features", stocks=[f"{500_000 + number}"])
     own_redis.thaw()
-    time.sleep(0.4)
+    until_up(cache)
     assert cache.get("other") is MISS
     cache.close()
 

@@ -52,14 +52,14 @@ async def test_who_asks_again_at_once_is_answered(
     tier: RemoteTier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All readers may have ended in this very turn of the event loop."""
-    ask, gate = tier._links.ask, asyncio.Event()
+    ask, gate = tier._links.send, asyncio.Event()
 
     async def at_once(*commands: Any) -> list[object]:
         answers = await ask(*commands)
         await gate.wait()
         return answers
 
-    monkeypatch.setattr(tier._links, "ask", at_once)
+    monkeypatch.setattr(tier._links, "send", at_once)
 
     async def caller(number: int, times: int) -> None:
         for again in range(times):
@@ -86,7 +86,7 @@ async def test_a_time_out_that_comes_late_says_nothing_of_redis(
         raise redis.TimeoutError
 
     held_against: list[BaseException] = []
-    monkeypatch.setattr(slow._links, "ask", late)
+    monkeypatch.setattr(slow._links, "send", late)
     monkeypatch.setattr(slow._availability, "failed", held_against.append)
     assert await slow.read(["query:1"]) is None
     assert bool(held_against) is counts

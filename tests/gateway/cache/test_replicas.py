@@ -9,9 +9,8 @@ import pytest
 import redis
 
 from gateway.cache.cache_manager import MISS, CacheManager, Plan
-from gateway.cache.cleared import CLEARS_FILE
-from gateway.cache.invalidation import Invalidation, Notice
-from gateway.cache.redis.reading import FENCES, LOG
+from gateway.cache.clears_file import CLEARS_FILE
+from gateway.cache.redis.reading import GENERATIONS
 from preprocess.errors import CacheError
 from tests.gateway.cache.conftest import quick
 from tests.redis import RedisServer, running_redis
@@ -55,7 +54,7 @@ def fill(*caches: CacheManager) -> None:
 
 
 def others_of(cache: CacheManager, *keys: str) -> set[str]:
-    """What a replica may still hold: one that hears by the file forgets everything."""
+    """What another replica can still answer: it forgets all of its memory, and reads Redis."""
     return set(keys) if cache.core.plan.redis_url else set()
 
 
@@ -144,11 +143,11 @@ def test_predictions_made_of_features_that_were_on_their_way_out(
     fill(writer, reader)
     watch = reader.core.watch
     assert watch is not None
-    with watch._renewing:  # the reader hears nothing
+    with watch._polling:  # the reader hears nothing
         forgetting = threading.Thread(target=writer.invalidate, kwargs={"stocks": ["500001"]})
         forgetting.start()
         end = time.monotonic() + 5
-        while raw.hget(FENCES, "predictions:500001") is None:
+        while raw.hget(GENERATIONS, "predictions:500001") is None:
             assert time.monotonic() < end
         time.sleep(0.05)  # the writer itself has forgotten too, and waits
         made = writer.get_or_compute(PREDICTION, lambda: reader.get(FEATURES), 100)
@@ -166,7 +165,7 @@ def test_a_replica_that_hears_nothing_answers_nothing_old(
     fill(writer, reader)
     watch = reader.core.watch
     assert watch is not None
-    with watch._renewing:
+    with watch._polling:
         began = time.monotonic()
         writer.invalidate(stocks=["500001"])
         assert time.monotonic() - began < 2 * reader.core.plan.lease_s + 0.5
@@ -175,31 +174,13 @@ def test_a_replica_that_hears_nothing_answers_nothing_old(
     reader.close()
 
 
-def test_news_come_in_milliseconds(shared_redis: RedisServer, raw: "redis.Redis") -> None:
-    plan = quick(shared_redis.url, lease_s=30.0, renew_s=10.0)
-    writer, reader = CacheManager(plan), CacheManager(plan)
-    fill(writer, reader)
-    time.sleep(0.05)
-    began = time.monotonic()
-    watch = writer.core.watch
-    assert watch is not None
-    watch._apply(())  # nothing: the replica's own view needs no news
-    stamp = watch.invalidate(Notice("another", Invalidation.of(stocks=["500001"])), "")
-    assert stamp is not None
-    while reader.core.size[0] != 2:
-        assert time.monotonic() - began < 5
-    writer.close()
-    reader.close()
-
-
-@pytest.mark.parametrize("lost", [FENCES, LOG])
-def test_fences_that_redis_lost_let_nothing_old_through(
-    shared_redis: RedisServer, raw: "redis.Redis", lost: str
+def test_generations_that_redis_lost_let_nothing_old_through(
+    shared_redis: RedisServer, raw: "redis.Redis"
 ) -> None:
     writer, reader = CacheManager(quick(shared_redis.url)), CacheManager(quick(shared_redis.url))
     fill(writer, reader)
     writer.invalidate(stocks=["500001"])
-    raw.delete(lost)
+    raw.delete(GENERATIONS)
     time.sleep(0.25)
     for cache in (writer, reader):
         assert cache.get_or_compute(FEATURES, lambda: "new", 100) == "new"
@@ -213,7 +194,7 @@ def test_a_redis_that_comes_back_with_old_data_is_a_new_one(
 ) -> None:
     cache = CacheManager(quick(shared_redis.url))
     cache.set(FEATURES, "old", 100)
-    raw.hset(FENCES, "run", "the server before")
+    raw.hset(GENERATIONS, "run", "the server before")
     other = CacheManager(quick(shared_redis.url))
     assert other.get(FEATURES) is MISS
     time.sleep(0.25)

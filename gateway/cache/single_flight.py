@@ -1,4 +1,4 @@
-"""One computation a key at a time, for coroutines: a caller that leaves cancels nobody."""
+"""Single flight: one computation per key at a time, which a leaving caller does not cancel."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -11,20 +11,20 @@ Flight = asyncio.Task[dict[str, object]]
 
 
 class Flights:
-    """Computations under way by key, each for all keys that one caller missed."""
+    """The computations in flight by key, each for all keys that one caller missed."""
 
-    def __init__(self, may_join: Callable[[str, Moment], bool]) -> None:
-        """`may_join`: whether a computation of a key that began at a moment is recent enough."""
+    def __init__(self, may_join: Callable[[Moment], bool]) -> None:
+        """`may_join`: whether a computation that began at a moment is recent enough."""
         self._may_join = may_join
         self._flights: dict[str, tuple[Moment, Flight]] = {}
         self._under_way: set[Flight] = set()
 
     def joined(self, keys: Sequence[str]) -> dict[Flight, list[str]]:
-        """The computations of others that may be waited for, with the keys that each is for."""
+        """The computations in flight that may be joined, with the keys that each is for."""
         others: dict[Flight, list[str]] = {}
         for key in keys:
             known = self._flights.get(key)
-            if known is not None and self._may_join(key, known[0]):
+            if known is not None and self._may_join(known[0]):
                 others.setdefault(known[1], []).append(key)
         return others
 
@@ -34,7 +34,7 @@ class Flights:
         moment: Moment,
         computation: Coroutine[Any, Any, dict[str, object]],
     ) -> Flight:
-        """Begin a computation for keys, in a task: it goes on if the caller does not wait."""
+        """Start a computation for keys in a task, which continues if the caller leaves."""
         flight = asyncio.create_task(computation, name="tezi-cache-compute")
         self._under_way.add(flight)
         for key in keys:
@@ -46,13 +46,13 @@ class Flights:
                 if self._flights.get(key, (None, None))[1] is flight:
                     del self._flights[key]
             if not flight.cancelled():
-                flight.exception()  # mark it as retrieved: perhaps nobody waits for it any more
+                flight.exception()  # mark it as retrieved: all callers may have left
 
         flight.add_done_callback(ended)
         return flight
 
     async def close(self) -> None:
-        """Give up what is under way; whoever waits for it gets a CacheError."""
+        """Cancel all computations in flight; waiting callers get a CacheError."""
         flights = list(self._under_way)
         for flight in flights:
             flight.cancel()
@@ -60,7 +60,7 @@ class Flights:
 
 
 async def landing(flight: Flight) -> Mapping[str, object] | Exception:
-    """What came of a flight, when it has ended. Who leaves does not end it."""
+    """The result or error of a computation. A caller that leaves does not cancel it."""
     await asyncio.wait((flight,))
     if flight.cancelled():
         return CacheError("The cache was closed while this was being computed.")

@@ -3,11 +3,11 @@
 import asyncio
 
 from gateway.cache.core import Moment
-from gateway.cache.flight import Flights, landing
+from gateway.cache.single_flight import Flights, landing
 
 
 async def test_an_older_computation_that_ends_leaves_the_newer_one_to_be_joined() -> None:
-    flights, gates = Flights(lambda _key, _moment: True), (asyncio.Event(), asyncio.Event())
+    flights, gates = Flights(lambda _moment: True), (asyncio.Event(), asyncio.Event())
 
     async def compute(gate: asyncio.Event) -> dict[str, object]:
         await gate.wait()

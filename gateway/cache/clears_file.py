@@ -1,7 +1,7 @@
 """A file by which processes that share a data folder tell one another of a clear.
 
 A byte is appended for each clear. A process compares the file's size at most five times a second,
-before it answers out of its memory, and forgets everything when it has changed; a clear returns
+before it answers from its local tier, and forgets everything when it has changed; a clear returns
 when every process must have looked. This is how replicas without Redis hear of a clear, and how
 they learn that Redis has missed one. Changes of the market do not go this way: each process
 follows the change log itself.
@@ -16,8 +16,9 @@ from preprocess.errors import CacheError
 
 CLEARS_FILE = "clears"
 POLL_S = 0.2
-_MARGIN_S = 0.02
-# Nothing lives longer in Redis than an hour: what it missed before that is gone by itself.
+# Every process has looked so long after a clear was written.
+HEARD_S = POLL_S + 0.02
+# No value lives longer in Redis than an hour: what it missed before that has expired.
 _OWED_S = 7200.0
 _TOLD, _OWED = b".", b"!"
 
@@ -26,7 +27,7 @@ class ClearsFile:
     """The clears of one data folder. `look` is called by one thread at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """What was cleared already counts as heard.
+        """Earlier clears count as heard.
 
         Raises:
             CacheError: the folder cannot be written to.
@@ -38,7 +39,7 @@ class ClearsFile:
 
     @property
     def is_due(self) -> bool:
-        """Whether the last look is so long ago that another has to come before an answer."""
+        """Whether the file has to be looked at before the next answer."""
         return time.monotonic() - self._looked >= POLL_S
 
     @property
@@ -60,7 +61,7 @@ class ClearsFile:
         self._looked = began
 
     def write(self, *, owed: bool) -> None:
-        """Tell the others, and return when they have heard; `owed`: Redis could not be told.
+        """Tell the others, who hear within `HEARD_S`; `owed`: Redis could not be told.
 
         Raises:
             CacheError: the file cannot be written.
@@ -70,7 +71,6 @@ class ClearsFile:
         state = self._state()
         if state[:2] == (inode, size + 1):  # no other process's byte is among them
             self._heard = state
-        time.sleep(POLL_S + _MARGIN_S)
 
     def _append(self, byte: bytes) -> None:
         try:
