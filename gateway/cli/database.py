@@ -16,7 +16,7 @@ from preprocess.database_url import parse_database_url
 from preprocess.db_optimizer import DBOptimizer
 from preprocess.errors import StoreError
 from preprocess.files import atomic_write
-from preprocess.settings import PROJECT_ROOT, load_settings
+from preprocess.settings import load_settings
 from preprocess.store import open_database, open_store, open_upkeep
 from preprocess.store.copying import copy_market
 
@@ -106,9 +106,7 @@ def copy_db_command(source_url: str, target_url: str, replace: bool) -> None:
     tezi copy-db postgresql://tezi@db.example/market sqlite:///copy.db
     """
     settings = load_settings()
-    source, target = (
-        parse_database_url(url, base=PROJECT_ROOT) for url in (source_url, target_url)
-    )
+    source, target = (parse_database_url(url) for url in (source_url, target_url))
     if source == target:
         raise StoreError("Source and target are the same database.")
     with (

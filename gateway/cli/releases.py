@@ -48,7 +48,7 @@ def publish_command(model_id: str | None, activate: bool, keep: int | None) -> N
     tezi publish --activate
     tezi publish --model 20260814T120000-xgboost-3f2a9c --keep 5
     """
-    from preprocess.repository.candidate import candidate_of  # noqa: PLC0415 - slow to import
+    from preprocess.repository.publish import candidate_of  # noqa: PLC0415 - slow to import
 
     settings = load_settings()
     model = (

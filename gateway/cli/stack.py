@@ -12,8 +12,7 @@ import click
 
 from gateway.cli.triton import is_trouble
 from gateway.stack.rolling import PARTS, request_restart
-from gateway.stack.service import serve_triton
-from gateway.stack.stack import run_stack
+from gateway.stack.stack import run_stack, serve_triton
 from preprocess.errors import StoreError
 from preprocess.market.values import Listing
 from preprocess.settings import Settings, load_settings
