@@ -45,7 +45,7 @@ from gateway.metrics import Metrics
 from gateway.ports import Clock, PredictionSource, Predictor
 from gateway.traffic import Traffic
 from gateway.triton.failover import FailoverPredictor
-from gateway.triton.limits import LimitedPredictor
+from gateway.triton.limits import BatchingPredictor
 from gateway.triton.metered import MeteredPredictor
 from preprocess.models.names import VARIANTS, Variant
 from preprocess.repository.releases import Releases
@@ -76,7 +76,7 @@ class Gateway:
         self.versions = ModelCatalog(settings.versions_dir)
         self.router = Router(settings.versions_dir, self.versions)
         self.directory = StockDirectory(open_store, clock=clock)
-        self.limited = LimitedPredictor(
+        self.limited = BatchingPredictor(
             MeteredPredictor(predictor, self.metrics.predictor_call),
             in_flight=settings.max_in_flight,
             waiting=settings.max_waiting,
@@ -141,9 +141,9 @@ class Gateway:
         for kind in KINDS:
             self.metrics.watch_hit_rate(kind, partial(self.cache.get_hit_rate, kind, recent=True))
         watch = self.metrics.watch
-        watch(names.REQUESTS_UNDER_WAY, "Requests in flight", lambda: self.traffic.under_way)
+        watch(names.REQUESTS_IN_FLIGHT, "Requests in flight", lambda: self.traffic.in_flight)
         watch(
-            names.PREDICTOR_UNDER_WAY,
+            names.PREDICTOR_IN_FLIGHT,
             "Requests to Triton in flight",
             lambda: self.limited.in_flight,
         )

@@ -13,7 +13,7 @@ class Traffic:
         self._side: Side = 0
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """Requests in flight."""
         return sum(self._counts)
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from gateway.maintenance.run import CHORES
+from gateway.maintenance.run import TASKS
 from preprocess.demo.market import build_demo_market
 from preprocess.features.derive import refresh_derived
 from preprocess.settings import load_settings
@@ -66,7 +66,7 @@ def test_the_commands_run() -> None:
 
 def test_the_page_names_what_there_is() -> None:
     tasks = re.findall(r"^\| (\w+) \| ", PAGE.split("| task | does |")[1], re.MULTILINE)
-    assert tasks[:-1] == [chore.name for chore in CHORES]
+    assert tasks[:-1] == [chore.name for chore in TASKS]
     assert f"newest {KEPT_MARKS:,} transactions" in PAGE
     for file in re.findall(r"`(config/[^`]+)`", PAGE):
         assert (PROJECT_ROOT / file).is_file()

@@ -77,7 +77,7 @@ ROWS: dict[str, list[tuple[str, str, list[Query]]]] = {
             "Requests in flight and waiting",
             units.NoUnit,
             [
-                (f"sum by (instance) ({names.PREDICTOR_UNDER_WAY})", "{{instance}} in flight"),
+                (f"sum by (instance) ({names.PREDICTOR_IN_FLIGHT})", "{{instance}} in flight"),
                 (f"sum by (instance) ({names.PREDICTOR_WAITING})", "{{instance}} waiting"),
             ],
         ),

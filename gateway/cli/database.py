@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.progress import progress_bar
-from gateway.maintenance.run import CHORES, chosen, maintain
+from gateway.maintenance.run import maintain, selected_tasks
 from preprocess.database_url import parse_database_url
 from preprocess.db_optimizer import DBOptimizer
 from preprocess.errors import StoreError
@@ -126,7 +126,7 @@ def copy_db_command(source_url: str, target_url: str, replace: bool) -> None:
 @click.option(
     "--only",
     metavar="TASK,...",
-    help=f"Run only these tasks: {', '.join(task.name for task in CHORES)}.",
+    help=f"Run only these tasks: {', '.join(task.name for task in TASKS)}.",
 )
 @_json_option
 def maintain_command(only: str | None, json_file: Path | None) -> None:
@@ -139,7 +139,7 @@ def maintain_command(only: str | None, json_file: Path | None) -> None:
     tezi maintain
     tezi maintain --only vacuum,analyze --json /tmp/maintenance.json
     """
-    tasks = chosen(only.split(",") if only is not None else None)
+    tasks = selected_tasks(only.split(",") if only is not None else None)
     settings = load_settings()
     with closing(open_upkeep(settings)) as upkeep, progress_bar("Maintenance") as progress:
         results = maintain(upkeep, settings, tasks, progress)

@@ -98,7 +98,7 @@ def _analyze(upkeep: Upkeep, _settings: Settings) -> str:
 
 # In this order: tasks that remove rows come before vacuum, which frees their space, and the
 # statistics describe the rows that remain.
-CHORES = (
+TASKS = (
     MaintenanceTask("leftovers", _leftovers),
     MaintenanceTask("packs", _packs),
     MaintenanceTask("changelog", _changelog),
@@ -109,26 +109,26 @@ CHORES = (
 )
 
 
-def chosen(only: Iterable[str] | None) -> tuple[MaintenanceTask, ...]:
+def selected_tasks(only: Iterable[str] | None) -> tuple[MaintenanceTask, ...]:
     """The tasks with these names, in the order in which they run; None: all of them.
 
     Raises:
         StoreError: there is no task of such a name.
     """
     if only is None:
-        return CHORES
+        return TASKS
     names = set(only)
-    known = [task.name for task in CHORES]
+    known = [task.name for task in TASKS]
     unknown = sorted(names - set(known))
     if unknown or not names:
         raise StoreError(f"There is no task {unknown}; there are: {', '.join(known)}.")
-    return tuple(task for task in CHORES if task.name in names)
+    return tuple(task for task in TASKS if task.name in names)
 
 
 def maintain(
     upkeep: Upkeep,
     settings: Settings,
-    tasks: Sequence[MaintenanceTask] = CHORES,
+    tasks: Sequence[MaintenanceTask] = TASKS,
     progress: Progress = lambda _done, _total: None,
 ) -> list[TaskResult]:
     """Run the tasks, while no other maintenance of this database can run.

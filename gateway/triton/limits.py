@@ -45,7 +45,7 @@ def _model(queries: Sequence[PredictionQuery]) -> _Model:
     return queries[0].variant, queries[0].version
 
 
-class LimitedPredictor:
+class BatchingPredictor:
     """A predictor with limited concurrency. Time in the queue counts against the timeout."""
 
     def __init__(

@@ -76,7 +76,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     assert asked <= GATEWAY | OTHERS
     # What the gateway counts besides is shown too; in flight is seen under way to Triton.
     shown = GATEWAY & asked
-    assert shown >= GATEWAY - {metrics.REQUESTS_UNDER_WAY, metrics.CONTENT_TYPE}
+    assert shown >= GATEWAY - {metrics.REQUESTS_IN_FLIGHT, metrics.CONTENT_TYPE}
 
 
 def test_grafana_is_led_to_the_prometheus_that_the_panels_name() -> None:

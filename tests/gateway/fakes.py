@@ -102,8 +102,8 @@ class FakePredictor:
     golden_shift: float = 0.0
     calls: list[list[PredictionQuery]] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
-    under_way: int = 0
-    most_under_way: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
     closed: bool = False
 
     async def predict(
@@ -116,13 +116,13 @@ class FakePredictor:
         error = self.errors.get(queries[0].version, self.errors.get(queries[0].variant, self.error))
         if error is not None:
             raise error
-        self.under_way += not golden
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_flight += not golden
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             if self.release is not None and not golden:
                 await self.release.wait()
         finally:
-            self.under_way -= not golden
+            self.in_flight -= not golden
         return [self._answer(query) for query in queries]
 
     def _answer(self, query: PredictionQuery) -> InferenceResult:

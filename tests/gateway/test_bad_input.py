@@ -249,7 +249,7 @@ async def test_a_deadline_that_passes_is_a_504(tezi: Running, path: str) -> None
     response = await tezi.client.post(path, json=body, headers={"X-Request-Timeout-Ms": "30"})
     assert response.status_code == 504
     assert response.json() == {"detail": "There was no answer in time"}
-    assert tezi.predictor.under_way == 0
+    assert tezi.predictor.in_flight == 0
 
 
 @pytest.mark.parametrize(

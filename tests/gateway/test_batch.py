@@ -154,7 +154,7 @@ async def test_two_variants_are_two_concurrent_requests(tmp_path: Path) -> None:
         items = [item("500001"), item("500001", variant="int8")]
         items += [item("500002"), item("500003", variant="int8")]
         call = asyncio.create_task(tezi.batch(*items))
-        await until(lambda: predictor.under_way == 2)
+        await until(lambda: predictor.in_flight == 2)
         release.set()
         found = (await call).json()
         assert [entry["variant"] for entry in found] == ["fp32", "int8", "fp32", "int8"]

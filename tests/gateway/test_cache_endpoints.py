@@ -68,7 +68,7 @@ async def test_an_invalid_query_clears_nothing(tezi: Running, query: str, place:
 async def test_a_computation_from_before_a_clear_is_not_cached(tezi: Running) -> None:
     tezi.predictor.release = asyncio.Event()
     slow = asyncio.create_task(tezi.predict())
-    await until(lambda: tezi.predictor.under_way)
+    await until(lambda: tezi.predictor.in_flight)
     await clear(tezi)
     tezi.predictor.release.set()
     assert (await slow).status_code == 200

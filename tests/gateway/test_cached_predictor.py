@@ -133,7 +133,7 @@ async def test_an_answer_of_another_version_is_not_held(tezi: Running) -> None:
 async def test_a_thousand_callers_make_one_computation(tezi: Running) -> None:
     tezi.predictor.release = asyncio.Event()
     callers = [asyncio.create_task(tezi.predict()) for _ in range(1_000)]
-    await until(lambda: tezi.traffic.under_way == 1_000 and tezi.predictor.under_way)
+    await until(lambda: tezi.traffic.in_flight == 1_000 and tezi.predictor.in_flight)
     tezi.predictor.release.set()
     found = await asyncio.gather(*callers)
     assert asked(tezi) == [["500001"]]
@@ -144,11 +144,11 @@ async def test_a_thousand_callers_make_one_computation(tezi: Running) -> None:
 async def test_a_caller_who_leaves_cancels_nobody(tezi: Running) -> None:
     tezi.predictor.release = asyncio.Event()
     leaves = asyncio.create_task(tezi.predict())
-    await until(lambda: tezi.predictor.under_way)
+    await until(lambda: tezi.predictor.in_flight)
     stays = asyncio.create_task(tezi.predict())
-    await until(lambda: tezi.traffic.under_way == 2)
+    await until(lambda: tezi.traffic.in_flight == 2)
     leaves.cancel()
-    await until(lambda: tezi.traffic.under_way == 1)
+    await until(lambda: tezi.traffic.in_flight == 1)
     tezi.predictor.release.set()
     assert (await stays).status_code == 200
     assert asked(tezi) == [["500001"]]
@@ -161,9 +161,9 @@ async def test_a_hasty_caller_costs_others_nothing(
     hasty = asyncio.create_task(
         tezi.client.post("/api/v1/predict", json=item(), headers={"x-request-timeout-ms": "20000"})
     )
-    await until(lambda: tezi.predictor.under_way)
+    await until(lambda: tezi.predictor.in_flight)
     patient = asyncio.create_task(tezi.predict())
-    await until(lambda: tezi.traffic.under_way == 2)
+    await until(lambda: tezi.traffic.in_flight == 2)
     skip(21)
     assert (await hasty).status_code == 504
     release.set()

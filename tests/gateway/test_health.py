@@ -254,7 +254,7 @@ async def test_probes_bypass_our_own_queue(tmp_path: Path) -> None:
     predictor = FakePredictor(release=asyncio.Event())
     async with running_app(tmp_path, predictor=predictor, max_in_flight=1, max_waiting=0) as tezi:
         busy = asyncio.create_task(tezi.predict())
-        await until(lambda: predictor.under_way)
+        await until(lambda: predictor.in_flight)
         await tezi.until_ready()
         assert (await tezi.predict()).status_code == 503
         busy.cancel()

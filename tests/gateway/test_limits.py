@@ -11,7 +11,7 @@ from gateway.errors import (
     PredictorUnavailableError,
 )
 from gateway.ports import InferenceResult, PredictionQuery
-from gateway.triton.limits import MOST_ROWS, LimitedPredictor
+from gateway.triton.limits import MOST_ROWS, BatchingPredictor
 from preprocess.models.names import Variant
 from tests.gateway.fakes import TODAY, answer
 
@@ -54,7 +54,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def state(limited: LimitedPredictor) -> State:
+def state(limited: BatchingPredictor) -> State:
     return limited.in_flight, limited.waiting
 
 
@@ -64,17 +64,17 @@ def gate() -> Gate:
 
 
 @pytest.fixture
-def limited(gate: Gate) -> LimitedPredictor:
-    return LimitedPredictor(gate, in_flight=2, waiting=3)
+def limited(gate: Gate) -> BatchingPredictor:
+    return BatchingPredictor(gate, in_flight=2, waiting=3)
 
 
 def start(
-    limited: LimitedPredictor, *queries: PredictionQuery
+    limited: BatchingPredictor, *queries: PredictionQuery
 ) -> "asyncio.Task[list[InferenceResult]]":
     return asyncio.create_task(limited.predict(queries, 5.0))
 
 
-async def test_places_then_seats_then_the_door(gate: Gate, limited: LimitedPredictor) -> None:
+async def test_places_then_seats_then_the_door(gate: Gate, limited: BatchingPredictor) -> None:
     tasks = [start(limited, query(number)) for number in range(5)]
     await settle()
     assert codes(gate.calls) == [[0], [1]]
@@ -100,7 +100,7 @@ async def test_places_then_seats_then_the_door(gate: Gate, limited: LimitedPredi
 async def test_a_model_holds_up_nobody_who_asks_another(
     gate: Gate, other: tuple[Variant, int]
 ) -> None:
-    limited = LimitedPredictor(gate, in_flight=1, waiting=5)
+    limited = BatchingPredictor(gate, in_flight=1, waiting=5)
     hangs = start(limited, query(0))
     await settle()
     tasks = [
@@ -125,7 +125,7 @@ async def test_a_model_holds_up_nobody_who_asks_another(
 
 
 async def test_rows_of_a_joined_request_are_bounded(gate: Gate) -> None:
-    limited = LimitedPredictor(gate, in_flight=1, waiting=10)
+    limited = BatchingPredictor(gate, in_flight=1, waiting=10)
     big = [query(number) for number in range(MOST_ROWS - 1)]
     tasks = [start(limited, query(0))]
     await settle()
@@ -144,7 +144,7 @@ async def test_rows_of_a_joined_request_are_bounded(gate: Gate) -> None:
 
 
 async def test_more_rows_than_that_travel_alone(gate: Gate) -> None:
-    limited = LimitedPredictor(gate, in_flight=1, waiting=10)
+    limited = BatchingPredictor(gate, in_flight=1, waiting=10)
     first = start(limited, query(0))
     await settle()
     big = start(limited, *(query(number) for number in range(MOST_ROWS + 1)))
@@ -160,7 +160,7 @@ async def test_more_rows_than_that_travel_alone(gate: Gate) -> None:
 
 
 async def test_who_leaves_while_waiting_frees_the_seat(
-    gate: Gate, limited: LimitedPredictor
+    gate: Gate, limited: BatchingPredictor
 ) -> None:
     tasks = [start(limited, query(number)) for number in range(5)]
     await settle()
@@ -180,7 +180,7 @@ async def test_who_leaves_while_waiting_frees_the_seat(
 
 
 async def test_who_leaves_while_under_way_frees_the_place(
-    gate: Gate, limited: LimitedPredictor
+    gate: Gate, limited: BatchingPredictor
 ) -> None:
     tasks = [start(limited, query(number)) for number in range(3)]
     await settle()
@@ -195,7 +195,7 @@ async def test_who_leaves_while_under_way_frees_the_place(
 
 
 async def test_a_joined_request_ends_when_all_of_its_callers_have_gone(
-    gate: Gate, limited: LimitedPredictor
+    gate: Gate, limited: BatchingPredictor
 ) -> None:
     tasks = [start(limited, query(number)) for number in range(4)]
     await settle()
@@ -214,7 +214,7 @@ async def test_a_joined_request_ends_when_all_of_its_callers_have_gone(
 
 
 async def test_a_caller_who_goes_in_the_moment_of_the_answer_costs_no_place(
-    gate: Gate, limited: LimitedPredictor
+    gate: Gate, limited: BatchingPredictor
 ) -> None:
     tasks = [start(limited, query(number)) for number in range(3)]
     await settle()
@@ -229,7 +229,7 @@ async def test_a_caller_who_goes_in_the_moment_of_the_answer_costs_no_place(
 
 @pytest.mark.parametrize("error", [PredictorUnavailableError("x"), ZeroDivisionError("x")])
 async def test_a_joined_request_that_fails_fails_all_of_its_callers(
-    gate: Gate, limited: LimitedPredictor, error: Exception
+    gate: Gate, limited: BatchingPredictor, error: Exception
 ) -> None:
     tasks = [start(limited, query(number)) for number in range(4)]
     await settle()
@@ -244,7 +244,7 @@ async def test_a_joined_request_that_fails_fails_all_of_its_callers(
 
 async def test_waiting_counts_against_the_time(gate: Gate) -> None:
     now = 100.0
-    limited = LimitedPredictor(gate, in_flight=1, waiting=5, monotonic=lambda: now)
+    limited = BatchingPredictor(gate, in_flight=1, waiting=5, monotonic=lambda: now)
     first = start(limited, query(0))
     await settle()
     short = asyncio.create_task(limited.predict([query(1)], 1.0))
@@ -263,7 +263,7 @@ async def test_waiting_counts_against_the_time(gate: Gate) -> None:
     assert state(limited) == (0, 0)
 
 
-async def test_closing_gives_up_what_is_under_way(gate: Gate, limited: LimitedPredictor) -> None:
+async def test_closing_gives_up_what_is_under_way(gate: Gate, limited: BatchingPredictor) -> None:
     tasks = [start(limited, query(number)) for number in range(3)]
     await settle()
     gate.ends[0].set_result(None)

@@ -28,7 +28,7 @@ async def test_requests_beyond_slots_and_queue_are_rejected(tmp_path: Path) -> N
         refused = [r for r in responses if r.status_code == 503]
         assert (len(answered), len(refused)) == (SLOTS + QUEUE, 20 - SLOTS - QUEUE)
         assert all(r.headers["retry-after"] == "1" for r in refused)
-        assert predictor.most_under_way == SLOTS
+        assert predictor.most_in_flight == SLOTS
         assert (await tezi.client.get("/ready")).status_code == 200
         assert (await tezi.predict()).status_code == 200
 
@@ -39,12 +39,12 @@ async def test_a_caller_that_hangs_up_frees_its_slot(tmp_path: Path) -> None:
     async with running_app(tmp_path, predictor=predictor, max_in_flight=1, max_waiting=1) as tezi:
         callers = [RawCaller(tezi.app), RawCaller(tezi.app)]
         tasks = [asyncio.create_task(caller.call()) for caller in callers]
-        await until(lambda: predictor.under_way == 1)
+        await until(lambda: predictor.in_flight == 1)
         assert (await tezi.predict()).status_code == 503
         for caller in callers:
             caller.hung_up.set()
         await asyncio.gather(*tasks)
-        assert predictor.under_way == 0
+        assert predictor.in_flight == 0
         release.set()
         assert (await tezi.predict()).status_code == 200
         assert 'status="499"' in (await tezi.client.get("/metrics")).text

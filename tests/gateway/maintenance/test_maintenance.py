@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.maintenance.run import CHORES, TaskResult, chosen, maintain
+from gateway.maintenance.run import TASKS, TaskResult, maintain, selected_tasks
 from preprocess.database_url import PostgresURL
 from preprocess.errors import StoreError
 from preprocess.market.values import Bar
@@ -56,7 +56,7 @@ def test_all_tasks_leave_the_market_as_it_was(
     before, mark = market.columns(), market.mark()
     seen: list[tuple[int, int]] = []
     done = maintain(upkeep, settings, progress=lambda *step: seen.append(step))
-    assert [task.name for task in done] == [task.name for task in CHORES]
+    assert [task.name for task in done] == [task.name for task in TASKS]
     assert [task.detail for task in done if task.failed] == []
     assert seen == [(number, 7) for number in range(8)]
     assert market.mark() == mark
@@ -76,17 +76,17 @@ def test_only_one_at_a_time(market: Store, upkeep: Upkeep, settings: Settings) -
     with closing(open_upkeep(settings)) as other:
         with other.alone(), pytest.raises(StoreError, match="Another maintenance"):
             maintain(upkeep, settings)
-        assert maintain(upkeep, settings, chosen(["analyze"]))[0].failed is False
+        assert maintain(upkeep, settings, selected_tasks(["analyze"]))[0].failed is False
         with other.alone():
             pass  # the lock of the one that is done is free
 
 
 def test_some_tasks_in_their_own_order() -> None:
-    assert [task.name for task in chosen(["analyze", "packs"])] == ["packs", "analyze"]
-    assert chosen(None) == CHORES
+    assert [task.name for task in selected_tasks(["analyze", "packs"])] == ["packs", "analyze"]
+    assert selected_tasks(None) == TASKS
     for wrong in (["vacum"], []):
         with pytest.raises(StoreError, match="there are: leftovers, packs"):
-            chosen(wrong)
+            selected_tasks(wrong)
 
 
 def test_leftovers_that_cannot_be_removed_are_told(
@@ -96,7 +96,7 @@ def test_leftovers_that_cannot_be_removed_are_told(
         raise PermissionError(13, "denied", "somewhere")
 
     monkeypatch.setattr("gateway.maintenance.run.remove", refused)
-    (task,) = maintain(upkeep, settings, chosen(["leftovers"]))
+    (task,) = maintain(upkeep, settings, selected_tasks(["leftovers"]))
     assert task.failed
     assert "cannot be removed" in task.detail
 
@@ -106,7 +106,7 @@ def test_a_table_that_is_missing_is_told_and_no_transaction_stays_open(
 ) -> None:
     database.run("DELETE FROM stock_packs WHERE bse_code = '000001'")
     database.run("DROP TABLE change_log")
-    done = maintain(upkeep, settings, chosen(["packs", "changelog", "samples", "analyze"]))
+    done = maintain(upkeep, settings, selected_tasks(["packs", "changelog", "samples", "analyze"]))
     assert [task.failed for task in done] == [True, True, False, False]
     assert database.run("SELECT count(*) FROM stock_packs") == [(19,)]  # nothing of it was kept
 
@@ -115,7 +115,7 @@ def test_an_index_of_the_product_that_is_missing_is_made(
     database: TestDatabase, upkeep: Upkeep, settings: Settings
 ) -> None:
     database.run("DROP INDEX daily_predictions_by_day")
-    assert not maintain(upkeep, settings, chosen(["reindex"]))[0].failed
+    assert not maintain(upkeep, settings, selected_tasks(["reindex"]))[0].failed
     database.run("DROP INDEX daily_predictions_by_day")  # fails if there is none
 
 

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from gateway.maintenance.run import chosen, maintain
+from gateway.maintenance.run import maintain, selected_tasks
 from preprocess.features.derive import refresh_derived
 from preprocess.store import Store, open_upkeep
 from tests.builders import bars, result
@@ -16,7 +16,7 @@ def rebuilt(database: TestDatabase) -> str:
     settings = database.settings()
     upkeep = open_upkeep(settings)
     database.closing.callback(upkeep.close)
-    (task,) = maintain(upkeep, settings, chosen(["packs"]))
+    (task,) = maintain(upkeep, settings, selected_tasks(["packs"]))
     assert not task.failed, task.detail
     return task.detail
 
