@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.progress import progress_bar
-from gateway.maintenance.run import maintain, selected_tasks
+from gateway.maintenance.run import TASKS, maintain, selected_tasks
 from preprocess.database_url import parse_database_url
 from preprocess.db_optimizer import DBOptimizer
 from preprocess.errors import StoreError
