@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from tests.performance.load_test.campaign import Campaign, Ran
-from tests.performance.load_test.judgement import FLAT_SHARE, Seconds, growth_per_hour, row
+from tests.performance.load_test.judgement import FLAT_SHARE, growth_per_hour, recovery_s, row
 from tests.performance.load_test.search import BOUND_MS, Found
 from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
@@ -19,7 +19,7 @@ _FIRST_SHARE = 0.2
 def rows(campaign: Campaign) -> list[Row]:
     """Every metric of the load test."""
     steady, spike, sustained = map(campaign.of, ("steady", "spike", "sustained"))
-    recovery = Seconds.of(spike.outcome).recovery_s(spike.scenario.top_s, _RECOVERED_MS)
+    recovery = recovery_s(spike.outcome, spike.scenario.top_s, _RECOVERED_MS)
     found = [
         _quantile(steady, 95),
         _quantile(steady, 99),
