@@ -144,11 +144,10 @@ def _measured(case: Case, pair: Pair, rows: Path, folder: Path) -> Found:
         for name, file in files.items()
     ]
     files[LLEAVES] = lleaves.compiled(folder, other.native_file, other.trees)
-    parts = [plan.slices(number) for number in range(plan.repetitions)]
-    arguments = (other.native_file, files[LLEAVES], rows, parts)
+    arguments = (other.native_file, files[LLEAVES], rows, plan.parts)
     ways.append(Way(LLEAVES, lleaves.repetition, arguments, imports=folder))
     with progress_bar(f"{mine.trees:,} trees") as advance:
-        found = in_turns(ways, plan.repetitions, progress=advance)
+        found = in_turns(ways, len(plan.parts), progress=advance)
     return {
         name: Contender(name, found[name], plan, file.stat().st_size / 1e6)
         for name, file in files.items()
@@ -157,7 +156,7 @@ def _measured(case: Case, pair: Pair, rows: Path, folder: Path) -> Found:
 
 def _measured_rows(plan: Plan, rows: Float32s, count: int) -> Float32s:
     """The first of those whose answers a contender has."""
-    parts = [rows[part] for number in range(plan.repetitions) for part in plan.slices(number)[1:]]
+    parts = [rows[part] for calls in plan.parts for part in calls[1:]]
     first: Float32s = np.concatenate(parts)[:count]
     return first
 
