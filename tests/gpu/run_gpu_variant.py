@@ -13,7 +13,8 @@ XGBoost answers; then calls of 1 to 11,000 rows are measured against the FP32 va
 Runtime on all cores. Every call has rows that no call had before; copies to the GPU count.
 
 Exit codes: 0 measured; 1 the graph is not whole on the GPU, or answers wrong; 2 wrong use; 3 there
-is no GPU that ONNX Runtime can use. `--provider cpu` is a dry run of the parts without one.
+is no GPU that ONNX Runtime can use. `--provider cpu` tries out the parts without one, and writes
+no figure.
 """
 
 import argparse
@@ -40,7 +41,7 @@ from preprocess.features.manifest import FEATURE_COUNT, FEATURE_NAMES, feature_h
 from preprocess.models.variants import build
 from preprocess.training.native import Float32s
 from preprocess.training.xgboost_model import XGBoostModel
-from tests.gpu.placement import CPU, CUDA, PlacementError, placement, session, why_no_gpu
+from tests.gpu.placement import CPU, CUDA, NoProviderError, PlacementError, placement, session
 from tests.performance.machine import machine
 from tests.performance.row import Row
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 SEED = 20260814
 NO_GPU = 3
 GOAL_RATIO = 10.0
+ROUNDS = 5
 # Trees whose pickle has about 45 MB are the last.
 SIZES = {"500": 500, "2000": 2_000, "45mb": 10_000}
 # Calls of each round, by rows of a call.
@@ -69,31 +71,25 @@ class WrongAnswerError(RuntimeError):
 def main(arguments: list[str] | None = None) -> int:
     """Run; the exit code."""
     options = _parser().parse_args(arguments)
-    dry_run = options.provider == "cpu"
-    provider = CPU if dry_run else CUDA
-    if not dry_run and (reason := why_no_gpu()):
-        print(
-            f"No GPU: {reason}\nNothing was measured. `--provider cpu` tries out the parts that "
-            "need none.",
-            file=sys.stderr,
-        )
-        return NO_GPU
+    provider = CPU if options.provider == "cpu" else CUDA
     rows: list[Row] = []
     try:
         for suffix in options.sizes:
             print(f"Training {SIZES[suffix]:,} trees ...", file=sys.stderr)
-            rows += _rows(suffix, _measure(SIZES[suffix], provider, options.rounds), dry_run)
+            rows += _rows(suffix, _measure(SIZES[suffix], provider))
+    except NoProviderError as error:
+        print(f"No GPU: {error}\nNothing was measured.", file=sys.stderr)
+        return NO_GPU
     except (PlacementError, WrongAnswerError) as error:
         print(f"Failed: {error}", file=sys.stderr)
         return 1
-    document = _document("python tests/gpu/run_gpu_variant.py", rows, dry_run)
-    if dry_run:
-        print("DRY RUN ON THE CPU: the parts work. No line below is a GPU's figure.")
+    if provider == CPU:
+        print("Dry run on the CPU: the parts work. Nothing was measured.")
+        return 0
+    document = _document("python tests/gpu/run_gpu_variant.py", rows)
     print(document["machine"], document["versions"], sep="\n")
     for row in rows:
-        value = "not measured" if row.value is None else f"{row.value:.3g} ms"
-        ratio = "" if row.ratio is None else f", {row.ratio:.3g}x"
-        print(f"{row.metric:26}{value}, FP32 on all cores {row.baseline:.3g} ms{ratio}")
+        print(f"{row.metric:26}{row.value:.3g} ms, FP32 on all cores {row.baseline:.3g} ms")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -166,7 +162,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _measure(trees: int, provider: str, rounds: int) -> Times:
+def _measure(trees: int, provider: str) -> Times:
     booster = made_up(trees)
     native = XGBoostModel(booster)
     about = cast(
@@ -180,16 +176,15 @@ def _measure(trees: int, provider: str, rounds: int) -> Times:
         ),
     )
     gpu, fp32 = (build(variant, native, about).SerializeToString() for variant in ("gpu", "fp32"))
-    placed = placement(gpu, provider, made_up_rows(np.random.default_rng(SEED), 100))
-    placed.require(provider)
-    print(f"{trees:,} trees, nodes by provider:\n{placed.text}", file=sys.stderr)
+    nodes = placement(gpu, provider, made_up_rows(np.random.default_rng(SEED), 100))[provider]
+    print(f"{trees:,} trees, all nodes on {provider}: {dict(nodes)}", file=sys.stderr)
     contenders = {
         "gpu": _asking(gpu, provider, threads=1),
         "fp32": _asking(fp32, CPU, threads=cores()),
     }
     # Sums of so many float32 leaves differ in their last bits with the order of adding.
     tolerance = 1e-6 * max(1.0, math.sqrt(trees / 100))
-    return compare(contenders, booster.inplace_predict, tolerance=tolerance, rounds=rounds)
+    return compare(contenders, booster.inplace_predict, tolerance=tolerance, rounds=ROUNDS)
 
 
 def _asking(graph: bytes, provider: str, *, threads: int) -> Ask:
@@ -197,23 +192,20 @@ def _asking(graph: bytes, provider: str, *, threads: int) -> Ask:
     return lambda x: made.run(["probability"], {"features": x})[0][:, 0]
 
 
-def _rows(suffix: str, times: Times, dry_run: bool) -> list[Row]:
-    """A dry run has times too, and no figure of a GPU."""
-    note = "a dry run on the CPU, so nothing was measured" if dry_run else ""
+def _rows(suffix: str, times: Times) -> list[Row]:
     return [
         Row(
             f"gpu_b{size}_vs_cpu_{suffix}",
-            None if dry_run else float(np.median(times["gpu"][size])),
+            float(np.median(times["gpu"][size])),
             "ms",
             float(np.median(times["fp32"][size])),
             goal_ratio=GOAL_RATIO if size == max(CALLS) else None,
-            note=note,
         )
         for size in CALLS
     ]
 
 
-def _document(command: str, rows: list[Row], dry_run: bool) -> dict[str, Any]:
+def _document(command: str, rows: list[Row]) -> dict[str, Any]:
     """As JSON, in the form of the other benchmarks."""
     installed = {found.name: found.version for found in distributions()}
     return {
@@ -222,7 +214,6 @@ def _document(command: str, rows: list[Row], dry_run: bool) -> dict[str, Any]:
         "versions": {name: installed[name] for name in _PACKAGES if name in installed},
         "seed": SEED,
         "command": command,
-        "settings": {"dry_run": dry_run},
         "rows": [{**asdict(row), "ratio": row.ratio, "met": row.met} for row in rows],
     }
 
@@ -243,7 +234,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--provider", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="where to write the figures")
     return parser
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from preprocess.errors import TeziError
 from preprocess.settings import load_settings
@@ -102,7 +101,7 @@ def main(
         command += f" {flag} {value}"
     benchmark = import_module(f"tests.performance.{BENCHMARKS[name]}")
     report: Report = benchmark.run(quick=quick, command=command, **extra)
-    report.show(Console())
+    click.echo(f"{name}: {report.markdown()}")
     target = json_file or load_settings().home / "reports" / f"{name}.json"
     report.write(target)
     if update_docs:

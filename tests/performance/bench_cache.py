@@ -35,13 +35,14 @@ from tests.performance.bench import FULL_SIZE, QUICK_SIZE, Bench
 from tests.performance.cache_ways import ROADS, Road
 from tests.performance.evening import scored_stack
 from tests.performance.load import Load, rest_load
+from tests.performance.load_test.campaign import prediction_counts
 from tests.performance.load_test.mix import EXPONENT, Call, Mix
 from tests.performance.load_test.scenario import constant
 from tests.performance.load_test.whole_stack import thresholds
 from tests.performance.load_test.worker import Outcome, generate
 from tests.performance.market import QUICK, SEED, WHOLE, BenchMarket, generated_market
 from tests.performance.measure import Way, in_turns, one_thread
-from tests.performance.pairs import Pair, random_chunks
+from tests.performance.pairs import Pair, PastPairs
 from tests.performance.report import Report
 from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
@@ -170,16 +171,10 @@ def _serving(stack: Settings, **changed: object) -> Settings:
     return fresh_settings(stack.home, database_url=stack.database_url, **changed)
 
 
-def _past_pairs(bench: Bench, count: int, repetitions: int, seed: int) -> list[list[Pair]]:
-    """Pairs of any day but the newest, whose rows are precomputed."""
-    newest = bench.days[0].isoformat()
-    chunks = random_chunks(bench.columns, count + count // 10 + 20, repetitions, seed)
-    return [[pair for pair in chunk if pair[1] != newest][:count] for chunk in chunks]
-
-
 def _features(bench: Bench, redis_url: str, calls: int) -> Times:
     """Every road to a feature row, in turns, each with a database of Redis of its own."""
-    chunks = _past_pairs(bench, calls, bench.size.repetitions + 1, SEED)
+    pairs = PastPairs(bench.columns, SEED)
+    chunks = [pairs.take(calls) for _ in range(bench.size.repetitions + 1)]
     found = in_turns(
         [
             Way(road, ways.feature_rows, (bench.settings, road, f"{redis_url}{number}", chunks))
@@ -192,15 +187,15 @@ def _features(bench: Bench, redis_url: str, calls: int) -> Times:
 
 def _predictions(bench: Bench, settings: Settings, redis_url: str, calls: int) -> Times:
     """Every road to a prediction."""
-    chunks = _past_pairs(bench, calls, len(ROADS), SEED + 100)
-    pairs = dict(zip(ROADS, chunks, strict=True))
+    past = PastPairs(bench.columns, SEED + 100)
+    pairs = {road: past.take(calls) for road in ROADS}
     return uvloop.run(ways.prediction_times(settings, redis_url, pairs))
 
 
 def _over_rest(bench: Bench, url: str, seconds: float) -> tuple[Load, Load, Load]:
     """One request at a time, missed and hit; 16 in flight, all hit."""
-    fresh = iter(_past_pairs(bench, 20_000, 1, SEED + 200)[0])
-    popular = _past_pairs(bench, _POPULAR, 1, SEED + 300)[0]
+    fresh = iter(PastPairs(bench.columns, SEED + 200).take(20_000))
+    popular = PastPairs(bench.columns, SEED + 300).take(_POPULAR)
     missed = uvloop.run(rest_load(url, fresh, 1, seconds))
     filling = uvloop.run(rest_load(url, cycle(popular), 4, seconds))
     popular = popular[: len(filling.latencies_ms)]  # these are in the gateway's memory now
@@ -269,16 +264,7 @@ def _send(urls: Sequence[str], calls: Iterator[Call], due_s: Floats) -> None:
 def _counts(settings: Settings, urls: Sequence[str]) -> tuple[CacheStats, CacheStats]:
     """Keys looked up since the start: by the features model, and by all gateways together."""
     page = httpx.get(settings.triton_metrics_url, timeout=5.0, trust_env=False)
-    total = CacheStats()
-    for url in urls:
-        stats = httpx.get(f"{url}/api/v1/cache/stats", timeout=5.0, trust_env=False).json()
-        kind = stats["kinds"]["predictions"]["since_start"]
-        total = CacheStats(
-            total.local_hits + kind["local_hits"],
-            total.remote_hits + kind["redis_hits"],
-            total.misses + kind["misses"],
-        )
-    return counts(page.text), total
+    return counts(page.text), prediction_counts(urls)
 
 
 def _gained(before: CacheStats, after: CacheStats) -> CacheStats:

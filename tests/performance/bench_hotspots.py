@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,10 +19,10 @@ from preprocess.errors import TeziError
 from preprocess.settings import load_settings
 from tests.performance.load_test.campaign import PAUSE_S, STOCKS_OF_A_REQUEST
 from tests.performance.load_test.mix import Mix, Once
-from tests.performance.load_test.processes import Samples, sampling
+from tests.performance.load_test.processes import sampling
 from tests.performance.load_test.scenario import constant
 from tests.performance.load_test.whole_stack import CACHE, GATEWAYS, thresholds, whole_stack
-from tests.performance.load_test.worker import Source, load_source
+from tests.performance.load_test.worker import load_source
 from tests.performance.market import SEED, SMALL, WHOLE, generated_market, read_columns
 from tests.performance.pairs import PastPairs, newest_pairs
 from tests.performance.report import Report
@@ -35,18 +35,14 @@ _LINE = re.compile(r":\d+\)$")
 
 
 def run(*, quick: bool, command: str) -> Report:
-    """Load the stack, first unwatched for the CPU, then watched for the functions."""
+    """Load the stack, and watch what the gateways run."""
     home = load_settings().home
     market = generated_market(home, SMALL if quick else WHOLE)
     seconds, warming = (2.0, 2.0) if quick else (20.0, 60.0)
     columns = read_columns(market.database)
     newest, past = newest_pairs(columns), PastPairs(columns, SEED)
-    draws: dict[str, Callable[[int], Mix | Once]] = {
-        "mix": lambda number: Mix(newest, SEED, number),
-        "cold": lambda number: Once(
-            past.take(int(_RATES["cold"] * seconds * STOCKS_OF_A_REQUEST) + 200), SEED + number
-        ),
-    }
+    cold = past.take(int(_RATES["cold"] * seconds * STOCKS_OF_A_REQUEST) + 200)
+    draws: dict[str, Mix | Once] = {"mix": Mix(newest, SEED, 1), "cold": Once(cold, SEED)}
     rows: list[Row] = []
     samples_ms: dict[str, list[float]] = {}
     grids: list[Grid] = []
@@ -56,13 +52,16 @@ def run(*, quick: bool, command: str) -> Report:
         sampling({**whole.roots(), "generator": source.pid}) as samples,
     ):
         source.send(Mix(newest, SEED), constant(_RATES["mix"], warming))
-        for name, draw in draws.items():
-            found, latencies = _cpu(name, source, samples, draw(1), seconds)
-            rows += found
-            samples_ms[name] = latencies
+        for name, mix in draws.items():
+            time.sleep(PAUSE_S)
             pids = [pid for pid, part in samples.components.items() if part == "gateway"]
             with watching(pids) as functions:
-                source.send(draw(2), constant(_RATES[name], seconds))
+                outcome = source.send(mix, constant(_RATES[name], seconds))
+                time.sleep(PAUSE_S)
+            samples_ms[name] = outcome.latency_ms.tolist()
+            for part in samples.names:
+                cores = samples.cores(part, outcome.began, outcome.began + seconds)
+                rows.append(Row(f"{name}_{part}_cpu", cores * 1e3 / _RATES[name], "ms"))
             lines = [
                 [function, f"{count / functions.total():.1%}"]
                 for function, count in functions.most_common(_FUNCTIONS)
@@ -77,22 +76,6 @@ def run(*, quick: bool, command: str) -> Report:
         grids=grids,
         settings={"stocks": len(newest), "gateways": GATEWAYS, **CACHE, **_RATES},
     )
-
-
-def _cpu(
-    name: str, source: Source, samples: Samples, mix: Mix | Once, seconds: float
-) -> tuple[list[Row], list[float]]:
-    """Milliseconds of CPU that a request takes of each component, and the latencies."""
-    time.sleep(PAUSE_S)
-    outcome = source.send(mix, constant(_RATES[name], seconds))
-    time.sleep(PAUSE_S)
-    note = f"p99 {outcome.quantile(99):.1f} ms, {outcome.errors} failed"
-    ms = {
-        part: samples.cores(part, outcome.began, outcome.began + seconds) * 1e3 / _RATES[name]
-        for part in samples.names
-    }
-    rows = [Row(f"{name}_{part}_cpu", value, "ms", note=note) for part, value in ms.items()]
-    return rows, outcome.latency_ms.tolist()
 
 
 @contextmanager

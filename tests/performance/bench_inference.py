@@ -21,15 +21,15 @@ from preprocess.store.sqlite.store import SQLiteStore
 from preprocess.training.dataset import Dataset, build_dataset
 from preprocess.training.learner import Parameters
 from preprocess.training.native import Float32s
-from tests.performance import contenders
+from tests.performance import contenders, lleaves
 from tests.performance.contenders import Contender, Plan
 from tests.performance.forests import Forest, trained, trees_of_big_pickle
-from tests.performance.lleaves_tool import LLeaves
 from tests.performance.market import CIRCUIT_PCT, QUICK, SEED, WHOLE, generated_market
 from tests.performance.measure import Way, apart, in_turns, one_thread
 from tests.performance.report import Report
 from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
+from tests.performance.tool_folder import tool_folder
 
 # Who takes part, as the tables name them.
 PICKLE, FP32, INT8 = "pickle", "fp32", "int8"
@@ -83,17 +83,17 @@ def run(*, quick: bool, command: str) -> Report:
     with closing(SQLiteStore(market.database)) as store:
         dataset = build_dataset(store, circuit_pct=CIRCUIT_PCT)
     cases = QUICK_CASES if quick else CASES
-    lleaves = LLeaves.installed(home)
-    pairs = apart(_forests, home, dataset, cases, lleaves)
+    folder = tool_folder(home, "lleaves")
+    pairs = apart(_forests, home, dataset, cases, folder)
     rows: list[Row] = []
     grids: list[Grid] = []
     samples: dict[str, Sequence[float]] = {}
-    with TemporaryDirectory(dir=home / "bench") as folder:
-        file = Path(folder) / "rows.npy"
+    with TemporaryDirectory(dir=home / "bench") as temporary:
+        file = Path(temporary) / "rows.npy"
         most = max(case.plan.rows for case in cases)
         fresh = contenders.fresh_rows(market, dataset, most, file)
         for case, pair in zip(cases, pairs, strict=True):
-            found = _measured(case, pair, file, lleaves)
+            found = _measured(case, pair, file, folder)
             apart(_require_right, pair, found, _measured_rows(case.plan, fresh, _LLEAVES_ROWS))
             rows += [_size(case, found), *_ratios(case, found, samples)]
             rows += [*apart(_accuracy, case, pair.xgboost, found), _gpu(case, found)]
@@ -109,11 +109,11 @@ def run(*, quick: bool, command: str) -> Report:
         plot="pairs",
         findings=["--quick leaves out large forests."] if quick else [],
         grids=grids,
-        settings={"samples": len(dataset), "depth": 6, "threads": 1, **lleaves.versions},
+        settings={"samples": len(dataset), "depth": 6, "threads": 1, **lleaves.versions(folder)},
     )
 
 
-def _forests(home: Path, dataset: Dataset, cases: Sequence[Case], lleaves: LLeaves) -> list[Pair]:
+def _forests(home: Path, dataset: Dataset, cases: Sequence[Case], folder: Path) -> list[Pair]:
     pairs: list[Pair] = []
     with progress_bar("Forests") as advance:
         for number, case in enumerate(cases):
@@ -123,13 +123,13 @@ def _forests(home: Path, dataset: Dataset, cases: Sequence[Case], lleaves: LLeav
                 trained(home, dataset, Parameters(family="xgboost", trees=trees)),
                 trained(home, dataset, Parameters(family="lightgbm", trees=trees)),
             )
-            lleaves.compiled(pair.lightgbm.native_file, trees)
+            lleaves.compiled(folder, pair.lightgbm.native_file, trees)
             pairs.append(pair)
         advance(len(cases), len(cases))
     return pairs
 
 
-def _measured(case: Case, pair: Pair, rows: Path, lleaves: LLeaves) -> Found:
+def _measured(case: Case, pair: Pair, rows: Path, folder: Path) -> Found:
     mine, other, plan = pair.xgboost, pair.lightgbm, case.plan
     files = {
         PICKLE: mine.pickle,
@@ -137,18 +137,17 @@ def _measured(case: Case, pair: Pair, rows: Path, lleaves: LLeaves) -> Found:
         INT8: mine.graphs["int8"],
         LIGHTGBM_FP32: other.graphs["fp32"],
         LIGHTGBM_INT8: other.graphs["int8"],
-        LLEAVES: lleaves.compiled(other.native_file, other.trees),
     }
-    setups = {PICKLE: contenders.pickled, LLEAVES: lleaves.repetition}
+    setups = {PICKLE: contenders.pickled}
+    ways = [
+        Way(name, setups.get(name, contenders.graph), (file, rows, plan))
+        for name, file in files.items()
+    ]
+    files[LLEAVES] = lleaves.compiled(folder, other.native_file, other.trees)
+    arguments = (other.native_file, files[LLEAVES], rows, plan.parts)
+    ways.append(Way(LLEAVES, lleaves.repetition, arguments, imports=folder))
     with progress_bar(f"{mine.trees:,} trees") as advance:
-        found = in_turns(
-            [
-                Way(name, setups.get(name, contenders.graph), (file, rows, plan))
-                for name, file in files.items()
-            ],
-            plan.repetitions,
-            progress=advance,
-        )
+        found = in_turns(ways, len(plan.parts), progress=advance)
     return {
         name: Contender(name, found[name], plan, file.stat().st_size / 1e6)
         for name, file in files.items()
@@ -157,7 +156,7 @@ def _measured(case: Case, pair: Pair, rows: Path, lleaves: LLeaves) -> Found:
 
 def _measured_rows(plan: Plan, rows: Float32s, count: int) -> Float32s:
     """The first of those whose answers a contender has."""
-    parts = [rows[part] for number in range(plan.repetitions) for part in plan.slices(number)[1:]]
+    parts = [rows[part] for calls in plan.parts for part in calls[1:]]
     first: Float32s = np.concatenate(parts)[:count]
     return first
 

@@ -6,12 +6,8 @@ comes out. docs/scaling.md says what is assumed.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from preprocess.errors import TeziError
 from tests.performance.report import Report
@@ -69,7 +65,7 @@ def run(*, quick: bool, command: str, cpu_ms_per_request: str = CPU_MS) -> Repor
             Grid("One thing different, large at 50,000 requests/s", ("", "curve", *_HEADS), turned),
         ],
         settings={"cpu_ms_per_request": cpu_ms_per_request, "base_ms": BASE_MS},
-        draw=partial(_plot, found),
+        plot="pairs",
     )
 
 
@@ -114,28 +110,3 @@ def _cells(one: Replay) -> list[str]:
         str(int((np.diff(one.pods, axis=0) != 0).sum())),
         f"{figure(one.core_hours)} ({figure(one.fixed_core_hours)})",
     ]
-
-
-def _plot(found: Mapping[tuple[int, str, str], Replay], path: Path) -> None:
-    """Load, pods and latency over time: a column for each curve, a colour for each setup."""
-    columns = [(5_000, "spike"), (50_000, "spike"), (50_000, "trading day")]
-    picture = Figure(figsize=(15.0, 9.0), layout="constrained")
-    FigureCanvasAgg(picture)
-    grid = picture.subplots(4, len(columns), sharex="col")
-    for column, (peak, curve) in enumerate(columns):
-        for name in ("first", "cpu", "large"):
-            one = found[peak, curve, name]
-            minutes = np.arange(len(one.offered)) * one.curve.step_s / 60
-            series = (one.offered, one.pods[:, 0], one.pods[:, 1], np.minimum(one.p95_ms, 3e3))
-            for axes, values in zip(grid[:, column], series, strict=True):
-                axes.plot(minutes, values, label=name, linewidth=1.0)
-        grid[0, column].set_title(f"{peak:,}/s, {curve}")
-        grid[3, column].set_yscale("log")
-        grid[3, column].axhline(GOAL_MS, color="#888888", linewidth=0.8, linestyle=":")
-        grid[3, column].set_xlabel("minutes")
-        grid[3, column].legend(loc="upper right", fontsize=8)
-    for axes, label in zip(
-        grid[:, 0], ("requests/s", "gateways", "Tritons", "p95, ms"), strict=True
-    ):
-        axes.set_ylabel(label)
-    picture.savefig(path, dpi=100)

@@ -84,9 +84,8 @@ def _is_up(settings: Settings) -> bool:
 def _naive(settings: Settings, model_file: Path) -> Iterator[str]:
     port = free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
-    module = "tests.performance.naive_service"
     arguments = [str(settings.database_path), str(model_file), str(port)]
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments])
+    process = subprocess.Popen([sys.executable, "-m", "tests.performance.naive", *arguments])
     try:
         transport = httpx.HTTPTransport(retries=8)  # with growing pauses, about 60 s in all
         with httpx.Client(transport=transport, timeout=10.0, trust_env=False) as client:

@@ -1,16 +1,11 @@
 """Versions change under load, and every answer is compared with what its version predicts."""
 
 import asyncio
-import json
+import multiprocessing
 import os
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
@@ -19,33 +14,23 @@ from preprocess.repository.stable import stable_version
 from preprocess.repository.versions import version_numbers
 from preprocess.settings import Settings, load_settings
 from preprocess.training.folder import find_model, model_ids
-from tests.integration.stack import TEZI, environment, fresh_settings, running, tezi
+from tests.integration.stack import fresh_settings, running, tezi
 from tests.performance.bench_serve import fresh_pairs
 from tests.performance.market import SEED
 from tests.performance.open_loop import Answer, Request, open_loop
 from tests.performance.report import Report
 from tests.performance.row import Row
+from tests.performance.swap_driver import Change, make_changes
 from tests.performance.version_answers import VersionAnswers
 
 WORST_MS = 250.0
-
-
-@dataclass(frozen=True)
-class Swaps:
-    """What was changed, as the driver told it, and every answer meanwhile."""
-
-    changes: list[dict[str, Any]]
-    answers: list[Answer]
-    wrong: list[Answer]
-
-    @property
-    def failed(self) -> list[Answer]:
-        """Requests without a prediction."""
-        return [answer for answer in self.answers if answer.status != 200]
-
-    def count(self, kind: str) -> int:
-        """Changes of one kind."""
-        return sum(change["kind"] == kind for change in self.changes)
+# The metric of each kind of change, if it has one, and of how many swaps one is such.
+_METRICS = {
+    "publish": ("", 1),
+    "activate": ("swap_activates", 1),
+    "rollback": ("swap_rollbacks", 5),
+    "canary": ("swap_canaries", 5),
+}
 
 
 def run(*, quick: bool, command: str) -> Report:
@@ -73,35 +58,30 @@ def run(*, quick: bool, command: str) -> Report:
         if answer.status == 200
         and not expected.is_right(answer, model_of.get(answer.version, first.model_id))
     ]
-    found = Swaps(changes, answers, wrong)
-    latencies = np.array([answer.latency_ms for answer in found.answers])
+    failed = [answer for answer in answers if answer.status != 200]
+    latencies = np.array([answer.latency_ms for answer in answers])
     over = {limit: int((latencies > limit).sum()) for limit in (WORST_MS, 100.0)}
+    seconds = {kind: [c["seconds"] for c in changes if c["kind"] == kind] for kind in _METRICS}
     return Report(
         name="swaps",
         command=command,
         seed=SEED,
         rows=[
-            Row("swap_requests", len(found.answers), "requests"),
-            Row("swap_failed", len(found.failed), "failures", goal=0, note=_first(found.failed)),
-            Row("swap_wrong", len(found.wrong), "failures", goal=0, note=_first(found.wrong)),
+            Row("swap_requests", len(answers), "requests"),
+            Row("swap_failed", len(failed), "failures", goal=0, note=_first(failed)),
+            Row("swap_wrong", len(wrong), "failures", goal=0, note=_first(wrong)),
             *(Row(f"swap_over_{ms:g}_ms", n, "failures", goal=0) for ms, n in over.items()),
             Row("swap_worst", float(latencies.max()), "ms", goal=WORST_MS),
             Row("swap_p99", float(np.percentile(latencies, 99)), "ms"),
             *(
-                Row(f"swap_{kind}s", found.count(kind), "changes", goal=goal)
-                for kind, goal in (
-                    ("activate", swaps),
-                    ("rollback", swaps // 5),
-                    ("canary", swaps // 5),
-                )
+                Row(metric, len(seconds[kind]), "changes", goal=swaps // each)
+                for kind, (metric, each) in _METRICS.items()
+                if metric
             ),
         ],
         samples={
             "request": latencies.tolist(),
-            **{
-                kind: [c["seconds"] * 1e3 for c in found.changes if c["kind"] == kind]
-                for kind in ("publish", "activate", "rollback", "canary")
-            },
+            **{kind: [second * 1e3 for second in took] for kind, took in seconds.items()},
         },
         settings={
             "rate": rate,
@@ -149,49 +129,15 @@ def _requests(settings: Settings, count: int, variants: Sequence[str]) -> list[R
 
 async def _swap(
     settings: Settings, requests: Sequence[Request], rate: float, swaps: int, ids: Sequence[str]
-) -> tuple[list[dict[str, Any]], list[Answer]]:
+) -> tuple[list[Change], list[Answer]]:
     """The changes that were made, and every answer meanwhile."""
     stop = asyncio.Event()
-    with _driver(settings, swaps, ids) as driver:
+    # Spawned, so that publishing takes nothing from the process that sends the load.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        pool.submit(make_changes, settings, 0, ids).result()  # imports what it needs
         load = asyncio.create_task(open_loop(settings.http_url, requests, rate=rate, until=stop))
         await asyncio.sleep(1.0)
-        changes = await asyncio.to_thread(_changes, driver)
+        changes = await asyncio.wrap_future(pool.submit(make_changes, settings, swaps, ids))
         await asyncio.sleep(1.0)
         stop.set()
         return changes, await load
-
-
-@contextmanager
-def _driver(
-    settings: Settings, swaps: int, ids: Sequence[str]
-) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [str(TEZI.with_name("python")), "-m", "tests.performance.swap_driver", str(swaps), *ids],
-        env=environment(settings),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=sys.stderr,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        if process.stdout.readline() != "ready\n":
-            raise RuntimeError("the driver of the swaps did not start; see above")
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-def _changes(driver: "subprocess.Popen[str]") -> list[dict[str, Any]]:
-    assert driver.stdin is not None
-    assert driver.stdout is not None
-    driver.stdin.write("go\n")
-    driver.stdin.flush()
-    changes = [json.loads(line) for line in driver.stdout]
-    if driver.wait() != 0:
-        raise RuntimeError(f"a change failed after {len(changes)}; see above")
-    return changes

@@ -2,6 +2,8 @@
 
 import pickle
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,44 +21,37 @@ from tests.performance.pairs import predictable_rows
 
 @dataclass(frozen=True)
 class Plan:
-    """Which rows each repetition is given: none twice, those of one repetition next to another's.
+    """Which rows each repetition is given, none twice.
 
     `calls` has, by rows of a call, how many calls a repetition makes. Repetition r takes the
-    size r modulo the number of sizes, so that the sizes take turns as the ways do. Before its calls
-    each repetition makes one that is not measured, which warms buffers and caches.
+    size r modulo the number of sizes, so that the sizes take turns as the ways do.
     """
 
     calls: dict[int, int]
     rounds: int
 
     @property
-    def repetitions(self) -> int:
-        """How many repetitions there are of each way."""
-        return self.rounds * len(self.calls)
+    def sizes(self) -> list[int]:
+        """Rows of each call, by repetition."""
+        return list(self.calls) * self.rounds
+
+    @cached_property
+    def parts(self) -> list[list[slice]]:
+        """The rows of each call, by repetition.
+
+        The first call of each is not measured: it warms buffers and caches.
+        """
+        parts, begin = [], 0
+        for size in self.sizes:
+            ends = begin + min(size, 1_000) + size * np.arange(self.calls[size] + 1)
+            parts.append([slice(*pair) for pair in pairwise([begin, *ends.tolist()])])
+            begin = int(ends[-1])
+        return parts
 
     @property
     def rows(self) -> int:
         """How many rows it takes."""
-        return self.rounds * self._rows_of_a_round()
-
-    def size(self, repetition: int) -> int:
-        """Rows of each call of a repetition."""
-        return list(self.calls)[repetition % len(self.calls)]
-
-    def slices(self, repetition: int) -> list[slice]:
-        """The rows of each call, the unmeasured one first."""
-        round_, index = divmod(repetition, len(self.calls))
-        sizes = list(self.calls.items())
-        start = round_ * self._rows_of_a_round()
-        start += sum(_warming(size) + size * calls for size, calls in sizes[:index])
-        size, calls = sizes[index]
-        measured = start + _warming(size)
-        return [slice(start, measured)] + [
-            slice(measured + n * size, measured + (n + 1) * size) for n in range(calls)
-        ]
-
-    def _rows_of_a_round(self) -> int:
-        return sum(_warming(size) + size * calls for size, calls in self.calls.items())
+        return int(self.parts[-1][-1].stop)
 
 
 @dataclass(frozen=True)
@@ -72,8 +67,8 @@ class Contender:
         """Times of every call of so many rows, in ms."""
         return [
             second * 1e3
-            for number, times in enumerate(self.measured.times)
-            if self.plan.size(number) == rows
+            for size, times in zip(self.plan.sizes, self.measured.times, strict=True)
+            if size == rows
             for second in times.seconds
         ]
 
@@ -111,7 +106,7 @@ def pickled(file: Path, rows: Path, plan: Plan) -> Repetition:
     estimator.get_booster().set_param({"nthread": 1})
     held_out = np.load(rows)
     return lambda number: timed_calls(
-        lambda x: estimator.predict_proba(x)[:, 1], held_out, plan.slices(number)
+        lambda x: estimator.predict_proba(x)[:, 1], held_out, plan.parts[number]
     )
 
 
@@ -124,7 +119,7 @@ def graph(file: Path, rows: Path, plan: Plan) -> Repetition:
     return lambda number: timed_calls(
         lambda x: session.run(["probability"], {"features": x})[0][:, 0],
         held_out,
-        plan.slices(number),
+        plan.parts[number],
     )
 
 
@@ -147,7 +142,3 @@ def fresh_rows(market: BenchMarket, dataset: Dataset, count: int, target: Path) 
         raise ValueError(f"{market.name} has {len(good):,} rows held out, and not {count:,}.")
     np.save(target, good)
     return good
-
-
-def _warming(size: int) -> int:
-    return min(size, 1_000)

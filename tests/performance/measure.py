@@ -8,18 +8,18 @@ to be warm (imports, compiled code, a page cache) is warmed by a way's `setup`, 
 import multiprocessing
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_LIMIT_S = 600.0
 _MB = 1e6
 
 
@@ -43,11 +43,15 @@ Repetition = Callable[[int], Times]
 
 @dataclass(frozen=True)
 class Way:
-    """A way of doing something: `setup(*arguments)` runs in the child and gives a Repetition."""
+    """A way of doing something: `setup(*arguments)` runs in the child and gives a Repetition.
+
+    `imports` is a folder of packages that the child imports instead of the project's.
+    """
 
     name: str
     setup: Callable[..., Repetition]
     arguments: tuple[Any, ...] = ()
+    imports: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -97,17 +101,27 @@ def in_turns(
     `progress` gets the repetitions done, and how many there are.
 
     Raises:
-        RuntimeError: a way failed, or took more than ten minutes.
+        RuntimeError: a way failed.
     """
+    times: dict[str, list[Times]] = {way.name: [] for way in ways}
     with ExitStack() as stack:
-        children = [_Child(way, stack) for way in ways]
-        for child in children:
-            child.ready()
+        pools = {way.name: stack.enter_context(process(way.imports)) for way in ways}
+        for way in ways:
+            _result(way.name, pools[way.name].submit(_set_up, way))
         for number in range(repetitions):
-            for child in children:
-                child.repeat(number)
+            for name, pool in pools.items():
+                times[name].append(_result(name, pool.submit(_repeat, number)))
             progress(number + 1, repetitions)
-        return {child.name: child.finish() for child in children}
+        peaks = {name: pool.submit(_status_mb, "VmHWM").result() for name, pool in pools.items()}
+    return {name: Measured(of, peaks[name]) for name, of in times.items()}
+
+
+def process(imports: Path | None = None) -> ProcessPoolExecutor:
+    """One process; forked, so that imports are loaded once, unless it has packages of its own."""
+    if imports is None:
+        return ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, context, _import_first, (str(imports),))
 
 
 def apart(operation: Callable[..., Any], *arguments: Any) -> Any:
@@ -116,8 +130,7 @@ def apart(operation: Callable[..., Any], *arguments: Any) -> Any:
     A library's threads do not come along into a forked process, which may then wait for them
     for ever: before a fork do not use XGBoost, LightGBM or ONNX Runtime.
     """
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+    with process() as pool:
         return pool.submit(operation, *arguments).result()
 
 
@@ -159,71 +172,30 @@ def one_thread() -> None:
         os.environ[name] = "1"
 
 
-@dataclass
-class _Child:
-    way: Way
-    stack: ExitStack
-    times: list[Times] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        # Forked: the imports of all ways are loaded once, before the first of them.
-        context = multiprocessing.get_context("fork")
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(self._pipe, other, self.way), name=f"bench {self.name}"
-        )
-        self._process.start()
-        other.close()
-        self.stack.callback(self._end)
-
-    @property
-    def name(self) -> str:
-        return self.way.name
-
-    def ready(self) -> None:
-        self._answer()
-
-    def repeat(self, number: int) -> None:
-        self._pipe.send(number)
-        self.times.append(self._answer())
-
-    def finish(self) -> Measured:
-        self._pipe.send(None)
-        return Measured(self.times, self._answer())
-
-    def _answer(self) -> Any:
-        if not self._pipe.poll(_LIMIT_S):
-            raise RuntimeError(f"{self.name} has not answered for {_LIMIT_S:g} s.")
-        try:
-            kind, answer = self._pipe.recv()
-        except EOFError:
-            raise RuntimeError(f"{self.name} ended early.") from None
-        if kind == "error":
-            raise RuntimeError(f"{self.name} failed: {answer}")
-        return answer
-
-    def _end(self) -> None:
-        self._pipe.close()  # the child reads the end of its input
-        self._process.join(timeout=10.0)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        self._process.close()
+_repetitions: list[Repetition] = []
+"""The one way of a child process."""
 
 
-def _serve(parents_end: Connection, pipe: Connection, way: Way) -> None:
-    parents_end.close()  # or the end of the input would never be seen
+def _import_first(folder: str) -> None:
+    sys.path.insert(0, folder)
+
+
+def _set_up(way: Way) -> None:
+    _repetitions.append(way.setup(*way.arguments))
+    _forget_peak()
+
+
+def _repeat(number: int) -> Times:
+    return _repetitions[-1](number)
+
+
+def _result(name: str, job: "Future[Any]") -> Any:
     try:
-        repetition = way.setup(*way.arguments)
-        _forget_peak()
-        pipe.send(("ready", None))
-        while (number := pipe.recv()) is not None:
-            pipe.send(("times", repetition(number)))
-        pipe.send(("peak", _status_mb("VmHWM")))
-    except EOFError:
-        return
-    except Exception as error:  # noqa: BLE001 - told to the parent, which raises
-        pipe.send(("error", f"{type(error).__name__}: {error}"))
+        return job.result()
+    except BrokenProcessPool:
+        raise RuntimeError(f"{name} ended early.") from None
+    except Exception as error:
+        raise RuntimeError(f"{name} failed: {type(error).__name__}: {error}") from error
 
 
 def _cpu_s() -> float:

@@ -2,10 +2,13 @@
 
 One stock at a time, each indicator by pandas, as a first version of such a service is written. It
 is right, and nothing in it is slow on purpose: its answers are those of the product, to 1e-9.
+
+`python -m tests.performance.naive DATABASE MODEL.pickle PORT` serves it: one route, one process.
 """
 
 import pickle
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import psycopg2
+import uvicorn
 from numpy.typing import NDArray
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.market.calendar import FiscalQuarter, announcement_limit
@@ -231,3 +239,20 @@ def _three_years_before(day: str) -> str:
 def _limit(fiscal_year: int, quarter: str, period_end: Any) -> str:
     label = FiscalQuarter(int(fiscal_year), int(quarter[1]))
     return announcement_limit(label, pd.Timestamp(period_end).date()).isoformat()
+
+
+def _serve(database: Path, model_file: Path, port: int) -> None:
+    model = load_model(model_file)
+
+    async def predict(request: Request) -> JSONResponse:
+        body = await request.json()
+        values = naive_features(database, body["bse_code"], body["prediction_date"])
+        row = np.array([values], dtype=np.float32)
+        return JSONResponse({"probability": float(model.predict_proba(row)[0, 1])})
+
+    app = Starlette(routes=[Route("/api/v1/predict", predict, methods=["POST"])])
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,7 +1,7 @@
 """What every benchmark prints and writes: machine, versions, seed, rows with ratios and goals."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -9,10 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from tests.performance.machine import machine, versions
-from tests.performance.report_text import Grid, console_table, figure, markdown_table
+from tests.performance.report_text import Grid, figure, markdown_table
 from tests.performance.row import Row
 
 QUANTILES = (50, 90, 95, 99, 99.9)
@@ -23,8 +22,8 @@ class Report:
     """A benchmark's outcome.
 
     `samples` are times in ms, by metric or by way; `plot` is what is drawn: how they are spread,
-    or each metric's ratio to its baseline; `draw` draws something else. `findings` are sentences
-    printed below the table, `grids` further tables.
+    or each metric's ratio to its baseline. `findings` are sentences listed below the table,
+    `grids` further tables.
     """
 
     name: str
@@ -36,7 +35,6 @@ class Report:
     findings: Sequence[str] = ()
     grids: Sequence[Grid] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    draw: Callable[[Path], None] | None = None
 
     def document(self) -> dict[str, Any]:
         """As JSON for scripts."""
@@ -61,34 +59,21 @@ class Report:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.document(), indent=2) + "\n", encoding="utf-8")
         path.with_suffix(".md").write_text(self.markdown(), encoding="utf-8")
-        draw = self.draw or (self._draw_latencies if self.plot == "latencies" else self._draw_pairs)
+        draw = self._draw_latencies if self.plot == "latencies" else self._draw_pairs
         draw(path.with_suffix(".png"))
-
-    def show(self, console: Console) -> None:
-        """Print machine, command, table and findings."""
-        console.print(f"[bold]{self.name}[/bold]  {self.command}  (seed {self.seed})")
-        for facts in self._facts():
-            console.print(facts)
-        console.print(console_table(self.rows, self.samples, console.width))
-        for row in self.rows:
-            if row.note:
-                console.print(f"{row.metric}: {row.note}", soft_wrap=True, highlight=False)
-        for grid in self.grids:
-            console.print(grid.console_table())
-        for finding in self.findings:
-            console.print(finding, soft_wrap=True)
-        for name in sorted(self.samples.keys() - {row.metric for row in self.rows}):
-            values = self.samples[name]
-            quantiles = (f"p{q:g} {figure(float(np.percentile(values, q)))}" for q in QUANTILES)
-            console.print(f"{name}, ms: {'  '.join(quantiles)}  (n = {len(values)})")
 
     def markdown(self) -> str:
         """The table with what it was measured on, as Markdown."""
         parts = [f"`{self.command}`, seed {self.seed}.", *self._facts()]
         parts.append(markdown_table(self.rows, self.samples))
         parts += [grid.markdown() for grid in self.grids]
-        if self.findings:
-            parts.append("\n".join(f"- {finding}" for finding in self.findings))
+        items = list(self.findings)
+        for name in sorted(self.samples.keys() - {row.metric for row in self.rows}):
+            values = self.samples[name]
+            quantiles = [f"p{q:g} {figure(float(np.percentile(values, q)))}" for q in QUANTILES]
+            items.append(f"{name}, ms: {', '.join(quantiles)} (n = {len(values)})")
+        if items:
+            parts.append("\n".join(f"- {item}" for item in items))
         return "\n\n".join(parts) + "\n"
 
     def _facts(self) -> list[str]:

@@ -1,20 +1,16 @@
-"""A benchmark's rows as text: a table for the terminal, and the same in Markdown."""
+"""A benchmark's rows as text: tables in Markdown, whose columns are aligned for a terminal too."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
 from preprocess.errors import TeziError
 from tests.performance.row import Row
 
 # Below so many samples, a 95th percentile is one of them.
 _FEWEST = 20
-# A terminal narrower than this shows how a row compares, and not what it took.
-_WIDE = 140
-_TAKEN = ("p50 / p95 / p99, ms", "CPU s", "read MB", "peak MB")
 
 
 @dataclass(frozen=True)
@@ -24,13 +20,6 @@ class Grid:
     title: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
-
-    def console_table(self) -> Table:
-        """For a terminal."""
-        table = Table(*self.heads, title=self.title, title_justify="left")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
 
     def markdown(self) -> str:
         """In Markdown, with its title above it."""
@@ -46,29 +35,30 @@ def figure(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1e}"
 
 
-def console_table(rows: Sequence[Row], samples: Mapping[str, Sequence[float]], width: int) -> Table:
-    """For a terminal of so many columns; notes are printed below it."""
-    left_out = ("note",) if width >= _WIDE else ("note", *_TAKEN)
-    heads, lines = _filled([_cells(row, samples.get(row.metric, ())) for row in rows], left_out)
-    table = Table(*heads)
-    table.columns[0].no_wrap = True
-    for line in lines:
-        table.add_row(*line)
-    return table
-
-
 def markdown_table(rows: Sequence[Row], samples: Mapping[str, Sequence[float]]) -> str:
-    """The same in Markdown, with what each row took and its note."""
-    heads, lines = _filled([_cells(row, samples.get(row.metric, ())) for row in rows], ())
-    return markdown_lines(heads, [[f"`{name}`", *rest] for name, *rest in lines])
+    """The columns in which any row has something."""
+    cells = [_cells(row, samples.get(row.metric, ())) for row in rows]
+    heads = [head for head in cells[0] if any(one[head] for one in cells)]
+    return markdown_lines(heads, [[one[head] for head in heads] for one in cells])
 
 
 def markdown_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown: the first column and notes set to the left, figures to the right."""
-    rules = ["---" if index == 0 or head == "note" else "---:" for index, head in enumerate(heads)]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "|".join(rules) + "|"]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
+    """A table: the first column and notes set to the left, figures to the right."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (heads, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    left = [index == 0 or head == "note" for index, head in enumerate(heads)]
+    if heads[-1] == "note":
+        widths[-1] = 0  # the last column, and a long one: it needs no padding
+    aligned = [
+        [
+            cell.ljust(width) if is_left else cell.rjust(width)
+            for cell, width, is_left in zip(row, widths, left, strict=True)
+        ]
+        for row in cells
+    ]
+    rule = "|" + "|".join("---" if is_left else "---:" for is_left in left) + "|"
+    first, *rest = ["| " + " | ".join(row) + " |" for row in aligned]
+    return "\n".join([first, rule, *rest])
 
 
 def replace_between_markers(page: Path, name: str, text: str) -> None:
@@ -94,7 +84,7 @@ def _cells(row: Row, samples_ms: Sequence[float]) -> dict[str, str]:
     if len(samples_ms) >= _FEWEST:
         quantiles = np.percentile(samples_ms, (50, 95, 99)).tolist()
     return {
-        "metric": row.metric,
+        "metric": f"`{row.metric}`",
         "value": value,
         "baseline": figure(row.baseline),
         "ratio": "" if row.ratio is None else f"{figure(row.ratio)}x",
@@ -106,13 +96,3 @@ def _cells(row: Row, samples_ms: Sequence[float]) -> dict[str, str]:
         "peak MB": figure(row.peak_mb),
         "note": row.note,
     }
-
-
-def _filled(
-    rows: Sequence[dict[str, str]], left_out: Sequence[str]
-) -> tuple[list[str], list[list[str]]]:
-    """Heads and lines of the columns in which any row has something."""
-    heads = [
-        head for head in rows[0] if head not in left_out and any(cells[head] for cells in rows)
-    ]
-    return heads, [[cells[head] for head in heads] for cells in rows]

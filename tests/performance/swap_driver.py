@@ -1,13 +1,12 @@
-"""Changes versions as operators do, in a process of its own: `python -m ... SWAPS MODEL_ID...`.
+"""Changes versions as operators do, in a process of its own.
 
 Publishing goes through the library that `tezi publish` uses, everything else through the admin
-calls of the REST API. Each change is printed as a line of JSON when it is done.
+calls of the REST API.
 """
 
 import asyncio
-import json
-import sys
 import time
+from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
@@ -17,17 +16,23 @@ from preprocess.repository.golden_check import GoldenCheck
 from preprocess.repository.publish import candidate_of
 from preprocess.repository.releases import Releases
 from preprocess.repository.serving import served_variants
-from preprocess.settings import load_settings
+from preprocess.settings import Settings
 from preprocess.training.folder import find_model
 
 # Of 100 swaps every fifth is followed by a rollback, and every fifth by a canary.
 _EVERY = 5
 _PAUSE_S = 0.3
 
+Change = dict[str, Any]
 
-async def main(swaps: int, model_ids: list[str]) -> None:
-    """Make the changes, one after another."""
-    settings = load_settings()
+
+def make_changes(settings: Settings, swaps: int, model_ids: Sequence[str]) -> list[Change]:
+    """Publish and activate `swaps` versions; each change has its kind and its seconds."""
+    return asyncio.run(_make_changes(settings, swaps, model_ids))
+
+
+async def _make_changes(settings: Settings, swaps: int, model_ids: Sequence[str]) -> list[Change]:
+    changes: list[Change] = []
     releases = Releases(settings)
     models = [find_model(settings.models_dir, model_id) for model_id in model_ids]
     candidates = cycle([(model.about.model_id, candidate_of(model)) for model in models])
@@ -42,16 +47,15 @@ async def main(swaps: int, model_ids: list[str]) -> None:
         began = time.perf_counter()
         response = client.request(method, path, **more)
         response.raise_for_status()
-        _tell(kind, time.perf_counter() - began, stable=response.json()["stable"])
+        changes.append({"kind": kind, "seconds": time.perf_counter() - began})
 
-    print("ready", flush=True)
-    sys.stdin.readline()
     for number in range(swaps):
         model_id, candidate = next(candidates)
         began = time.perf_counter()
         version = await releases.publish(candidate)
         published = version.model_version
-        _tell("publish", time.perf_counter() - began, version=published, model_id=model_id)
+        took = {"kind": "publish", "seconds": time.perf_counter() - began}
+        changes.append(took | {"version": published, "model_id": model_id})
         if number % _EVERY == _EVERY - 2:
             shadow = number % (2 * _EVERY) < _EVERY
             body = {"candidate": published, "share": 5.0 + number % 50, "shadow": shadow}
@@ -68,11 +72,4 @@ async def main(swaps: int, model_ids: list[str]) -> None:
             call("rollback", "POST", "/rollback")
             await asyncio.sleep(_PAUSE_S)
     client.close()
-
-
-def _tell(kind: str, seconds: float, **more: Any) -> None:
-    print(json.dumps({"kind": kind, "seconds": seconds, **more}), flush=True)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2:]))
+    return changes

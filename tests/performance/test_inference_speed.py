@@ -32,7 +32,7 @@ PLAN = Plan({1: 5, 100: 2}, rounds=2)
 
 def contender(answers: Doubles) -> Contender:
     """One that answered so; what it took is of no interest."""
-    times = [Times([0.1], part) for part in np.array_split(answers, PLAN.repetitions)]
+    times = [Times([0.1], part) for part in np.array_split(answers, len(PLAN.parts))]
     return Contender("int8", Measured(times, 0.0), PLAN, 1.0)
 
 
@@ -56,7 +56,7 @@ def test_variants_are_smaller_or_quicker_and_say_the_same(bench_settings: Settin
 
 @pytest.mark.parametrize("plan", [case.plan for case in (CASES[0], CASES[-1], *QUICK_CASES)])
 def test_no_row_is_used_twice(plan: Plan) -> None:
-    parts = [part for number in range(plan.repetitions) for part in plan.slices(number)]
+    parts = [part for calls in plan.parts for part in calls]
     asked = np.concatenate([np.arange(part.start, part.stop) for part in parts])
     assert len(np.unique(asked)) == len(asked) == plan.rows
     assert asked.max() < plan.rows

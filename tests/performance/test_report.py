@@ -1,12 +1,10 @@
-"""Reports: ratios and goals, their form on the screen and in files, their place in the docs."""
+"""Reports: ratios and goals, their form, their place in the docs."""
 
-import io
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from rich.console import Console
 
 from preprocess.errors import TeziError
 from tests.paths import PROJECT_ROOT
@@ -39,7 +37,7 @@ def test_met_means_every_goal(row: Row, met: bool | None) -> None:
     assert row.met is met
 
 
-def test_a_report_is_shown_and_written_in_three_forms(tmp_path: Path) -> None:
+def test_a_report_is_written(tmp_path: Path) -> None:
     report = Report(
         name="demo",
         command="python -m tests.performance demo",
@@ -54,10 +52,6 @@ def test_a_report_is_shown_and_written_in_three_forms(tmp_path: Path) -> None:
         grids=[Grid("Contenders", ("who", "rows/s"), [("int8", "7")])],
         settings={"stocks": 7},
     )
-    out = io.StringIO()
-    report.show(Console(file=out, width=200))
-    for text in ("CPU s", "quick: a | note", "rows/s", "It was found.", "unlisted, ms: p50 2.5"):
-        assert text in out.getvalue()
     file = tmp_path / "reports" / "demo.json"
     report.write(file)
     document = json.loads(file.read_text())
@@ -67,9 +61,12 @@ def test_a_report_is_shown_and_written_in_three_forms(tmp_path: Path) -> None:
     assert (first["ratio"], first["met"], first["goal_ratio"]) == (50.0, True, 10.0)
     assert file.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     table = file.with_suffix(".md").read_text()
-    assert "| `quick` | 1 ms | 50 | 50x | 10x | yes | 1 / 1 / 1 | 0.5 | a \\| note |" in table
-    assert "| `missed` | 2 s | 3 | 1.5x | 1 s | no |  |  |  |" in table
-    assert table.endswith("- It was found.\n")
+    lines = [[cell.strip() for cell in line.split(" | ")] for line in table.splitlines()]
+    quick = ["| `quick`", "1 ms", "50", "50x", "10x", "yes", "1 / 1 / 1", "0.5", "a \\| note |"]
+    assert quick in lines
+    assert ["| `missed`", "2 s", "3", "1.5x", "1 s", "no", "", "", "|"] in lines
+    assert "rows/s |\n" in table
+    assert "\n- It was found.\n- unlisted, ms: p50 2.5" in table
 
 
 @pytest.mark.parametrize("name", ["features", "db", "inference", "cache", "load"])

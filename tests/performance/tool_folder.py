@@ -15,7 +15,6 @@ from tests.paths import PROJECT_ROOT
 
 LOCKS = PROJECT_ROOT / "config" / "setup"
 
-_LIMIT_S = 300
 _RECORD = "installed.lock"
 
 
@@ -44,24 +43,10 @@ def tool_folder(home: Path, name: str, *, locks: Path = LOCKS) -> Path:
 
 def _install(lock: Path, target: Path) -> None:
     uv = Path(sys.executable).with_name("uv")
-    if not uv.is_file():
-        raise TeziError(f"{uv} is not there, which installs {lock.stem}: run `make setup`.")
     command = [str(uv), "pip", "install", "--quiet", "--python", sys.executable, "--no-deps"]
     command += ["--require-hashes", "--target", str(target), "-r", str(lock)]
-    try:
-        done = subprocess.run(
-            command,
-            env={**os.environ, "UV_SYSTEM_CERTS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=_LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise TeziError(
-            f"{lock.stem} was not installed within {_LIMIT_S} s: see to the package index, and "
-            "try again."
-        ) from None
+    environment = {**os.environ, "UV_SYSTEM_CERTS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise TeziError(
             f"{lock.stem} cannot be installed from {lock}; see to the package index, and try "

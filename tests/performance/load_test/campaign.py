@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import numpy as np
 
 from gateway.api.schemas import LARGEST_BATCH
+from gateway.cache.statistics import CacheStats
 from gateway.cli.progress import progress_bar
 from tests.performance.load_test.judgement import wrong_answers
 from tests.performance.load_test.mix import BATCH_PREDICT, Call, Mix, Once
@@ -169,14 +169,18 @@ def fill(urls: Sequence[str], pairs: Sequence[Pair]) -> None:
                 client.post(f"{url}{BATCH_PREDICT}", content=call.body).raise_for_status()
 
 
-def prediction_counts(urls: Sequence[str]) -> tuple[int, int]:
-    """Predictions requested from gateways since their start, and cache misses."""
-    asked = misses = 0
+def prediction_counts(urls: Sequence[str]) -> CacheStats:
+    """Predictions that were looked up by these gateways since their start, all together."""
+    total = CacheStats()
     for url in urls:
         stats = httpx.get(f"{url}/api/v1/cache/stats", timeout=5.0, trust_env=False).json()
-        since = stats["kinds"]["predictions"]["since_start"]
-        asked, misses = asked + since["asked"], misses + since["misses"]
-    return asked, misses
+        kind = stats["kinds"]["predictions"]["since_start"]
+        total = CacheStats(
+            total.local_hits + kind["local_hits"],
+            total.remote_hits + kind["redis_hits"],
+            total.misses + kind["misses"],
+        )
+    return total
 
 
 def _run(source: Source, scenario: Scenario, mix: Mix, urls: Sequence[str]) -> Ran:
@@ -185,8 +189,8 @@ def _run(source: Source, scenario: Scenario, mix: Mix, urls: Sequence[str]) -> R
     with progress_bar(f"{scenario.name}: {scenario.text}") as advance:
         outcome = source.send(mix, scenario.due_s(), advance)
     after = prediction_counts(urls)
-    asked, misses = (b - a for a, b in zip(before, after, strict=True))
-    return Ran(scenario, outcome, 1.0 - misses / max(asked, 1))
+    asked = max(after.asked - before.asked, 1)
+    return Ran(scenario, outcome, 1.0 - (after.misses - before.misses) / asked)
 
 
 def _search(
@@ -204,9 +208,7 @@ def _search(
             outcome = source.send(draw(tried, len(due_s)), due_s)
             tried += 1
             advance(tried, tried + 1)
-            p50, p99 = outcome.quantile(50), outcome.quantile(99)
-            late = float(np.percentile(outcome.late_ms, 99))
-            return Step(rate, seconds, p50, p99, late, outcome.errors)
+            return Step(outcome.quantile(99), outcome.errors)
 
         step_s, proof_s = max(1.0, 10 * scale), max(2.0, 30 * scale)
         found = greatest_rate(attempt, first=_FIRST_RATE, step_s=step_s, proof_s=proof_s)

@@ -1,7 +1,6 @@
 """What is made of latencies, memory and answers: seconds, recovery, growth, goals, truth."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,34 +37,17 @@ FLAT_SHARE = 0.02
 _BLOCK_S, _FEWEST_BLOCKS = 10.0, 8
 
 
-@dataclass(frozen=True)
-class Seconds:
-    """For each second in which requests were due: latencies in ms, failures."""
+def recovery_s(outcome: Outcome, top_s: float, bound_ms: float) -> float:
+    """From the top of a load until answers are within a bound, and stay so.
 
-    second: Floats
-    p50: Floats
-    p95: Floats
-    p99: Floats
-    failures: Floats
-
-    @classmethod
-    def of(cls, outcome: Outcome) -> "Seconds":
-        """Grouped by the second in which a request was due."""
-        known, begins = np.unique(np.floor(outcome.due_s), return_index=True)
-        latencies = np.split(outcome.latency_ms, begins[1:])
-        failures = np.add.reduceat(outcome.failed.astype(float), begins)
-        p50, p95, p99 = np.array([np.percentile(part, (50, 95, 99)) for part in latencies]).T
-        return cls(known, p50, p95, p99, failures)
-
-    def recovery_s(self, top_s: float, bound_ms: float) -> float:
-        """From the top of a load until answers are within a bound, and stay so.
-
-        The end of the last second after `top_s` with a failure or a p95 above the bound, counted
-        from `top_s`; 0 if there was none.
-        """
-        bad = (self.p95 > bound_ms) | (self.failures > 0)
-        after = self.second[bad & (self.second >= np.floor(top_s))]
-        return float(after[-1] + 1 - top_s) if len(after) else 0.0
+    The end of the last second after `top_s` with a failure or a p95 above the bound, counted from
+    `top_s`; 0 if there was none. A request belongs to the second in which it was due.
+    """
+    seconds, begins = np.unique(np.floor(outcome.due_s), return_index=True)
+    p95 = np.array([np.percentile(part, 95) for part in np.split(outcome.latency_ms, begins[1:])])
+    failed = np.logical_or.reduceat(outcome.failed, begins)
+    bad = seconds[((p95 > bound_ms) | failed) & (seconds >= np.floor(top_s))]
+    return float(bad[-1] + 1 - top_s) if len(bad) else 0.0
 
 
 def growth_per_hour(seconds: Floats, values: Floats) -> float | None:

@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 
 from tests.performance.load_test.campaign import Campaign, Ran
-from tests.performance.load_test.judgement import FLAT_SHARE, Seconds, growth_per_hour, row
-from tests.performance.load_test.search import BOUND_MS, Found
+from tests.performance.load_test.judgement import FLAT_SHARE, growth_per_hour, recovery_s, row
+from tests.performance.load_test.search import BOUND_MS
 from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
 
@@ -19,7 +19,7 @@ _FIRST_SHARE = 0.2
 def rows(campaign: Campaign) -> list[Row]:
     """Every metric of the load test."""
     steady, spike, sustained = map(campaign.of, ("steady", "spike", "sustained"))
-    recovery = Seconds.of(spike.outcome).recovery_s(spike.scenario.top_s, _RECOVERED_MS)
+    recovery = recovery_s(spike.outcome, spike.scenario.top_s, _RECOVERED_MS)
     found = [
         _quantile(steady, 95),
         _quantile(steady, 99),
@@ -54,12 +54,8 @@ def rows(campaign: Campaign) -> list[Row]:
 
 
 def grids(campaign: Campaign) -> list[Grid]:
-    """Scenarios, what the processes took, the steps of both searches."""
-    return [
-        _scenarios(campaign),
-        _system(campaign),
-        *(_steps(f"Steps to {name}", found) for name, found in campaign.found.items()),
-    ]
+    """Scenarios, and what the processes took."""
+    return [_scenarios(campaign), _system(campaign)]
 
 
 def findings(campaign: Campaign) -> list[str]:
@@ -114,7 +110,7 @@ def _rate(metric: str, campaign: Campaign) -> Row:
     found = campaign.found.get(metric)
     if found is None:
         return row(metric, None, "/s", "--quick leaves it out")
-    note = f"p99 below {BOUND_MS:g} ms and no error; {len(found.steps)} steps"
+    note = f"p99 below {BOUND_MS:g} ms and no error; {found.steps} steps"
     return row(metric, found.rate, "/s", note)
 
 
@@ -158,14 +154,4 @@ def _system(campaign: Campaign) -> Grid:
         for component in samples.names
     ]
     title = "CPU, in cores and beyond idleness in ms a request; most memory, most open files"
-    return Grid(title, heads, lines)
-
-
-def _steps(title: str, found: Found) -> Grid:
-    heads = ("rate, /s", "seconds", "p50, ms", "p99, ms", "generator late, p99", "errors", "passed")
-    lines = [
-        [f"{step.rate:,.0f}", f"{step.seconds:g}", figure(step.p50_ms), figure(step.p99_ms),
-         figure(step.late_p99_ms), str(step.errors), "yes" if step.passed else "no"]
-        for step in found.steps
-    ]  # fmt: skip
     return Grid(title, heads, lines)

@@ -12,13 +12,9 @@ _GREATEST = 20_000.0
 
 @dataclass(frozen=True)
 class Step:
-    """One rate for some seconds: latencies in ms, and how late the generator itself was."""
+    """What came of one rate: p99 of the latencies in ms, and failures."""
 
-    rate: float
-    seconds: float
-    p50_ms: float
     p99_ms: float
-    late_p99_ms: float
     errors: int
 
     @property
@@ -29,10 +25,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Found:
-    """The greatest rate that passed for the longer time, 0 if none did, and all the steps."""
+    """The greatest rate that passed for the longer time, 0 if none did, and how many were tried."""
 
     rate: float
-    steps: list[Step]
+    steps: int
 
 
 def greatest_rate(
@@ -43,12 +39,13 @@ def greatest_rate(
     A step that fails is tried once more, so that another program's noise ends nothing. What the
     search finds is then sent for `proof_s`, and lowered by 5 % until that holds.
     """
-    steps: list[Step] = []
+    steps = 0
 
     def holds(rate: float, seconds: float) -> bool:
+        nonlocal steps
         for _ in range(2):
-            steps.append(attempt(rate, seconds))
-            if steps[-1].passed:
+            steps += 1
+            if attempt(rate, seconds).passed:
                 return True
         return False
 

@@ -7,19 +7,12 @@ answers take; the kernel's own do not (timerfd_create(2)).
 import asyncio
 import ctypes
 import os
+import struct
 from collections.abc import Callable
 
 _CLOCK_MONOTONIC = 1  # the clock of time.perf_counter on Linux
 _ABSOLUTE = 1
 _NS = 1_000_000_000
-
-
-class _TimeSpec(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
-
-
-class _TimerSpec(ctypes.Structure):
-    _fields_ = (("interval", _TimeSpec), ("value", _TimeSpec))
 
 
 class PreciseTimer:
@@ -38,9 +31,8 @@ class PreciseTimer:
     def set(self, moment_s: float) -> None:
         """Wake at this moment of time.perf_counter, or at once if it is past."""
         whole = max(1, int(moment_s * _NS))  # zero would disarm it
-        value = _TimeSpec(whole // _NS, whole % _NS)
-        spec = _TimerSpec(_TimeSpec(0, 0), value)
-        if self._libc.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(spec), None) != 0:
+        spec = struct.pack("4l", 0, 0, *divmod(whole, _NS))  # no interval; seconds, nanoseconds
+        if self._libc.timerfd_settime(self._fd, _ABSOLUTE, spec, None) != 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 
     def close(self) -> None:
