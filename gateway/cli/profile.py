@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from gateway.cli.progress import Advance, progress_bar
-from gateway.cli.triton import running_triton
+from gateway.cli.triton import running_triton, variant_option
 from gateway.profiling import SEED, Profile, machine, run_profile
 from preprocess.files import atomic_write
-from preprocess.models.names import VARIANTS
 from preprocess.settings import Settings, load_settings
 
 
@@ -22,13 +21,7 @@ from preprocess.settings import Settings, load_settings
     show_default=True,
     help="Number of single requests to time; of batches, a fifth of that.",
 )
-@click.option(
-    "--variant",
-    type=click.Choice(VARIANTS),
-    default="fp32",
-    show_default=True,
-    help="Variant of the model.",
-)
+@variant_option
 @click.option(
     "--json",
     "json_file",

@@ -56,13 +56,10 @@ def test_some_tasks(settings: Settings) -> None:
 def test_a_second_one_is_told_that_the_first_is_at_work(settings: Settings) -> None:
     lock = settings.database_path.with_name("market.db.maintenance")
     with lock.open("w") as file:
-        file.write("4711")
-        file.flush()
         fcntl.flock(file, fcntl.LOCK_EX)
         refused = run("maintain")
     assert refused.exit_code == 1
     assert "Another maintenance" in refused.output
-    assert "process 4711" in refused.output
     assert run("maintain", "--only", "analyze").exit_code == 0
 
 
