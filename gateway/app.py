@@ -110,7 +110,7 @@ class Gateway:
             for variant in VARIANTS
         }
         self.health = Health(
-            self.probes,
+            probes=self.probes,
             directory=self.directory,
             versions=self.versions,
             router=self.router,

@@ -1,7 +1,6 @@
 """The OpenAPI 3.1 document. `python -m gateway.api.openapi` prints it."""
 
 import json
-import sys
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -19,9 +18,8 @@ from preprocess.features.manifest import MANIFEST
 API_VERSION = "1.0.0"
 
 _DESCRIPTION = (
-    "Upper-circuit predictions for the Bombay Stock Exchange: will a stock close locked at its "
-    "upper circuit on the day after its quarterly results? Every answer is computed point in "
-    "time, from the prices and results that were known on the requested day."
+    "Will a stock of the Bombay Stock Exchange close locked at its upper circuit on the day after "
+    "its quarterly results? Every answer uses only what was known on the requested day."
 )
 _HEADERS = {
     "X-Request-ID": (
@@ -44,7 +42,6 @@ def build_document() -> Spec:
         "info": {
             "title": "Tezi",
             "version": API_VERSION,
-            "summary": "Upper-circuit predictions in milliseconds",
             "description": _DESCRIPTION,
         },
         "servers": [{"url": "/"}],
@@ -55,13 +52,7 @@ def build_document() -> Spec:
                 for name, (description, schema) in _HEADERS.items()
             },
             "schemas": _schemas(),
-            "securitySchemes": {
-                "admin": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "The value of TEZI_ADMIN_TOKEN",
-                }
-            },
+            "securitySchemes": {"admin": {"type": "http", "scheme": "bearer"}},
         },
     }
 
@@ -75,7 +66,7 @@ def _described(operation: Operation) -> Spec:
     for status in operation.statuses:
         kind = answers.InvalidRequest if status == 422 else answers.Problem
         bodies[status] = PROBLEMS[status], kind
-    for status, (description, kinds) in operation.others.items():
+    for status, (description, *kinds) in operation.others.items():
         bodies[status] = description, {"anyOf": [_ref(kind) for kind in kinds]}
     described: Spec = {
         "tags": [operation.tag],
@@ -119,7 +110,7 @@ def _schemas() -> Spec:
     bodies = {PredictionRequest, *(operation.body for operation in operations if operation.body)}
     sent: set[type] = {answers.Problem, answers.InvalidRequest, answers.ItemError}
     for operation in operations:
-        sent |= {kind for _, kinds in operation.others.values() for kind in kinds}
+        sent |= {kind for _, *kinds in operation.others.values() for kind in kinds}
         if isinstance(operation.answer, type):
             sent.add(operation.answer)
     # pydantic cannot describe a msgspec structure, but it can describe a model of the same fields.
@@ -172,11 +163,6 @@ def _defined(mode: JsonSchemaMode, kinds: set[Any]) -> Spec:
     return definitions
 
 
-def printed(document: Spec) -> str:
-    """The document as docs/openapi.json has it."""
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
 @cache
 def _served() -> bytes:
     return json.dumps(build_document()).encode()
@@ -188,4 +174,4 @@ async def openapi_endpoint(_: Request) -> Response:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(printed(build_document()))
+    print(json.dumps(build_document(), indent=2, sort_keys=True, ensure_ascii=False))  # noqa: T201

@@ -66,7 +66,7 @@ class Operation:
     query: type[BaseModel] | None = None
     parameters: tuple[Spec, ...] = ()
     admin: bool = False
-    others: Mapping[int, tuple[str, tuple[type, ...]]] = field(default_factory=dict)
+    others: Mapping[int, tuple[str, *tuple[type, ...]]] = field(default_factory=dict)
     media_type: str = "application/json"
 
     @property
@@ -82,7 +82,14 @@ class Operation:
         return sorted(found)
 
 
-_METRICS: Spec = {"type": "string"}
+def _change(summary: str, problems: tuple[int, ...] = (409,), **more: Any) -> Operation:
+    """A change of the versions' labels."""
+    return Operation("models", summary, answers.ModelsAnswer, problems, admin=True, **more)
+
+
+_METRICS = Operation(
+    "operation", "Metrics for Prometheus", {"type": "string"}, media_type=CONTENT_TYPE
+)
 
 OPERATIONS: dict[str, Operation] = {
     "post /api/v1/predict": Operation(
@@ -93,16 +100,12 @@ OPERATIONS: dict[str, Operation] = {
         body=PredictionRequest,
         parameters=(_DEADLINE,),
         others={
-            422: (
-                "The request is invalid (a list), or this stock or variant cannot be predicted",
-                (answers.InvalidRequest, answers.Problem),
-            )
+            422: ("Invalid, or it cannot be predicted", answers.InvalidRequest, answers.Problem)
         },
     ),
     "post /api/v1/batch_predict": Operation(
         "predictions",
-        f"Predict up to {LARGEST_BATCH} stocks: one answer per item, in the same order. An item "
-        "that cannot be answered carries `error`; the others are answered",
+        f"Predict up to {LARGEST_BATCH} stocks, in the same order; each item fails alone",
         {"type": "array", "items": {"$ref": "#/components/schemas/BatchItemAnswer"}},
         _PREDICTION,
         body=BatchRequest,
@@ -114,65 +117,42 @@ OPERATIONS: dict[str, Operation] = {
     "get /api/v1/models": Operation(
         "models", "List model versions and variants", answers.ModelsAnswer
     ),
-    "post /api/v1/models/{version}/activate": Operation(
-        "models",
+    "post /api/v1/models/{version}/activate": _change(
         "Make a version stable, once it is loaded and its answers are verified",
-        answers.ModelsAnswer,
         (404, 409),
         parameters=(_VERSION,),
-        admin=True,
     ),
-    "post /api/v1/models/rollback": Operation(
-        "models",
-        "Make the previous version stable again: one step, and nothing has to be loaded",
-        answers.ModelsAnswer,
-        (409,),
-        admin=True,
-    ),
-    "put /api/v1/models/traffic": Operation(
-        "models",
-        "Send a share of the stocks to a candidate (canary), or let it shadow them; null ends it. "
-        "A stock keeps its version while the share stays the same",
-        answers.ModelsAnswer,
+    "post /api/v1/models/rollback": _change("Make the previous version stable again, at once"),
+    "put /api/v1/models/traffic": _change(
+        "Send a share of the stocks to a candidate, or let it shadow them; null ends it",
         (404, 409),
         body=TrafficRequest,
-        admin=True,
     ),
-    "post /api/v1/models/reload": Operation(
-        "models",
-        "Load newly published versions (kept for older clients; changes no label)",
-        answers.ModelsAnswer,
-        (409,),
-        admin=True,
-    ),
+    "post /api/v1/models/reload": _change("Load newly published versions (for older clients)"),
     "post /api/v1/cache/clear": Operation(
         "cache",
-        "Clear cached values in every replica, including those still being computed",
+        "Clear cached values in every replica",
         answers.CacheClearedAnswer,
         query=CacheClearQuery,
         admin=True,
     ),
     "get /api/v1/cache/stats": Operation(
-        "cache", "Hits, misses and hit rates of this process's cache", answers.CacheStatsAnswer
+        "cache", "Hits and misses of this process's cache", answers.CacheStatsAnswer
     ),
     "get /api/v1/health": Operation(
         "operation",
         "Health of the service and of each component",
         answers.HealthAnswer,
-        others={503: ("Unhealthy", (answers.HealthAnswer,))},
+        others={503: ("Unhealthy", answers.HealthAnswer)},
     ),
     "get /live": Operation("operation", "Whether the process is alive", answers.LiveAnswer),
     "get /ready": Operation(
         "operation",
         "Whether predictions are answered correctly now",
         answers.ReadyAnswer,
-        others={503: ("Not ready, or about to stop", (answers.NotReadyAnswer,))},
+        others={503: ("Not ready, or about to stop", answers.NotReadyAnswer)},
     ),
-    "get /metrics": Operation(
-        "operation", "Metrics for Prometheus", _METRICS, media_type=CONTENT_TYPE
-    ),
-    "get /api/v1/metrics": Operation(
-        "operation", "The same metrics", _METRICS, media_type=CONTENT_TYPE
-    ),
+    "get /metrics": _METRICS,
+    "get /api/v1/metrics": _METRICS,
 }
 """By method and path. Pages for browsers, and this document itself, are not listed."""

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.progress import progress_bar
-from gateway.cli.triton import running_triton
+from gateway.cli.triton import running_triton, variant_option
 from preprocess.errors import ServerError
 from preprocess.market.calendar import exchange_today
-from preprocess.models.names import VARIANTS, Variant
+from preprocess.models.names import Variant
 from preprocess.settings import load_settings
 from preprocess.store import open_store
 
@@ -31,13 +31,7 @@ _File = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--date", "day", metavar="YYYY-MM-DD", help="Prediction date; default: today in Mumbai."
 )
-@click.option(
-    "--variant",
-    type=click.Choice(VARIANTS),
-    default="fp32",
-    show_default=True,
-    help="Variant of the model.",
-)
+@variant_option
 @click.option("--features", is_flag=True, help="Also show the features.")
 @click.option("--json", "as_json", is_flag=True, help="Print the response of the service as JSON.")
 def predict_command(
@@ -123,13 +117,7 @@ def _show(results: list[dict[str, Any]], *, features: bool) -> None:
     metavar="YYYY-MM-DD",
     help="Prediction date; default: the newest day that has prices.",
 )
-@click.option(
-    "--variant",
-    type=click.Choice(VARIANTS),
-    default="fp32",
-    show_default=True,
-    help="Variant of the model.",
-)
+@variant_option
 @click.option("--codes", metavar="CODE,CODE...", help="Score only these stocks.")
 @click.option("--limit", type=click.IntRange(min=1), help="Score only the first N stocks.")
 @click.option("--csv", type=_File, help="Write predictions.csv to this path instead.")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from gateway.cli.progress import Advance, progress_bar
-from gateway.cli.triton import running_triton
-from gateway.profiling.run import SEED, ShapeProfile, machine, run_profile
+from gateway.cli.triton import running_triton, variant_option
+from gateway.profiling import SEED, Profile, machine, run_profile
 from preprocess.files import atomic_write
 from preprocess.settings import Settings, load_settings
 
@@ -21,14 +21,7 @@ from preprocess.settings import Settings, load_settings
     show_default=True,
     help="Number of single requests to time; of batches, a fifth of that.",
 )
-@click.option(
-    "--variant",
-    # The GPU's graph cannot be run in this process next to Triton's own.
-    type=click.Choice(["fp32", "int8"]),
-    default="fp32",
-    show_default=True,
-    help="Variant of the model.",
-)
+@variant_option
 @click.option(
     "--json",
     "json_file",
@@ -64,8 +57,6 @@ def profile_command(requests: int, variant: str, json_file: Path | None) -> None
     click.echo(f"Figures: {target}")
 
 
-async def _run(
-    settings: Settings, requests: int, variant: str, advance: Advance
-) -> list[ShapeProfile]:
+async def _run(settings: Settings, requests: int, variant: str, advance: Advance) -> list[Profile]:
     async with running_triton(settings):
         return await run_profile(settings, requests=requests, variant=variant, advance=advance)

@@ -10,13 +10,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from gateway.cli.training import chosen_model, model_option
 from preprocess.repository.labels import Labels, read_labels
 from preprocess.repository.model_server import ModelServer
 from preprocess.repository.releases import Releases
 from preprocess.repository.serving import models_of
 from preprocess.repository.versions import ModelVersion, read_versions
 from preprocess.settings import Settings, load_settings
-from preprocess.training.folder import find_model, newest_model
 
 _keep_option = click.option(
     "--keep",
@@ -31,9 +31,7 @@ def _releases(settings: Settings, keep: int | None = None) -> Releases:
 
 
 @click.command("publish")
-@click.option(
-    "--model", "model_id", metavar="ID", help="ID of a trained model; default: the newest."
-)
+@model_option
 @click.option("--activate", is_flag=True, help="Also make it the stable version.")
 @_keep_option
 def publish_command(model_id: str | None, activate: bool, keep: int | None) -> None:
@@ -51,9 +49,7 @@ def publish_command(model_id: str | None, activate: bool, keep: int | None) -> N
     from preprocess.repository.publish import candidate_of  # noqa: PLC0415 - slow to import
 
     settings = load_settings()
-    model = (
-        find_model(settings.models_dir, model_id) if model_id else newest_model(settings.models_dir)
-    )
+    model = chosen_model(settings, model_id)
     version = asyncio.run(_releases(settings, keep).publish(candidate_of(model), activate=activate))
     number = version.model_version
     click.echo(

@@ -8,11 +8,21 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.progress import progress_bar
-from preprocess.settings import load_settings
+from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
-from preprocess.training.card import Family, ModelCard
+from preprocess.training.card import Family
 from preprocess.training.folder import CARD_TEXT_FILE, ModelFolder, find_model, newest_model
 from preprocess.training.markdown import predictors, score_rows
+
+model_option = click.option(
+    "--model", "model_id", metavar="ID", help="ID of a trained model; default: the newest."
+)
+
+
+def chosen_model(settings: Settings, model_id: str | None) -> ModelFolder:
+    """The trained model of that ID; None: the newest."""
+    models_dir = settings.models_dir
+    return find_model(models_dir, model_id) if model_id else newest_model(models_dir)
 
 
 @click.command("train")
@@ -74,9 +84,7 @@ def train_command(
 
 
 @click.command("export")
-@click.option(
-    "--model", "model_id", metavar="ID", help="ID of a trained model; default: the newest."
-)
+@model_option
 def export_command(model_id: str | None) -> None:
     """Convert a trained model into the ONNX graphs that Triton serves: fp32, int8 and gpu.
 
@@ -91,8 +99,7 @@ def export_command(model_id: str | None) -> None:
     from preprocess.inference_optimizer import InferenceOptimizer  # noqa: PLC0415 - takes seconds
     from preprocess.models.variants import graph_file  # noqa: PLC0415 - the same
 
-    models_dir = load_settings().models_dir
-    model = find_model(models_dir, model_id) if model_id else newest_model(models_dir)
+    model = chosen_model(load_settings(), model_id)
     optimizer = InferenceOptimizer(model)
     with progress_bar("Graphs") as progress:
         proof = optimizer.export(progress=progress)
@@ -111,34 +118,22 @@ def export_command(model_id: str | None) -> None:
 
 
 def _show(model: ModelFolder) -> None:
-    console = Console()
     about = model.about
-    console.print(_parts(about))
-    console.print(_scores(about))
+    parts = Table("part", "first day", "last day", "samples", "positive")
+    for part_name, part in about.parts.items():
+        positives = f"{part.positives:,} ({part.positive_share:.1%})"
+        days = str(part.first_day), str(part.last_day)
+        parts.add_row(part_name, *days, f"{part.samples:,}", positives)
+    scores = Table(title=f"on the test part, threshold {about.threshold:g}", title_justify="left")
+    scores.add_column("")
+    for name in predictors(about, "test"):
+        scores.add_column(name, justify="right")
+    for row, values in score_rows(about, "test"):
+        scores.add_row(row, *values)
+    console = Console()
+    console.print(parts)
+    console.print(scores)
     if about.market == "demo":
         console.print(f"[yellow]{about.limits[0]}[/yellow]")
     click.echo(f"Model {about.model_id}. Its card: {model.path / CARD_TEXT_FILE}")
     click.echo("Next: `tezi export`, then `tezi publish`.")
-
-
-def _parts(about: ModelCard) -> Table:
-    table = Table("part", "first day", "last day", "samples", "positive")
-    for name, part in about.parts.items():
-        table.add_row(
-            name,
-            str(part.first_day),
-            str(part.last_day),
-            f"{part.samples:,}",
-            f"{part.positives:,} ({part.positive_share:.1%})",
-        )
-    return table
-
-
-def _scores(about: ModelCard) -> Table:
-    table = Table(title=f"on the test part, threshold {about.threshold:g}", title_justify="left")
-    table.add_column("")
-    for name in predictors(about, "test"):
-        table.add_column(name, justify="right")
-    for name, values in score_rows(about, "test"):
-        table.add_row(name, *values)
-    return table

@@ -6,11 +6,20 @@ from contextlib import asynccontextmanager
 
 import click
 
+from preprocess.models.names import VARIANTS
 from preprocess.repository.model_server import server_is_live
 from preprocess.settings import Settings
 
 # Triton warns of these on every machine without a GPU, where nothing is wrong.
 _NO_GPU = re.compile("CUDA driver|CudaDriverHelper|pinned")
+
+variant_option = click.option(
+    "--variant",
+    type=click.Choice(VARIANTS),
+    default="fp32",
+    show_default=True,
+    help="Variant of the model.",
+)
 
 
 def is_trouble(line: str) -> bool:

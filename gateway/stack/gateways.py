@@ -31,37 +31,17 @@ def replicas(settings: Settings) -> Mapping[str, Settings]:
     }
 
 
-class Readiness:
-    """The last /ready result of each gateway, and since when one has lagged behind another."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` gives seconds."""
-        self._clock = clock
-        self._ready: dict[str, bool] = {}
-        self._lags_since: dict[str, float] = {}
-
-    def saw(self, name: str, *, ready: bool) -> None:
-        """Record whether `name` is ready."""
-        self._ready[name] = ready
-        another = any(self._ready[other] for other in self._ready if other != name)
-        if ready or not another:
-            self._lags_since.pop(name, None)
-        else:
-            self._lags_since.setdefault(name, self._clock())
-
-    def forget(self, name: str) -> None:
-        """Drop what is known of `name`: it is starting, or has stopped."""
-        self._ready.pop(name, None)
-        self._lags_since.pop(name, None)
-
-    def lag_s(self, name: str) -> float:
-        """How long `name` has not been ready while another gateway was, in seconds."""
-        since = self._lags_since.get(name)
-        return 0.0 if since is None else self._clock() - since
+Readiness = dict[str, tuple[bool, float]]
+"""Of each gateway: its last /ready result, and when it last did not lag behind another."""
 
 
 def gateway_server(
-    name: str, settings: Settings, readiness: Readiness, *, several: bool = False
+    name: str,
+    settings: Settings,
+    readiness: Readiness,
+    *,
+    several: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Server:
     """One gateway, one of `several` or the only one; it counts as up while its event loop answers.
 
@@ -73,16 +53,20 @@ def gateway_server(
         status = await status_of(f"{settings.http_url}/live", timeout_s=timeout_s)
         if status != _OK:
             raise ServerError(f"the gateway answers /live with {status}")
-        ready = await status_of(f"{settings.http_url}/ready", timeout_s=timeout_s)
-        readiness.saw(name, ready=ready == _OK)
-        if readiness.lag_s(name) > _LAG_S:
+        ready = await status_of(f"{settings.http_url}/ready", timeout_s=timeout_s) == _OK
+        now = clock()
+        _, since = readiness.get(name, (ready, now))
+        if ready or not any(seen[0] for other, seen in readiness.items() if other != name):
+            since = now
+        readiness[name] = ready, since
+        if now - since > _LAG_S:
             raise ServerError(f"not ready for {_LAG_S:g} s, and another gateway is")
 
     async def command() -> tuple[str, ...]:
         return (sys.executable, "-m", "gateway")
 
     def clean_up() -> None:
-        readiness.forget(name)
+        readiness.pop(name, None)
 
     return Server(
         name=name,

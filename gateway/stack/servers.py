@@ -38,7 +38,7 @@ def make_stack(settings: Settings, *, lines: Lines, notice: Notice) -> Stack:
         ServerError: Triton or nginx is not installed.
     """
     watched = partial(Supervisor, lines=lines, notice=notice)
-    readiness = Readiness()
+    readiness: Readiness = {}
     return Stack(
         triton=watched(triton_server(settings, notice=notice)),
         gateways={

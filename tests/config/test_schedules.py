@@ -1,4 +1,4 @@
-"""The weekly maintenance, scheduled three ways: each file says what its reader understands."""
+"""The weekly maintenance and the evening run, each scheduled three ways at one hour."""
 
 import configparser
 import shutil
@@ -14,6 +14,10 @@ from tests.paths import PROJECT_ROOT
 
 CONFIG = PROJECT_ROOT / "config"
 JOBS = CONFIG / "kubernetes" / "base" / "jobs"
+SCHEDULES = [
+    ("maintain", "30 3 * * 0", "Sun *-*-* 03:30:00"),
+    ("predict-all", "30 19 * * 1-5", "Mon..Fri *-*-* 19:30:00"),
+]
 
 
 def assert_command(words: list[str]) -> None:
@@ -31,26 +35,32 @@ def unit(name: str) -> configparser.ConfigParser:
     return parser
 
 
-def test_cron_runs_it_weekly() -> None:
-    text = (CONFIG / "cron" / "tezi-maintain").read_text("utf-8")
-    *_, job = text.splitlines()
-    *times, user, command = job.split(maxsplit=6)
-    assert (times, user) == (["30", "3", "*", "*", "0"], "tezi")
+@pytest.mark.parametrize(("job", "hour", "_"), SCHEDULES)
+def test_cron(job: str, hour: str, _: str) -> None:
+    text = (CONFIG / "cron" / f"tezi-{job}").read_text("utf-8")
+    *times, user, command = text.splitlines()[-1].split(maxsplit=6)
+    assert (" ".join(times), user) == (hour, "tezi")
     assert "CRON_TZ=Asia/Kolkata" in text
     assert "%" not in command  # cron would end the line there
-    before, words = command.split(" .venv/bin/")
-    assert before == "cd /opt/tezi && timeout 3h"
-    assert_command(words.split())
-    assert text.endswith("\n")  # cron leaves out a last line without an end
+    folder, *commands = command.split(" && ")
+    assert folder == "cd /opt/tezi"
+    for part in commands:
+        timeout, _, *words = part.split()
+        assert timeout == "timeout"
+        assert_command(words)
+    assert words[1] == job
+    assert text.endswith("\n")  # cron ignores a last line without an end
 
 
-def test_systemd_runs_it_at_the_same_hour() -> None:
-    service, timer = unit("tezi-maintain.service")["Service"], unit("tezi-maintain.timer")["Timer"]
+@pytest.mark.parametrize(("job", "_", "calendar"), SCHEDULES)
+def test_systemd(job: str, _: str, calendar: str) -> None:
+    service, timer = unit(f"tezi-{job}.service")["Service"], unit(f"tezi-{job}.timer")["Timer"]
     assert service["User"] not in ("root", "0")
-    assert_command(service["ExecStart"].split())
+    for key in service.keys() & {"ExecStartPre", "ExecStart"}:
+        assert_command(service[key].split())
     assert service["ReadWritePaths"] == f"{service['WorkingDirectory']}/data"
-    assert timer["OnCalendar"] == "Sun *-*-* 03:30:00 Asia/Kolkata"
-    assert timer["Unit"] == "tezi-maintain.service"
+    assert timer["OnCalendar"] == f"{calendar} Asia/Kolkata"
+    assert timer["Unit"] == f"tezi-{job}.service"
 
 
 def test_systemd_accepts_all_units(tmp_path: Path) -> None:
@@ -71,11 +81,14 @@ def test_systemd_accepts_all_units(tmp_path: Path) -> None:
     assert [line for line in checked.stderr.splitlines() if "tezi-" in line] == []
 
 
-def test_kubernetes_runs_it_at_the_same_hour() -> None:
-    spec = yaml.safe_load((JOBS / "maintain.yaml").read_text("utf-8"))["spec"]
-    assert (spec["schedule"], spec["timeZone"]) == ("30 3 * * 0", "Asia/Kolkata")
+@pytest.mark.parametrize(("job", "hour", "_"), SCHEDULES)
+def test_kubernetes(job: str, hour: str, _: str) -> None:
+    spec = yaml.safe_load((JOBS / f"{job}.yaml").read_text("utf-8"))["spec"]
+    assert (spec["schedule"], spec["timeZone"]) == (hour, "Asia/Kolkata")
     assert spec["concurrencyPolicy"] == "Forbid"
-    run = spec["jobTemplate"]["spec"]
-    assert 0 < run["activeDeadlineSeconds"] <= 3 * 3600
-    (container,) = run["template"]["spec"]["containers"]
-    assert_command(container["command"])
+    assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] > 0
+    pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+    containers = [*pod.get("initContainers", []), *pod["containers"]]
+    for container in containers:
+        assert_command(container["command"])
+    assert containers[-1]["command"][1] == job

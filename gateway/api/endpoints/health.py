@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,38 +32,28 @@ _REDIS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
 class Health:
-    """The health of each component, judged by its latest use. A request checks nothing itself."""
+    """The health of each component, judged by its latest use. A request checks nothing itself.
 
-    def __init__(
-        self,
-        probes: Mapping[Variant, Probe],
-        *,
-        directory: StockDirectory,
-        versions: ModelCatalog,
-        router: Router,
-        traffic: Traffic,
-        cache: Core,
-        version: str,
-    ) -> None:
-        """Readiness depends on the default variant; the others may be absent.
+    Readiness depends on the default variant; the others may be absent. `version` is that of the
+    service, `started` the monotonic time at which it started, in seconds.
+    """
 
-        `version` is that of the service.
-        """
-        self._probes = probes
-        self._directory = directory
-        self._versions = versions
-        self._router = router
-        self._traffic = traffic
-        self._cache = cache
-        self._version = version
-        self._started = time.monotonic()
+    probes: Mapping[Variant, Probe]
+    directory: StockDirectory
+    versions: ModelCatalog
+    router: Router
+    traffic: Traffic
+    cache: Core
+    version: str
+    started: float = field(default_factory=time.monotonic)
 
     def not_ready(self) -> str | None:
         """Why this process cannot answer correctly now; None if it can."""
-        if self._traffic.draining:
+        if self.traffic.draining:
             return "the service is stopping"
-        probe = self._probes[DEFAULT_VARIANT]
+        probe = self.probes[DEFAULT_VARIANT]
         return None if probe.passing else probe.state.finding.value
 
     async def live(self, _: Request) -> Response:
@@ -81,10 +72,10 @@ class Health:
         components = {
             "triton": self._triton(),
             "models": self._models(),
-            "database": self._directory.state,
-            "redis": _REDIS[self._cache.redis],
+            "database": self.directory.state,
+            "redis": _REDIS[self.cache.redis],
         }
-        for variant, probe in self._probes.items():
+        for variant, probe in self.probes.items():
             if variant != DEFAULT_VARIANT:
                 components[variant] = _optional(variant, probe)
         status = Condition.HEALTHY
@@ -98,29 +89,29 @@ class Health:
         answer = HealthAnswer(
             status=status,
             components=components,
-            version=self._version,
-            uptime_s=round(time.monotonic() - self._started, 3),
+            version=self.version,
+            uptime_s=round(time.monotonic() - self.started, 3),
         )
         if status is Condition.UNHEALTHY:
             return JSONAnswer(answer, 503, RETRY_AFTER)
         return JSONAnswer(answer)
 
     def _triton(self) -> Component:
-        probe = self._probes[DEFAULT_VARIANT]
+        probe = self.probes[DEFAULT_VARIANT]
         if probe.passing and probe.state.finding is Finding.BUSY:
             return _probed(probe, Condition.DEGRADED)
         return _probed(probe)
 
     def _models(self) -> Component:
-        probe = self._probes[DEFAULT_VARIANT]
-        numbers = [version.model_version for version in self._versions.published]
+        probe = self.probes[DEFAULT_VARIANT]
+        numbers = [version.model_version for version in self.versions.published]
         if not numbers:
             return Component(Condition.UNHEALTHY, "no version is published")
         published = f"published: {', '.join(map(str, numbers))}"
         if not probe.passing:
             return Component(Condition.UNHEALTHY, f"none answers; {published}")
         serving = f"version {probe.state.model_version} serves; {published}"
-        labels = self._router.labels
+        labels = self.router.labels
         if labels.candidate is not None:
             does = "shadows" if labels.shadow else "answers"
             serving = f"{serving}; {labels.candidate} {does} {labels.share:g} % of stocks"

@@ -126,22 +126,20 @@ def labels_of(store: SQLiteStore) -> tuple[CircuitLabel, ...]:
     return history.labels
 
 
-def test_predict_without_a_service_says_how_to_start_it(run: Run) -> None:
-    failed = run("predict", "500325")
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        (("predict", "500325"), "Start it with `tezi up`"),
+        (("publish",), "tezi train"),
+        (("up",), "tezi import prices"),
+    ],
+)
+def test_what_is_missing_is_named_with_the_command_for_it(
+    run: Run, command: tuple[str, ...], advice: str
+) -> None:
+    failed = run(*command)
     assert failed.exit_code == 1
-    assert "Start it with `tezi up`" in failed.output
-
-
-def test_publish_without_a_model_says_what_to_do(run: Run) -> None:
-    failed = run("publish")
-    assert failed.exit_code == 1
-    assert "tezi train" in failed.output
-
-
-def test_up_without_prices_says_what_to_do(run: Run) -> None:
-    failed = run("up")
-    assert failed.exit_code == 1
-    assert "tezi import prices" in failed.output
+    assert advice in failed.output
 
 
 def test_up_without_a_model_says_what_to_do(run: Run, settings: Settings) -> None:

@@ -18,16 +18,6 @@ from tests.config.replica import Replica
 from tests.integration.stack import free_ports
 
 
-class Clock:
-    """Seconds that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_one_gateway_is_where_clients_come_in(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path, gateways=1)
     assert replicas(settings) == {"gateway": settings}
@@ -59,41 +49,26 @@ def test_ports_that_cannot_be_are_named(changes: dict[str, object], message: str
         load_settings(**changes)
 
 
-def test_a_gateway_lags_only_while_another_is_ready() -> None:
-    clock = Clock()
-    readiness = Readiness(clock)
-    readiness.saw("one", ready=False)
-    readiness.saw("other", ready=False)
-    clock.now = 60.0
-    assert readiness.lag_s("one") == 0.0  # Triton is away, for all of them
-    readiness.saw("other", ready=True)
-    readiness.saw("one", ready=False)
-    clock.now = 67.0
-    readiness.saw("one", ready=False)
-    assert readiness.lag_s("one") == 7.0
-    assert readiness.lag_s("other") == 0.0
-    readiness.saw("one", ready=True)
-    assert readiness.lag_s("one") == 0.0
-    readiness.saw("one", ready=False)
-    readiness.forget("other")  # it is being replaced, and no longer counts as ready
-    readiness.saw("one", ready=False)
-    clock.now = 99.0
-    assert readiness.lag_s("one") == 0.0
-
-
-async def test_one_that_lags_is_of_no_use(tmp_path: Path) -> None:
-    clock = Clock()
-    readiness = Readiness(clock)
+async def test_one_that_lags_behind_another_has_failed(tmp_path: Path) -> None:
+    now = 0.0
+    readiness: Readiness = {}
     replica = Replica()
     await replica.start()
     replica.statuses["/ready"] = 503
     settings = load_settings(data_dir=tmp_path, http_port=replica.port)
-    check = gateway_server("one", settings, readiness, several=True).check
-    readiness.saw("other", ready=True)
+    check = gateway_server("one", settings, readiness, several=True, clock=lambda: now).check
+    readiness["other"] = False, 0.0
     await check(60.0)
-    clock.now = 11.0
+    now = 60.0  # Triton is away, for all of them
+    await check(60.0)
+    readiness["other"] = True, 60.0
+    now = 70.0
+    await check(60.0)
+    now = 71.0
     with pytest.raises(ServerError, match="not ready for 10 s, and another gateway is"):
         await check(60.0)
+    del readiness["other"]  # it is being replaced, and no longer counts as ready
+    await check(60.0)
     replica.statuses["/live"] = 500
     with pytest.raises(ServerError, match="/live with 500"):
         await check(60.0)

@@ -53,7 +53,7 @@ class Lab:
         self.settings = settings
         self.events: list[str] = []
         self.trouble: TeziError | None = None
-        readiness = Readiness()
+        readiness: Readiness = {}
         self.stack = Stack(
             triton=self._watched(self.triton(settings)),
             gateways={

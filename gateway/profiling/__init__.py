@@ -1,1 +1,0 @@
-"""Where the time of a request goes: gateway, transport, feature lookup, inference."""
