@@ -139,6 +139,6 @@ def _scores(about: ModelCard) -> Table:
     table.add_column("")
     for name in predictors(about, "test"):
         table.add_column(name, justify="right")
-    for name, values in score_rows(about, "test"):
-        table.add_row(name, *values)
+    for row in score_rows(about, "test"):
+        table.add_row(*row)
     return table
