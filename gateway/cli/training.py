@@ -128,8 +128,8 @@ def _show(model: ModelFolder) -> None:
     scores.add_column("")
     for name in predictors(about, "test"):
         scores.add_column(name, justify="right")
-    for row, values in score_rows(about, "test"):
-        scores.add_row(row, *values)
+    for row in score_rows(about, "test"):
+        scores.add_row(*row)
     console = Console()
     console.print(parts)
     console.print(scores)

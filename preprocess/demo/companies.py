@@ -34,16 +34,14 @@ class Companies:
     """All companies; arrays are [n] unless said otherwise.
 
     `industry` are indexes into INDUSTRIES. `price` (rupees), `shares_cr` (crore shares) and
-    `daily_shares` (typical volume) are those of the first day, `revenue_cr` is a year's.
-    `volatility` (a day's) and `band` (the price limit) are fractions. `event` are indexes into
-    SHARE_EVENTS, which take effect on trading day number `event_day`, or -1. `rows` [n, days] says
-    on which days the stock trades.
+    `daily_shares` (typical volume) are those of the first day. `volatility` (a day's) and `band`
+    (the price limit) are fractions. `event` are indexes into SHARE_EVENTS, which take effect on
+    trading day number `event_day`, or -1. `rows` [n, days] says on which days the stock trades.
     """
 
     industry: Ints
     price: Floats
     shares_cr: Floats
-    revenue_cr: Floats
     daily_shares: Floats
     volatility: Floats
     band: Floats
@@ -76,10 +74,8 @@ def draw_companies(rng: np.random.Generator, count: int, days: int) -> Companies
     event_day[split] = rng.integers(days // 10, days - 5, len(split))
     price = np.exp(rng.normal(5.2, 1.0, count)).clip(8.0, 6000.0)
     price[split] = np.maximum(price[split], 60.0) * _EVENT_RATIOS[event[split]]
-
-    revenue = np.exp(rng.normal(6.0, 1.5, count))
-    shares_cr = revenue * np.exp(rng.normal(0.7, 0.5, count)) / price
-    daily_shares = np.maximum(shares_cr * 1e7 * np.exp(rng.normal(-6.2, 0.6, count)), 500.0)
+    shares_cr = np.exp(rng.normal(6.7, 1.6, count)) / price
+    daily_shares = np.maximum(shares_cr * 2e4, 500.0)
     daily_shares[thin] = rng.uniform(4.0, 120.0, len(thin))
     band = rng.choice((0.05, 0.10, 0.20), size=count, p=(0.08, 0.30, 0.62))
     band[thin] = 0.05
@@ -87,7 +83,6 @@ def draw_companies(rng: np.random.Generator, count: int, days: int) -> Companies
         industry=rng.integers(len(INDUSTRIES), size=count),
         price=price,
         shares_cr=shares_cr,
-        revenue_cr=revenue,
         daily_shares=daily_shares,
         volatility=rng.uniform(0.010, 0.021, count),
         band=band,

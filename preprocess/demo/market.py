@@ -58,20 +58,17 @@ class DemoMarket:
 
     def bars(self, company: int) -> list[Bar]:
         """The daily bars of one company, ascending, as traded."""
-        rows = np.flatnonzero(self.companies.rows[company])
-        code, prices = self.stock(company).bse_code, self.prices
-        close = prices.close[company, rows].tolist()
-        columns = zip(
-            rows.tolist(),
-            prices.open[company, rows].tolist(),
-            prices.high[company, rows].tolist(),
-            prices.low[company, rows].tolist(),
-            close,
-            prices.volume[company, rows].tolist(),
-            [None, *close[:-1]],
-            strict=True,
-        )
-        return [Bar(code, self.days[row], *figures) for row, *figures in columns]
+        rows, prices = np.flatnonzero(self.companies.rows[company]), self.prices
+        columns = [
+            column[company, rows].tolist()
+            for column in (prices.open, prices.high, prices.low, prices.close, prices.volume)
+        ]
+        before = [None, *columns[3][:-1]]
+        code = str(FIRST_BSE_CODE + company)
+        return [
+            Bar(code, self.days[row], *figures)
+            for row, *figures in zip(rows.tolist(), *columns, before, strict=True)
+        ]
 
     def actions(self, company: int) -> list[CorporateAction]:
         """The split or bonus of one company, if it has one."""
@@ -132,7 +129,13 @@ def build_demo_market(
         ValueError: `stocks` or `trading_days` is out of range.
     """
     with store.transaction() as writer:
-        _require_empty(writer)
+        counts = writer.span().counts
+        if any(counts.values()):
+            raise StoreError(
+                f"The database already has data ({counts['stocks']} stocks), and made-up data is "
+                "never mixed into it. Name another database in TEZI_DATABASE_URL or another folder "
+                "in TEZI_DATA_DIR, or move the present database away first."
+            )
         market = draw_market(last_day=last_day, seed=seed, stocks=stocks, trading_days=trading_days)
         for start in range(0, stocks, STOCKS_PER_WRITE):
             companies = range(start, min(start + STOCKS_PER_WRITE, stocks))
@@ -143,22 +146,13 @@ def build_demo_market(
         return writer.span()
 
 
-def _require_empty(writer: Writer) -> None:
-    counts = writer.span().counts
-    if any(counts.values()):
-        raise StoreError(
-            f"The database already has data ({counts.get('stocks', 0)} stocks), and made-up data "
-            "is never mixed into it. Name another database in TEZI_DATABASE_URL or another folder "
-            "in TEZI_DATA_DIR, or move the present database away first."
-        )
-
-
 def _write(writer: Writer, market: DemoMarket, companies: range) -> None:
-    stocks = [market.stock(company) for company in companies]
-    coded = [(stock.bse_code, company) for stock, company in zip(stocks, companies, strict=True)]
-    writer.put_stocks(stocks)
-    writer.put_prices([bar for company in companies for bar in market.bars(company)])
-    writer.put_actions([(code, action) for code, n in coded for action in market.actions(n)])
+    stocks = {number: market.stock(number) for number in companies}
+    writer.put_stocks(list(stocks.values()))
+    writer.put_prices([bar for number in companies for bar in market.bars(number)])
+    writer.put_actions(
+        [(s.bse_code, action) for number, s in stocks.items() for action in market.actions(number)]
+    )
     writer.put_results(
-        [(code, result) for code, n in coded for result in market.filings.results(n)]
+        [(s.bse_code, r) for number, s in stocks.items() for r in market.filings.results(number)]
     )

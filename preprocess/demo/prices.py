@@ -21,13 +21,10 @@ INDUSTRY_TILT = {"Chemicals": 0.9, "Software": 1.3, "Cement": -0.9, "Finance": -
 
 RUN_UP_DAYS, RUN_UP_VOLUME, RUN_UP_DRIFT = 5, 0.45, 0.003  # for one unit of attention
 SMALLEST_JUMP, JUMP_SCALE, LOCKED_SHARE = 0.054, 0.035, 0.4
-DROP_SHARE, SMALLEST_DROP, DROP_SCALE = 0.10, 0.02, 0.025
-EVENT_VOLUME, MOVE_VOLUME = (
-    0.9,
-    9.0,
-)  # added to the logarithm of the volume; the second is multiplied by the move
+# Added to the logarithm of the volume; the second is multiplied by the move.
+EVENT_VOLUME, MOVE_VOLUME = 0.9, 9.0
 
-UNTRADED, UNCHANGED, ONE_PRICE = 0.06, 0.30, 0.60  # cumulative shares of a thin stock's days
+UNTRADED = 0.1  # share of a thin stock's days
 COARSE_TICK_FROM_RS = 250.0
 
 
@@ -47,14 +44,11 @@ def draw_prices(
 ) -> Prices:
     """The prices on `days` (day numbers, ascending)."""
     shape = companies.rows.shape
-    moves = (
-        rng.normal(0.0003, 0.008, shape[1])
-        + rng.normal(0.0, 0.005, (len(INDUSTRIES), shape[1]))[companies.industry]
-        + companies.volatility[:, None] * rng.standard_t(5.0, shape) * 0.77  # to a variance of 1
-    )
+    volatility = companies.volatility[:, None]
+    moves = rng.normal(0.0003, 0.008, shape[1]) + rng.normal(0.0, 1.0, shape) * volatility
     volume = rng.normal(0.0, 0.48, shape)
-    thin_day = np.where(companies.thin[:, None], rng.random(shape), 1.0)
-    moves[thin_day < UNCHANGED] = 0.0
+    untraded = companies.thin[:, None] & (rng.random(shape) < UNTRADED)
+    moves[untraded] = 0.0
     _add_reactions(rng, companies, filings, days, moves, volume)
 
     ratios = companies.ratios
@@ -69,21 +63,21 @@ def draw_prices(
         close[:, day] = _priced(base * (1.0 + moves[:, day]), size, least, most)
         previous = np.where(companies.rows[:, day], close[:, day], base)
 
-    one_price = (thin_day < ONE_PRICE) | (close >= upper - tick / 2)
-    swing = companies.volatility[:, None] * np.abs(rng.normal(0.0, 0.45, (3, *shape)))
+    # Thin stocks, and those at their upper limit, trade at one price all day.
+    swing = volatility * np.abs(rng.normal(0.0, 0.45, (3, *shape)))
     opening = _priced(reference * (1.0 + 0.3 * moves + swing[0] - swing[1]), tick, lower, upper)
+    one_price = companies.thin[:, None] | (close >= upper - tick / 2)
     opening = np.where(one_price, close, opening)
-    top, bottom = np.maximum(opening, close), np.minimum(opening, close)
     swing[:, one_price] = 0.0
-    logarithm = volume + MOVE_VOLUME * np.abs(moves)
+    top, bottom = np.maximum(opening, close), np.minimum(opening, close)
     typical = companies.daily_shares[:, None] * np.cumprod(ratios, axis=1)
-    shares = np.maximum(np.rint(typical * np.exp(logarithm)), 1.0)
+    shares = typical * np.exp(volume + MOVE_VOLUME * np.abs(moves))
     return Prices(
         open=opening,
         high=_priced(top * (1.0 + swing[2]), tick, lower, upper),
         low=_priced(bottom * (1.0 - swing[1]), tick, lower, upper),
         close=close,
-        volume=np.where(thin_day < UNTRADED, 0.0, shares).astype(np.int64),
+        volume=np.where(untraded, 0.0, np.maximum(np.rint(shares), 1.0)).astype(np.int64),
     )
 
 
@@ -98,11 +92,15 @@ def _add_reactions(  # noqa: PLR0917 - the two arrays that it changes come last
     """Add run-ups and reactions to `moves` and to `volume`, which is a logarithm."""
     shape = filings.filed.shape
     attention, size = rng.exponential(1.0, (2, *shape))
-    verdict = rng.random(shape)
     tilt = np.array([INDUSTRY_TILT.get(industry, 0.0) for industry in INDUSTRIES])
     growth = np.nan_to_num(np.tanh(filings.pat_growth / GROWTH_SCALE))
     score = INTERCEPT + GROWTH_WEIGHT * growth + ATTENTION_WEIGHT * attention
-    chance = 1.0 / (1.0 + np.exp(-score - tilt[companies.industry][:, None]))
+    jumps = rng.random(shape) < 1.0 / (1.0 + np.exp(-score - tilt[companies.industry][:, None]))
+    jump = np.where(
+        rng.random(shape) < LOCKED_SHARE,
+        companies.band[:, None] + 0.01,  # beyond the limit, where the close then stays
+        SMALLEST_JUMP + JUMP_SCALE * size,
+    )
 
     # The last trading day on or before the announcement, as the label's rule has it.
     heard = np.searchsorted(days, filings.announced, side="right") - 1
@@ -111,15 +109,7 @@ def _add_reactions(  # noqa: PLR0917 - the two arrays that it changes come last
     for back in range(RUN_UP_DAYS):
         volume[company, day - back] += RUN_UP_VOLUME * attention[known]
         moves[company, day - back] += RUN_UP_DRIFT * attention[known]
-    jump = np.where(
-        rng.random(shape) < LOCKED_SHARE,
-        companies.band[:, None] + 0.01,  # beyond the limit, where the close then stays
-        SMALLEST_JUMP + JUMP_SCALE * size,
-    )
-    drop = -SMALLEST_DROP - DROP_SCALE * size
-    reaction = np.where(verdict < chance, jump, np.where(verdict > 1.0 - DROP_SHARE, drop, np.nan))
-    usual = moves[company, day + 1]
-    moves[company, day + 1] = np.where(np.isnan(reaction[known]), usual, reaction[known])
+    moves[company, day + 1] = np.where(jumps[known], jump[known], moves[company, day + 1])
     volume[company, day + 1] += EVENT_VOLUME
 
 

@@ -26,7 +26,7 @@ def draw_plots(card: ModelCard, y: NDArray[np.int8], probabilities: Doubles, fol
     for name, figure in (
         ("roc", roc(card, y, probabilities)),
         ("pr", precision_recall(card, y, probabilities)),
-        ("calibration", reliability(card, probabilities)),
+        ("calibration", reliability(card)),
     ):
         figure.savefig(folder / f"{name}.png", dpi=_DPI)
 
@@ -39,7 +39,8 @@ def roc(card: ModelCard, y: NDArray[np.int8], probabilities: Doubles) -> Figure:
     area = f"model, area {scores.roc_auc:.3f} ± {1.96 * scores.roc_auc_error:.3f} (95 %)"
     axes.plot(false_positive_rate, true_positive_rate, color=_BLUE, label=area)
     axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="base rate, area 0.500")
-    _points(axes, card, (_fall_out(scores), scores.recall), (_fall_out(rule), rule.recall))
+    _point(axes, _fall_out(scores), scores.recall, f"threshold {card.threshold:g}")
+    _point(axes, _fall_out(rule), rule.recall, "trivial rule")
     _finish(axes, "false positive rate (fraction)", "true positive rate (fraction)", "lower right")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     return figure
@@ -54,29 +55,26 @@ def precision_recall(card: ModelCard, y: NDArray[np.int8], probabilities: Double
     average = f"model, average precision {scores.pr_auc:.3f}"
     axes.step(recall, precision, where="post", color=_BLUE, label=average)
     axes.axhline(share, color=_GREY, linestyle="--", label=f"base rate {share:.3f}")
-    _points(axes, card, (scores.recall, scores.precision), (rule.recall, rule.precision))
+    _point(axes, scores.recall, scores.precision, f"threshold {card.threshold:g}")
+    _point(axes, rule.recall, rule.precision, "trivial rule")
     _finish(axes, "recall (fraction)", "precision (fraction)", "upper right")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     return figure
 
 
-def reliability(card: ModelCard, probabilities: Doubles) -> Figure:
+def reliability(card: ModelCard) -> Figure:
     """Predicted against observed shares, in bins of equal count."""
     figure, axes = _figure(card, "Calibration")
-    predicted = np.array([item.mean_probability for item in card.calibration])
-    observed = np.array([item.positive_share for item in card.calibration])
-    counts = np.array([item.samples for item in card.calibration])
-    limit = min(1.0, 1.15 * max(predicted.max(), observed.max(), float(probabilities.max())))
-    interval = _wilson(observed, counts)
-    axes.errorbar(
-        predicted, observed, yerr=interval, fmt="o-", color=_BLUE, label="with 95 % interval"
-    )
+    predicted = [item.mean_probability for item in card.calibration]
+    observed = [item.positive_share for item in card.calibration]
+    limit = min(1.0, 1.15 * max(*predicted, *observed, card.threshold))
+    axes.plot(predicted, observed, "o-", color=_BLUE, label="model")
     axes.plot([0, limit], [0, limit], color=_GREY, linestyle="--", label="perfect")
     share = card.baselines["test"][BASE_RATE].precision
     axes.axhline(share, color=_ORANGE, linestyle=":", label=f"base rate {share:.3f}")
     axes.axvline(card.threshold, color=_GREEN, linewidth=1, label=f"threshold {card.threshold:g}")
     _finish(axes, "mean probability (fraction)", "share that came true (fraction)", "upper left")
-    axes.set(xlim=(0, limit), ylim=(0, max(limit, float(observed.max()) * 1.1)))
+    axes.set(xlim=(0, limit), ylim=(0, limit))
     return figure
 
 
@@ -90,31 +88,14 @@ def _figure(card: ModelCard, title: str) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _points(
-    axes: Axes, card: ModelCard, model: tuple[float, float], rule: tuple[float, float]
-) -> None:
-    for (x, y), marker, color, label in (
-        (model, "o", _BLUE, f"threshold {card.threshold:g}"),
-        (rule, "s", _ORANGE, "trivial rule"),
-    ):
-        axes.plot([x], [y], marker, color=color, markersize=8, label=label)
+def _point(axes: Axes, x: float, y: float, label: str) -> None:
+    axes.plot([x], [y], "o", markersize=8, label=label)
 
 
 def _finish(axes: Axes, x: str, y: str, legend: Corner) -> None:
     axes.set(xlabel=x, ylabel=y)
     axes.grid(visible=True, alpha=0.25)
     axes.legend(loc=legend, fontsize=9)
-
-
-def _wilson(share: Doubles, counts: NDArray[np.int64]) -> Doubles:
-    """Distances down and up, [2, n], to the ends of Wilson's 95 % interval of a share."""
-    z = 1.96
-    centre = (share + z**2 / (2 * counts)) / (1 + z**2 / counts)
-    spread = share * (1 - share) / counts + z**2 / (4 * counts**2)
-    half = z * np.sqrt(spread) / (1 + z**2 / counts)
-    # Rounding may move an end past the share itself by the last bit.
-    ends: Doubles = np.maximum(np.stack([share - centre + half, centre + half - share]), 0.0)
-    return ends
 
 
 def _fall_out(scores: Scores) -> float:

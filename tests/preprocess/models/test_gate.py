@@ -156,13 +156,28 @@ def test_labels_that_turn_on_the_threshold_are_counted(trained: ModelFolder) -> 
 
 
 @pytest.mark.parametrize("trained", ["xgboost"], indirect=True)
-def test_a_leaf_of_the_reference_is_found(
-    trained: ModelFolder, graphs: Mapping[str, onnx.ModelProto]
+@pytest.mark.parametrize(
+    ("attribute", "kind"),
+    [
+        ("class_weights", "hold-out"),
+        ("nodes_values", "on or next to a split point"),
+        ("nodes_missing_value_tracks_true", "with features missing"),
+    ],
+)
+def test_a_changed_tree_of_the_reference_is_found(
+    trained: ModelFolder, graphs: Mapping[str, onnx.ModelProto], attribute: str, kind: str
 ) -> None:
-    def shift(item: onnx.AttributeProto) -> None:
-        item.floats[3] += 0.01
+    def change(item: onnx.AttributeProto) -> None:
+        match attribute:
+            case "class_weights":
+                item.floats[3] += 0.01
+            case "nodes_values":  # by one step of a float32
+                item.floats[0] = float(np.nextafter(np.float32(item.floats[0]), np.float32(np.inf)))
+            case _:
+                item.ints[:] = [1 - flag for flag in item.ints]
 
-    refused(trained, "fp32", tampered(graphs["fp32"], "class_weights", shift))
+    table = refused(trained, "fp32", tampered(graphs["fp32"], attribute, change))
+    assert f"on {kind!r} rows: probabilities differ" in table
 
 
 def add_unused_integers(graph: onnx.ModelProto) -> None:

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import lightgbm
 import numpy as np
-import onnxmltools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnxmltools.convert.common.data_types import FloatTensorType
 
 from preprocess.errors import ModelError
 from preprocess.models.verification import graph_probabilities
@@ -76,28 +74,6 @@ def test_the_rewritten_text_gives_the_same_answers_to_every_row() -> None:
     exact = lightgbm.Booster(model_str=float32_exact(model.to_bytes().decode()))
     for x in (SAMPLES.x, on_split_points(model)):
         assert np.array_equal(exact.predict(x), model.probabilities(x))
-
-
-def test_a_plain_conversion_would_be_wrong_on_split_points() -> None:
-    # The reason for the rewriting. If this fails, the converter has learnt it and it may go.
-    model = fitted()
-    x = on_split_points(model)
-    plain = onnxmltools.convert_lightgbm(
-        lightgbm.Booster(model_str=model.to_bytes().decode()),
-        initial_types=[("features", FloatTensorType([None, 25]))],
-        target_opset=15,
-        zipmap=False,
-    )
-    node = next(node for node in plain.graph.node if node.op_type == "TreeEnsembleClassifier")
-
-    class Plain(LightGBMModel):
-        def tree_node(self):  # type: ignore[no-untyped-def]
-            return node
-
-    wrong = graph_probabilities(forest_graph(Plain(model._booster)), x) - model.probabilities(x)
-    right = graph_probabilities(forest_graph(model), x) - model.probabilities(x)
-    assert (np.abs(wrong) > 1e-4).sum() > 10
-    assert np.abs(right).max() < 1e-6
 
 
 @pytest.mark.parametrize("use_missing", [True, False])

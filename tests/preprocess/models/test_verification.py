@@ -1,72 +1,12 @@
 """The comparison finds every kind of difference, and only those."""
 
-from typing import Any
-
 import numpy as np
-import onnx
-import pytest
-from onnx import numpy_helper
 
-from preprocess.models.variants import fp32_graph
 from preprocess.models.verification import (
     Comparison,
     Verification,
-    compare,
-    expected_outputs,
     probes,
-    run_graph,
 )
-from preprocess.training.folder import ModelFolder
-from tests.preprocess.models.graphs import tampered
-
-
-def kinds(graph: onnx.ModelProto, trained: ModelFolder) -> dict[str, bool]:
-    """Which kinds of row the graph passes on."""
-    native = trained.native()
-    known = expected_outputs(native, trained.holdout().x)
-    verification = compare(
-        known,
-        run_graph(graph, known),
-        threshold=trained.about.threshold,
-        tolerance=native.tolerance,
-    )
-    return {item.rows: item.passed for item in verification.comparisons}
-
-
-@pytest.fixture
-def graph(trained: ModelFolder) -> onnx.ModelProto:
-    return fp32_graph(trained.native(), trained.about)
-
-
-def test_one_split_point_moved_by_one_step_is_found(
-    graph: onnx.ModelProto, trained: ModelFolder
-) -> None:
-    def nudge(item: Any) -> None:
-        item.floats[0] = float(np.nextafter(np.float32(item.floats[0]), np.float32(np.inf)))
-
-    found = kinds(tampered(graph, "nodes_values", nudge), trained)
-    assert not found["on or next to a split point"]
-
-
-def test_nan_sent_the_other_way_is_found(graph: onnx.ModelProto, trained: ModelFolder) -> None:
-    def turn(item: Any) -> None:
-        item.ints[:] = [1 - flag for flag in item.ints]
-
-    found = kinds(tampered(graph, "nodes_missing_value_tracks_true", turn), trained)
-    assert not found["hold-out"]
-    assert not found["with features missing"]
-
-
-def test_a_number_for_a_row_without_features_is_found(
-    graph: onnx.ModelProto, trained: ModelFolder
-) -> None:
-    invented = onnx.ModelProto()
-    invented.CopyFrom(graph)
-    (unknown,) = (item for item in invented.graph.initializer if item.name == "unknown")
-    unknown.CopyFrom(numpy_helper.from_array(np.array([[0.1]], dtype=np.float32), "unknown"))
-    found = kinds(invented, trained)
-    assert not found["with features missing"]
-    assert found["hold-out"]
 
 
 def test_a_label_that_differs_refuses() -> None:

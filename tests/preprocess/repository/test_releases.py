@@ -142,16 +142,6 @@ async def test_a_previous_version_whose_process_has_died_is_loaded_anew(
     assert triton.behind("predict_int8") == "classifier_int8_v1"
 
 
-async def test_publishing_may_activate(
-    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
-) -> None:
-    await releases.publish(candidate)
-    version = await releases.publish(candidate, activate=True)
-    assert version.model_version == 2
-    assert labels(settings) == (2, 1, None)
-    assert triton.behind("predict_fp32") == "classifier_fp32_v2"
-
-
 async def test_a_stable_version_without_a_variant_takes_its_plain_names_away(
     settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton, tmp_path: Path
 ) -> None:
@@ -392,17 +382,6 @@ async def test_a_server_that_is_up_gets_the_rest(
         triton.calls.clear()
         await releases.reconcile()
         assert not [name for name in triton.loads() if "_v3" not in name]  # all is as it should be
-
-
-async def test_a_server_whose_stable_version_is_damaged_is_told_so(
-    settings: Settings, releases: Releases, candidate: Candidate, notices: list[str]
-) -> None:
-    await publish(releases, candidate, 2)
-    (settings.versions_dir / "1" / "fp32.onnx").write_bytes(b"")
-    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address):
-        with pytest.raises(ModelError, match=r"fp32\.onnx is not the graph that was published"):
-            await releases.reconcile()
-    assert notices == []
 
 
 async def test_a_plain_name_that_leads_elsewhere_is_no_activation(

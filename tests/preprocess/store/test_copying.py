@@ -1,9 +1,6 @@
 """A market copied from one database into another, in every direction, whole or not at all."""
 
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -169,36 +166,6 @@ def test_rows_of_a_stock_that_is_not_listed_travel_too(
             shell.execute(f"DELETE FROM {table} WHERE bse_code = ?", (CODES[1],))
         shell.commit()
     assert copy(source, target)["price_movements"] == 50 * 60
-    assert_same_everywhere(source, target)
-
-
-KILLED = """
-import os, signal, sys
-from gateway.cli import main
-from preprocess.store import copying
-def die(table, *_):
-    if table.name == "daily_predictions":
-        os.kill(os.getpid(), signal.SIGKILL)
-copying._require_equal = die
-main(["copy-db", *sys.argv[1:]])
-"""
-
-
-@both
-def test_a_copy_that_is_killed_leaves_the_target_as_it_was(
-    source: SQLiteURL, target: DatabaseURL
-) -> None:
-    """Killed just before the commit, with the old rows cleared and the new ones written."""
-    with opened(target, write=True) as store:
-        with store.transaction() as writer:
-            writer.put_prices(bars("700000", [5.0] * 9))
-        before, span = store.columns(), store.span()
-    command = [sys.executable, "-c", KILLED, written_out(source), written_out(target), "--replace"]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    with opened(target) as store:
-        assert_same_columns(store.columns(), before)
-        assert store.span() == span
-    copy(source, target, replace=True)
     assert_same_everywhere(source, target)
 
 

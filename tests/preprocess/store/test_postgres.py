@@ -26,7 +26,7 @@ from preprocess.store.postgres.upsert import TYPES
 from preprocess.store.tables import TABLES
 from tests.builders import bars
 from tests.integration.stack import free_ports
-from tests.postgres import USER, PostgresServer, written_out
+from tests.postgres import PostgresServer, written_out
 from tests.preprocess.store.markets import assert_same_columns
 
 
@@ -168,18 +168,6 @@ def put(store: PostgresStore, close: float) -> None:
         writer.put_prices(bars("500001", [close]))
 
 
-def test_a_read_only_database(
-    store: PostgresStore, postgres_url: PostgresURL, postgres_server: PostgresServer
-) -> None:
-    name = postgres_url.database
-    postgres_server.run(f"ALTER ROLE {USER} IN DATABASE {name} SET transaction_read_only = on")
-    with closing(PostgresStore(postgres_url)) as reading:
-        assert reading.bse_codes() == ["500001"]
-        with pytest.raises(StoreError, match="cannot be written"):
-            put(reading, 9.0)
-    assert store.columns().prices["close"].tolist() == [1.0, 2.0]
-
-
 def test_a_server_that_comes_back_is_used_again(
     store: PostgresStore, postgres_server: PostgresServer
 ) -> None:
@@ -204,18 +192,6 @@ def test_a_server_that_comes_back_is_used_again(
     assert_same_columns(store.columns(), before)
     put(store, 5.0)
     assert store.has_mark(mark)
-
-
-def test_ended_idle_sessions_cost_no_error(
-    store: PostgresStore, postgres_server: PostgresServer, postgres_url: PostgresURL
-) -> None:
-    for _ in range(3):
-        assert store.bse_codes() == ["500001"]
-        postgres_server.run(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            f" WHERE datname = '{postgres_url.database}'"
-        )
-    assert store.bse_codes() == ["500001"]
 
 
 def test_a_statement_that_takes_too_long_is_ended(postgres_url: PostgresURL) -> None:
@@ -308,16 +284,3 @@ def test_a_stream_may_be_cut_anywhere(store: PostgresStore) -> None:
         assert taken == [b"x" * n for n in range(6)]
     with pytest.raises(StoreError, match="no binary COPY"):
         OneColumnSink(taken.append).write(b"PGCOPY\r\n and something else")
-
-
-def test_statements_are_prepared_once(store: PostgresStore) -> None:
-    for _ in range(3):
-        store.sequence()
-        store.columns(["500001"])
-        store.history("500001")
-    with store.pool.connection() as connection:
-        names = connection.query_once("SELECT statement FROM pg_prepared_statements")
-    texts = [text for (text,) in names]
-    assert len(set(texts)) == len(texts)
-    assert sum("FROM stock_packs s" in text for text in texts) == 1
-    assert sum("max(sequence)" in text for text in texts) == 1

@@ -110,17 +110,6 @@ def test_a_session_that_the_server_ended_is_not_handed_out(
     assert opener.still_open == 1
 
 
-def test_a_session_that_ends_while_it_is_used_is_thrown_away(
-    pool: ConnectionPool, opener: Opener, postgres_server: PostgresServer
-) -> None:
-    with pool.connection() as connection:
-        connection.run("BEGIN")
-        postgres_server.run(f"SELECT pg_terminate_backend({number(connection)}, 5000)")
-        with pytest.raises(psycopg2.Error):
-            connection.run("SELECT 1")
-    assert (opener.still_open, pool.idle) == (0, 0)
-
-
 def test_a_connection_that_cannot_be_opened_gives_its_place_back(opener: Opener) -> None:
     asked: list[int] = []
 

@@ -38,7 +38,7 @@ def test_each_has_a_title_axes_with_units_and_a_legend(
 ) -> None:
     about, (rows, p) = trained.about, tested
     y = rows.y[rows.is_test]
-    figures = [roc(about, y, p), precision_recall(about, y, p), reliability(about, p)]
+    figures = [roc(about, y, p), precision_recall(about, y, p), reliability(about)]
     for figure in figures:
         assert f"{about.parts['test'].samples} announcements" in figure.get_suptitle()
         assert any("base rate" in text for text in legend(figure))
@@ -49,9 +49,7 @@ def test_each_has_a_title_axes_with_units_and_a_legend(
     assert f"{about.metrics['test'].pr_auc:.3f}" in legend(figures[1])[0]
 
 
-def test_a_demo_market_is_named_on_the_plot(
-    trained: ModelFolder, tested: tuple[Holdout, Doubles]
-) -> None:
-    assert "demo" not in reliability(trained.about, tested[1]).get_suptitle()
+def test_a_demo_market_is_named_on_the_plot(trained: ModelFolder) -> None:
+    assert "demo" not in reliability(trained.about).get_suptitle()
     demo = replace(trained.about, market="demo")
-    assert "made-up demo market" in reliability(demo, tested[1]).get_suptitle()
+    assert "made-up demo market" in reliability(demo).get_suptitle()

@@ -68,13 +68,6 @@ def test_the_threshold_comes_from_validation_alone(trained: ModelFolder, tmp_pat
     assert again.about.metrics["test"] != trained.about.metrics["test"]
 
 
-@pytest.mark.parametrize("trained", ["xgboost"], indirect=True)
-def test_the_same_again_is_the_same_to_the_byte(trained: ModelFolder, tmp_path: Path) -> None:
-    parameters = Parameters(trained.about.family, trees=40, learning_rate=0.1)
-    again = train_on(dataset(), tmp_path, parameters, origin=ORIGIN, now=NOW)
-    assert again.about == trained.about
-
-
 def test_the_same_within_a_second_is_refused(tmp_path: Path) -> None:
     first = train_on(dataset(), tmp_path, QUICK, origin=ORIGIN, now=NOW)
     with pytest.raises(TrainingError, match=f"{first.path.name} was trained a moment ago"):
@@ -83,15 +76,6 @@ def test_the_same_within_a_second_is_refused(tmp_path: Path) -> None:
     assert newest_model(tmp_path) == later
     assert model_ids(tmp_path) == [first.path.name, later.path.name]
     assert list((tmp_path / STAGING_FOLDER).iterdir()) == []
-
-
-def test_a_failed_run_leaves_nothing(tmp_path: Path) -> None:
-    samples = dataset()
-    with pytest.raises(TrainingError, match="positive"):
-        train_on(
-            replace(samples, y=np.zeros_like(samples.y)), tmp_path, QUICK, origin=ORIGIN, now=NOW
-        )
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_fails_while_writing_leaves_no_folder(tmp_path: Path) -> None:
@@ -125,8 +109,3 @@ def test_one_made_up_stock_makes_a_demo_model(store: Store, tmp_path: Path) -> N
     with store.transaction() as writer:
         writer.put_stocks([Stock("500003", isin="INE000000003"), Stock("900001", isin="DEMO1")])
     assert market_of(store, dataset(10)) == "real"
-
-
-def test_an_empty_store_says_what_to_do(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="tezi import prices"):
-        train(store, Settings(data_dir=tmp_path), QUICK, now=NOW)
