@@ -197,20 +197,21 @@ def _by_stock(
     starts: Indices | None,
 ) -> tuple[Floats, ...]:
     column = np.ascontiguousarray(close, dtype=np.float64)
-    ends = np.array([0, len(column)]) if starts is None else np.asarray(starts)
-    if (
-        np.ndim(close) != 1
-        or ends.ndim != 1
-        or ends.dtype.kind not in "iu"
-        or not np.array_equal(ends[[0, -1]] if len(ends) else ends, [0, len(column)])
-        or (np.diff(ends) < 0).any()
-    ):
-        raise FeatureError(
-            "Closes have one dimension, and the offsets of stocks ascend from 0 to their number."
-        )
+    if np.ndim(close) != 1:
+        raise FeatureError(f"Closes have one dimension, not {np.ndim(close)}.")
+    # Checking offsets takes longer than the RSI of one stock does.
+    ends = [0, len(column)] if starts is None else _checked(np.asarray(starts), len(column))
     out = tuple(np.empty(len(column)) for _ in range(count))
-    for first, last in pairwise(ends.tolist()):
+    for first, last in pairwise(ends):
         if first < last:
             for whole, part in zip(out, indicator(column[first:last]), strict=True):
                 whole[first:last] = part
     return out
+
+
+def _checked(starts: Indices, rows: int) -> list[int]:
+    whole = starts.ndim == 1 and len(starts) > 0 and starts.dtype.kind in "iu"
+    if not whole or starts[0] != 0 or starts[-1] != rows or (np.diff(starts) < 0).any():
+        raise FeatureError(f"The offsets of stocks must ascend from 0 to the {rows} closes.")
+    ends: list[int] = starts.tolist()
+    return ends
