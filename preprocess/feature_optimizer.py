@@ -27,6 +27,8 @@ from preprocess.market.columns import Indices, MarketColumns
 from preprocess.market.values import Days, Floats, is_bse_code
 from preprocess.store import Store
 
+LONGEST_PERIOD = 100_000  # TA-Lib's own limit
+
 
 @dataclass(frozen=True, slots=True)
 class Extract:
@@ -76,8 +78,9 @@ class FeatureOptimizer:
         is no value yet. The same holds for the other two.
 
         Raises:
-            FeatureError: the closes or the offsets have another shape.
+            FeatureError: the closes or offsets have another shape, or the period is out of range.
         """
+        _check_periods(period)
         (series,) = _by_stock(lambda one: (talib.RSI(one, period),), 1, close, starts)
         return series
 
@@ -91,6 +94,8 @@ class FeatureOptimizer:
         starts: Indices | None = None,
     ) -> tuple[Floats, Floats, Floats]:
         """MACD line, signal and histogram in rupees, each float64 [n]."""
+        _check_periods(fast, slow)
+        _check_periods(signal, least=1)
         line, average, histogram = _by_stock(
             lambda one: talib.MACD(one, fast, slow, signal), 3, close, starts
         )
@@ -104,6 +109,7 @@ class FeatureOptimizer:
         starts: Indices | None = None,
     ) -> tuple[Floats, Floats, Floats]:
         """Upper, middle and lower band in rupees, each float64 [n]."""
+        _check_periods(period)
         upper, middle, lower = _by_stock(
             lambda one: talib.BBANDS(one, period, deviations, deviations), 3, close, starts
         )
@@ -215,3 +221,9 @@ def _checked(starts: Indices, rows: int) -> list[int]:
         raise FeatureError(f"The offsets of stocks must ascend from 0 to the {rows} closes.")
     ends: list[int] = starts.tolist()
     return ends
+
+
+def _check_periods(*periods: int, least: int = 2) -> None:
+    for period in periods:
+        if not least <= period <= LONGEST_PERIOD:
+            raise FeatureError(f"A period is {least} to {LONGEST_PERIOD} rows, not {period}.")

@@ -220,3 +220,23 @@ def test_a_thousand_real_rows_are_those_of_a_second_implementation(
             assert found.status == ["OK"]
             expected = np.array(features(reference, code, day.isoformat()))
             assert_same_features(found.rows.values[0], expected, context=f"{code} on {day}")
+
+
+@pytest.mark.parametrize("period", [-1, 0, 1, 100_001])
+def test_a_period_that_talib_does_not_take_is_refused(period: int) -> None:
+    close = np.linspace(10.0, 20.0, 50)
+    for calculate in (
+        FeatureOptimizer.calculate_rsi_vectorized,
+        FeatureOptimizer.calculate_macd_vectorized,
+        FeatureOptimizer.calculate_bollinger_vectorized,
+    ):
+        with pytest.raises(FeatureError, match=f"not {period}"):
+            calculate(close, period)
+
+
+@pytest.mark.parametrize("starts", [[0, 20], [1, 50], [0, 30, 20, 50], []])
+def test_offsets_that_do_not_cover_the_closes_are_refused(starts: list[int]) -> None:
+    with pytest.raises(FeatureError, match="ascend from 0 to the 50 closes"):
+        FeatureOptimizer.calculate_rsi_vectorized(
+            np.linspace(10.0, 20.0, 50), starts=np.array(starts, dtype=np.int64)
+        )
