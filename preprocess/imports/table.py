@@ -2,11 +2,11 @@
 
 import csv
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from operator import itemgetter
+from typing import BinaryIO, TypeVar
 
 from preprocess.errors import ImportRefusedError
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
-from preprocess.imports.sources import Member
 
 LONGEST_LINE = 65_536  # bytes
 
@@ -22,21 +22,30 @@ class CsvTable:
     the file.
     """
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, name: str, stream: BinaryIO) -> None:
         """Read the header.
 
         Raises:
             ImportRefusedError: it is missing, or is not a line of text.
         """
-        self.name = member.name
-        self.file_name = member.file_name
-        self._stream = member.stream
+        self.name = name
+        self._stream = stream
         self._indices = self._header()
+
+    @property
+    def names(self) -> list[str]:
+        """The names in the header, in small letters."""
+        return list(self._indices)
 
     def _header(self) -> dict[str, int]:
         raw = self._stream.readline(LONGEST_LINE)
         if not raw:
             raise ImportRefusedError("it is empty")
+        if raw.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"<"):
+            raise ImportRefusedError(
+                "it is a web page and not a CSV file: an exchange answers with one where it has no"
+                " such file; download it again"
+            )
         try:
             cells = self._cells(raw.removeprefix(_BYTE_ORDER_MARK))
         except RowRefusedError as refused:
@@ -64,10 +73,23 @@ class CsvTable:
         ]
         if missing:
             raise ImportRefusedError(
-                f"missing columns: {', '.join(missing)}; "
-                f"the header is {_listed(list(self._indices))}"
+                f"missing columns: {', '.join(missing)}; the header is {_listed(self.names)}"
             )
         return [index for index in found if index is not None]
+
+    def picked(
+        self, *columns: str | tuple[str, ...] | None
+    ) -> Callable[[list[str]], tuple[str, ...]]:
+        """A function from a row's cells to those of `columns`, "" for a column that is missing."""
+        indices = [self.index(column) if column else None for column in columns]
+        pick = itemgetter(*(self._width if index is None else index for index in indices))
+
+        def cells(row: list[str]) -> tuple[str, ...]:
+            row.append("")
+            found: tuple[str, ...] = pick(row)
+            return found
+
+        return cells
 
     def index(self, column: str | tuple[str, ...]) -> int | None:
         """Index of the first of a column's names in the header; None if it has none of them."""
@@ -96,6 +118,9 @@ class CsvTable:
     def _row(self, raw: bytes) -> list[str] | None:
         cells = self._cells(raw)
         if cells is not None and len(cells) != self._width:
+            # BSE's lists end their rows, but not their header, with commas.
+            if len(cells) > self._width and not any(cells[self._width :]):
+                return cells[: self._width]
             raise RowRefusedError(
                 Rule.COLUMN_COUNT, f"{len(cells)} cells, the header has {self._width}"
             )

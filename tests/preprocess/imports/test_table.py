@@ -1,18 +1,16 @@
 """Tables: true line numbers, one line a row, damage kept to the line it is in."""
 
 import io
-from typing import BinaryIO, cast
 
 import pytest
 
 from preprocess.errors import ImportRefusedError
 from preprocess.imports.refusal import Refusal, Rule
-from preprocess.imports.sources import Member
 from preprocess.imports.table import LONGEST_LINE, CsvTable
 
 
 def _table(data: bytes) -> CsvTable:
-    return CsvTable(Member("t.csv", "t.csv", cast(BinaryIO, io.BytesIO(data))))
+    return CsvTable("t.csv", io.BytesIO(data))
 
 
 def _rows(data: bytes) -> list[list[str] | Refusal | None]:
