@@ -71,6 +71,8 @@ class Codes:
     ) -> None:
         """Fill in what is not known of a stock: price files cut names, and lists are better."""
         known = self.known(code)
+        if known.company_name and (known.isin or not isin) and (known.nse_symbol or not symbol):
+            return
         filled = replace(
             known,
             company_name=known.company_name or name,

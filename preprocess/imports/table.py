@@ -52,7 +52,7 @@ class CsvTable:
             raise ImportRefusedError(
                 f"it is not a CSV file: line 1 is not a header, {refused.rule} ({refused.detail})"
             ) from None
-        names = [cell.lower() for cell in cells or []]
+        names = [cell.strip().lower() for cell in cells or []]
         twice = {name for name in names if name and names.count(name) > 1}
         if twice:
             raise ImportRefusedError(f"the header names {_listed(sorted(twice))} twice")
@@ -80,14 +80,16 @@ class CsvTable:
     def picked(
         self, *columns: str | tuple[str, ...] | None
     ) -> Callable[[list[str]], tuple[str, ...]]:
-        """A function from a row's cells to those of `columns`, "" for a column that is missing."""
+        """A function from a row's cells to those of `columns`, without blanks around them.
+
+        A column that is missing is "" in every row.
+        """
         indices = [self.index(column) if column else None for column in columns]
         pick = itemgetter(*(self._width if index is None else index for index in indices))
 
         def cells(row: list[str]) -> tuple[str, ...]:
             row.append("")
-            found: tuple[str, ...] = pick(row)
-            return found
+            return tuple(map(str.strip, pick(row)))
 
         return cells
 
@@ -99,8 +101,7 @@ class CsvTable:
     def parsed(self, parse: Callable[[list[str]], T | None]) -> Iterator[T | Refusal | None]:
         """What `parse` makes of each row: a value, or None for a row that is left out.
 
-        `parse` gets the cells, as many as the header has and without blanks around them, and
-        raises RowRefusedError for a row that breaks a rule. Blank lines are skipped.
+        `parse` gets the cells, as many as the header has, and raises RowRefusedError for a row that breaks a rule. Blank lines are skipped.
 
         Raises:
             ImportRefusedError: the file turns out to be damaged.
@@ -119,7 +120,7 @@ class CsvTable:
         cells = self._cells(raw)
         if cells is not None and len(cells) != self._width:
             # BSE's lists end their rows, but not their header, with commas.
-            if len(cells) > self._width and not any(cells[self._width :]):
+            if len(cells) > self._width and not "".join(cells[self._width :]).strip():
                 return cells[: self._width]
             raise RowRefusedError(
                 Rule.COLUMN_COUNT, f"{len(cells)} cells, the header has {self._width}"
@@ -141,8 +142,7 @@ class CsvTable:
             raise RowRefusedError(Rule.ENCODING, "a NUL byte: binary data, or UTF-16")
         if not line or line.isspace():
             return None
-        cells = line.split(",") if '"' not in line else _quoted(line)
-        return [cell.strip() for cell in cells] if " " in line or "\t" in line else cells
+        return line.split(",") if '"' not in line else _quoted(line)
 
 
 def _quoted(line: str) -> list[str]:
