@@ -82,22 +82,23 @@ def write(
             )
             if other.kind == action.kind
             and other.ratio == action.ratio
-            and other.ex_date != action.ex_date
             and abs(other.ex_date - action.ex_date) <= MOVED_WITHIN
         ]
         if any(_rank(other) > _rank(action) for other in rivals):
             tally.unchanged += 1
             continue
         for other in rivals:
-            writer.drop_action(code, other.ex_date, other.kind)
-            kept.pop((code, other.kind, other.ex_date), None)
+            if other.ex_date != action.ex_date:
+                writer.drop_action(code, other.ex_date, other.kind)
+                kept.pop((code, other.kind, other.ex_date), None)
         kept[code, action.kind, action.ex_date] = action
     tally += writer.put_actions([(code, action) for (code, _, _), action in kept.items()])
     return tally
 
 
-def _rank(action: CorporateAction) -> tuple[bool, date]:
-    return "revised" in action.subject.lower(), action.ex_date
+def _rank(action: CorporateAction) -> tuple[bool, date, str]:
+    # By their words at last: both exchanges tell of an action, each in its own.
+    return "revised" in action.subject.lower(), action.ex_date, action.subject
 
 
 def _kind(text: str) -> str:

@@ -101,7 +101,8 @@ class CsvTable:
     def parsed(self, parse: Callable[[list[str]], T | None]) -> Iterator[T | Refusal | None]:
         """What `parse` makes of each row: a value, or None for a row that is left out.
 
-        `parse` gets the cells, as many as the header has, and raises RowRefusedError for a row that breaks a rule. Blank lines are skipped.
+        `parse` gets the cells, as many as the header has, and raises RowRefusedError for a row
+        that breaks a rule. Blank lines are skipped.
 
         Raises:
             ImportRefusedError: the file turns out to be damaged.

@@ -12,6 +12,7 @@ from tests.builders import weekdays
 from tests.preprocess.imports.builders import BHAVCOPY_HEADER, many_prices, price_file, text_file
 
 DAYS = weekdays(60)
+SAMPLES = Path(__file__).parent / "samples"
 
 
 @pytest.fixture
@@ -84,6 +85,16 @@ def test_a_refused_file_is_an_exit_status_and_the_rest_goes_in(tmp_path: Path, t
     store = tezi.store()
     assert store.span().price_rows == 60
     store.close()
+
+
+def test_a_folder_of_all_kinds_and_again(tmp_path: Path, tezi: Tezi) -> None:
+    done = tezi(SAMPLES / "udiff_bse", SAMPLES / "real_action_exports/Corporate_Actions_bse.csv")
+    assert done.exit_code == 0, done.output
+    assert "BSE and NSE daily prices (UDiFF): 1 file" in done.output
+    assert "Nothing new" not in done.output
+    again = tezi(SAMPLES / "real_action_exports/Corporate_Actions_bse.csv", SAMPLES / "udiff_bse")
+    assert "Nothing new" in again.output
+    assert tezi("prices").exit_code == 2
 
 
 def test_nothing_to_take_is_an_exit_status(tmp_path: Path, tezi: Tezi) -> None:

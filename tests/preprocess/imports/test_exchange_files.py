@@ -5,6 +5,7 @@ import itertools
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -35,7 +36,7 @@ def listed(store: SQLiteStore) -> SQLiteStore:
     return store
 
 
-def _bars(store: SQLiteStore, table: str = "price_movements") -> list[tuple[object, ...]]:
+def _bars(store: SQLiteStore, table: str = "price_movements") -> list[tuple[Any, ...]]:
     return contents(store.path)[table]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from preprocess.imports.run import Options, run_import
-from preprocess.market.values import Tally
+from preprocess.market.values import Bar, Tally
 from preprocess.store import Writer
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import weekdays
@@ -132,3 +132,22 @@ def test_a_damaged_archive_is_refused_with_all_its_members(
     report = bring_in(store, PRICES, path)
     assert [refused.file for refused in report.first_refused_files] == [str(path)]
     assert (report.files, report.rows, store.bse_codes()) == (0, 0, [])
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+def test_what_exhausts_the_machine_refuses_its_file_alone(
+    tmp_path: Path, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    price_file(tmp_path / "1.csv", *many_prices("500001", DAYS))
+    price_file(tmp_path / "2.csv", *many_prices("500002", DAYS))
+    put = Writer.put_prices
+
+    def exhausted(writer: Writer, bars: list[Bar]) -> Tally:
+        if bars[0].bse_code == "500001":
+            raise error
+        return put(writer, bars)
+
+    monkeypatch.setattr(Writer, "put_prices", exhausted)
+    report = bring_in(store, None, tmp_path)
+    assert [refused.file for refused in report.first_refused_files] == [str(tmp_path / "1.csv")]
+    assert store.bse_codes() == ["500002"]

@@ -1,11 +1,13 @@
 """Sources: every kind of file is found and read to its end, or refused with a reason."""
 
 import gzip
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from preprocess.errors import ImportRefusedError
+from preprocess.imports import sources
 from preprocess.imports.sources import DamagedFileError, Member, find_sources, members
 from tests.preprocess.imports.builders import gz_file, tar_file, zip_file
 
@@ -128,3 +130,42 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(DamagedFileError, match="encrypted"):
         _read(path)
+
+
+@pytest.mark.parametrize(
+    ("bound", "reason"),
+    [
+        ("LARGEST_UNPACKED", "unpacks to more than"),
+        ("RATIO_FREE", "unpacks to more than"),
+        ("MOST_MEMBERS", "more than 1 files"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.csv.gz"])
+def test_an_archive_beyond_the_bounds_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, bound: str, reason: str
+) -> None:
+    data = b"0" * 2_000_000  # a thousand times its packed size
+    if name == "a.csv.gz":
+        if bound == "MOST_MEMBERS":
+            return
+        path = gz_file(tmp_path / name, data)
+    else:
+        make = zip_file if name == "a.zip" else tar_file
+        path = make(tmp_path / name, {"a.csv": data, "b.csv": data})
+    monkeypatch.setattr(sources, bound, 1 if bound == "MOST_MEMBERS" else 1_000_000)
+    assert reason in _refusal(path)
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_a_tar_header_has_a_bound(tmp_path: Path, form: int) -> None:
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=form) as archive:
+        archive.addfile(tarfile.TarInfo("x" * (sources.LARGEST_HEADER + 1) + ".csv"))
+    assert "a header of" in _refusal(tmp_path / "a.tar.gz")
+
+
+def test_the_list_of_a_zip_archive_has_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "LARGEST_DIRECTORY", 100)
+    path = zip_file(tmp_path / "a.zip", {f"{number}.csv": b"a" for number in range(10)})
+    assert "list of members" in _refusal(path)

@@ -21,8 +21,15 @@ def _refused(data: bytes) -> list[tuple[int, Rule]]:
     return [(item.line, item.rule) for item in _rows(data) if isinstance(item, Refusal)]
 
 
-def test_rows_are_split_unquoted_and_trimmed() -> None:
-    assert _rows(b'a,b\n1,2\r\n "x, ""y""",\t3\n,\n') == [["1", "2"], ['x, "y"', "3"], ["", ""]]
+def test_picked_cells_are_split_unquoted_and_trimmed() -> None:
+    table = _table(b'a,b\n1,2\r\n "x, ""y""",\t3\n,\n')
+    picked = table.picked("b", None, "a")
+    assert list(table.parsed(picked)) == [("2", "", "1"), ("3", "", 'x, "y"'), ("", "", "")]
+
+
+def test_empty_cells_beyond_the_header_are_no_cells() -> None:
+    assert _rows(b"a,b\n1,2, ,\n") == [["1", "2"]]
+    assert _refused(b"a,b\n1,2,,x\n") == [(2, Rule.COLUMN_COUNT)]
 
 
 def test_the_last_line_needs_no_end_and_blank_lines_are_no_rows() -> None:
