@@ -114,7 +114,7 @@ class ModelReloader:
         try:
             async with (
                 only_change(settings, wait_s=_LOCK_WAIT_S),
-                ModelServer(settings.triton_grpc_address) as server,
+                ModelServer(settings) as server,
             ):
                 # What is not loaded was unloaded on purpose; what runs was reloaded already.
                 try:

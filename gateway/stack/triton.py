@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import secrets
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from gateway.stack.reloading import ModelReloader
 from gateway.stack.supervisor import HealthPolicy, Notice, Server
 from gateway.stack.wheel import assemble_backends, find_wheel
 from preprocess.errors import ModelError, ServerError
+from preprocess.repository.control_key import HEADER, make_key
 from preprocess.repository.golden_check import GoldenCheck
 from preprocess.repository.releases import Releases
 from preprocess.repository.serving import served_variants
@@ -22,6 +24,9 @@ from preprocess.settings import Settings
 
 # A row is about 200 bytes; a region grows by the same step when a big batch needs it.
 REGION_BYTES = 1024 * 1024
+# What changes what the server runs, reads or writes. Health, metadata, configs, statistics and
+# inference stay open: clients and perf_analyzer use them.
+CONTROL_APIS = "model-repository,shared-memory,trace,logging"
 _EXIT_SECONDS = 5
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 
@@ -63,9 +68,9 @@ def region_prefix(settings: Settings) -> str:
 
 
 def triton_command(
-    settings: Settings, server: TritonServer, models: Sequence[str]
+    settings: Settings, server: TritonServer, models: Sequence[str], key: str
 ) -> tuple[str, ...]:
-    """The command line of a server that begins with `models`."""
+    """The command line of a server that begins with `models`; `key` opens its control APIs."""
     prefix = region_prefix(settings)
     command = [
         str(server.program),
@@ -84,6 +89,12 @@ def triton_command(
         f"--metrics-port={settings.triton_metrics_port}",
         "--reuse-http-port=false",
         "--reuse-grpc-port=false",
+        f"--grpc-restricted-protocol={CONTROL_APIS}:{HEADER}={key}",
+        # A header cannot hold a line break, so over HTTP nobody has the key. A web page can send
+        # HTTP requests to this machine, and we load by gRPC.
+        f"--http-restricted-api={CONTROL_APIS}:{HEADER}={secrets.token_hex(16)}\n",
+        "--allow-sagemaker=false",  # its port would not ask for the key
+        "--allow-vertex-ai=false",
     ]
     if settings.triton_max_connection_age_s:
         # Without a grace: what is under way on the old connection is answered there.
@@ -141,11 +152,12 @@ async def check_stable(settings: Settings, timeout_s: float) -> None:
             raise result
 
 
-def triton_server(settings: Settings, *, notice: Notice) -> Server:
+def triton_server(settings: Settings, *, notice: Notice, keep_key: bool = False) -> Server:
     """Triton with the live model repository; it serves when the golden rows come back right.
 
     It begins with the stable version; the others are loaded when it is up. A model whose process
-    dies is loaded anew; a server that does not answer is replaced.
+    dies is loaded anew; a server that does not answer is replaced. Each start makes a new key of
+    the control APIs; with `keep_key` all Tritons that share the data folder use one.
 
     Raises:
         ServerError: there is no server to run.
@@ -156,8 +168,9 @@ def triton_server(settings: Settings, *, notice: Notice) -> Server:
 
     async def command() -> tuple[str, ...]:
         reloader.reset()
+        key = await asyncio.to_thread(make_key, settings, keep=keep_key)
         _, models = await releases.prepare_start()
-        return triton_command(settings, server, models)
+        return triton_command(settings, server, models, key)
 
     return Server(
         name="triton",

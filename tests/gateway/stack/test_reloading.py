@@ -105,7 +105,7 @@ def notices() -> list[str]:
 @pytest.fixture
 async def triton(settings: Settings, tmp_path: Path) -> AsyncIterator[FakeTriton]:
     """Version 1 is stable and loaded."""
-    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address) as fake:
+    async with serving(FakeTriton(settings.repository_dir), settings) as fake:
         await Releases(settings).publish(tiny_candidate(tmp_path / "model"))
         fake.calls.clear()
         yield fake
@@ -212,7 +212,7 @@ async def test_a_second_triton_follows_what_was_told_to_the_first(
     other.home.mkdir()
     other.versions_dir.symlink_to(settings.versions_dir)
     async with (
-        serving(FakeTriton(other.repository_dir), other.triton_grpc_address) as second,
+        serving(FakeTriton(other.repository_dir), other) as second,
         watched(other, notices) as looks,
     ):
         second.refuse.add("predict_fp32_v2")

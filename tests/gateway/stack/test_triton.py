@@ -37,7 +37,7 @@ def test_the_installed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert server == TritonServer(root / "bin" / "tritonserver", root / "backends")
     # The container's own libraries are on the path that it was started with.
     assert triton_environment(settings, server)["LD_LIBRARY_PATH"] == "/usr/local/cuda/lib64"
-    command = triton_command(settings, server, ["features"])
+    command = triton_command(settings, server, ["features"], "key")
     assert command[0] == str(root / "bin" / "tritonserver")
     assert f"--backend-directory={root / 'backends'}" in command
 
