@@ -10,10 +10,10 @@ ENV PYTHONUNBUFFERED=1 \
     NUMBA_CACHE_DIR=/data/numba \
     MPLCONFIGDIR=/tmp \
     HOME=/tmp
-# The data folder is there with its owner, for a new volume takes both from here.
+# The folders that volumes are mounted on: a new volume takes their owner.
 RUN groupadd --gid 10001 tezi \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin tezi \
-    && install --directory --owner=tezi --group=tezi /data
+    && install --directory --owner=tezi --group=tezi /data /data/versions /data/cache
 WORKDIR /opt/tezi
 
 # Packages come from the lock files alone, by their hashes. Copied, not mounted: a changed lock file is
@@ -55,7 +55,6 @@ FROM gateway-packages AS gateway
 COPY --from=source /installed /usr/local/lib/python3.11/site-packages
 COPY --from=source /commands /usr/local/bin
 USER 10001:10001
-VOLUME /data
 EXPOSE 8080
 CMD ["python3", "-m", "gateway"]
 
@@ -63,7 +62,6 @@ FROM triton-packages AS triton
 COPY --from=source /installed /usr/local/lib/python3.11/site-packages
 COPY --from=source /commands /usr/local/bin
 USER 10001:10001
-VOLUME /data
 EXPOSE 8000 8001 8002
 CMD ["tezi", "serve-triton"]
 
@@ -71,6 +69,5 @@ FROM tools-packages AS tools
 COPY --from=source /installed /usr/local/lib/python3.11/site-packages
 COPY --from=source /commands /usr/local/bin
 USER 10001:10001
-VOLUME /data
 ENTRYPOINT ["tezi"]
 CMD ["--help"]

@@ -19,6 +19,8 @@ SECRET = frozenset({"admin_token", "database_url", "redis_url"})
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+# A name or an address: it is written into nginx's configuration and into URLs.
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -93,7 +95,7 @@ class Settings(BaseSettings):
     cache_local_mb: Annotated[int, Field(ge=1)] = Field(
         64, description="Most megabytes that these values take."
     )
-    http_host: str = Field("127.0.0.1", description="Address that the REST API listens on.")
+    http_host: Host = Field("127.0.0.1", description="Address that the REST API listens on.")
     http_port: Port = Field(8080, description="Port of the REST API.")
     gateways: Annotated[int, Field(ge=1, le=64)] = Field(
         1,
@@ -104,8 +106,10 @@ class Settings(BaseSettings):
         description="Port of the first gateway behind nginx, on 127.0.0.1; the others follow it.",
     )
     nginx_status_port: Port = Field(8090, description="Port of nginx's own counters, on 127.0.0.1.")
-    triton_host: str = Field(
-        "127.0.0.1", description="Host of Triton; `tezi up` starts it on this address."
+    triton_host: Host = Field(
+        "127.0.0.1",
+        description="Host of Triton; `tezi up` starts it on this address. Any but a loopback "
+        "address opens it to the network: see SECURITY.md.",
     )
     triton_http_port: Port = Field(8000, description="Triton's HTTP port.")
     triton_grpc_port: Port = Field(8001, description="Triton's gRPC port.")

@@ -38,10 +38,9 @@ RUN /usr/bin/python3 -m pip install --quiet --no-cache-dir --require-hashes --ta
     && /tmp/uv/bin/uv pip install --quiet --python /opt/venv --no-cache --no-deps /tmp/wheels/*.whl \
     && groupadd --gid 10001 tezi \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin tezi \
-    && install --directory --owner=tezi --group=tezi /data \
+    && install --directory --owner=tezi --group=tezi /data /data/versions /data/cache \
     && rm -rf /tmp/uv /tmp/wheels /opt/tezi/*
 USER 10001:10001
-VOLUME /data
 EXPOSE 8000 8001 8002
 # NVIDIA's entry point prints a banner, and needs a folder that it may write to.
 ENTRYPOINT []

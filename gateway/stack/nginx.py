@@ -57,6 +57,7 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
     written = {
         "upstream.conf": upstream(settings.gateway_ports, backups="sticky.conf" not in chosen),
         "listen.conf": _listen(settings),
+        "deadline.conf": deadline(settings.request_timeout_ms),
         "status.conf": status.replace("127.0.0.1:8090", f"{LOOPBACK}:{settings.nginx_status_port}"),
     }
     if os.getuid() == 0 and "main.conf" not in chosen:
@@ -87,6 +88,29 @@ def upstream(ports: Sequence[int], *, backups: bool) -> str:
     if backups:
         lines += [f"{port} max_fails=0 backup" for port in ports]
     return "".join(f"server {LOOPBACK}:{line};\n" for line in lines)
+
+
+def deadline(timeout_ms: int) -> str:
+    """The lines that leave the deadline to gateways; `timeout_ms` is the default one.
+
+    A gateway that is silent for half a second longer hangs, and another one is queried. A caller
+    who grants more than the default waits for one gateway.
+    """
+    digits = str(timeout_ms)
+    # Longer numbers are greater, and of the same length those that exceed it in a digit first.
+    greater = [
+        f"{digits[:place]}[{int(digit) + 1}-9]" + "[0-9]" * (len(digits) - place - 1)
+        for place, digit in enumerate(digits)
+        if digit != "9"
+    ]
+    pattern = "|".join([*greater, f"[1-9][0-9]{{{len(digits)},}}"])
+    return (
+        "map $http_x_request_timeout_ms $is_patient {\n"
+        f'    "~^0*({pattern})$" 1;\n'
+        "    default 0;\n"
+        "}\n"
+        f"proxy_read_timeout {timeout_ms + 500}ms;\n"
+    )
 
 
 def nginx_command(settings: Settings, *more: str) -> tuple[str, ...]:
@@ -124,7 +148,7 @@ def nginx_server(settings: Settings) -> Server:
     return Server(
         name="nginx",
         command=command,
-        environment=os.environ,
+        environment={"PATH": os.environ.get("PATH", os.defpath)},  # and none of our secrets
         check=check,
         policy=HealthPolicy(
             start=10.0, interval=settings.probe_interval_s, grace=settings.drain_s + 2.0

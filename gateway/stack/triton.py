@@ -9,6 +9,7 @@ import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 
 from gateway.stack.reloading import ModelReloader
@@ -110,7 +111,13 @@ def triton_command(
 
 
 def triton_environment(settings: Settings, server: TritonServer) -> dict[str, str]:
-    """This process's environment with the server's libraries, our Python first, the settings."""
+    """This process's environment with the server's libraries, our Python first, the settings.
+
+    Without the secrets that the server has no use for: it runs more foreign code than a gateway.
+    """
+    withheld = {name: "" for name in Settings.model_fields if name.startswith("admin_")}
+    if not settings.cache_features:
+        withheld["redis_url"] = ""
     libraries = {}
     if server.libraries:
         # The stub links to libpython, which lies with a Python that is not the system's.
@@ -118,12 +125,21 @@ def triton_environment(settings: Settings, server: TritonServer) -> dict[str, st
     return {
         **os.environ,
         **settings.environment(),
+        # Empty and not absent, or its Python models would find them in `.env`.
+        **{f"TEZI_{name.upper()}": value for name, value in withheld.items()},
         **libraries,
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
         # Each instance is one core's worth; pools of threads beside it would fight for the cores.
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def remove_regions(settings: Settings) -> None:
@@ -163,6 +179,11 @@ def triton_server(settings: Settings, *, notice: Notice, keep_key: bool = False)
         ServerError: there is no server to run.
     """
     server = find_server(settings)
+    if not _is_loopback(settings.triton_host):
+        notice(
+            f"Triton listens on {settings.triton_host}: let nobody but gateways reach its ports. "
+            "It asks for no password, and this release has known faults (SECURITY.md)."
+        )
     releases = Releases(settings, notice=notice)
     reloader = ModelReloader(settings, notice)
 

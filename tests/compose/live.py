@@ -26,7 +26,7 @@ def project() -> Iterator[Project]:
     # Not a folder of pytest's: runs that begin meanwhile clear those of earlier ones away.
     with TemporaryDirectory() as folder, fresh_project(Path(folder)) as fresh:
         began = time.monotonic()
-        fresh.compose("up", "--detach", "--build")
+        fresh.compose("--profile", "demo", "up", "--detach", "--build")
         up_s = time.monotonic() - began
         waited = until(lambda: is_ready(fresh), fresh, seconds=180)
         for container in fresh.containers("gateway"):
@@ -161,6 +161,25 @@ def test_admin_calls_reach_the_volume_and_triton(project: Project, client: httpx
         "/api/v1/models/reload", headers={"Authorization": f"Bearer {project.admin_token}"}
     )
     assert response.status_code == 200, response.text
+
+
+def test_a_gateway_activates_what_a_job_has_published_without_triton_s_key(
+    project: Project, client: httpx.Client
+) -> None:
+    project.compose("--profile", "tools", "run", "--rm", "tools", "publish")
+    for container in project.containers("gateway"):
+        assert engine("exec", container, "ls", "/data").split() == ["cache", "versions"]
+    admin = {"Authorization": f"Bearer {project.admin_token}"}
+    for number in (2, 1):
+        changed = client.post(f"/api/v1/models/{number}/activate", headers=admin, timeout=90.0)
+        assert changed.status_code == 200, changed.text
+        assert changed.json()["stable"] == number
+
+
+def test_redis_wants_its_password(project: Project) -> None:
+    (container,) = project.containers("redis")
+    asked_ = ["exec", "--env", "REDISCLI_AUTH=", container, "redis-cli", "ping"]
+    assert "NOAUTH" in engine(*asked_, merge=True, check=False)
 
 
 def test_a_command_runs_beside_it(project: Project) -> None:

@@ -55,7 +55,8 @@ class Project:
         for service in ("gateway", "triton"):
             numbers = [int(name.rsplit("-", 1)[1]) for name in self.containers(service)]
             self.set(f"TEZI_{service.upper()}S", max(numbers, default=1))
-        self.compose("--profile", "monitoring", "down", "--volumes", check=check)
+        profiles = ["--profile", "monitoring", "--profile", "demo"]
+        self.compose(*profiles, "down", "--volumes", check=check)
 
     def set(self, name: str, value: object) -> None:
         """Add a variable to the file that compose reads, as a user would."""
@@ -107,8 +108,8 @@ def fresh_project(folder: Path) -> Iterator[Project]:
     # What a URL could not hold is right where it is no part of one.
     password = f"{secrets.token_urlsafe(12)}/@:%"
     env_file.write_text(
-        f"POSTGRES_PASSWORD={password}\nTEZI_ADMIN_TOKEN={token}\nTEZI_PORT={port}\n"
-        f"PROMETHEUS_PORT={prometheus_port}\n"
+        f"POSTGRES_PASSWORD={password}\nREDIS_PASSWORD={secrets.token_hex(16)}\n"
+        f"TEZI_ADMIN_TOKEN={token}\nTEZI_PORT={port}\nPROMETHEUS_PORT={prometheus_port}\n"
     )
     project = Project(f"tezitest{os.getpid()}", env_file, port, prometheus_port, token)
     try:

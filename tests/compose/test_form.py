@@ -18,7 +18,7 @@ from tests.paths import PROJECT_ROOT
 
 MAIN = PROJECT_ROOT / "docker-compose.yml"
 GPU = PROJECT_ROOT / "docker-compose.gpu.yml"
-JOBS = ("migrate", "first-model", "tools")
+JOBS = ("migrate", "demo", "tools")
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+)(?P<rest>(?::[-?][^}]*)?)\}")
 FILES = pytest.mark.parametrize("path", [MAIN, GPU], ids=lambda path: path.name)
 
@@ -85,7 +85,7 @@ def test_no_secret_stands_in_a_file(path: Path) -> None:
     secret = re.compile(r"^\s*\w*(PASSWORD|TOKEN|SECRET)\w*: *(?P<value>.+)$", re.MULTILINE)
     for found in secret.finditer(text):
         assert re.fullmatch(r"\$\{[A-Z_]+:\?.+docs/containers\.md\}", found["value"]), found[0]
-    assert not re.search(r"://[^/\s]*:[^/\s]*@", text)
+    assert not re.search(r"://[^/\s]*:[^/\s$]*@", text)
 
 
 def test_the_example_names_every_secret_and_gives_none() -> None:
@@ -137,6 +137,18 @@ def test_files_that_are_mounted_are_there() -> None:
                 source, _, mode = mount.split(":")
                 assert (PROJECT_ROOT / source).exists(), name
                 assert mode == "ro", name
+
+
+def test_a_gateway_has_neither_what_triton_runs_nor_the_others_its_token() -> None:
+    targets = {mount.split(":")[1] for mount in services()["gateway"]["volumes"]}
+    assert targets == {"/data/versions", "/data/cache"}
+    told = {name for name in services() if "TEZI_ADMIN_TOKEN" in str(services()[name])}
+    assert told == {"gateway"}
+
+
+def test_an_empty_database_stays_empty_unless_a_demo_is_asked_for() -> None:
+    unasked = [service for service in services().values() if "profiles" not in service]
+    assert not [each for each in unasked if "demo" in str(each.get("command"))]
 
 
 def test_a_gpu_is_asked_for_by_name_everywhere() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.stack.nginx import CONFIG, INCLUDES, MAIN_FILE, upstream
+from gateway.stack.nginx import CONFIG, INCLUDES, MAIN_FILE, deadline, upstream
 from preprocess.settings import Settings
 from tests.nginx import AVAILABLE, certificate, judged, shipped
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
     shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None,
     reason="nginx is not installed",
 )
-FREE = ("main", "sticky", "real_ip", "status", "tls")
+FREE = ("main", "sticky", "status", "tls")
 PLUS = ("health", "health_location")
 
 
@@ -62,5 +62,7 @@ def test_it_agrees_with_the_settings() -> None:
     base = int(str(default_of("gateway_base_port")))
     servers = (CONFIG / INCLUDES / "upstream.conf").read_text("utf-8")
     assert servers.endswith(upstream([base, base + 1], backups=True))
+    allowed = (CONFIG / INCLUDES / "deadline.conf").read_text("utf-8")
+    assert allowed.endswith(deadline(int(str(default_of("request_timeout_ms")))))
     status = (AVAILABLE / "status.conf").read_text("utf-8")
     assert f"listen 127.0.0.1:{default_of('nginx_status_port')};" in status

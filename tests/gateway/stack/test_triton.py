@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.stack.triton import TritonServer, find_server, triton_command, triton_environment
+from gateway.stack.triton import (
+    TritonServer,
+    find_server,
+    triton_command,
+    triton_environment,
+    triton_server,
+)
 from gateway.stack.wheel import find_wheel
 from preprocess.errors import ServerError
 from preprocess.settings import load_settings
@@ -47,3 +53,24 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
     settings = load_settings(data_dir=tmp_path, triton_root=str(installed(tmp_path, missing)))
     with pytest.raises(ServerError, match=f"has no {missing}"):
         find_server(settings)
+
+
+def test_it_is_not_given_secrets_that_it_has_no_use_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis = "redis://:hidden-word@localhost"
+    monkeypatch.setenv("TEZI_ADMIN_TOKEN", "hidden-word")
+    settings = load_settings(data_dir=tmp_path, redis_url=redis)
+    server = TritonServer(tmp_path, tmp_path)
+    assert "hidden-word" not in "".join(triton_environment(settings, server).values())
+    caching = settings.model_copy(update={"cache_features": True})
+    assert triton_environment(caching, server)["TEZI_REDIS_URL"] == redis
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "triton.example"])
+def test_it_is_said_that_others_may_reach_it(tmp_path: Path, host: str) -> None:
+    notices: list[str] = []
+    root = str(installed(tmp_path / "tritonserver"))
+    settings = load_settings(data_dir=tmp_path, triton_root=root, triton_host=host)
+    triton_server(settings, notice=notices.append)
+    assert bool(notices) == (host in ("0.0.0.0", "triton.example"))

@@ -1,0 +1,195 @@
+"""What a stranger gets from each call of each port; the table in SECURITY.md says the same."""
+
+import base64
+import json
+import socket
+from typing import Any
+
+import grpc
+import httpx
+import psutil
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from preprocess.repository.control_key import GRPC_HEADER, HEADER, read_key
+from preprocess.settings import Settings
+from tests.integration.stack import RunningStack
+from tests.paths import PROJECT_ROOT
+
+pytestmark = pytest.mark.triton
+
+GATEWAY = [
+    ("POST /api/v1/predict, batch_predict", "answers", ["POST /api/v1/predict"]),
+    (
+        "GET /, /docs, /redoc, /openapi.json, /static/...",
+        "answers",
+        ["GET /", "GET /docs", "GET /redoc", "GET /openapi.json", "GET /static/console.js"],
+    ),
+    (
+        "GET /live, /ready, /api/v1/health, stocks, models, cache/stats",
+        "answers",
+        [
+            "GET /live",
+            "GET /ready",
+            *(f"GET /api/v1/{name}" for name in ("health", "stocks", "models", "cache/stats")),
+        ],
+    ),
+    ("GET /metrics, /api/v1/metrics", "answers", ["GET /metrics", "GET /api/v1/metrics"]),
+    (
+        "POST /api/v1/models/N/activate, rollback, reload; PUT traffic; POST cache/clear",
+        "refused",
+        [
+            "POST /api/v1/models/1/activate",
+            "POST /api/v1/models/rollback",
+            "POST /api/v1/models/reload",
+            "PUT /api/v1/models/traffic",
+            "POST /api/v1/cache/clear",
+        ],
+    ),
+]
+TRITON_HTTP = [
+    (
+        "health, metadata, model configs, statistics",
+        "answers",
+        [
+            *(f"GET /v2{path}" for path in ("", "/health/live", "/health/ready", "/models/stats")),
+            *(f"GET /v2/models/features{path}" for path in ("", "/ready", "/config", "/stats")),
+        ],
+    ),
+    (
+        "list, load, unload models",
+        "refused",
+        [
+            "POST /v2/repository/index",
+            "POST /v2/repository/models/stranger/load",
+            "POST /v2/repository/models/features/unload",
+        ],
+    ),
+    (
+        "shared memory: status, register, unregister",
+        "refused",
+        [
+            f"{method} /v2/{kind}sharedmemory/{call}"
+            for kind in ("system", "cuda")
+            for method, call in (
+                ("GET", "status"),
+                ("POST", "region/x/register"),
+                ("POST", "unregister"),
+            )
+        ],
+    ),
+    (
+        "trace and log settings",
+        "refused",
+        ["GET /v2/trace/setting", "POST /v2/trace/setting", "GET /v2/logging", "POST /v2/logging"],
+    ),
+]
+# Every call of the service that is not among these is refused.
+TRITON_GRPC_OPEN = {
+    *("ServerLive", "ServerReady", "ServerMetadata"),
+    *("ModelReady", "ModelMetadata", "ModelInfer", "ModelStreamInfer"),
+    *("ModelConfig", "ModelStatistics"),
+}
+
+
+def outcome(status: int) -> str:
+    return "refused" if status in (401, 403) else "answers"
+
+
+def asked(base: str, call: str, **sent: Any) -> int:
+    method, path = call.split(" ")
+    return httpx.request(method, base + path, timeout=30, trust_env=False, **sent).status_code
+
+
+def assert_documented(port: str, call: str, gets: str) -> None:
+    assert f"| {port} | {call} | {gets} |" in (PROJECT_ROOT / "SECURITY.md").read_text("utf-8")
+
+
+def test_the_gateway(demo_stack: RunningStack) -> None:
+    for row, gets, calls in GATEWAY:
+        assert {outcome(asked(demo_stack.url, call)) for call in calls} == {gets}, row
+        assert_documented("8080 REST API", row, gets)
+
+
+def test_triton_over_http(demo_stack: RunningStack) -> None:
+    base = f"http://{demo_stack.settings.triton_http_address}"
+    key = str(read_key(demo_stack.settings))
+    for row, gets, calls in TRITON_HTTP:
+        assert {outcome(asked(base, call)) for call in calls} == {gets}, row
+        assert {outcome(asked(base, call, headers={HEADER: key})) for call in calls} == {gets}, row
+        assert_documented("8000 Triton, HTTP", row, gets)
+
+
+def test_a_web_page_cannot_load_code(demo_stack: RunningStack) -> None:
+    """As a form of a page would send it: a simple request, which a browser asks nobody about."""
+    code = base64.b64encode(b"raise SystemExit").decode()
+    body = {"parameters": {"config": '{"backend":"python"}', "file:1/model.py": code}}
+    response = httpx.post(
+        f"http://{demo_stack.settings.triton_http_address}/v2/repository/models/stranger/load",
+        content=json.dumps(body),
+        headers={"content-type": "text/plain", "origin": "https://evil.example"},
+        trust_env=False,
+    )
+    assert response.status_code == 403
+
+
+def test_the_value_that_opens_http_cannot_be_sent(demo_stack: RunningStack) -> None:
+    """Whoever may list processes sees it; it ends with a line break, which no header holds."""
+    key = next(
+        word
+        for word in _arguments_of_triton(demo_stack.settings)
+        if word.startswith("--http-restricted-api=")
+    ).partition(f"{HEADER}=")[2]
+    port = demo_stack.settings.triton_http_port
+    for value in (key.strip(), f"{key}\t", f"{key} ", f"{key.strip()}\r\n {key.strip()}"):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sent:
+            head = f"GET /v2/logging HTTP/1.1\r\nHost: x\r\n{HEADER}: {value}\r\n"
+            sent.sendall(f"{head}Connection: close\r\n\r\n".encode())
+            assert b" 200 " not in sent.recv(4096).split(b"\r\n")[0], value
+
+
+def _arguments_of_triton(settings: Settings) -> list[str]:
+
+    for process in psutil.process_iter(["name", "cmdline"]):
+        words: list[str] = process.info["cmdline"] or []
+        if f"--http-port={settings.triton_http_port}" in words:
+            return words
+    raise AssertionError("there is no such Triton")
+
+
+def test_triton_over_grpc(demo_stack: RunningStack) -> None:
+    key = str(read_key(demo_stack.settings))
+    methods = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods
+    assert {method.name for method in methods} > TRITON_GRPC_OPEN
+    with grpc.insecure_channel(demo_stack.settings.triton_grpc_address) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+        def refused(name: str, *metadata: tuple[str, str]) -> bool:
+            request = getattr(service_pb2, f"{name.replace('Stream', '')}Request")()
+            call = getattr(stub, name)
+            try:
+                if name == "ModelStreamInfer":
+                    list(call(iter([request]), timeout=30, metadata=metadata))
+                else:
+                    call(request, timeout=30, metadata=metadata)
+            except grpc.RpcError as error:
+                return "protocol is restricted" in str(error.details())
+            return False
+
+        for method in methods:
+            name = method.name
+            assert refused(name) is (name not in TRITON_GRPC_OPEN), name
+            assert refused(name, (GRPC_HEADER, "0" * 64)) is (name not in TRITON_GRPC_OPEN), name
+        assert not refused("RepositoryIndex", (GRPC_HEADER, key))
+    for row, gets in (
+        ("inference, health, metadata, model configs, statistics", "answers"),
+        ("list, load, unload models; shared memory; trace and log settings", "refused"),
+    ):
+        assert_documented("8001 Triton, gRPC", row, gets)
+
+
+def test_triton_s_metrics_and_nothing_else(demo_stack: RunningStack) -> None:
+    base = demo_stack.settings.triton_metrics_url.removesuffix("/metrics")
+    assert asked(base, "GET /metrics") == 200
+    assert asked(base, "POST /v2/repository/index") in (404, 405)
+    assert_documented("8002 Triton, metrics", "GET /metrics", "answers")
