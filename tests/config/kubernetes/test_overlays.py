@@ -23,7 +23,7 @@ from tests.paths import PROJECT_ROOT
 RELEASES = ("1.32", "1.37")
 CUSTOM = "keda.sh/v1alpha1"  # see test_queue_time.py
 # Made by people, by commands that docs/kubernetes.md names.
-SECRETS = {"tezi", "tezi-redis", "tezi-postgres"}
+SECRETS = {"tezi", "tezi-admin", "tezi-redis", "tezi-postgres"}
 SERVERS = ("Deployment", "StatefulSet")
 
 
@@ -65,10 +65,33 @@ def test_selectors_mean_one_workload_and_its_ports(overlay: Manifests) -> None:
     for budget in overlay.of("PodDisruptionBudget"):
         assert len(overlay.matching(budget["spec"]["selector"])) == 1
     for ingress in overlay.of("Ingress"):
-        (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
-        behind = path["backend"]["service"]
-        ports = overlay.one("Service", behind["name"])["spec"]["ports"]
-        assert behind["port"]["name"] in {port["name"] for port in ports}
+        for path in ingress["spec"]["rules"][0]["http"]["paths"]:
+            behind = path["backend"]["service"]
+            ports = overlay.one("Service", behind["name"])["spec"]["ports"]
+            assert behind["port"]["name"] in {port["name"] for port in ports}
+
+
+def test_the_ingress_publishes_every_route_but_those_of_operators() -> None:
+    published = [
+        (path["pathType"], path["path"])
+        for ingress in Manifests(built("cpu")).of("Ingress")
+        for path in ingress["spec"]["rules"][0]["http"]["paths"]
+    ]
+    routes = json.loads((PROJECT_ROOT / "docs" / "openapi.json").read_text("utf-8"))["paths"]
+    hidden = {
+        route
+        for route in routes
+        if not any(
+            route == path or (kind == "Prefix" and route.startswith(f"{path}/"))
+            for kind, path in published
+        )
+    }
+    assert hidden == {"/live", "/ready", "/metrics", "/api/v1/metrics"}
+
+
+def test_the_admin_token_is_for_gateways_alone(overlay: Manifests) -> None:
+    told = {owner for owner, _, name in overlay.references() if name == "tezi-admin"}
+    assert told == {"Deployment/tezi-gateway"}
 
 
 def test_network_policies_open_ports_that_there_are(overlay: Manifests) -> None:
