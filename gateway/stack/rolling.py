@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-import psutil
 from filelock import Timeout
 
 from gateway.stack.data_folder import pid_file, pid_of_stack
@@ -136,7 +135,7 @@ async def request_restart(settings: Settings, part: str) -> None:
             os.kill(pid, _SIGNAL)
             while not (answer := msgspec.json.decode(file.read_bytes(), type=_Request)).is_done:
                 await asyncio.sleep(_POLL_S)
-                if not pid_file(settings).exists() or not psutil.pid_exists(pid):
+                if not pid_file(settings).exists() or not Path(f"/proc/{pid}").exists():
                     raise ServerError("The stack ended before it was done.")
     except Timeout:
         raise ServerError("Another restart is under way: wait for its end.") from None
