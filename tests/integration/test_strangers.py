@@ -111,6 +111,27 @@ def test_the_gateway(demo_stack: RunningStack) -> None:
         assert_documented("8080 REST API", row, gets)
 
 
+def test_a_client_s_framing_ends_at_the_gateway(demo_stack: RunningStack) -> None:
+    """Triton 2.51 crashes of a body in very many chunks."""
+    known = httpx.get(f"{demo_stack.url}/api/v1/stocks", trust_env=False).json()["stocks"][0]
+    asked_for = {"bse_code": known["bse_code"], "prediction_date": known["newest_price_date"]}
+    padded = json.dumps(asked_for).encode() + b" " * 20_000
+    response = httpx.post(
+        f"{demo_stack.url}/api/v1/predict",
+        content=(padded[at : at + 1] for at in range(len(padded))),
+        headers={"content-type": "application/json", "x-request-timeout-ms": "60000"},
+        timeout=60,
+        trust_env=False,
+    )
+    assert response.status_code == 200, response.text
+    with socket.create_connection(("127.0.0.1", demo_stack.settings.http_port), 10) as sent:
+        sent.sendall(
+            b"POST /api/v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        )
+        assert b" 400 " in sent.recv(4096).split(b"\r\n")[0]
+
+
 def test_triton_over_http(demo_stack: RunningStack) -> None:
     base = f"http://{demo_stack.settings.triton_http_address}"
     key = str(read_key(demo_stack.settings))
