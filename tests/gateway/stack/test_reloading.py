@@ -1,6 +1,7 @@
 """A model whose process has died: it is noticed by its process, and loaded anew."""
 
 import asyncio
+import errno
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.stack.reloading import ModelReloader, models_with_stub
+from preprocess.repository.labels import Labels
 from preprocess.repository.releases import Releases
 from preprocess.settings import Settings, load_settings
 from tests.graphs import tiny_candidate
@@ -239,3 +241,26 @@ async def test_labels_that_cannot_be_read_are_said_once(
         await looks.more(2)
     assert len(notices) == 1
     assert "could not be applied yet" in notices[0]
+
+
+@pytest.mark.parametrize("trouble", [TimeoutError("late"), OSError(errno.EIO, "stale")], ids=repr)
+async def test_a_bad_begin_is_not_the_end_of_following(
+    settings: Settings,
+    triton: FakeTriton,
+    notices: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: Exception,
+) -> None:
+    reconcile, failing = Releases.reconcile, [trouble]
+
+    async def fails_once(self: Releases) -> Labels:
+        if failing:
+            raise failing.pop()
+        return await reconcile(self)
+
+    monkeypatch.setattr(Releases, "reconcile", fails_once)
+    triton.loaded.clear()
+    async with watched(settings, notices) as looks:
+        await looks.more(3)
+    assert "predict_fp32" in triton.loaded
+    assert len(notices) == 1

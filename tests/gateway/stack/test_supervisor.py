@@ -1,6 +1,7 @@
 """Supervision with real child processes: what is noticed, how soon, and what is left behind."""
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -64,7 +65,7 @@ class Watched:
         self.notices: list[str] = []
         self.clean_ups = 0
         self.commands = 0
-        self.nothing_to_start: TeziError | None = None
+        self.nothing_to_start: Exception | None = None
         self.follow_ups = 0
         self.follow_up_error: TeziError | None = None
         self.repairs = 0
@@ -217,12 +218,17 @@ async def test_what_a_killed_child_leaves_is_told_to_end() -> None:
     await until(lambda: not worker.is_running() or _is_zombie(worker))
 
 
-async def test_each_start_asks_for_its_command_and_is_followed_up() -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [ModelError("nothing is intact"), OSError(errno.ENOSPC, "nothing is intact: the disk is full")],
+    ids=repr,
+)
+async def test_each_start_asks_for_its_command_and_is_followed_up(trouble: Exception) -> None:
     watched = Watched(SLEEP, Health())
     watched.follow_up_error = ServerError("not all is loaded")
     await until(watched.supervisor.up.is_set)
     await until(lambda: watched.follow_ups == 1)
-    watched.nothing_to_start = ModelError("nothing is intact")
+    watched.nothing_to_start = trouble
     os.kill(watched.pid, 9)
     await until(lambda: watched.commands >= 3)  # tried again and again
     watched.nothing_to_start = watched.follow_up_error = None
@@ -233,11 +239,38 @@ async def test_each_start_asks_for_its_command_and_is_followed_up() -> None:
     await watched.stop()
 
 
-async def test_a_first_start_without_anything_to_start_is_an_error() -> None:
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [(ModelError("it is damaged"), ModelError), (OSError(errno.EAGAIN, "it is"), ServerError)],
+    ids=["nothing", "no memory"],
+)
+async def test_a_first_start_without_anything_to_start_is_an_error(
+    trouble: Exception, kind: type[TeziError]
+) -> None:
     watched = Watched(SLEEP, Health())
-    watched.nothing_to_start = ModelError("nothing is intact")
-    with pytest.raises(ModelError, match="nothing is intact"):
+    watched.nothing_to_start = trouble
+    with pytest.raises(kind, match="it is"):
         await watched.task
+
+
+async def test_output_that_nobody_takes_ends_nothing() -> None:
+    def refuse(*_: str) -> None:
+        raise BrokenPipeError
+
+    async def command() -> Sequence[str]:
+        return (sys.executable, "-c", SLEEP)
+
+    server = Server("sleeper", command, os.environ, Health(), QUICK)
+    supervisor = Supervisor(server, lines=refuse, notice=refuse)
+    task = asyncio.create_task(supervisor.run())
+    await until(supervisor.up.is_set)
+    assert supervisor.child is not None
+    os.kill(supervisor.child.pid, 9)
+    await until(lambda: supervisor.restarts == 1)
+    await until(supervisor.up.is_set)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def test_a_child_that_runs_and_answers_wrong_is_replaced() -> None:
