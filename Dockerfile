@@ -1,6 +1,6 @@
-# Three images, each the one before it with more in it, so that they share their layers:
-# gateway (the REST API), triton (the server, its models and its supervisor), tools (`tezi`, whole).
-# A changed source line makes the last, small layer of each anew and no other.
+# Three images, each built on the packages of the one before, so that they share layers:
+# gateway (the REST API), triton (the server, its models and its supervisor), tools (every command).
+# A change of the source rebuilds only the last, small layer of each.
 ARG PYTHON=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS base
@@ -16,14 +16,13 @@ RUN groupadd --gid 10001 tezi \
     && install --directory --owner=tezi --group=tezi /data /data/versions /data/cache
 WORKDIR /opt/tezi
 
-# Packages come from the lock files alone, by their hashes. Copied, not mounted: a changed lock file is
-# then seen by every builder.
+# Packages come from lock files only, by hash. Copied, not mounted, so that every builder notices a change.
 FROM base AS gateway-packages
 COPY config/docker/install config/setup/installer.lock config/docker/gateway.lock /opt/packages/
 RUN /opt/packages/install gateway.lock
 
 FROM gateway-packages AS triton-packages
-# GNU's OpenMP, which wheels link to and do not bring
+# GNU's OpenMP, which some wheels need and do not contain
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/*
