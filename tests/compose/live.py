@@ -16,9 +16,18 @@ import onnxruntime
 import pytest
 
 from tests.compose.load import Asked, Load, steady_load
-from tests.compose.project import ENGINE, Project, engine, fresh_project, inspected
+from tests.compose.project import (
+    ENGINE,
+    Project,
+    asked,
+    engine,
+    fresh_project,
+    inspected,
+    is_ready,
+    says_ready,
+    until,
+)
 from tests.compose.restarts import RESTARTS, restarted_under_load
-from tests.compose.waiting import asked, is_ready, says_ready, until
 
 
 @pytest.fixture(scope="module")

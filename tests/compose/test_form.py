@@ -4,7 +4,6 @@ That they work is seen by `make test-compose`.
 """
 
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,15 +102,6 @@ def test_a_gateway_is_given_the_time_that_it_drains_for() -> None:
     gateway = services()["gateway"]
     drain_s = float(gateway["environment"]["TEZI_DRAIN_S"])
     assert seconds(gateway["stop_grace_period"]) >= drain_s + 2
-
-
-def test_the_script_that_replaces_containers_says_how_it_is_used() -> None:
-    script = PROJECT_ROOT / "config" / "docker" / "roll"
-    refused = subprocess.run(
-        [str(script), "postgres"], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert "usage:" in refused.stderr
 
 
 def test_connections_of_all_processes_fit_into_postgresql() -> None:

@@ -58,6 +58,20 @@ async def test_it_is_the_shipped_one_with_these_gateways(settings: Settings) -> 
     await check_config(settings)
 
 
+def test_the_shipped_includes_are_those_of_the_default_settings(tmp_path: Path) -> None:
+    def directives(text: str) -> set[str]:
+        return {line.strip() for line in text.splitlines() if not line.startswith("#")} - {""}
+
+    settings = load_settings(data_dir=tmp_path, gateways=2)
+    write_config(settings)
+    shipped = CONFIG / INCLUDES
+    for name in ("upstream", "listen", "deadline", "available/status"):
+        of_settings = directives(text_of(settings, name.removeprefix("available/")))
+        assert directives((shipped / f"{name}.conf").read_text("utf-8")) <= of_settings, name
+    largest = f"client_max_body_size {settings.max_body_bytes};"
+    assert largest in directives((CONFIG / MAIN_FILE).read_text("utf-8"))
+
+
 async def test_what_an_operator_has_chosen_comes_along(settings: Settings, tmp_path: Path) -> None:
     own = tmp_path / "config"
     shutil.copytree(CONFIG / INCLUDES, own / INCLUDES)
