@@ -19,17 +19,17 @@ from preprocess.settings import Settings, in_url
 CONFIG = resource("config")
 MAIN_FILE = "nginx_load_balancer.conf"
 INCLUDES = "nginx"
-# A file of this name in nginx's folder leads callers to new connections.
+# While a file of this name is in nginx's folder, each response closes its connection.
 LEAVING = "leaving"
 
 _CHECK_S = 10.0
-# In so long whoever asks often has left the connections of before, and nginx has its new workers.
+# By then busy clients have left their old connections, and nginx has started its new workers.
 _LEAVE_S, _RELOAD_S = 2.0, 1.0
 _OK = 200
 
 
 def find_nginx() -> str:
-    """The program; Debian puts it where only root's PATH leads.
+    """The program; Debian installs it into a folder that is only in root's PATH.
 
     Raises:
         ServerError: it is not installed.
@@ -44,10 +44,10 @@ def find_nginx() -> str:
 
 
 def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
-    """Put nginx's configuration into the data folder anew; the path of its main file.
+    """Write nginx's configuration into the data folder; returns the path of its main file.
 
-    It is what `source` holds, optional includes among it, with the gateways and addresses of
-    these settings.
+    It is a copy of `source`, optional includes too, with the gateways and addresses of these
+    settings.
     """
     folder = settings.nginx_dir
     shipped, includes = source / INCLUDES, folder / INCLUDES
@@ -82,7 +82,7 @@ def _files(folder: Path) -> set[str]:
 def upstream(ports: Sequence[int], *, backups: bool) -> str:
     """The lines of nginx's configuration that name the gateways on these ports.
 
-    With `backups` each is named once more, for when failures would leave nobody to be asked.
+    With `backups` each is named twice, so that it is used even if all have failed recently.
     """
     lines = [f"{port} max_fails=3 fail_timeout=2s" for port in ports]
     if backups:
@@ -114,7 +114,7 @@ def deadline(timeout_ms: int) -> str:
 
 
 def nginx_command(settings: Settings, *more: str) -> tuple[str, ...]:
-    """nginx on the configuration in the data folder, with further words."""
+    """The command line of nginx on the configuration in the data folder, with more arguments."""
     folder = settings.nginx_dir
     return (
         find_nginx(),
@@ -126,7 +126,7 @@ def nginx_command(settings: Settings, *more: str) -> tuple[str, ...]:
 
 
 def nginx_server(settings: Settings) -> Server:
-    """nginx, checked by its own counters; told to end, it finishes what is under way.
+    """nginx, checked by its status page; it finishes the requests in flight when it is stopped.
 
     Raises:
         ServerError: it is not installed.
@@ -158,10 +158,10 @@ def nginx_server(settings: Settings) -> Server:
 
 
 async def reload_gently(folder: Path, tell: Callable[[], None]) -> None:
-    """Have nginx, whose prefix is `folder`, begin anew with its configuration; `tell()` tells it.
+    """Reload the nginx whose prefix is `folder`; `tell()` sends the signal.
 
-    Its old workers close connections that are idle, and a request may be on its way on one. So
-    before that callers are led to new connections, one for each request.
+    The old workers close idle connections, and a request may just be sent on one. So for two
+    seconds before that, each response closes its connection.
     """
     leaving = folder / LEAVING
     leaving.touch()
@@ -174,10 +174,10 @@ async def reload_gently(folder: Path, tell: Callable[[], None]) -> None:
 
 
 async def check_config(settings: Settings) -> None:
-    """Let nginx read its configuration.
+    """Have nginx check its configuration.
 
     Raises:
-        ServerError: with nginx's own words.
+        ServerError: it is wrong; the message is nginx's own.
     """
     process = await asyncio.create_subprocess_exec(
         *nginx_command(settings, "-t", "-q"),
@@ -205,7 +205,7 @@ def _listen(settings: Settings) -> str:
 
 
 def _workers_of(folder: Path) -> str:
-    """Workers of a root's nginx belong to the owner of the folder, whose files they write."""
+    """The user of the workers, where root starts nginx: the owner of the folder they write to."""
     owner = folder.stat()
     try:
         return f"user {pwd.getpwuid(owner.st_uid).pw_name};\n"

@@ -1,4 +1,4 @@
-"""Runs a whole stack, or Triton without a gateway; each server is watched and stopped in order."""
+"""Runs a whole stack, or Triton without a gateway; servers are supervised and stopped in order."""
 
 import asyncio
 import signal

@@ -149,7 +149,7 @@ def test_the_health_page_names_every_part(project: Project, client: httpx.Client
     assert components["gpu"]["status"] == "absent"
 
 
-def test_every_process_is_held_in(project: Project) -> None:
+def test_every_process_is_confined(project: Project) -> None:
     for service in ("nginx", "gateway", "triton", "redis", "postgres"):
         for container in project.containers(service):
             host = inspected(container)["HostConfig"]
@@ -159,7 +159,7 @@ def test_every_process_is_held_in(project: Project) -> None:
             assert owner != "0", container
 
 
-def test_triton_has_shared_memory_enough(project: Project) -> None:
+def test_triton_has_enough_shared_memory(project: Project) -> None:
     (container,) = project.containers("triton")
     size = inspected(container)["HostConfig"]["ShmSize"]
     used = engine("exec", container, "df", "--output=used", "-B1", "/dev/shm").split()[-1]
@@ -187,13 +187,13 @@ def test_a_gateway_activates_what_a_job_has_published_without_triton_s_key(
         assert changed.json()["stable"] == number
 
 
-def test_redis_wants_its_password(project: Project) -> None:
+def test_redis_requires_its_password(project: Project) -> None:
     (container,) = project.containers("redis")
     asked_ = ["exec", "--env", "REDISCLI_AUTH=", container, "redis-cli", "ping"]
     assert "NOAUTH" in engine(*asked_, merge=True, check=False)
 
 
-def test_a_command_runs_beside_it(project: Project) -> None:
+def test_the_tools_service_runs_a_command(project: Project) -> None:
     shown = project.compose("--profile", "tools", "run", "--rm", "tools", "models")
     assert "stable" in shown
 
@@ -213,7 +213,7 @@ def test_a_gateway_that_ends_fails_no_request(
     assert_clean(load, at_least=300)
 
 
-def test_a_gateway_that_is_added_takes_its_share(project: Project, expected: list[Asked]) -> None:
+def test_an_added_gateway_gets_requests(project: Project, expected: list[Asked]) -> None:
     with steady_load(project.url, expected) as load:
         project.set("TEZI_GATEWAYS", 3)
         project.compose("up", "--detach", "--no-recreate", "gateway")

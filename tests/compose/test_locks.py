@@ -20,7 +20,7 @@ def locked(name: str) -> dict[str, str]:
     return pinned((DOCKER / f"{name}.lock").read_text("utf-8"))
 
 
-def test_images_have_the_versions_that_were_tested_and_what_is_asked_for() -> None:
+def test_images_have_the_versions_that_were_tested() -> None:
     everything = pinned((PROJECT_ROOT / "requirements.lock").read_text("utf-8"))
     assert locked("gateway").items() < locked("triton").items() <= everything.items()
     for name in ("gateway", "triton"):
@@ -52,7 +52,7 @@ for name in wanted:
         ("triton", "gateway.cli.stack,preprocess.serving.service,preprocess.features.kernel"),
     ],
 )
-def test_an_image_starts_with_what_is_in_it(image: str, modules: str) -> None:
+def test_the_packages_of_an_image_suffice(image: str, modules: str) -> None:
     held = {*locked(image), "tezi", "coverage"}
     absent = [
         module

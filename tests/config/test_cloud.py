@@ -23,7 +23,7 @@ class _Template(yaml.SafeLoader):
 _Template.add_multi_constructor("!", lambda loader, _, node: loader.construct_scalar(node))
 
 
-def test_aws_takes_the_template_and_not_one_with_a_slip(tmp_path: Path) -> None:
+def test_the_aws_template_is_valid(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text(AWS.read_text("utf-8").replace("ScaleInCooldown", "ScaleInCoolDown"))
     program = Path(sys.executable).with_name("cfn-lint")

@@ -66,7 +66,7 @@ def queries() -> list[str]:
 
 
 @pytest.mark.parametrize("name", alerts())
-def test_an_alert_says_what_to_do_about_metrics_that_there_are(name: str) -> None:
+def test_an_alert_has_an_action_and_uses_existing_metrics(name: str) -> None:
     rule = alerts()[name]
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert rule["annotations"].keys() == {"summary", "action"}
@@ -75,7 +75,7 @@ def test_an_alert_says_what_to_do_about_metrics_that_there_are(name: str) -> Non
     assert asked <= GATEWAY | OTHERS
 
 
-def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+def test_the_dashboard_uses_existing_metrics() -> None:
     asked = set().union(*map(metrics_in, queries()))
     assert asked <= GATEWAY | OTHERS
     # What the gateway counts besides is shown too; in flight is seen under way to Triton.
@@ -83,7 +83,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     assert shown >= GATEWAY - {metrics.REQUESTS_IN_FLIGHT, metrics.CONTENT_TYPE}
 
 
-def test_the_dashboard_is_as_generated() -> None:
+def test_the_dashboard_is_current() -> None:
     printed = subprocess.run(
         [sys.executable, GRAFANA / "dashboard.py"], capture_output=True, text=True, check=True
     ).stdout
@@ -91,7 +91,7 @@ def test_the_dashboard_is_as_generated() -> None:
     assert written == printed, "run `make docs`"
 
 
-def test_the_schema_is_of_the_release_that_is_started() -> None:
+def test_the_dashboard_schema_is_of_the_grafana_in_compose() -> None:
     compose = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text("utf-8"))
     (release,) = re.findall(r"grafana:(\d+\.\d+)\.", compose["services"]["grafana"]["image"])
     # The package's version is the schema's, after the number of the package's own making.

@@ -154,7 +154,7 @@ def test_a_web_page_cannot_load_code(demo_stack: RunningStack) -> None:
     assert response.status_code == 403
 
 
-def test_the_value_that_opens_http_cannot_be_sent(demo_stack: RunningStack) -> None:
+def test_the_key_of_http_cannot_be_sent(demo_stack: RunningStack) -> None:
     """Whoever may list processes sees it; it ends with a line break, which no header holds."""
     key = next(
         word

@@ -130,7 +130,7 @@ async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_lines_come_through_and_cancelling_stops_the_child() -> None:
+async def test_output_is_passed_on_and_cancelling_stops_the_child() -> None:
     watched = Watched(SLEEP, Health())
     await until(lambda: watched.lines == ["up"])
     pid = watched.pid
@@ -139,7 +139,7 @@ async def test_lines_come_through_and_cancelling_stops_the_child() -> None:
     assert watched.clean_ups == 2
 
 
-async def test_a_child_that_dies_is_started_again() -> None:
+async def test_a_dead_child_is_started_again() -> None:
     watched = Watched(SLEEP, Health())
     await until(watched.supervisor.up.is_set)
     first = watched.pid
@@ -150,7 +150,7 @@ async def test_a_child_that_dies_is_started_again() -> None:
     await watched.stop()
 
 
-async def test_a_database_that_is_away_is_waited_for_and_not_for_ever() -> None:
+async def test_an_unreachable_database_is_waited_for_up_to_a_limit() -> None:
     health = Health()
     watched = Watched(SLEEP, health)
     await until(watched.supervisor.up.is_set)
@@ -172,7 +172,7 @@ async def test_a_database_that_is_away_is_waited_for_and_not_for_ever() -> None:
     await watched.stop()
 
 
-async def test_one_that_is_wanted_anew_is_stopped_in_order() -> None:
+async def test_a_restart_stops_the_child_gracefully() -> None:
     watched = Watched(SLEEP, Health())
     await until(watched.supervisor.up.is_set)
     first = watched.pid
@@ -183,7 +183,7 @@ async def test_one_that_is_wanted_anew_is_stopped_in_order() -> None:
     await watched.stop()
 
 
-async def test_one_that_finishes_its_work_first_is_given_its_time() -> None:
+async def test_a_child_has_time_to_finish_its_work() -> None:
     """Its checks fail meanwhile, which is no reason to hurry it or to tell it twice."""
     script = (
         "import signal, time, os\n"
@@ -205,7 +205,7 @@ async def test_one_that_finishes_its_work_first_is_given_its_time() -> None:
     await watched.stop()
 
 
-async def test_what_a_killed_child_leaves_is_told_to_end() -> None:
+async def test_workers_of_a_killed_child_are_ended() -> None:
     script = (
         f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '''{SLEEP}''']);{SLEEP}"
     )
@@ -223,7 +223,7 @@ async def test_what_a_killed_child_leaves_is_told_to_end() -> None:
     [ModelError("nothing is intact"), OSError(errno.ENOSPC, "nothing is intact: the disk is full")],
     ids=repr,
 )
-async def test_each_start_asks_for_its_command_and_is_followed_up(trouble: Exception) -> None:
+async def test_a_failing_start_is_tried_again(trouble: Exception) -> None:
     watched = Watched(SLEEP, Health())
     watched.follow_up_error = ServerError("not all is loaded")
     await until(watched.supervisor.up.is_set)
@@ -244,16 +244,14 @@ async def test_each_start_asks_for_its_command_and_is_followed_up(trouble: Excep
     [(ModelError("it is damaged"), ModelError), (OSError(errno.EAGAIN, "it is"), ServerError)],
     ids=["nothing", "no memory"],
 )
-async def test_a_first_start_without_anything_to_start_is_an_error(
-    trouble: Exception, kind: type[TeziError]
-) -> None:
+async def test_a_failing_first_start_is_an_error(trouble: Exception, kind: type[TeziError]) -> None:
     watched = Watched(SLEEP, Health())
     watched.nothing_to_start = trouble
     with pytest.raises(kind, match="it is"):
         await watched.task
 
 
-async def test_output_that_nobody_takes_ends_nothing() -> None:
+async def test_closed_output_does_not_end_the_supervisor() -> None:
     def refuse(*_: str) -> None:
         raise BrokenPipeError
 
@@ -273,7 +271,7 @@ async def test_output_that_nobody_takes_ends_nothing() -> None:
         await task
 
 
-async def test_a_child_that_runs_and_answers_wrong_is_replaced() -> None:
+async def test_a_child_with_wrong_answers_is_replaced() -> None:
     watched = Watched(SLEEP, Health())
     await until(watched.supervisor.up.is_set)
     first = watched.pid
@@ -287,7 +285,7 @@ async def test_a_child_that_runs_and_answers_wrong_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("trouble", [ServerError("wrong"), TimeoutError("late")])
-async def test_what_can_be_mended_is_not_replaced(trouble: Exception) -> None:
+async def test_a_repaired_server_is_not_replaced(trouble: Exception) -> None:
     watched = Watched(SLEEP, Health(), replace(QUICK, repairs=2, timeouts=1))
     await until(watched.supervisor.up.is_set)
     first = watched.pid
@@ -304,7 +302,7 @@ async def test_what_can_be_mended_is_not_replaced(trouble: Exception) -> None:
     await watched.stop()
 
 
-async def test_one_late_answer_is_forgiven_and_many_are_not() -> None:
+async def test_only_many_late_answers_in_a_row_count() -> None:
     watched = Watched(SLEEP, Health(), replace(QUICK, timeouts=4))
     await until(watched.supervisor.up.is_set)
     watched.health.once = [TimeoutError("late")] * 3
@@ -316,7 +314,7 @@ async def test_one_late_answer_is_forgiven_and_many_are_not() -> None:
     await watched.stop()
 
 
-async def test_first_start_that_fails_is_an_error_with_the_last_lines() -> None:
+async def test_the_error_of_a_first_start_has_the_last_lines() -> None:
     health = Health()
     health.error = ServerError("not yet")
     watched = Watched("print('no licence'); raise SystemExit(3)", health)
@@ -324,7 +322,7 @@ async def test_first_start_that_fails_is_an_error_with_the_last_lines() -> None:
         await watched.task
 
 
-async def test_first_start_that_never_serves_is_an_error() -> None:
+async def test_a_first_start_that_never_serves_is_an_error() -> None:
     health = Health()
     health.error = ServerError("loading")
     watched = Watched(SLEEP, health, replace(QUICK, start=0.3))
@@ -333,7 +331,7 @@ async def test_first_start_that_never_serves_is_an_error() -> None:
     assert not psutil.pid_exists(watched.pid)
 
 
-async def test_cancelling_in_the_middle_of_a_stop_still_stops_the_child() -> None:
+async def test_cancelling_during_a_stop_still_stops_the_child() -> None:
     watched = Watched(DEAF, Health(), replace(QUICK, grace_when_broken=0.5))
     await until(lambda: watched.lines == ["up"] and watched.supervisor.up.is_set())
     watched.health.error = ServerError("broken")
@@ -344,7 +342,7 @@ async def test_cancelling_in_the_middle_of_a_stop_still_stops_the_child() -> Non
     assert not psutil.pid_exists(pid)
 
 
-async def test_a_deaf_child_is_killed_with_its_children() -> None:
+async def test_a_child_that_ignores_signals_is_killed_with_its_children() -> None:
     script = (
         f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '''{DEAF}''']);{DEAF}"
     )
@@ -363,7 +361,7 @@ def _is_zombie(process: psutil.Process) -> bool:
     return True
 
 
-async def test_a_line_without_end_does_not_stop_the_others() -> None:
+async def test_an_endless_line_does_not_block_others() -> None:
     lines: list[str] = []
     script = "print('x' * 3_000_000); print('after'); print('half', end='', flush=True)"
     child = await Child.start((sys.executable, "-c", script), os.environ, lines.append)
@@ -373,7 +371,7 @@ async def test_a_line_without_end_does_not_stop_the_others() -> None:
     assert max(len(line) for line in child.last_lines) <= 300
 
 
-async def test_waiting_ends_although_somebody_else_holds_the_output_open() -> None:
+async def test_waiting_ends_though_another_process_holds_the_output_open() -> None:
     script = (
         "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', "
         "'import time; time.sleep(600)'], start_new_session=True); print(p.pid, flush=True)"

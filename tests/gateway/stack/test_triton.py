@@ -25,7 +25,7 @@ def installed(root: Path, *without: str) -> Path:
     return root
 
 
-def test_the_wheel_by_itself(tmp_path: Path) -> None:
+def test_the_server_of_the_wheel(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path, triton_root="")
     server = find_server(settings)
     assert server.program == find_wheel().server
@@ -35,7 +35,7 @@ def test_the_wheel_by_itself(tmp_path: Path) -> None:
     assert libraries[1] == sysconfig.get_config_var("LIBDIR")  # libpython, for the stub
 
 
-def test_the_installed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/local/cuda/lib64")
     root = installed(tmp_path / "tritonserver")
     settings = load_settings(data_dir=tmp_path, triton_root=str(root))
@@ -49,13 +49,13 @@ def test_the_installed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("missing", ["bin/tritonserver", "backends/python", "backends/onnxruntime"])
-def test_a_part_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
+def test_a_missing_part_is_named(tmp_path: Path, missing: str) -> None:
     settings = load_settings(data_dir=tmp_path, triton_root=str(installed(tmp_path, missing)))
     with pytest.raises(ServerError, match=f"has no {missing}"):
         find_server(settings)
 
 
-def test_it_is_not_given_secrets_that_it_has_no_use_for(
+def test_triton_gets_only_the_secrets_it_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis = "redis://:hidden-word@localhost"
@@ -68,7 +68,7 @@ def test_it_is_not_given_secrets_that_it_has_no_use_for(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "triton.example"])
-def test_it_is_said_that_others_may_reach_it(tmp_path: Path, host: str) -> None:
+def test_a_host_other_than_loopback_gives_a_warning(tmp_path: Path, host: str) -> None:
     notices: list[str] = []
     root = str(installed(tmp_path / "tritonserver"))
     settings = load_settings(data_dir=tmp_path, triton_root=root, triton_host=host)
