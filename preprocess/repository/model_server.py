@@ -106,7 +106,10 @@ class ModelServer:
 
 
 def _message(error: Exception) -> str:
-    return error.message() if isinstance(error, InferenceServerException) else str(error)
+    text = error.message() if isinstance(error, InferenceServerException) else str(error)
+    if "protocol is restricted" in text:
+        return "the key in this data folder is not the server's; is it another stack's server?"
+    return str(text)
 
 
 async def server_is_live(settings: Settings) -> bool:

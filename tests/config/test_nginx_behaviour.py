@@ -121,13 +121,10 @@ async def test_a_hung_gateway_is_left_soon_after_the_deadline(
     assert front.one.asked[PREDICT] >= 1
 
 
-@pytest.mark.parametrize("path", [PREDICT, BATCH])
-async def test_an_answer_within_the_deadline_arrives_and_is_requested_once(
-    front: Front, path: str
-) -> None:
-    front.one.delay_s = front.other.delay_s = 1.5  # of the 2 s that a caller has by default
-    assert (await front.client.post(path, json={})).status_code == 200
-    assert front.asked(path) == 1
+async def test_an_answer_within_the_deadline_arrives_and_is_requested_once(front: Front) -> None:
+    front.one.delay_s = front.other.delay_s = 1.5  # of the 2 s that a client has by default
+    assert (await front.client.post(PREDICT, json={})).status_code == 200
+    assert front.asked(PREDICT) == 1
 
 
 async def test_a_504_of_a_gateway_is_not_retried(front: Front) -> None:

@@ -50,6 +50,8 @@ def test_the_environment_carries_them_all_to_a_child(monkeypatch: pytest.MonkeyP
     [
         ({"http_port": 0}, "TEZI_HTTP_PORT=0"),
         ({"http_port": 8001}, "a port of its own"),
+        ({"http_host": "127.0.0.1; evil"}, "TEZI_HTTP_HOST="),
+        ({"triton_host": "a\nb"}, "TEZI_TRITON_HOST="),
         ({"keep_alive_s": 60}, "above 60"),
         ({"database_url": "mysql://x"}, "sqlite:///"),
         ({"log_level": "loud"}, "TEZI_LOG_LEVEL='loud'"),

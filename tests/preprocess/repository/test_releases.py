@@ -141,6 +141,14 @@ async def test_without_the_key_a_change_waits_until_triton_has_followed(
     assert not keyless.repository_dir.exists()
 
 
+async def test_the_key_of_another_server_is_an_error_that_says_so(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    triton.key = "another"
+    with pytest.raises(ServerError, match="key in this data folder is not the server's"):
+        await releases.publish(candidate)
+
+
 @pytest.mark.usefixtures("triton")
 async def test_a_change_that_triton_does_not_follow_is_taken_back(
     keyless: Settings,
