@@ -156,8 +156,14 @@ async def test_a_change_that_triton_does_not_follow_is_taken_back(
     candidate: Candidate,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("preprocess.repository.releases._FOLLOWED_S", 0.3)
     await publish(releases, candidate, 2)
+    left = asyncio.create_task(Releases(keyless).activate(2))
+    while labels(keyless) != (2, 1, None):
+        await asyncio.sleep(0.01)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    assert labels(keyless) == (1, None, None)
+    monkeypatch.setattr("preprocess.repository.releases._FOLLOWED_S", 0.3)
     with pytest.raises(ServerError, match=r"not followed .* labels are as before"):
         await Releases(keyless).activate(2)
     assert labels(keyless) == (1, None, None)
