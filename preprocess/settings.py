@@ -6,11 +6,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from preprocess.database_url import DatabaseURL, SQLiteURL, parse_database_url
 from preprocess.errors import SettingsError
+from preprocess.redis_url import check_redis_url
 
 # Settings that may hold a password: their values are never printed.
 SECRET = frozenset({"admin_token", "database_url", "redis_url"})
@@ -153,7 +154,7 @@ class Settings(BaseSettings):
         "callers beyond that wait and are batched.",
     )
     max_waiting: Annotated[int, Field(ge=0)] = Field(
-        256, description="Callers that wait for a slot; more get 503."
+        256, description="Callers that wait for a slot of one version; more get 503."
     )
     keep_alive_s: Annotated[int, Field(ge=1)] = Field(
         75,
@@ -193,6 +194,10 @@ class Settings(BaseSettings):
             raise ValueError(f"every server needs a port of its own, got {ports}")
         if self.keep_alive_s <= 60:
             raise ValueError("keep_alive_s must be above 60, nginx's own keep-alive")
+        if self.cache_features and self.redis_url.startswith("rediss:"):
+            raise ValueError(
+                "cache_features needs a Redis without TLS: the Python of Triton's wheel has none"
+            )
         for kind in ("predictions", "features", "queries"):
             ttl_s = getattr(self, f"cache_{kind}_ttl_s")
             if ttl_s < self.cache_local_ttl_s:
@@ -202,12 +207,12 @@ class Settings(BaseSettings):
                 )
         return self
 
-    @field_validator("database_url")
+    @field_validator("database_url", "redis_url")
     @classmethod
-    def _well_formed(cls, url: str) -> str:
+    def _well_formed(cls, url: str, field: ValidationInfo) -> str:
         if url:
             try:
-                parse_database_url(url)
+                (parse_database_url if field.field_name == "database_url" else check_redis_url)(url)
             except SettingsError as error:
                 raise ValueError(str(error)) from None
         return url
