@@ -118,6 +118,15 @@ class Gateway:
             cache=self.cache.core,
             version=installed_version("tezi"),
         )
+        self.administrator = Administrator(settings, clock=clock, count=self.metrics.admin_call)
+        self.models = ModelsEndpoint(self.versions, self.router, self.probes)
+        self.admin = AdminEndpoints(
+            self.administrator,
+            Releases(settings),
+            router=self.router,
+            versions=self.versions,
+            models=self.models,
+        )
         self._watch()
 
     def _cached(self, predictor: Predictor) -> PredictionSource:
@@ -183,6 +192,7 @@ class Gateway:
             async with running(periodic):
                 yield
         finally:
+            await self.admin.close()
             await self.directory.close()
             await self.changes.close()
             await self.cache.close()
@@ -192,21 +202,13 @@ class Gateway:
         """Every path. The busiest two come first, as the router tries them in order."""
         timeout_ms = self.settings.request_timeout_ms
         metrics = MetricsEndpoint(self.metrics).metrics
-        models = ModelsEndpoint(self.versions, self.router, self.probes)
-        administrator = Administrator(self.settings.admin_token)
         features_model = (
             FeaturesModel(self.settings.triton_metrics_url)
             if self.settings.cache_features
             else None
         )
-        cache = CacheEndpoints(administrator, self.cache, features_model)
-        admin = AdminEndpoints(
-            administrator,
-            Releases(self.settings),
-            router=self.router,
-            versions=self.versions,
-            models=models,
-        )
+        cache = CacheEndpoints(self.administrator, self.cache, features_model)
+        models, admin = self.models, self.admin
         assets = Assets()
         return [
             Route(
@@ -226,7 +228,7 @@ class Gateway:
             Route("/metrics", metrics),
             Route("/api/v1/metrics", metrics),
             Route("/api/v1/models", models.models),
-            Route("/api/v1/models/{version:int}/activate", admin.activate, methods=["POST"]),
+            Route("/api/v1/models/{version}/activate", admin.activate, methods=["POST"]),
             Route("/api/v1/models/rollback", admin.roll_back, methods=["POST"]),
             Route("/api/v1/models/traffic", admin.traffic, methods=["PUT"]),
             Route("/api/v1/models/reload", admin.reload, methods=["POST"]),

@@ -9,6 +9,7 @@ import click
 from preprocess.errors import TeziError
 
 COMMANDS = {
+    "admin-token": "admin:admin_token_command",
     "activate": "releases:activate_command",
     "copy-db": "database:copy_db_command",
     "db": "database:db_group",

@@ -104,9 +104,11 @@ def triton_environment(settings: Settings, server: TritonServer) -> dict[str, st
     if server.libraries:
         # The stub links to libpython, which lies with a Python that is not the system's.
         libraries["LD_LIBRARY_PATH"] = f"{server.libraries}:{sysconfig.get_config_var('LIBDIR')}"
+    environment = {**os.environ, **settings.environment()}
+    for secret in ("TEZI_ADMIN_TOKEN", "TEZI_ADMIN_TOKENS_FILE"):  # for gateways alone
+        environment.pop(secret, None)
     return {
-        **os.environ,
-        **settings.environment(),
+        **environment,
         **libraries,
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
         # Each instance is one core's worth; pools of threads beside it would fight for the cores.

@@ -13,6 +13,8 @@ from gateway.api.schemas import CacheClearQuery
 from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.keys import KINDS
 from gateway.cache.statistics import RECENT_S, CacheStats
+from gateway.errors import ReadOnlyError
+from preprocess.errors import CacheError
 
 log = structlog.get_logger()
 
@@ -33,15 +35,22 @@ class CacheEndpoints:
 
     async def clear(self, request: Request) -> Response:
         """Once this has responded, no replica answers from the cleared values."""
-        self._administrator.require(request)
+        who = await self._administrator.require(request)
         query = validated(CacheClearQuery, dict(request.query_params), "query")
         kind = None if query.type == "all" else query.type
         stocks = None if query.bse_code is None else [query.bse_code]
-        dropped = await self._cache.invalidate(kind=kind, stocks=stocks)
-        log.info("cache cleared", type=query.type, bse_code=query.bse_code, dropped=dropped)
-        return JSONAnswer(
-            CacheClearedAnswer(type=query.type, bse_code=query.bse_code, dropped=dropped)
-        )
+        answer = CacheClearedAnswer(type=query.type, bse_code=query.bse_code, dropped=0)
+        try:
+            answer["dropped"] = await self._cache.invalidate(kind=kind, stocks=stocks)
+        except CacheError as error:
+            log.warning("other processes were not told of a clear", error=str(error))
+            raise ReadOnlyError(
+                "Other processes could not be told to clear their caches: the data folder cannot "
+                "be written here"
+            ) from error
+        finally:
+            await self._administrator.record(request, who, "cache clear", cleared=answer)
+        return JSONAnswer(answer)
 
     async def stats(self, _: Request) -> Response:
         """Counts of this process by kind and tier, since its start and over the last minutes."""
