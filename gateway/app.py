@@ -9,6 +9,7 @@ from importlib.metadata import version as installed_version
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 
 from gateway import metrics as names
@@ -243,6 +244,14 @@ class Gateway:
         ]
 
 
+def _host_check(settings: Settings) -> list[Middleware]:
+    hosts = [host.strip() for host in settings.allowed_hosts.split(",") if host.strip()]
+    if not hosts:
+        return []
+    hosts += ["127.0.0.1", "localhost", settings.http_host]  # the supervisor and nginx ask so
+    return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
+
+
 def create_app(
     settings: Settings,
     *,
@@ -272,6 +281,7 @@ def create_app(
                 log_successes=settings.log_level == "debug",
             ),
             Middleware(UnexpectedErrorMiddleware, traffic=traffic),
+            *_host_check(settings),
             Middleware(BodyLimitMiddleware, limit=settings.max_body_bytes),
         ],
         exception_handlers={

@@ -59,6 +59,8 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
         "listen.conf": _listen(settings),
         "status.conf": status.replace("127.0.0.1:8090", f"{LOOPBACK}:{settings.nginx_status_port}"),
     }
+    if settings.trusted_proxies and "real_ip.conf" not in chosen:
+        written["real_ip.conf"] = _real_ip(settings.trusted_proxies)
     if os.getuid() == 0 and "main.conf" not in chosen:
         folder.mkdir(parents=True, exist_ok=True)
         written["main.conf"] = _workers_of(folder)
@@ -177,6 +179,14 @@ def _listen(settings: Settings) -> str:
         f"listen {in_url(settings.http_host)}:{settings.http_port} backlog=2048;\n"
         f"client_max_body_size {size};\n"
         f"client_body_buffer_size {size};\n"
+    )
+
+
+def _real_ip(proxies: str) -> str:
+    networks = filter(None, map(str.strip, proxies.split(",")))
+    return (
+        "".join(f"set_real_ip_from {network};\n" for network in networks)
+        + "real_ip_header X-Forwarded-For;\nreal_ip_recursive on;\n"
     )
 
 
