@@ -69,7 +69,13 @@ def serve(app: ASGIApp, settings: Settings, traffic: Traffic) -> None:
     """
     listener = listen(settings.http_host, settings.http_port)
     _allow_files(settings.max_connections + _OTHER_FILES)
-    config = uvicorn.Config(
+    config = configured(app, settings)
+    DrainingServer(config, traffic=traffic, drain_s=settings.drain_s).run([listener])
+
+
+def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    return uvicorn.Config(
         app,
         loop="uvloop",
         http=ClientConnection,
@@ -85,7 +91,6 @@ def serve(app: ASGIApp, settings: Settings, traffic: Traffic) -> None:
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=_LAST_CALL_S,
     )
-    DrainingServer(config, traffic=traffic, drain_s=settings.drain_s).run([listener])
 
 
 def _allow_files(count: int) -> None:

@@ -186,6 +186,11 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = Field(
         "json", description="One JSON object per line, or text for a terminal."
     )
+    max_price_age_sessions: Annotated[int, Field(ge=0)] = Field(
+        5,
+        description="Sessions that a stock's newest price may be old for `tezi predict-all` to "
+        "score it.",
+    )
     circuit_pct: Annotated[float, Field(gt=0, le=100)] = Field(
         5.0, description="Rise of the next close in percent from which a label is positive."
     )

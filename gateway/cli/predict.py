@@ -82,7 +82,7 @@ def _post(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _show(results: list[dict[str, Any]], *, features: bool) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("code", "symbol", "as of", "probability", "circuit?", "confidence", "model"):
+    for heading in ("code", "symbol", "as of", "probability", "circuit?", "margin", "model"):
         table.add_column(heading, no_wrap=True)
     table.title = f"Upper circuit on the trading day after {results[0]['prediction_date']}?"
     for result in results:
@@ -93,7 +93,7 @@ def _show(results: list[dict[str, Any]], *, features: bool) -> None:
                 result["as_of"],
                 f"{result['probability']:.6f}",
                 "yes" if result["predicted_label"] else "no",
-                result["confidence"],
+                f"{result['margin']:+.2f}",
                 f"{result['variant']} v{result['model_version']}",
             )
     console = Console()
@@ -156,6 +156,7 @@ def predict_all_command(
             day=day.date() if day else None,
             codes=_split(codes),
             limit=limit,
+            max_age_sessions=settings.max_price_age_sessions,
         )
         with progress_bar("Stocks") as advance:
             report = run_evening(

@@ -14,7 +14,6 @@ let marked = -1;
 let chosen = null;
 let typing = 0;
 let searches = 0;
-let thresholds = new Map();
 let meanings = {};
 
 function make(tag, text, className) {
@@ -134,7 +133,7 @@ function wordsOf(status, body) {
 
 function showAnswer(answer, milliseconds) {
   const percent = (answer.probability * 100).toFixed(answer.probability < 0.1 ? 2 : 1);
-  const threshold = thresholds.get(answer.model_version);
+  const { threshold, margin } = answer;
   const yes = answer.predicted_label === 1;
   element("answer-stock").textContent = `${chosen ? named(chosen) : answer.nse_symbol} (${answer.bse_code})`;
   element("answer-days").textContent = `prediction for ${answer.prediction_date}, prices as of ${answer.as_of}`;
@@ -144,14 +143,12 @@ function showAnswer(answer, milliseconds) {
   element("fill").style.width = `${percent}%`;
   element("meter").setAttribute("aria-label", `Probability ${percent} percent`);
   const line = element("mark");
-  line.hidden = threshold === undefined;
-  if (threshold !== undefined) {
-    line.style.left = `${threshold * 100}%`;
-    line.className = `mark ${threshold < 0.1 ? "left" : threshold > 0.9 ? "right" : ""}`;
-    element("mark-text").textContent = `threshold ${(threshold * 100).toFixed(1)} %`;
-  }
+  line.style.left = `${threshold * 100}%`;
+  line.className = `mark ${threshold < 0.1 ? "left" : threshold > 0.9 ? "right" : ""}`;
+  element("mark-text").textContent = `threshold ${(threshold * 100).toFixed(1)} %`;
   element("fact-probability").textContent = `${percent} %`;
-  element("fact-confidence").textContent = answer.confidence.toLowerCase();
+  element("fact-margin").textContent =
+    `odds ${Math.exp(Math.abs(margin)).toPrecision(3)} times ${margin < 0 ? "below" : "above"} the threshold's`;
   element("fact-model").textContent = `${answer.variant} v${answer.model_version}`;
   element("fact-time").textContent = `${milliseconds.toFixed(1)} ms`;
   element("features").replaceChildren(
@@ -229,7 +226,6 @@ async function refreshHealth() {
 
 async function refreshModels(health) {
   const { body } = await get("/api/v1/models");
-  thresholds = new Map(body.versions.map((version) => [version.model_version, version.threshold]));
   const select = element("variant");
   const published = Object.keys(body.variants).filter((name) => body.variants[name].state === "published");
   const wanted = published.length ? published : ["fp32"];

@@ -58,6 +58,7 @@ async def test_pages_may_load_nothing_else(tezi: Running, path: str) -> None:
     assert ("'unsafe-inline'" in policy) is (path != "/")
     assert "unsafe-eval" not in policy
     assert headers["x-frame-options"] == "DENY"
+    assert "camera=()" in headers["permissions-policy"]
     assert headers["x-content-type-options"] == "nosniff"
 
 
@@ -87,6 +88,33 @@ async def test_files_are_cached_and_compressed(
     assert (again.status_code, again.content) == (304, b"")
     other = await tezi.client.get(path, headers={"if-none-match": 'W/"other"'})
     assert other.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("accepted", "zipped"),
+    [
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, br", False),
+        ("br", False),
+        ("xgzip", False),
+        ("", False),
+        ("br, GZIP", True),
+        ("gzip;q=0.5, *;q=0", True),
+        ("deflate, gzip;q=1.0", True),
+    ],
+)
+async def test_only_who_takes_gzip_gets_it(tezi: Running, accepted: str, zipped: bool) -> None:
+    for path in ("/", "/static/console.js"):
+        response = await tezi.client.get(path, headers={"accept-encoding": accepted})
+        assert ("content-encoding" in response.headers) is zipped
+        assert len(response.text) > 500
+
+
+async def test_any_known_version_is_a_304(tezi: Running) -> None:
+    tag = (await tezi.client.get("/static/console.js")).headers["etag"]
+    for known in ("*", tag, tag.removeprefix("W/"), f'"x", {tag}'):
+        response = await tezi.client.get("/static/console.js", headers={"if-none-match": known})
+        assert (response.status_code, response.content) == (304, b"")
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -17,8 +17,9 @@ from gateway.api.middleware.unexpected import UnexpectedErrorMiddleware
 from gateway.api.responses import STATUS_KEY
 from gateway.errors import PredictorUnavailableError
 from gateway.logs import REQUEST_ID
+from gateway.server import configured
 from gateway.traffic import Traffic
-from tests.gateway.fakes import FakePredictor, Running, item, running_app
+from tests.gateway.fakes import FakePredictor, Running, build_app, item, running_app
 
 LIMIT = 2_000
 
@@ -159,6 +160,16 @@ async def test_a_stalled_body_is_not_awaited_for_ever(
 
     sent = await raw_call(small, receive, [(b"content-length", b"99999999")])
     assert sent[0]["status"] == 413
+
+
+async def test_a_body_that_comes_too_slowly_is_a_408(small: Running) -> None:
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    sent = await raw_call(small, receive, [(b"x-request-timeout-ms", b"30")])
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
 
 
 @pytest.fixture
@@ -345,6 +356,31 @@ async def test_other_protocols_pass_through(tezi: Running) -> None:
     scope: dict[str, Any] = {"type": "websocket", "path": "/live", "headers": []}
     await tezi.app(scope, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1000, "reason": ""}]
+
+
+async def test_the_client_is_who_a_trusted_proxy_names(tmp_path: Path) -> None:
+    built = build_app(tmp_path, market=False, trusted_proxies="127.0.0.1, 10.0.0.0/8")
+    config = configured(built.app, built.settings)
+    config.load()
+    headers = {"x-forwarded-for": "198.51.100.7, 10.1.2.3"}
+    for peer, client in (("127.0.0.1", "198.51.100.7"), ("203.0.113.9", "203.0.113.9")):
+        transport = httpx.ASGITransport(config.loaded_app, client=(peer, 5))
+        with structlog.testing.capture_logs() as lines:
+            async with httpx.AsyncClient(transport=transport, base_url="http://tezi") as caller:
+                await caller.get("/nothing", headers=headers)
+        assert [line["client"] for line in lines if line["event"] == "request"] == [client]
+
+
+async def test_other_hosts_are_refused_if_hosts_are_named(tmp_path: Path) -> None:
+    async with running_app(tmp_path, allowed_hosts="tezi, *.example.com") as tezi:
+        for host, status in (
+            ("tezi", 200),
+            ("a.example.com:8080", 200),
+            ("127.0.0.1", 200),
+            ("evil.example.org", 400),
+        ):
+            response = await tezi.client.get("/live", headers={"host": host})
+            assert response.status_code == status, host
 
 
 async def test_head_is_get_without_a_body(tezi: Running) -> None:
