@@ -128,7 +128,9 @@ class Probe:
 
     def _report(self, finding: Finding, reason: str) -> None:
         expected = finding in (Finding.RIGHT, Finding.ABSENT, Finding.NO_GPU)
-        say = log.info if expected else log.warning
+        # A gateway is up before its Triton: until then there is nothing to warn of.
+        starting = finding is Finding.FAILED and self._last_right is None
+        say = log.info if expected or starting else log.warning
         say(finding.value, variant=self.variant, reason=reason)
 
     async def _find(self) -> Found:

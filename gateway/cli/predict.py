@@ -18,7 +18,7 @@ from preprocess.errors import ServerError
 from preprocess.market.calendar import exchange_today
 from preprocess.models.names import Variant
 from preprocess.settings import load_settings
-from preprocess.store import open_store
+from preprocess.store import open_existing_store
 
 _TIMEOUT_S = 30.0
 _BATCH = 100
@@ -149,7 +149,7 @@ def predict_all_command(
     from gateway.evening.selection import select  # noqa: PLC0415 - the same
 
     settings, now = load_settings(), datetime.now(UTC)
-    with closing(open_store(settings, write=True)) as store:  # migrates an older schema
+    with closing(open_existing_store(settings)) as store:
         selection = select(
             store,
             today=exchange_today(now),

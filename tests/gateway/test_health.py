@@ -198,12 +198,19 @@ async def test_a_probe_times_out(probe: Probe, monkeypatch: pytest.MonkeyPatch) 
 
 async def test_each_change_is_logged_once(probe: Probe, predictor: FakePredictor) -> None:
     with structlog.testing.capture_logs() as lines:
-        for error in (None, None, PredictorUnavailableError("why"), PredictorUnavailableError("2")):
+        for error in (
+            PredictorUnavailableError("starting"),
+            None,
+            None,
+            PredictorUnavailableError("why"),
+            PredictorUnavailableError("2"),
+        ):
             predictor.error = error
             await probe()
         predictor.error = None
         await probe()
     assert [(line["event"], line["log_level"], line["reason"]) for line in lines] == [
+        (Finding.FAILED.value, "info", "starting"),
         (Finding.RIGHT.value, "info", ""),
         (Finding.FAILED.value, "warning", "why"),
         (Finding.RIGHT.value, "info", ""),
