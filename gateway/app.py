@@ -17,13 +17,12 @@ from gateway.api.administrator import Administrator
 from gateway.api.assets import Assets
 from gateway.api.directory import POLL_S, StockDirectory
 from gateway.api.endpoints.admin import AdminEndpoints
-from gateway.api.endpoints.cache import CacheEndpoints
+from gateway.api.endpoints.cache import CacheEndpoints, FeaturesModel
 from gateway.api.endpoints.health import Health
 from gateway.api.endpoints.metrics import MetricsEndpoint
 from gateway.api.endpoints.models import ModelsEndpoint
 from gateway.api.endpoints.predict import BatchPredictEndpoint, PredictEndpoint
 from gateway.api.endpoints.stocks import StocksEndpoint
-from gateway.api.features_model import FeaturesModel
 from gateway.api.middleware.access import AccessMiddleware
 from gateway.api.middleware.body_limit import BodyLimitMiddleware
 from gateway.api.middleware.request_id import RequestIdMiddleware

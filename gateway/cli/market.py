@@ -162,6 +162,8 @@ def _run(importer: Importer[T], paths: tuple[Path, ...], report_path: Path | Non
             ) from None
     click.echo(f"Stocks changed: {report.stocks_changed:,}, in {time.monotonic() - began:.1f} s.")
     if not report.complete:
+        if not report.refused_files:
+            click.secho("tezi: no file has a row that could be imported.", fg="red", err=True)
         raise SystemExit(1)
 
 

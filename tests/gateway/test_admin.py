@@ -231,15 +231,6 @@ async def test_a_full_disk_is_a_503(
     assert read_labels(admin.settings.versions_dir).stable == 1
 
 
-async def test_a_clear_that_others_cannot_hear_is_a_503(admin: Running) -> None:
-    clears = admin.settings.cache_dir / "clears"
-    clears.unlink()
-    clears.mkdir()  # cannot be appended to, not even by root
-    response = await admin.client.post("/api/v1/cache/clear", headers=AUTHORIZED)
-    assert response.status_code == 503
-    assert "Other processes could not be told" in response.json()["detail"]
-
-
 @pytest.mark.usefixtures("no_graphs")
 async def test_an_error_after_the_labels_are_written_does_not_hide_the_change(
     admin: Running, monkeypatch: pytest.MonkeyPatch

@@ -73,6 +73,17 @@ async def test_a_computation_from_before_a_clear_is_not_cached(tezi: Running) ->
     assert not (await tezi.predict()).json()["cached"]
 
 
+async def test_a_clear_that_other_processes_cannot_hear_is_a_503(tezi: Running) -> None:
+    await tezi.predict()
+    clears = tezi.settings.cache_dir / "clears"
+    clears.unlink()
+    clears.mkdir()  # cannot be appended to, not even by root
+    response = await tezi.client.post("/api/v1/cache/clear", headers=AUTHORIZED)
+    assert response.status_code == 503
+    assert "Other processes could not be told" in response.json()["detail"]
+    assert not (await tezi.predict()).json()["cached"]
+
+
 async def test_statistics_and_metrics_count_keys(tezi: Running) -> None:
     await tezi.batch(item("500001"), item("500002"))
     await tezi.batch(item("500001"), item("500002"))

@@ -183,6 +183,14 @@ def test_output_that_cannot_be_written_is_one_sentence(settings: Settings) -> No
     )
 
 
+def test_a_file_of_a_header_alone_is_pointed_out(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "prices.csv"
+    file.write_text("bse_code,date,open,high,low,close,volume\n")
+    done = run("import", "prices", file)
+    assert done.exit_code == 1
+    assert "no file has a row that could be imported" in done.output
+
+
 def test_up_looks_at_the_ports_before_it_makes_a_market(run: Run, settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", settings.http_port)):
         failed = run("up", "--demo")
