@@ -104,7 +104,7 @@ class AdminEndpoints:
         """
         task = asyncio.create_task(self._make(request, who, change), name="change of versions")
         self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
+        task.add_done_callback(self._end)
         done, _ = await asyncio.wait({task}, timeout=ANSWER_AFTER_S)
         if not done:
             return JSONAnswer(
@@ -112,6 +112,11 @@ class AdminEndpoints:
             )
         await task
         return JSONAnswer(self._models.document())
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._changes.discard(task)
+        if not task.cancelled():
+            task.exception()  # logged already; nobody may be left to read it
 
     async def _make(self, request: Request, who: str, change: Coroutine[Any, Any, Labels]) -> None:
         """The change itself, with its record.

@@ -19,13 +19,15 @@ def installed(root: Path, *without: str) -> Path:
     return root
 
 
-def test_the_wheel_by_itself(tmp_path: Path) -> None:
-    settings = load_settings(data_dir=tmp_path, triton_root="")
+def test_the_wheel_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEZI_ADMIN_TOKEN", "x" * 32)
+    settings = load_settings(data_dir=tmp_path, triton_root="", admin_tokens_file=tmp_path / "t")
     server = find_server(settings)
     assert server.program == find_wheel().server
     assert {path.name for path in server.backends.iterdir()} == {"python", "onnxruntime"}
     libraries = triton_environment(settings, server)["LD_LIBRARY_PATH"].split(":")
     assert libraries[0] == str(find_wheel().libraries)
+    assert not [name for name in triton_environment(settings, server) if "ADMIN" in name]
     assert libraries[1] == sysconfig.get_config_var("LIBDIR")  # libpython, for the stub
 
 
