@@ -25,6 +25,7 @@ from gateway.api.endpoints.predict import BatchPredictEndpoint, PredictEndpoint
 from gateway.api.endpoints.stocks import StocksEndpoint
 from gateway.api.middleware.access import AccessMiddleware
 from gateway.api.middleware.body_limit import BodyLimitMiddleware
+from gateway.api.middleware.read_key import ReadKeyMiddleware
 from gateway.api.middleware.request_id import RequestIdMiddleware
 from gateway.api.middleware.unexpected import UnexpectedErrorMiddleware
 from gateway.api.openapi import openapi_endpoint
@@ -281,6 +282,7 @@ def create_app(
             ),
             Middleware(UnexpectedErrorMiddleware, traffic=traffic),
             *_host_check(settings),
+            *([Middleware(ReadKeyMiddleware, key=settings.read_key)] if settings.read_key else []),
             Middleware(BodyLimitMiddleware, limit=settings.max_body_bytes),
         ],
         exception_handlers={

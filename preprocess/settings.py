@@ -14,7 +14,7 @@ from preprocess.database_url import DatabaseURL, SQLiteURL, parse_database_url
 from preprocess.errors import SettingsError
 
 # Settings that may hold a password: their values are never printed.
-SECRET = frozenset({"admin_token", "database_url", "redis_url"})
+SECRET = frozenset({"admin_token", "database_url", "read_key", "redis_url"})
 
 # A server that listens on all addresses of a family is reached by the loopback of that family.
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
@@ -143,6 +143,12 @@ class Settings(BaseSettings):
         description="File of further admin tokens, each a line NAME SHA-256 as `tezi admin-token "
         "NAME` prints it. Read at each admin call: tokens change without a restart.",
     )
+    read_key: str = Field(
+        "",
+        description="A key, of at least 32 characters, that calls of the REST API must send as "
+        "`X-API-Key`, health and metrics excepted; empty: they are open.",
+        repr=False,
+    )
     trusted_proxies: str = Field(
         "",
         description="Addresses and networks, with commas between, of proxies in front of Tezi: "
@@ -232,7 +238,7 @@ class Settings(BaseSettings):
                 raise ValueError(str(error)) from None
         return url
 
-    @field_validator("admin_token")
+    @field_validator("admin_token", "read_key")
     @classmethod
     def _long_enough(cls, token: str) -> str:
         token = token.strip()  # a file made by `echo` ends with a newline

@@ -58,7 +58,8 @@ def predict_command(
             }
             for code in bse_codes[start : start + _BATCH]
         ]
-        results += _post(f"{settings.http_url}/api/v1/batch_predict", {"predictions": items})
+        url = f"{settings.http_url}/api/v1/batch_predict"
+        results += _post(url, {"predictions": items}, settings.read_key)
     if as_json:
         click.echo(json.dumps(results if len(results) > 1 else results[0], indent=2))
     else:
@@ -67,9 +68,10 @@ def predict_command(
         raise SystemExit(1)
 
 
-def _post(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+def _post(url: str, body: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    headers = {"X-API-Key": key} if key else {}
     try:
-        response = httpx.post(url, json=body, timeout=_TIMEOUT_S, trust_env=False)
+        response = httpx.post(url, json=body, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
     except httpx.TransportError as error:
         raise ServerError(
             f"No service answers at {url}: {error}. Start it with `tezi up`."

@@ -105,7 +105,11 @@ def triton_environment(settings: Settings, server: TritonServer) -> dict[str, st
         # The stub links to libpython, which lies with a Python that is not the system's.
         libraries["LD_LIBRARY_PATH"] = f"{server.libraries}:{sysconfig.get_config_var('LIBDIR')}"
     environment = {**os.environ, **settings.environment()}
-    for secret in ("TEZI_ADMIN_TOKEN", "TEZI_ADMIN_TOKENS_FILE"):  # for gateways alone
+    for secret in (
+        "TEZI_ADMIN_TOKEN",
+        "TEZI_ADMIN_TOKENS_FILE",
+        "TEZI_READ_KEY",
+    ):  # for gateways alone
         environment.pop(secret, None)
     return {
         **environment,

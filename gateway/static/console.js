@@ -15,6 +15,7 @@ let chosen = null;
 let typing = 0;
 let searches = 0;
 let meanings = {};
+let declined = false;
 
 function make(tag, text, className) {
   const made = document.createElement(tag);
@@ -23,8 +24,21 @@ function make(tag, text, className) {
   return made;
 }
 
+/* fetch, with the read key where the service asks for one: typed once, kept until the tab is closed */
+async function call(path, options) {
+  const key = sessionStorage.getItem("read-key") || "";
+  const headers = { ...options.headers, ...(key && { "x-api-key": key }) };
+  const response = await fetch(path, { ...options, headers });
+  if (response.status !== 401 || declined) return response;
+  const given = window.prompt("The read key of this service (TEZI_READ_KEY)");
+  declined = !given;
+  if (declined) return response;
+  sessionStorage.setItem("read-key", given);
+  return call(path, options);
+}
+
 async function get(path) {
-  const response = await fetch(path, { headers: { accept: "application/json" } });
+  const response = await call(path, { headers: { accept: "application/json" } });
   return { response, body: await response.json() };
 }
 
@@ -175,7 +189,7 @@ element("form").addEventListener("submit", async (event) => {
   const button = event.submitter || element("form").querySelector("button");
   button.disabled = true;
   try {
-    const response = await fetch("/api/v1/predict", {
+    const response = await call("/api/v1/predict", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({

@@ -19,7 +19,15 @@ from gateway.errors import PredictorUnavailableError
 from gateway.logs import REQUEST_ID
 from gateway.server import configured
 from gateway.traffic import Traffic
-from tests.gateway.fakes import FakePredictor, Running, build_app, item, running_app
+from tests.gateway.fakes import (
+    ADMIN_TOKEN,
+    AUTHORIZED,
+    FakePredictor,
+    Running,
+    build_app,
+    item,
+    running_app,
+)
 
 LIMIT = 2_000
 
@@ -381,6 +389,23 @@ async def test_other_hosts_are_refused_if_hosts_are_named(tmp_path: Path) -> Non
         ):
             response = await tezi.client.get("/live", headers={"host": host})
             assert response.status_code == status, host
+
+
+async def test_the_read_key_is_asked_for_where_one_is_set(tmp_path: Path) -> None:
+    key = "k" * 32
+    options = {"read_key": key, "admin_token": ADMIN_TOKEN}
+    async with running_app(tmp_path, **options) as tezi:
+        for headers, status in (({}, 401), ({"X-API-Key": "x"}, 401), ({"x-api-key": key}, 200)):
+            for path in ("/api/v1/stocks", "/api/v1/models", "/api/v1/cache/stats"):
+                response = await tezi.client.get(path, headers=headers)
+                assert response.status_code == status
+            response = await tezi.client.post("/api/v1/predict", json=item(), headers=headers)
+            assert response.status_code == status
+            for path in ("/", "/live", "/metrics", "/openapi.json"):
+                assert (await tezi.client.get(path, headers=headers)).status_code == 200
+        assert (
+            await tezi.client.post("/api/v1/cache/clear", headers=AUTHORIZED)
+        ).status_code == 200
 
 
 async def test_head_is_get_without_a_body(tezi: Running) -> None:

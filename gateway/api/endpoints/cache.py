@@ -42,7 +42,7 @@ class FeaturesModel:
                 response = await client.get(self._url)
             response.raise_for_status()
             return counts(response.text)
-        except (httpx.HTTPError, ValueError):
+        except (httpx.HTTPError, ValueError, OverflowError):
             return None
 
 

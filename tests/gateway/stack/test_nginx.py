@@ -74,7 +74,9 @@ async def test_what_an_operator_has_chosen_comes_along(settings: Settings, tmp_p
 async def test_trusted_proxies_name_the_client(settings: Settings) -> None:
     trusting = settings.model_copy(update={"trusted_proxies": "127.0.0.1, 10.0.0.0/8"})
     write_config(trusting)
-    assert "set_real_ip_from 127.0.0.1;\nset_real_ip_from 10.0.0.0/8;" in text_of(settings, "real_ip")
+    assert "set_real_ip_from 127.0.0.1;\nset_real_ip_from 10.0.0.0/8;" in text_of(
+        settings, "real_ip"
+    )
     await check_config(settings)
     write_config(settings)
     assert not (settings.nginx_dir / INCLUDES / "real_ip.conf").exists()
