@@ -132,6 +132,9 @@ def labels_of(store: SQLiteStore) -> tuple[CircuitLabel, ...]:
         (("up",), "tezi import prices"),
         (("predict-all",), "tezi import prices"),
         (("maintain",), "tezi import prices"),
+        (("maintain", "--only", "vacum"), "There is no task ['vacum']; there are: leftovers"),
+        (("db", "analyze"), "tezi import prices"),
+        (("db", "samples"), "tezi import prices"),
         (("delete-prices", "500001", "--from", "2024-02-01"), "tezi import prices"),
     ],
 )
