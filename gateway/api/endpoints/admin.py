@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -122,14 +123,14 @@ class AdminEndpoints:
         """The change itself, with its record.
 
         Raises:
-            ChangeRefusedError: it failed; says whether anything has changed.
+            ChangeRefusedError: it failed; says whether the labels have changed.
             ReadOnlyError: the versions cannot be written here.
         """
         before = self._router.labels
         failure: Exception | None = None
         try:
             await change
-        except (ModelError, PublishError, ServerError, TimeoutError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - recorded, and raised again if unexpected
             log.warning("a change of versions failed", error=str(error))
             failure = error
         await self._router.refresh()
@@ -145,10 +146,15 @@ class AdminEndpoints:
         )
         if failure is None:
             return
-        if after != before:
+        if not isinstance(failure, (ModelError, PublishError, ServerError, TimeoutError, OSError)):
+            raise failure
+        if replace(after, generation=0, changed_at=None) != replace(
+            before, generation=0, changed_at=None
+        ):
+            # By this change, whose last steps failed, or by one of another caller.
             raise ChangeRefusedError(
-                f"The change was made, and version {after.stable} is stable, but what follows it "
-                "failed; the log says why"
+                f"The change failed, but the labels have changed: version {after.stable} is stable "
+                "now; the log says why"
             ) from failure
         reason = failure.__cause__ if isinstance(failure, PublishError) else failure
         if isinstance(reason, OSError) and not isinstance(reason, TimeoutError):

@@ -92,6 +92,7 @@ async def test_several_tritons_share_the_work(settings: Settings, triton: FakeTr
 async def test_an_answer_that_cannot_be_right_is_refused(
     settings: Settings, triton: FakeTriton, fault: dict[str, int], message: str
 ) -> None:
-    vars(triton).update(fault)
+    for name, value in fault.items():
+        setattr(triton, name, value)
     with pytest.raises(EveningError, match=message):
         await scored(settings.triton_grpc_address)
