@@ -19,6 +19,8 @@ SECRET = frozenset({"admin_token", "database_url", "read_key", "redis_url"})
 # A server that listens on all addresses of a family is reached by the loopback of that family.
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
+# nginx's configuration and Triton's command line hold them.
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -94,7 +96,7 @@ class Settings(BaseSettings):
     cache_local_mb: Annotated[int, Field(ge=1)] = Field(
         64, description="Most megabytes that these values take."
     )
-    http_host: str = Field("127.0.0.1", description="Address that the REST API listens on.")
+    http_host: Host = Field("127.0.0.1", description="Address that the REST API listens on.")
     http_port: Port = Field(8080, description="Port of the REST API.")
     gateways: Annotated[int, Field(ge=1, le=64)] = Field(
         1,
@@ -105,7 +107,7 @@ class Settings(BaseSettings):
         description="Port of the first gateway behind nginx, on 127.0.0.1; the others follow it.",
     )
     nginx_status_port: Port = Field(8090, description="Port of nginx's own counters, on 127.0.0.1.")
-    triton_host: str = Field(
+    triton_host: Host = Field(
         "127.0.0.1", description="Host of Triton; `tezi up` starts it on this address."
     )
     triton_http_port: Port = Field(8000, description="Triton's HTTP port.")

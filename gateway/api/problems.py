@@ -65,7 +65,8 @@ async def on_gateway_error(request: Request, error: Exception) -> Response:
     for kind, status in _FOR_CALLERS.items():
         if isinstance(error, kind):
             request.scope[REASON_KEY] = str(error.__cause__ or error)
-            return JSONAnswer({"detail": str(error)}, status)
+            later = {"retry-after": "60"} if status == 503 else None
+            return JSONAnswer({"detail": str(error)}, status, later)
     if isinstance(error, InvalidRequestError):
         return JSONAnswer({"detail": error.detail}, 422)
     for kind, (status, detail, headers) in _ERRORS.items():

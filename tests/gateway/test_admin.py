@@ -212,6 +212,7 @@ async def test_a_change_that_fails_says_why(
     monkeypatch.setattr(Releases, "reconcile", fail)
     response = await ask(admin, "POST", "reload")
     assert response.status_code == status
+    assert ("retry-after" in response.headers) is (status == 503)
     assert reason in response.json()["detail"]
     assert "secret" not in response.text
 

@@ -340,6 +340,11 @@ async def test_a_missing_gpu_is_no_fault(tmp_path: Path) -> None:
         assert response.status_code == 503
         assert "there is none here" in response.json()["detail"]
         assert (await tezi.predict()).status_code == 200
+        tezi.predictor.errors["gpu"] = DeadlineExceededError("Triton hangs")
+        probe = tezi.app.state.gateway.probes["gpu"]
+        await until(lambda: probe.state.finding is Finding.LATE)
+        found = (await tezi.client.get("/api/v1/health")).json()
+        assert found["components"]["gpu"]["status"] == "absent"
 
 
 async def test_models_say_what_serves(tezi: Running) -> None:
