@@ -23,8 +23,7 @@ setup: .venv/.installed ## make .venv and install what Tezi runs on
 setup-dev: .venv/.installed-dev ## the same, with what the tests need
 
 run: setup ## start everything (the first time with a demo market and a model trained on it)
-	@$(BIN)/tezi demo --if-missing
-	@exec $(BIN)/tezi up
+	@exec $(BIN)/tezi up --demo
 
 demo: setup ## make the demo market and its model, if there is none
 	@$(BIN)/tezi demo --if-missing

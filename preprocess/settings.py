@@ -2,19 +2,20 @@
 
 import os
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from preprocess.admin_tokens import SHORTEST_TOKEN
 from preprocess.database_url import DatabaseURL, SQLiteURL, parse_database_url
 from preprocess.errors import SettingsError
 from preprocess.redis_url import check_redis_url
 
 # Settings that may hold a password: their values are never printed.
-SECRET = frozenset({"admin_token", "database_url", "redis_url"})
+SECRET = frozenset({"admin_token", "database_url", "read_key", "redis_url"})
 
 # A server that listens on all addresses of a family is reached by the loopback of that family.
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
@@ -138,9 +139,33 @@ class Settings(BaseSettings):
     )
     admin_token: str = Field(
         "",
-        description="Token that admin calls of the REST API send as `Authorization: Bearer TOKEN`; "
-        "empty disables admin calls.",
+        description="A token, of at least 32 characters, that admin calls of the REST API may send "
+        "as `Authorization: Bearer TOKEN`. Without this and the next one there are no admin calls.",
         repr=False,
+    )
+    admin_tokens_file: Path | None = Field(
+        None,
+        description="File of further admin tokens, each a line NAME SHA-256 as `tezi admin-token "
+        "NAME` prints it. Read at each admin call: tokens change without a restart.",
+    )
+    read_key: str = Field(
+        "",
+        description="A key, of at least 32 characters, that calls of the REST API must send as "
+        "`X-API-Key`, health and metrics excepted; empty: they are open.",
+        repr=False,
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses and networks, with commas between, of proxies in front of Tezi: "
+        "the client is whom their X-Forwarded-For names.",
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="Host names, with commas between, that requests may name (`*.example.com` "
+        "too); empty: any.",
+    )
+    max_connections: Annotated[int, Field(ge=1)] = Field(
+        1_000, description="Most client connections of a gateway; further ones get 503."
     )
     request_timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = Field(
         2_000, description="Deadline in milliseconds of a request without X-Request-Timeout-Ms."
@@ -171,6 +196,11 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "text"] = Field(
         "json", description="One JSON object per line, or text for a terminal."
+    )
+    max_price_age_sessions: Annotated[int, Field(ge=0)] = Field(
+        5,
+        description="Sessions that a stock's newest price may be old for `tezi predict-all` to "
+        "score it.",
     )
     circuit_pct: Annotated[float, Field(gt=0, le=100)] = Field(
         5.0, description="Rise of the next close in percent from which a label is positive."
@@ -216,6 +246,24 @@ class Settings(BaseSettings):
             except SettingsError as error:
                 raise ValueError(str(error)) from None
         return url
+
+    @field_validator("admin_token", "read_key")
+    @classmethod
+    def _long_enough(cls, token: str) -> str:
+        token = token.strip()  # a file made by `echo` ends with a newline
+        if 0 < len(token) < SHORTEST_TOKEN:
+            raise ValueError(
+                f"a token has at least {SHORTEST_TOKEN} characters; `tezi admin-token NAME` makes "
+                "one"
+            )
+        return token
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        for network in filter(None, map(str.strip, text.split(","))):
+            ip_network(network)  # its ValueError says what is wrong
+        return text
 
     @cached_property
     def home(self) -> Path:
@@ -296,7 +344,13 @@ class Settings(BaseSettings):
         """These settings as TEZI_* variables, for the processes that a command starts."""
         dumped = self.model_dump(mode="json")
         dumped["data_dir"] = str(self.home)
-        return {f"TEZI_{name.upper()}": str(value) for name, value in dumped.items()}
+        if self.admin_tokens_file is not None:
+            dumped["admin_tokens_file"] = str(self.admin_tokens_file.resolve())
+        return {
+            f"TEZI_{name.upper()}": str(value)
+            for name, value in dumped.items()
+            if value is not None
+        }
 
 
 def in_url(host: str) -> str:
@@ -345,6 +399,6 @@ def settings_table() -> str:
     """All settings as a Markdown table, for docs/settings.md."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "(empty)" if field.default == "" else f"`{field.default}`"
+        default = "(empty)" if field.default in ("", None) else f"`{field.default}`"
         lines.append(f"| `TEZI_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(lines) + "\n"

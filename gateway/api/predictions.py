@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.api.answers import Code, PredictionAnswer
-from gateway.api.confidence import confidence
+from gateway.api.confidence import confidence, margin
 from gateway.api.schemas import PredictionRequest
 from gateway.catalog.routing import Route, Router
 from gateway.catalog.shadow import Shadow
@@ -233,6 +233,8 @@ class Predictions:
             as_of=as_of,
             predicted_label=int(probability >= version.threshold),
             probability=probability,
+            threshold=version.threshold,
+            margin=margin(probability, version.threshold),
             confidence=confidence(probability),
             model_version=number,
             variant=request.variant,

@@ -60,6 +60,9 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
         "deadline.conf": deadline(settings.request_timeout_ms),
         "status.conf": status.replace("127.0.0.1:8090", f"{LOOPBACK}:{settings.nginx_status_port}"),
     }
+    if settings.trusted_proxies and "real_ip.conf" in chosen:
+        known = (shipped / "real_ip.conf").read_text("utf-8")
+        written["real_ip.conf"] = known + _trusted(settings.trusted_proxies)
     if os.getuid() == 0 and "main.conf" not in chosen:
         folder.mkdir(parents=True, exist_ok=True)
         written["main.conf"] = _workers_of(folder)
@@ -202,6 +205,11 @@ def _listen(settings: Settings) -> str:
         f"client_max_body_size {size};\n"
         f"client_body_buffer_size {size};\n"
     )
+
+
+def _trusted(proxies: str) -> str:
+    networks = filter(None, map(str.strip, proxies.split(",")))
+    return "".join(f"set_real_ip_from {network};\n" for network in networks)
 
 
 def _workers_of(folder: Path) -> str:

@@ -115,7 +115,7 @@ def triton_environment(settings: Settings, server: TritonServer) -> dict[str, st
 
     Without the secrets that the server has no use for: it runs more foreign code than a gateway.
     """
-    withheld = {name: "" for name in Settings.model_fields if name.startswith("admin_")}
+    withheld = {name: "" for name in Settings.model_fields if name.startswith(("admin_", "read_"))}
     if not settings.cache_features:
         withheld["redis_url"] = ""
     libraries = {}

@@ -61,7 +61,7 @@ def inference_message(
     rows, codes, days = len(bse_codes), pack_texts(bse_codes), pack_texts(dates)
     header = (
         f'{{"id":"{request_id}","inputs":'
-        f'[{_input("bse_code", rows, codes)},{_input("prediction_date", rows, days)}],'
+        f"[{_input('bse_code', rows, codes)},{_input('prediction_date', rows, days)}],"
         '"parameters":{"binary_data_output":true}}'
     )
     head = (

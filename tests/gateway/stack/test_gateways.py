@@ -31,6 +31,7 @@ def test_several_gateways_listen_on_loopback(tmp_path: Path) -> None:
     assert list(found) == ["gateway1", "gateway2", "gateway3"]
     assert [own.http_port for own in found.values()] == [9100, 9101, 9102]
     assert {own.http_host for own in found.values()} == {"127.0.0.1"}
+    assert {own.trusted_proxies for own in found.values()} == {"127.0.0.1"}  # nginx
     variables = gateway_environment(found["gateway2"])
     assert (variables["TEZI_HTTP_PORT"], variables["TEZI_GATEWAYS"]) == ("9101", "1")
 

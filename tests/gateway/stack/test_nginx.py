@@ -87,6 +87,17 @@ async def test_optional_includes_are_copied(settings: Settings, tmp_path: Path) 
     assert not (settings.nginx_dir / INCLUDES / "sticky.conf").exists()
 
 
+async def test_trusted_proxies_name_the_client(settings: Settings) -> None:
+    trusting = settings.model_copy(update={"trusted_proxies": "10.1.2.3, 10.0.0.0/8"})
+    write_config(trusting)
+    assert "\nset_real_ip_from 10.1.2.3;\nset_real_ip_from 10.0.0.0/8;" in text_of(
+        settings, "real_ip"
+    )
+    await check_config(settings)
+    write_config(settings)
+    assert "\nset_real_ip_from 10.0.0.0/8;" not in text_of(settings, "real_ip")
+
+
 async def test_the_configuration_is_complete_at_any_moment_and_keeps_modes(
     settings: Settings, tmp_path: Path
 ) -> None:

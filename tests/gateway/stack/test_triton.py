@@ -59,7 +59,8 @@ def test_triton_gets_only_the_secrets_it_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis = "redis://:hidden-word@localhost"
-    monkeypatch.setenv("TEZI_ADMIN_TOKEN", "hidden-word")
+    monkeypatch.setenv("TEZI_ADMIN_TOKEN", "hidden-word" * 4)
+    monkeypatch.setenv("TEZI_READ_KEY", "hidden-word" * 4)
     settings = load_settings(data_dir=tmp_path, redis_url=redis)
     server = TritonServer(tmp_path, tmp_path)
     assert "hidden-word" not in "".join(triton_environment(settings, server).values())
