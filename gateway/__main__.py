@@ -31,7 +31,7 @@ def main() -> int:
             "gateway starts", address=settings.http_url, triton=settings.triton_http_address
         )
         serve(app, settings, traffic)
-    except TeziError as error:
+    except (TeziError, OSError) as error:
         sys.stderr.write(f"gateway: {error}\n")
         return 1
     return 0

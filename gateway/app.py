@@ -9,6 +9,7 @@ from importlib.metadata import version as installed_version
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 
 from gateway import metrics as names
@@ -16,15 +17,15 @@ from gateway.api.administrator import Administrator
 from gateway.api.assets import Assets
 from gateway.api.directory import POLL_S, StockDirectory
 from gateway.api.endpoints.admin import AdminEndpoints
-from gateway.api.endpoints.cache import CacheEndpoints
+from gateway.api.endpoints.cache import CacheEndpoints, FeaturesModel
 from gateway.api.endpoints.health import Health
 from gateway.api.endpoints.metrics import MetricsEndpoint
 from gateway.api.endpoints.models import ModelsEndpoint
 from gateway.api.endpoints.predict import BatchPredictEndpoint, PredictEndpoint
 from gateway.api.endpoints.stocks import StocksEndpoint
-from gateway.api.features_model import FeaturesModel
 from gateway.api.middleware.access import AccessMiddleware
 from gateway.api.middleware.body_limit import BodyLimitMiddleware
+from gateway.api.middleware.read_key import ReadKeyMiddleware
 from gateway.api.middleware.request_id import RequestIdMiddleware
 from gateway.api.middleware.unexpected import UnexpectedErrorMiddleware
 from gateway.api.openapi import openapi_endpoint
@@ -118,6 +119,15 @@ class Gateway:
             cache=self.cache.core,
             version=installed_version("tezi"),
         )
+        self.administrator = Administrator(settings, clock=clock, count=self.metrics.admin_call)
+        self.models = ModelsEndpoint(self.versions, self.router, self.probes)
+        self.admin = AdminEndpoints(
+            self.administrator,
+            Releases(settings),
+            router=self.router,
+            versions=self.versions,
+            models=self.models,
+        )
         self._watch()
 
     def _cached(self, predictor: Predictor) -> PredictionSource:
@@ -130,6 +140,7 @@ class Gateway:
             ttl_s=self.settings.cache_predictions_ttl_s,
             timeout_s=self.settings.request_timeout_ms / 1e3,
             usable=lambda: self.changes.is_current,
+            is_queued=self.limited.is_queued,
         )
 
     async def _distrust(self) -> None:
@@ -183,6 +194,7 @@ class Gateway:
             async with running(periodic):
                 yield
         finally:
+            await self.admin.close()
             await self.directory.close()
             await self.changes.close()
             await self.cache.close()
@@ -192,21 +204,13 @@ class Gateway:
         """Every path. The busiest two come first, as the router tries them in order."""
         timeout_ms = self.settings.request_timeout_ms
         metrics = MetricsEndpoint(self.metrics).metrics
-        models = ModelsEndpoint(self.versions, self.router, self.probes)
-        administrator = Administrator(self.settings.admin_token)
         features_model = (
             FeaturesModel(self.settings.triton_metrics_url)
             if self.settings.cache_features
             else None
         )
-        cache = CacheEndpoints(administrator, self.cache, features_model)
-        admin = AdminEndpoints(
-            administrator,
-            Releases(self.settings),
-            router=self.router,
-            versions=self.versions,
-            models=models,
-        )
+        cache = CacheEndpoints(self.administrator, self.cache, features_model)
+        models, admin = self.models, self.admin
         assets = Assets()
         return [
             Route(
@@ -226,7 +230,7 @@ class Gateway:
             Route("/metrics", metrics),
             Route("/api/v1/metrics", metrics),
             Route("/api/v1/models", models.models),
-            Route("/api/v1/models/{version:int}/activate", admin.activate, methods=["POST"]),
+            Route("/api/v1/models/{version}/activate", admin.activate, methods=["POST"]),
             Route("/api/v1/models/rollback", admin.roll_back, methods=["POST"]),
             Route("/api/v1/models/traffic", admin.traffic, methods=["PUT"]),
             Route("/api/v1/models/reload", admin.reload, methods=["POST"]),
@@ -239,6 +243,14 @@ class Gateway:
             Route("/static/{name}", assets.own),
             Route("/static/docs/{name}", assets.installed),
         ]
+
+
+def _host_check(settings: Settings) -> list[Middleware]:
+    hosts = [host.strip() for host in settings.allowed_hosts.split(",") if host.strip()]
+    if not hosts:
+        return []
+    hosts += ["127.0.0.1", "localhost", settings.http_host]  # the supervisor and nginx ask so
+    return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
 
 
 def create_app(
@@ -270,6 +282,8 @@ def create_app(
                 log_successes=settings.log_level == "debug",
             ),
             Middleware(UnexpectedErrorMiddleware, traffic=traffic),
+            *_host_check(settings),
+            *([Middleware(ReadKeyMiddleware, key=settings.read_key)] if settings.read_key else []),
             Middleware(BodyLimitMiddleware, limit=settings.max_body_bytes),
         ],
         exception_handlers={

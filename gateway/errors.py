@@ -55,6 +55,14 @@ class ChangeRefusedError(GatewayError):
     """A change of versions that was refused; the message is for the caller."""
 
 
+class ReadOnlyError(GatewayError):
+    """A change that cannot be written to disk; the message is for the caller."""
+
+
+class SlowBodyError(GatewayError):
+    """The body did not arrive before the caller's deadline."""
+
+
 class CallerGoneError(GatewayError):
     """The caller hung up, so nobody reads the response."""
 

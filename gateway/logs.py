@@ -26,7 +26,14 @@ def configure_logs(level: str, style: Literal["json", "text"]) -> None:
             structlog.processors.JSONRenderer(serializer=json.dumps),
         ]
         if style == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        else [
+            _printable,
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(),
+                # with rich installed the default shows local variables, passwords among them
+                exception_formatter=structlog.dev.plain_traceback,
+            ),
+        ]
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
@@ -35,6 +42,7 @@ def configure_logs(level: str, style: Literal["json", "text"]) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
+    logging.raiseExceptions = False  # a full disk must not fill the terminal with traces
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for library in ("uvicorn", "asyncio"):  # they log their own start and stop; ours is enough
         logging.getLogger(library).setLevel(logging.WARNING)
@@ -51,3 +59,11 @@ def _with_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     if request_id:
         event["request_id"] = request_id
     return event
+
+
+def _printable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Escape what a terminal would obey: paths and headers are chosen by strangers."""
+    return {
+        key: repr(value)[1:-1] if isinstance(value, str) and not value.isprintable() else value
+        for key, value in event.items()
+    }

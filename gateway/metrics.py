@@ -32,6 +32,7 @@ SHADOW_DIFFERENCE = "shadow_probability_difference"
 MODEL_VERSION = "model_version_info"
 STOCKS = "directory_stocks"
 CACHE_REQUESTS = "cache_requests_total"
+ADMIN_CALLS = "admin_calls_total"
 CACHE_HIT_RATE = "cache_hit_rate_percent"
 
 _LATENCY_BOUNDS = (
@@ -98,6 +99,9 @@ class Metrics:
             "Keys looked up in a tier of the cache",
             ("cache", "tier", "result"),
         )
+        self._admin_calls = CounterSeries(
+            registry, ADMIN_CALLS, "Admin calls, by whether their token was accepted", ("outcome",)
+        )
         self._hit_rate = Gauge(
             CACHE_HIT_RATE,
             "Percentage of the keys of the last minutes that were found in either tier",
@@ -129,6 +133,10 @@ class Metrics:
         method = method if method in _METHODS else "OTHER"
         self._requests.add((method, route, str(status)))
         self._request_seconds.observe((method, route), seconds)
+
+    def admin_call(self, outcome: str) -> None:
+        """Count an admin call."""
+        self._admin_calls.add((outcome,))
 
     def prediction(self, variant: Variant, outcome: str) -> None:
         """Count the outcome for one requested stock."""

@@ -1,20 +1,25 @@
 """Runs uvicorn, and stops it without losing a request."""
 
+import asyncio
 import gc
+import resource
 import socket
 import time
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.one_write import OneWriteProtocol
+from gateway.client_connection import ClientConnection
 from gateway.traffic import Traffic
 from preprocess.errors import ServerError
 from preprocess.settings import Settings
 
 # Seconds for requests that came after the signal, once the listener has closed.
 _LAST_CALL_S = 1
+# Files besides clients' connections: the database, Triton, Redis, the log.
+_OTHER_FILES = 200
 
 
 class DrainingServer(uvicorn.Server):
@@ -49,6 +54,10 @@ class DrainingServer(uvicorn.Server):
         """Called ten times a second by uvicorn."""
         if self._traffic.drained or (self._traffic.draining and time.monotonic() > self._deadline):
             self.should_exit = True
+        if counter % 10 == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                cast("ClientConnection", connection).close_if_overdue(now)
         return await super().on_tick(counter)
 
 
@@ -59,21 +68,36 @@ def serve(app: ASGIApp, settings: Settings, traffic: Traffic) -> None:
         ServerError: the gateway cannot listen on its address.
     """
     listener = listen(settings.http_host, settings.http_port)
-    config = uvicorn.Config(
+    _allow_files(settings.max_connections + _OTHER_FILES)
+    config = configured(app, settings)
+    DrainingServer(config, traffic=traffic, drain_s=settings.drain_s).run([listener])
+
+
+def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    return uvicorn.Config(
         app,
         loop="uvloop",
-        http=OneWriteProtocol,
+        http=ClientConnection,
         ws="none",
         lifespan="on",
         interface="asgi3",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        limit_concurrency=settings.max_connections,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=_LAST_CALL_S,
     )
-    DrainingServer(config, traffic=traffic, drain_s=settings.drain_s).run([listener])
+
+
+def _allow_files(count: int) -> None:
+    """Raise the number of files that this process may open, as far as the machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
 
 
 def listen(host: str, port: int) -> socket.socket:

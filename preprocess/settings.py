@@ -2,23 +2,27 @@
 
 import os
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from preprocess.admin_tokens import SHORTEST_TOKEN
 from preprocess.database_url import DatabaseURL, SQLiteURL, parse_database_url
 from preprocess.errors import SettingsError
+from preprocess.redis_url import check_redis_url
 
 # Settings that may hold a password: their values are never printed.
-SECRET = frozenset({"admin_token", "database_url", "redis_url"})
+SECRET = frozenset({"admin_token", "database_url", "read_key", "redis_url"})
 
 # A server that listens on all addresses of a family is reached by the loopback of that family.
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+# A name or an address: it is written into nginx's configuration and into URLs.
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -93,7 +97,7 @@ class Settings(BaseSettings):
     cache_local_mb: Annotated[int, Field(ge=1)] = Field(
         64, description="Most megabytes that these values take."
     )
-    http_host: str = Field("127.0.0.1", description="Address that the REST API listens on.")
+    http_host: Host = Field("127.0.0.1", description="Address that the REST API listens on.")
     http_port: Port = Field(8080, description="Port of the REST API.")
     gateways: Annotated[int, Field(ge=1, le=64)] = Field(
         1,
@@ -104,8 +108,10 @@ class Settings(BaseSettings):
         description="Port of the first gateway behind nginx, on 127.0.0.1; the others follow it.",
     )
     nginx_status_port: Port = Field(8090, description="Port of nginx's own counters, on 127.0.0.1.")
-    triton_host: str = Field(
-        "127.0.0.1", description="Host of Triton; `tezi up` starts it on this address."
+    triton_host: Host = Field(
+        "127.0.0.1",
+        description="Host of Triton; `tezi up` starts it on this address. Any but a loopback "
+        "address opens it to the network: see SECURITY.md.",
     )
     triton_http_port: Port = Field(8000, description="Triton's HTTP port.")
     triton_grpc_port: Port = Field(8001, description="Triton's gRPC port.")
@@ -133,9 +139,33 @@ class Settings(BaseSettings):
     )
     admin_token: str = Field(
         "",
-        description="Token that admin calls of the REST API send as `Authorization: Bearer TOKEN`; "
-        "empty disables admin calls.",
+        description="A token, of at least 32 characters, that admin calls of the REST API may send "
+        "as `Authorization: Bearer TOKEN`. Without this and the next one there are no admin calls.",
         repr=False,
+    )
+    admin_tokens_file: Path | None = Field(
+        None,
+        description="File of further admin tokens, each a line NAME SHA-256 as `tezi admin-token "
+        "NAME` prints it. Read at each admin call: tokens change without a restart.",
+    )
+    read_key: str = Field(
+        "",
+        description="A key, of at least 32 characters, that calls of the REST API must send as "
+        "`X-API-Key`, health and metrics excepted; empty: they are open.",
+        repr=False,
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses and networks, with commas between, of proxies in front of Tezi: "
+        "the client is whom their X-Forwarded-For names.",
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="Host names, with commas between, that requests may name (`*.example.com` "
+        "too); empty: any.",
+    )
+    max_connections: Annotated[int, Field(ge=1)] = Field(
+        1_000, description="Most client connections of a gateway; further ones get 503."
     )
     request_timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = Field(
         2_000, description="Deadline in milliseconds of a request without X-Request-Timeout-Ms."
@@ -149,7 +179,7 @@ class Settings(BaseSettings):
         "callers beyond that wait and are batched.",
     )
     max_waiting: Annotated[int, Field(ge=0)] = Field(
-        256, description="Callers that wait for a slot; more get 503."
+        256, description="Callers that wait for a slot of one version; more get 503."
     )
     keep_alive_s: Annotated[int, Field(ge=1)] = Field(
         75,
@@ -166,6 +196,11 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "text"] = Field(
         "json", description="One JSON object per line, or text for a terminal."
+    )
+    max_price_age_sessions: Annotated[int, Field(ge=0)] = Field(
+        5,
+        description="Sessions that a stock's newest price may be old for `tezi predict-all` to "
+        "score it.",
     )
     circuit_pct: Annotated[float, Field(gt=0, le=100)] = Field(
         5.0, description="Rise of the next close in percent from which a label is positive."
@@ -189,6 +224,10 @@ class Settings(BaseSettings):
             raise ValueError(f"every server needs a port of its own, got {ports}")
         if self.keep_alive_s <= 60:
             raise ValueError("keep_alive_s must be above 60, nginx's own keep-alive")
+        if self.cache_features and self.redis_url.startswith("rediss:"):
+            raise ValueError(
+                "cache_features needs a Redis without TLS: the Python of Triton's wheel has none"
+            )
         for kind in ("predictions", "features", "queries"):
             ttl_s = getattr(self, f"cache_{kind}_ttl_s")
             if ttl_s < self.cache_local_ttl_s:
@@ -198,15 +237,33 @@ class Settings(BaseSettings):
                 )
         return self
 
-    @field_validator("database_url")
+    @field_validator("database_url", "redis_url")
     @classmethod
-    def _well_formed(cls, url: str) -> str:
+    def _well_formed(cls, url: str, field: ValidationInfo) -> str:
         if url:
             try:
-                parse_database_url(url)
+                (parse_database_url if field.field_name == "database_url" else check_redis_url)(url)
             except SettingsError as error:
                 raise ValueError(str(error)) from None
         return url
+
+    @field_validator("admin_token", "read_key")
+    @classmethod
+    def _long_enough(cls, token: str) -> str:
+        token = token.strip()  # a file made by `echo` ends with a newline
+        if 0 < len(token) < SHORTEST_TOKEN:
+            raise ValueError(
+                f"a token has at least {SHORTEST_TOKEN} characters; `tezi admin-token NAME` makes "
+                "one"
+            )
+        return token
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        for network in filter(None, map(str.strip, text.split(","))):
+            ip_network(network)  # its ValueError says what is wrong
+        return text
 
     @cached_property
     def home(self) -> Path:
@@ -287,7 +344,13 @@ class Settings(BaseSettings):
         """These settings as TEZI_* variables, for the processes that a command starts."""
         dumped = self.model_dump(mode="json")
         dumped["data_dir"] = str(self.home)
-        return {f"TEZI_{name.upper()}": str(value) for name, value in dumped.items()}
+        if self.admin_tokens_file is not None:
+            dumped["admin_tokens_file"] = str(self.admin_tokens_file.resolve())
+        return {
+            f"TEZI_{name.upper()}": str(value)
+            for name, value in dumped.items()
+            if value is not None
+        }
 
 
 def in_url(host: str) -> str:
@@ -336,6 +399,6 @@ def settings_table() -> str:
     """All settings as a Markdown table, for docs/settings.md."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "(empty)" if field.default == "" else f"`{field.default}`"
+        default = "(empty)" if field.default in ("", None) else f"`{field.default}`"
         lines.append(f"| `TEZI_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(lines) + "\n"

@@ -102,6 +102,7 @@ ROWS: dict[str, list[tuple[str, str, list[Query]]]] = {
         ("Stocks by version label", units.OpsPerSecond, [_rates(names.ROUTED, "label")]),
         ("Shadow results", units.OpsPerSecond, [_rates(names.SHADOWED, "result")]),
         ("Shadow probability difference", units.NoUnit, _quantiles(names.SHADOW_DIFFERENCE)),
+        ("Admin calls", units.OpsPerSecond, [_rates(names.ADMIN_CALLS, "outcome")]),
     ],
     "Processes": [
         (

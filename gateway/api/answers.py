@@ -47,7 +47,18 @@ class PredictionAnswer(msgspec.Struct, frozen=True):
         Probability,
         Doc("That the stock closes at its upper circuit on the next trading day (float32)"),
     ]
-    confidence: Annotated[Confidence, Doc("HIGH: at least 0.7 or at most 0.3; LOW: 0.45 to 0.55")]
+    threshold: Annotated[Probability, Doc("Of the answering version")]
+    margin: Annotated[
+        float,
+        Doc("Log-odds of the probability less those of the threshold: not negative for label 1"),
+    ]
+    confidence: Annotated[
+        Confidence,
+        Doc(
+            "HIGH: at least 0.7 or at most 0.3; LOW: 0.45 to 0.55. Kept for older clients: "
+            "`margin` is measured from the threshold"
+        ),
+    ]
     model_version: Annotated[VersionNumber, Doc("The version that computed the probability")]
     variant: Variant
     cached: bool

@@ -40,7 +40,14 @@ _PAGES = {
     "docs.html": _WITH_INLINE_STYLES,
     "redoc.html": f"{_WITH_INLINE_STYLES}; worker-src 'self' blob:",
 }
+_PAGE_HEADERS = {
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+}
 _LINK = re.compile(rb'"/static/(?P<installed>docs/)?(?P<name>[\w.]+)"')
+_TAKES_GZIP = re.compile(r"(^|,)\s*gzip\s*(;\s*q=(1|0\.0*[1-9])[^,]*)?(,|$)", re.IGNORECASE)
 # A URL with the version of its content never changes, so browsers and proxies keep the file.
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
@@ -91,8 +98,7 @@ class Assets:
     async def _page(self, request: Request, name: str) -> Response:
         response = await self._answer(request, self._own, name, _HTML, "no-cache")
         response.headers["content-security-policy"] = _PAGES[name]
-        response.headers["referrer-policy"] = "no-referrer"
-        response.headers["x-frame-options"] = "DENY"
+        response.headers.update(_PAGE_HEADERS)
         return response
 
     async def _answer(
@@ -111,10 +117,11 @@ class Assets:
             "vary": "accept-encoding",
             "x-content-type-options": "nosniff",
         }
-        if file.tag in request.headers.get("if-none-match", ""):
+        known = request.headers.get("if-none-match", "").strip()
+        if known == "*" or f'"{file.version}"' in known:
             del headers["content-type"]
             return Response(status_code=304, headers=headers)
-        if "gzip" in request.headers.get("accept-encoding", ""):
+        if _TAKES_GZIP.search(request.headers.get("accept-encoding", "")):
             return Response(file.compressed, headers={**headers, "content-encoding": "gzip"})
         return Response(file.content, headers=headers)
 

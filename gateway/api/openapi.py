@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api import answers
+from gateway.api.middleware.read_key import HEADER
 from gateway.api.operations import OPERATIONS, PROBLEMS, Content, Operation, Spec
 from gateway.api.responses import NOT_STORED
 from gateway.api.schemas import PredictionRequest
@@ -45,6 +46,7 @@ def build_document() -> Spec:
             "description": _DESCRIPTION,
         },
         "servers": [{"url": "/"}],
+        "security": [{}, {"read": []}],
         "paths": paths,
         "components": {
             "headers": {
@@ -52,7 +54,10 @@ def build_document() -> Spec:
                 for name, (description, schema) in _HEADERS.items()
             },
             "schemas": _schemas(),
-            "securitySchemes": {"admin": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "admin": {"type": "http", "scheme": "bearer"},
+                "read": {"type": "apiKey", "in": "header", "name": HEADER},
+            },
         },
     }
 

@@ -26,15 +26,16 @@ PROBLEMS = {
     401: "No token was given",
     403: "The token is wrong, or admin calls are disabled",
     404: "There is no such stock or version",
-    409: "The change was refused; the version that served before still serves",
+    408: "The body did not arrive before the deadline",
+    409: "The change was refused, or could not be completed; the answer says which",
     413: "The body is too large",
     415: "The content type of the body is not JSON",
     422: "The request is invalid",
     500: "An unexpected error; the log has it under the request's id",
-    503: "Busy, or no model server gives correct answers; try again",
+    503: "Busy, no model server gives correct answers, or the disk cannot be written; try again",
     504: "There was no answer before the deadline",
 }
-_PREDICTION = (500, 503, 504)
+_PREDICTION = (408, 500, 503, 504)
 
 _DEADLINE = {
     "name": TIMEOUT_HEADER,
@@ -78,13 +79,16 @@ class Operation:
         if self.query is not None:
             found.add(422)
         if self.admin:
-            found |= {401, 403, 500}
+            found |= {401, 403, 500, 503}
         return sorted(found)
 
 
 def _change(summary: str, problems: tuple[int, ...] = (409,), **more: Any) -> Operation:
     """A change of the versions' labels."""
-    return Operation("models", summary, answers.ModelsAnswer, problems, admin=True, **more)
+    later = {202: ("Still being made: GET /api/v1/models shows when it is done", answers.Problem)}
+    return Operation(
+        "models", summary, answers.ModelsAnswer, problems, admin=True, others=later, **more
+    )
 
 
 _METRICS = Operation(

@@ -19,6 +19,8 @@ from gateway.errors import (
     NotAuthenticatedError,
     PredictorError,
     PredictorOverloadedError,
+    ReadOnlyError,
+    SlowBodyError,
     StoreUnavailableError,
     UnknownVersionError,
     VariantUnavailableError,
@@ -27,6 +29,12 @@ from gateway.errors import (
 RETRY_AFTER = {"retry-after": "1"}
 _CALLER_GONE = 499  # the status nginx logs for it; nobody reads the response
 
+# Their messages are for the caller.
+_FOR_CALLERS: Mapping[type[GatewayError], int] = {
+    UnknownVersionError: 404,
+    ChangeRefusedError: 409,
+    ReadOnlyError: 503,
+}
 # The first class that matches decides.
 _ERRORS: Mapping[type[GatewayError], tuple[int, str, Mapping[str, str]]] = {
     MediaTypeError: (415, "The body must be application/json, and not compressed", {}),
@@ -35,7 +43,8 @@ _ERRORS: Mapping[type[GatewayError], tuple[int, str, Mapping[str, str]]] = {
         "This call needs the admin token: Authorization: Bearer TOKEN",
         {"www-authenticate": "Bearer"},
     ),
-    NotAllowedError: (403, "This call is for administrators; see TEZI_ADMIN_TOKEN", {}),
+    NotAllowedError: (403, "This call is for administrators; see TEZI_ADMIN_TOKENS_FILE", {}),
+    SlowBodyError: (408, "The body did not arrive in time", {"connection": "close"}),
     DeadlineExceededError: (504, "There was no answer in time", {}),
     PredictorOverloadedError: (503, "The service is busy; try again", RETRY_AFTER),
     StoreUnavailableError: (503, "The market database cannot be read; try again", RETRY_AFTER),
@@ -53,11 +62,11 @@ _ERRORS: Mapping[type[GatewayError], tuple[int, str, Mapping[str, str]]] = {
 async def on_gateway_error(request: Request, error: Exception) -> Response:
     """The response to one of our own errors; the message of the error goes to the log."""
     request.scope[REASON_KEY] = str(error)
-    if isinstance(error, UnknownVersionError):
-        return JSONAnswer({"detail": str(error)}, 404)
-    if isinstance(error, ChangeRefusedError):
-        request.scope[REASON_KEY] = str(error.__cause__ or error)
-        return JSONAnswer({"detail": str(error)}, 409)
+    for kind, status in _FOR_CALLERS.items():
+        if isinstance(error, kind):
+            request.scope[REASON_KEY] = str(error.__cause__ or error)
+            later = {"retry-after": "60"} if status == 503 else None
+            return JSONAnswer({"detail": str(error)}, status, later)
     if isinstance(error, InvalidRequestError):
         return JSONAnswer({"detail": error.detail}, 422)
     for kind, (status, detail, headers) in _ERRORS.items():

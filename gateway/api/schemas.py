@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from gateway.api.incoming import whole_number
 from preprocess.models.names import DEFAULT_VARIANT, Variant
 
 LARGEST_BATCH = 100
@@ -22,11 +23,13 @@ def _real_day(text: str) -> str:
     return text
 
 
-def _decimal(text: Any) -> Any:
-    # int() and pydantic would accept blanks and underscores too
-    if isinstance(text, str) and text.removeprefix("-").isdecimal() and text.isascii():
-        return int(text[:12])
-    raise PydanticCustomError("int_parsing", "Input should be a whole number in decimal digits")
+def _decimal(text: Any) -> int:
+    number = whole_number(text) if isinstance(text, str) else None
+    if number is None:
+        raise PydanticCustomError(
+            "int_parsing", "Input should be a whole number of at most 18 decimal digits"
+        )
+    return number
 
 
 BseCode = Annotated[
@@ -75,7 +78,9 @@ class TrafficRequest(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    candidate: Annotated[int, Field(ge=1)] | None = Field(description="The version to try")
+    candidate: Annotated[int, Field(ge=1, lt=10**18)] | None = Field(
+        description="The version to try"
+    )
     share: Annotated[float, Field(ge=0, le=100)] = Field(
         0.0, description="Percentage of the stocks that it answers or shadows"
     )

@@ -237,11 +237,13 @@ class Core:
         told = self.watch is not None and self.watch.invalidate(invalidation)
         if told:
             wait_s = self.plan.lease_s
-        if self._file is not None:
-            self._file.write(owed=self.watch is not None and not told)
-            wait_s = max(wait_s, HEARD_S)
-        # Last: a value that was read from Redis before it was told goes as well.
-        dropped = self.forget(invalidation)
+        try:
+            if self._file is not None:
+                self._file.write(owed=self.watch is not None and not told)
+                wait_s = max(wait_s, HEARD_S)
+        finally:
+            # Last: a value that was read from Redis before it was told goes as well.
+            dropped = self.forget(invalidation)
         time.sleep(wait_s)
         return dropped
 

@@ -90,6 +90,8 @@ class Probe:
         self._monotonic = monotonic
         self._on_wrong = on_wrong
         self._last_right: float | None = None
+        self.without_gpu = False
+        """Whether the variant lacks its GPU, as far as Triton has last said."""
 
     @property
     def passing(self) -> bool:
@@ -114,6 +116,8 @@ class Probe:
         ended = self._monotonic()
         if finding is Finding.RIGHT:
             self._last_right = ended
+        if finding in (Finding.RIGHT, Finding.NO_GPU):
+            self.without_gpu = finding is Finding.NO_GPU
         was_wrong = self.wrong
         if finding is not self.state.finding:
             self._report(finding, reason)
@@ -128,7 +132,9 @@ class Probe:
 
     def _report(self, finding: Finding, reason: str) -> None:
         expected = finding in (Finding.RIGHT, Finding.ABSENT, Finding.NO_GPU)
-        say = log.info if expected else log.warning
+        # A gateway is up before its Triton: until then there is nothing to warn of.
+        starting = finding is Finding.FAILED and self._last_right is None
+        say = log.info if expected or starting else log.warning
         say(finding.value, variant=self.variant, reason=reason)
 
     async def _find(self) -> Found:

@@ -1,6 +1,8 @@
 """The `tezi` command. A subcommand's module is imported only when the subcommand is called."""
 
+import errno
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -9,6 +11,7 @@ import click
 from preprocess.errors import TeziError
 
 COMMANDS = {
+    "admin-token": "admin:admin_token_command",
     "activate": "releases:activate_command",
     "copy-db": "database:copy_db_command",
     "db": "database:db_group",
@@ -49,12 +52,46 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the subcommand; an error that a user can act on is printed without a traceback."""
+        """Run the subcommand; an error is one line, with a traceback only after `--debug`."""
         try:
             return super().invoke(ctx)
-        except TeziError as error:
-            click.secho(f"tezi: {error}", fg="red", err=True)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if ctx.params["debug"] or isinstance(error, BrokenPipeError):  # click ends quietly
+                raise
+            click.secho(f"tezi: {_in_words(error)}", fg="red", err=True)
+            if isinstance(error, OSError):
+                # What standard output still holds would fail once more, with a traceback.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             sys.exit(1)
+
+
+def _in_words(error: Exception) -> str:
+    """What happened, and what to do about it."""
+    match error:
+        case TeziError():
+            return str(error)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return f"The disk is full{_where(error)}: make room and run the command again."
+        case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS):
+            return (
+                f"{error.strerror}{_where(error)}. Check whose it is and whether it can be "
+                "written, or choose another folder with TEZI_DATA_DIR."
+            )
+        case OSError():
+            return f"{error.strerror or error}{_where(error)}."
+        case MemoryError():
+            return "There is not enough memory for this."
+        case _:
+            return (
+                f"This is a fault of Tezi: {type(error).__name__}: {error}. "
+                "`tezi --debug ...` shows where it happened."
+            )
+
+
+def _where(error: OSError) -> str:
+    return f" ({error.filename})" if error.filename else ""
 
 
 @click.group(
@@ -66,8 +103,9 @@ class LazyGroup(click.Group):
         "docs/settings.md."
     ),
 )
+@click.option("--debug", is_flag=True, help="Show where in the code an error happened.")
 @click.version_option(package_name="tezi")
-def main() -> None:
+def main(debug: bool) -> None:  # noqa: ARG001 - read where errors are shown
     """Upper-circuit predictions for the Bombay Stock Exchange."""
     from preprocess.settings import unknown_variables  # noqa: PLC0415 - pydantic takes 0.2 s
 

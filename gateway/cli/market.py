@@ -18,7 +18,7 @@ from preprocess.imports.run import Options, run_import
 from preprocess.imports.units import CRORES_IN
 from preprocess.market.calendar import exchange_today, months_between
 from preprocess.settings import load_settings
-from preprocess.store import open_store
+from preprocess.store import open_existing_store, open_store
 
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
@@ -110,6 +110,8 @@ def _run(options: Options, paths: tuple[Path, ...], report_path: Path | None) ->
         click.echo("Nothing new: the database has all of it already.")
     click.echo(f"Stocks changed: {report.stocks_changed:,}, in {time.monotonic() - began:.1f} s.")
     if not report.complete:
+        if not report.refused_files:
+            click.secho("tezi: no file has a row that could be imported.", fg="red", err=True)
         raise SystemExit(1)
 
 
@@ -141,8 +143,7 @@ def delete_prices_command(
     days = first.date(), (last or first).date()
     if days[1] < days[0]:
         raise click.BadParameter(f"it lies before --from {days[0]}", param_hint="--to")
-    open_store(settings).close()  # opening for writing would create a missing database
-    with closing(open_store(settings, write=True)) as store:
+    with closing(open_existing_store(settings)) as store:
         unknown = sorted(set(bse_codes) - set(store.bse_codes()))
         if unknown:
             raise StoreError(f"Not in the database: {', '.join(unknown)}. Nothing was deleted.")

@@ -18,7 +18,7 @@ from preprocess.errors import ServerError
 from preprocess.market.calendar import exchange_today
 from preprocess.models.names import Variant
 from preprocess.settings import load_settings
-from preprocess.store import open_store
+from preprocess.store import open_existing_store
 
 _TIMEOUT_S = 30.0
 _BATCH = 100
@@ -58,7 +58,8 @@ def predict_command(
             }
             for code in bse_codes[start : start + _BATCH]
         ]
-        results += _post(f"{settings.http_url}/api/v1/batch_predict", {"predictions": items})
+        url = f"{settings.http_url}/api/v1/batch_predict"
+        results += _post(url, {"predictions": items}, settings.read_key)
     if as_json:
         click.echo(json.dumps(results if len(results) > 1 else results[0], indent=2))
     else:
@@ -67,9 +68,10 @@ def predict_command(
         raise SystemExit(1)
 
 
-def _post(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+def _post(url: str, body: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    headers = {"X-API-Key": key} if key else {}
     try:
-        response = httpx.post(url, json=body, timeout=_TIMEOUT_S, trust_env=False)
+        response = httpx.post(url, json=body, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
     except httpx.TransportError as error:
         raise ServerError(
             f"No service answers at {url}: {error}. Start it with `tezi up`."
@@ -82,7 +84,7 @@ def _post(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _show(results: list[dict[str, Any]], *, features: bool) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("code", "symbol", "as of", "probability", "circuit?", "confidence", "model"):
+    for heading in ("code", "symbol", "as of", "probability", "circuit?", "margin", "model"):
         table.add_column(heading, no_wrap=True)
     table.title = f"Upper circuit on the trading day after {results[0]['prediction_date']}?"
     for result in results:
@@ -93,7 +95,7 @@ def _show(results: list[dict[str, Any]], *, features: bool) -> None:
                 result["as_of"],
                 f"{result['probability']:.6f}",
                 "yes" if result["predicted_label"] else "no",
-                result["confidence"],
+                f"{result['margin']:+.2f}",
                 f"{result['variant']} v{result['model_version']}",
             )
     console = Console()
@@ -149,13 +151,14 @@ def predict_all_command(
     from gateway.evening.selection import select  # noqa: PLC0415 - the same
 
     settings, now = load_settings(), datetime.now(UTC)
-    with closing(open_store(settings, write=True)) as store:  # migrates an older schema
+    with closing(open_existing_store(settings)) as store:
         selection = select(
             store,
             today=exchange_today(now),
             day=day.date() if day else None,
             codes=_split(codes),
             limit=limit,
+            max_age_sessions=settings.max_price_age_sessions,
         )
         with progress_bar("Stocks") as advance:
             report = run_evening(

@@ -4,19 +4,21 @@ import asyncio
 import logging
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import click
 
 from gateway.cli.triton import is_trouble
+from gateway.stack.data_folder import only_stack
+from gateway.stack.ports import require_free_ports
 from gateway.stack.rolling import PARTS, request_restart
 from gateway.stack.stack import run_stack, serve_triton
 from preprocess.errors import StoreError
 from preprocess.market.values import Listing
 from preprocess.settings import Settings, load_settings
-from preprocess.store import open_store
+from preprocess.store import open_existing_store
 
 _LOG_BYTES = 20_000_000
 _OLD_LOGS = 3
@@ -33,7 +35,9 @@ _verbose_option = click.option(
     type=click.IntRange(1, 64),
     help="Number of gateways; two or more run behind nginx. Default: TEZI_GATEWAYS.",
 )
-def up_command(verbose: bool, replicas: int | None) -> None:
+@click.option("--demo", is_flag=True, help="Make a demo market first, if there is no market.")
+@click.pass_context
+def up_command(ctx: click.Context, verbose: bool, replicas: int | None, demo: bool) -> None:
     """Start Triton and the gateway, and keep them running until Ctrl-C.
 
     A server that ends or gives wrong answers is started again. The log is logs/tezi.log in the
@@ -47,8 +51,16 @@ def up_command(verbose: bool, replicas: int | None) -> None:
     settings = load_settings(**({} if replicas is None else {"gateways": replicas}))
     if sys.stdout.isatty() and "log_format" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_format": "text"})
+    if settings.home.is_dir():
+        with only_stack(settings):
+            pass
+    require_free_ports(settings)  # before what takes long
+    if demo:
+        from gateway.cli.demo import demo_command  # noqa: PLC0415 - it imports training
+
+        ctx.invoke(demo_command, if_missing=True)
     began = time.monotonic()
-    with closing(open_store(settings, write=True)) as store:  # migrates an older schema
+    with closing(open_existing_store(settings)) as store:
         listings = store.listings()
     if not listings:
         raise StoreError("The database has no prices: run `tezi import prices FILE`.")
@@ -57,17 +69,22 @@ def up_command(verbose: bool, replicas: int | None) -> None:
     def lines(name: str, line: str) -> None:
         log.info("%s | %s", name, line)
         if verbose or name != "triton" or is_trouble(line):
-            click.echo(f"{name:8s}| {line}")
+            _say(f"{name:8s}| {line}")
 
     def notice(text: str) -> None:
         log.info("tezi | %s", text)
-        click.echo(f"{'tezi':8s}| {text}")
+        _say(f"{'tezi':8s}| {text}")
 
     def ready() -> None:
-        click.echo(_greeting(settings, listings, time.monotonic() - began))
-        sys.stdout.flush()
+        _say(_greeting(settings, listings, time.monotonic() - began))
 
     asyncio.run(run_stack(settings, lines=lines, notice=notice, ready=ready))
+
+
+def _say(text: str) -> None:
+    """Print a line. A terminal that was closed, or a full disk, stops no server."""
+    with suppress(OSError):
+        click.echo(text)
 
 
 def _log(settings: Settings) -> logging.Logger:
@@ -77,6 +94,7 @@ def _log(settings: Settings) -> logging.Logger:
         folder / "tezi.log", maxBytes=_LOG_BYTES, backupCount=_OLD_LOGS, encoding="utf-8"
     )
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.raiseExceptions = False  # nor does a full disk fill the terminal with traces
     log = logging.getLogger("tezi.up")
     log.handlers = [handler]
     log.propagate = False
@@ -127,9 +145,9 @@ def serve_triton_command(verbose: bool, heartbeat: Path | None) -> None:
 
     def lines(_: str, line: str) -> None:
         if verbose or is_trouble(line):
-            click.echo(line)
+            _say(line)
 
-    asyncio.run(serve_triton(settings, lines=lines, notice=click.echo, heartbeat=heartbeat))
+    asyncio.run(serve_triton(settings, lines=lines, notice=_say, heartbeat=heartbeat))
 
 
 @click.command("restart")

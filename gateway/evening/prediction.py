@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.api.confidence import Confidence, confidence
+from gateway.api.confidence import Confidence, confidence, margin
 from gateway.evening.scoring import EnsembleRow
 from preprocess.errors import EveningError
 from preprocess.features.row import MINIMUM_ROWS, Status
@@ -18,6 +18,7 @@ class Reason(StrEnum):
     """Why a stock has no prediction."""
 
     SHORT_HISTORY = "SHORT_HISTORY"
+    STALE_PRICE = "STALE_PRICE"
     NOT_ACTIVE = "NOT_ACTIVE"
     UNKNOWN_STOCK = "UNKNOWN_STOCK"
     INVALID_ANSWER = "INVALID_ANSWER"  # the only one that is the service's fault
@@ -25,6 +26,7 @@ class Reason(StrEnum):
 
 SENTENCES = {
     Reason.SHORT_HISTORY: f"fewer than {MINIMUM_ROWS} price rows on or before the date",
+    Reason.STALE_PRICE: "the newest price is too old (TEZI_MAX_PRICE_AGE_SESSIONS)",
     Reason.NOT_ACTIVE: "the stock is not active",
     Reason.UNKNOWN_STOCK: "the stock was removed from the database during the run",
     Reason.INVALID_ANSWER: "Triton refused the request, or its result is not a probability",
@@ -40,6 +42,8 @@ class Prediction(msgspec.Struct, frozen=True):
     as_of: str
     predicted_label: int
     probability: float
+    threshold: float
+    margin: float
     confidence: Confidence
     model_version: int
     variant: str
@@ -63,10 +67,13 @@ def judge(
     stocks: Mapping[str, Stock],
     day: date,
     *,
+    oldest: date,
     version: ModelVersion,
     variant: str,
 ) -> tuple[list[Prediction], dict[str, Reason]]:
     """The predictions among `rows`, and why the other stocks have none, in their order.
+
+    A price from before `oldest` is too old to predict from.
 
     Raises:
         EveningError: the features model cannot read the market database.
@@ -83,6 +90,8 @@ def judge(
         # A working model never gives this, and a wrong prediction is worse than none.
         elif status != Status.OK or not "" < as_of <= day.isoformat() or not 0 <= probability <= 1:
             skipped[code] = Reason.INVALID_ANSWER
+        elif as_of < oldest.isoformat():
+            skipped[code] = Reason.STALE_PRICE
         else:
             predictions.append(
                 Prediction(
@@ -92,6 +101,8 @@ def judge(
                     as_of=as_of,
                     predicted_label=int(probability >= version.threshold),
                     probability=probability,
+                    threshold=version.threshold,
+                    margin=margin(probability, version.threshold),
                     confidence=confidence(probability),
                     model_version=version.model_version,
                     variant=variant,

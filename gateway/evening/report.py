@@ -81,7 +81,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             f"v{self.model_version}, {self.positives:,} positive (threshold {self.threshold:.4g}).",
             "",
             *([_CHANGED, ""] if self.market_changed else []),
-            "- Confidence: " + ", ".join(f"{k} {v:,}" for k, v in self.confidence.items()) + ".",
             f"- Newest price: {current:,} stocks have one of {self.prediction_date}, "
             f"{self.scored - current:,} were scored on older ones.",
             f"- Table: {table.added:,} added, {table.changed:,} changed, {table.unchanged:,} "
@@ -92,7 +91,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
                 for reason, codes in self.skipped.items()
             ),
             "",
-            f"The {len(self.top)} most probable:",
+            f"The {len(self.top)} most probable (margin: log-odds above the threshold's):",
             "",
             *_table(self.top),
         ]
@@ -101,12 +100,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def _table(rows: Sequence[Prediction]) -> list[str]:
     """Columns of equal width, so that the Markdown reads well at a terminal."""
-    lines = [f"| code   | {'symbol':12} | probability | circuit | confidence | as of      |"]
-    lines.append("|--------|--------------|-------------|---------|------------|------------|")
+    lines = [f"| code   | {'symbol':12} | probability | circuit | margin | as of      |"]
+    lines.append("|--------|--------------|-------------|---------|--------|------------|")
     for row in rows:
         word = "yes" if row.predicted_label else "no"
         lines.append(
             f"| {row.bse_code} | {row.nse_symbol:12} | {row.probability:11.6f} | {word:7} "
-            f"| {row.confidence:10} | {row.as_of} |"
+            f"| {row.margin:+6.2f} | {row.as_of} |"
         )
     return lines

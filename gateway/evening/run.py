@@ -76,7 +76,12 @@ def run_evening(
     except KeyboardInterrupt:
         raise EveningError("Stopped: nothing was written.") from None
     predictions, skipped = judge(
-        rows, selection.stocks, selection.day, version=version, variant=variant
+        rows,
+        selection.stocks,
+        selection.day,
+        oldest=selection.oldest,
+        version=version,
+        variant=variant,
     )
     with _timed(seconds, "table"), store.transaction() as writer:
         table = writer.put_predictions([row.stored(now) for row in predictions])

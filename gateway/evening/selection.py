@@ -4,21 +4,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
+
 from preprocess.errors import EveningError
+from preprocess.market.calendar import day_number, from_day_number
 from preprocess.market.values import ACTIVE, Stock, is_bse_code
 from preprocess.store import Store
 
 _SHOWN = 10
+# So many stocks that were traded last have, between them, a price of every session.
+_TRADED_LAST = 50
 
 
 @dataclass(frozen=True)
 class Selection:
     """`stocks` are scored, ascending by code; `inactive` were requested, but are not scored.
 
-    `whole` is true if the whole market was requested.
+    `whole` is true if the whole market was requested. A stock whose newest price is from before
+    `oldest` is skipped.
     """
 
     day: date
+    oldest: date
     whole: bool
     stocks: Mapping[str, Stock]
     inactive: Sequence[str]
@@ -31,8 +38,11 @@ def select(
     day: date | None = None,
     codes: Sequence[str] = (),
     limit: int | None = None,
+    max_age_sessions: int,
 ) -> Selection:
     """The active stocks among `codes` (empty: all), at most `limit`, for `day` (None: the newest).
+
+    Prices may be `max_age_sessions` sessions old.
 
     Raises:
         EveningError: there are no prices, the day is after `today` or before all prices, or a code
@@ -53,10 +63,20 @@ def select(
     whole = not codes and limit is None
     return Selection(
         day=day,
+        oldest=_oldest(store, day, max_age_sessions),
         whole=whole,
         stocks={code: wanted[code] for code in active[:limit]},
         inactive=sorted(wanted.keys() - set(active)) if whole or codes else [],
     )
+
+
+def _oldest(store: Store, day: date, sessions: int) -> date:
+    """The day of the price from which `sessions` sessions have passed until `day`."""
+    listings = sorted(store.listings(), key=lambda one: one.newest_price)[-_TRADED_LAST:]
+    columns = store.columns([one.stock.bse_code for one in listings])
+    days = np.unique(columns.prices["day"])
+    days = days[days <= day_number(day)]
+    return from_day_number(days[-sessions - 1]) if len(days) > sessions else date.min
 
 
 def _checked(codes: Sequence[str], known: Mapping[str, Stock]) -> Sequence[str]:

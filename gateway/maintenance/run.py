@@ -10,7 +10,7 @@ from gateway.maintenance.leftovers import leftovers, remove
 from preprocess.errors import StoreError
 from preprocess.features.derive import refresh_derived
 from preprocess.settings import Settings
-from preprocess.store import Upkeep, open_store
+from preprocess.store import Upkeep, open_existing_store
 
 _STOCKS_PER_TRANSACTION = 200
 
@@ -62,7 +62,7 @@ def _packs(_upkeep: Upkeep, settings: Settings) -> str:
 
     Each transaction covers some hundred stocks, so that an import never waits long.
     """
-    with closing(open_store(settings, write=True)) as store:
+    with closing(open_existing_store(settings)) as store:
         codes = store.bse_codes()
         with store.transaction() as writer:
             wrong = writer.drop_stray_packs()

@@ -14,8 +14,8 @@ let marked = -1;
 let chosen = null;
 let typing = 0;
 let searches = 0;
-let thresholds = new Map();
 let meanings = {};
+let declined = false;
 
 function make(tag, text, className) {
   const made = document.createElement(tag);
@@ -24,8 +24,21 @@ function make(tag, text, className) {
   return made;
 }
 
+/* fetch, with the read key where the service asks for one: typed once, kept until the tab is closed */
+async function call(path, options) {
+  const key = sessionStorage.getItem("read-key") || "";
+  const headers = { ...options.headers, ...(key && { "x-api-key": key }) };
+  const response = await fetch(path, { ...options, headers });
+  if (response.status !== 401 || declined) return response;
+  const given = window.prompt("The read key of this service (TEZI_READ_KEY)");
+  declined = !given;
+  if (declined) return response;
+  sessionStorage.setItem("read-key", given);
+  return call(path, options);
+}
+
 async function get(path) {
-  const response = await fetch(path, { headers: { accept: "application/json" } });
+  const response = await call(path, { headers: { accept: "application/json" } });
   return { response, body: await response.json() };
 }
 
@@ -134,7 +147,7 @@ function wordsOf(status, body) {
 
 function showAnswer(answer, milliseconds) {
   const percent = (answer.probability * 100).toFixed(answer.probability < 0.1 ? 2 : 1);
-  const threshold = thresholds.get(answer.model_version);
+  const { threshold, margin } = answer;
   const yes = answer.predicted_label === 1;
   element("answer-stock").textContent = `${chosen ? named(chosen) : answer.nse_symbol} (${answer.bse_code})`;
   element("answer-days").textContent = `prediction for ${answer.prediction_date}, prices as of ${answer.as_of}`;
@@ -144,14 +157,12 @@ function showAnswer(answer, milliseconds) {
   element("fill").style.width = `${percent}%`;
   element("meter").setAttribute("aria-label", `Probability ${percent} percent`);
   const line = element("mark");
-  line.hidden = threshold === undefined;
-  if (threshold !== undefined) {
-    line.style.left = `${threshold * 100}%`;
-    line.className = `mark ${threshold < 0.1 ? "left" : threshold > 0.9 ? "right" : ""}`;
-    element("mark-text").textContent = `threshold ${(threshold * 100).toFixed(1)} %`;
-  }
+  line.style.left = `${threshold * 100}%`;
+  line.className = `mark ${threshold < 0.1 ? "left" : threshold > 0.9 ? "right" : ""}`;
+  element("mark-text").textContent = `threshold ${(threshold * 100).toFixed(1)} %`;
   element("fact-probability").textContent = `${percent} %`;
-  element("fact-confidence").textContent = answer.confidence.toLowerCase();
+  element("fact-margin").textContent =
+    `odds ${Math.exp(Math.abs(margin)).toPrecision(3)} times ${margin < 0 ? "below" : "above"} the threshold's`;
   element("fact-model").textContent = `${answer.variant} v${answer.model_version}`;
   element("fact-time").textContent = `${milliseconds.toFixed(1)} ms`;
   element("features").replaceChildren(
@@ -178,7 +189,7 @@ element("form").addEventListener("submit", async (event) => {
   const button = event.submitter || element("form").querySelector("button");
   button.disabled = true;
   try {
-    const response = await fetch("/api/v1/predict", {
+    const response = await call("/api/v1/predict", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({
@@ -229,7 +240,6 @@ async function refreshHealth() {
 
 async function refreshModels(health) {
   const { body } = await get("/api/v1/models");
-  thresholds = new Map(body.versions.map((version) => [version.model_version, version.threshold]));
   const select = element("variant");
   const published = Object.keys(body.variants).filter((name) => body.variants[name].state === "published");
   const wanted = published.length ? published : ["fp32"];

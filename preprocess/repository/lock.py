@@ -35,7 +35,7 @@ async def only_change(settings: Settings, *, wait_s: float = _WAIT_S) -> AsyncIt
             "Another command is changing the versions; run this one again."
         ) from None
     except OSError as error:
-        raise PublishError(f"{folder} cannot be written: {error.strerror}.") from None
+        raise PublishError(f"{folder} cannot be written: {error.strerror}.") from error
     try:
         yield
     finally:

@@ -43,6 +43,17 @@ def open_store(settings: Settings, *, write: bool = False) -> Store:
     return open_database(settings.database, settings, write=write)
 
 
+def open_existing_store(settings: Settings) -> Store:
+    """The store, for writing, of a database that exists; its schema is migrated.
+
+    Raises:
+        StoreError: there is no database, or it cannot be opened.
+    """
+    if isinstance(settings.database, SQLiteURL):
+        _existing(settings.database.path)
+    return open_store(settings, write=True)
+
+
 def open_database(url: DatabaseURL, settings: Settings, *, write: bool = False) -> Store:
     """The store at `url`, with the pool size and timeouts of the settings."""
     if isinstance(url, SQLiteURL):

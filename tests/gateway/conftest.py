@@ -22,6 +22,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is busy for seconds is no reason to distrust Triton or the database."""
     monkeypatch.setattr("gateway.catalog.probe.TIMEOUT_S", 60.0)
     monkeypatch.setattr("gateway.cache.market_changes.PATIENCE_S", 60.0)
+    monkeypatch.setattr("gateway.api.administrator.REFUSAL_S", 0.0)
     monkeypatch.setattr("gateway.triton.http.pool._CONNECT_S", 60.0)
 
 

@@ -35,6 +35,8 @@ from preprocess.store import open_store
 
 NOW = datetime(2026, 8, 14, 12, tzinfo=UTC)
 TODAY = "2026-08-14"
+ADMIN_TOKEN = "open sesame, open sesame, open sesame"
+AUTHORIZED = {"authorization": f"Bearer {ADMIN_TOKEN}"}
 MISSING = 3  # this feature is NaN in every fake answer
 
 

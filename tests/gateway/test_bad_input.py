@@ -175,27 +175,26 @@ async def test_a_compressed_body_is_rejected(tezi: Running) -> None:
     assert response.status_code == 415
 
 
-async def test_an_unknown_stock(tezi: Running) -> None:
-    tezi.predictor.statuses["599999"] = Status.UNKNOWN_STOCK
-    response = await tezi.predict(bse_code="599999")
-    assert response.status_code == 404
-    assert response.json() == {"detail": "No stock has the BSE code 599999"}
-
-
-async def test_the_golden_code_is_an_unknown_stock(tezi: Running) -> None:
-    response = await tezi.predict(bse_code="000000", prediction_date="2024-08-14")
-    assert response.status_code == 404
-    assert response.json() == {"detail": "No stock has the BSE code 000000"}
-
-
-@pytest.mark.parametrize("day", [TODAY, "1890-01-01"], ids=["ten rows", "before all data"])
-async def test_a_short_history(tezi: Running, day: str) -> None:
-    tezi.predictor.statuses["500001"] = Status.SHORT_HISTORY
-    response = await tezi.predict(prediction_date=day)
-    assert response.status_code == 422
-    assert response.json() == {
-        "detail": f"The stock 500001 has fewer than 34 price rows on or before {day}"
-    }
+@pytest.mark.parametrize(
+    ("code", "day", "status", "detail"),
+    [
+        ("599999", TODAY, 404, "No stock has the BSE code 599999"),
+        ("000000", "2024-08-14", 404, "No stock has the BSE code 000000"),
+        (
+            "500001",
+            "1890-01-01",
+            422,
+            "The stock 500001 has fewer than 34 price rows on or before 1890-01-01",
+        ),
+    ],
+    ids=["unknown", "the golden row", "too young"],
+)
+async def test_stocks_without_a_prediction(
+    tezi: Running, code: str, day: str, status: int, detail: str
+) -> None:
+    tezi.predictor.statuses |= {"599999": Status.UNKNOWN_STOCK, "500001": Status.SHORT_HISTORY}
+    response = await tezi.predict(bse_code=code, prediction_date=day)
+    assert (response.status_code, response.json()) == (status, {"detail": detail})
 
 
 async def test_dates_after_today_in_mumbai_are_rejected(tezi: Running) -> None:
@@ -219,7 +218,22 @@ async def test_a_day_begins_in_mumbai_before_utc(tmp_path: Path) -> None:
         assert [one["error"] and one["error"]["code"] for one in found] == [None, "future_date"]
 
 
-@pytest.mark.parametrize("value", ["0", "60001", "-5", "1.5", "abc", "", "1e3", "9" * 400, "١٢"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0",
+        "60001",
+        "-5",
+        "1.5",
+        "abc",
+        "",
+        "1e3",
+        "9" * 5000,
+        "0" * 18 + "1" + "0" * 20,
+        "1_0",
+        "١٢",
+    ],
+)
 async def test_a_malformed_deadline(tezi: Running, value: str) -> None:
     response = await tezi.client.post(
         PREDICT, json=item(), headers={b"X-Request-Timeout-Ms": value.encode()}

@@ -8,20 +8,18 @@ import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.gateway.fakes import Running, item, running_app, until
+from tests.gateway.fakes import ADMIN_TOKEN, AUTHORIZED, Running, item, running_app, until
 from tests.redis import RedisServer, running_redis
-
-TOKEN = {"authorization": "Bearer open sesame"}
 
 
 @pytest.fixture
 async def tezi(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running_app(tmp_path, cache_predictions=True, admin_token="open sesame") as running:
+    async with running_app(tmp_path, cache_predictions=True, admin_token=ADMIN_TOKEN) as running:
         yield running
 
 
 async def clear(tezi: Running, query: str = "") -> dict[str, object]:
-    response = await tezi.client.post(f"/api/v1/cache/clear{query}", headers=TOKEN)
+    response = await tezi.client.post(f"/api/v1/cache/clear{query}", headers=AUTHORIZED)
     assert response.status_code == 200, response.text
     found: dict[str, object] = response.json()
     return found
@@ -59,7 +57,7 @@ async def test_only_the_named_values_are_cleared(
 )
 async def test_an_invalid_query_clears_nothing(tezi: Running, query: str, place: list[str]) -> None:
     await tezi.predict()
-    response = await tezi.client.post(f"/api/v1/cache/clear{query}", headers=TOKEN)
+    response = await tezi.client.post(f"/api/v1/cache/clear{query}", headers=AUTHORIZED)
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"] == place
     assert (await tezi.predict()).json()["cached"]
@@ -72,6 +70,17 @@ async def test_a_computation_from_before_a_clear_is_not_cached(tezi: Running) ->
     await clear(tezi)
     tezi.predictor.release.set()
     assert (await slow).status_code == 200
+    assert not (await tezi.predict()).json()["cached"]
+
+
+async def test_a_clear_that_other_processes_cannot_hear_is_a_503(tezi: Running) -> None:
+    await tezi.predict()
+    clears = tezi.settings.cache_dir / "clears"
+    clears.unlink()
+    clears.mkdir()  # cannot be appended to, not even by root
+    response = await tezi.client.post("/api/v1/cache/clear", headers=AUTHORIZED)
+    assert response.status_code == 503
+    assert "Other processes could not be told" in response.json()["detail"]
     assert not (await tezi.predict()).json()["cached"]
 
 
@@ -120,7 +129,7 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 async def test_two_gateways_share_one_redis(tmp_path: Path, redis_server: RedisServer) -> None:
     options = {
         "cache_predictions": True,
-        "admin_token": "open sesame",
+        "admin_token": ADMIN_TOKEN,
         "redis_url": redis_server.url,
         "redis_timeout_ms": 10_000,
         "redis_retry_s": 0.2,

@@ -31,6 +31,8 @@ from preprocess.market.golden_row import GOLDEN_CODE
 from preprocess.market.values import Bar
 from preprocess.store import open_store
 from tests.gateway.fakes import (
+    ADMIN_TOKEN,
+    AUTHORIZED,
     TODAY,
     FakePredictor,
     Running,
@@ -43,7 +45,6 @@ from tests.gateway.fakes import (
 from tests.redis import RedisServer, running_redis
 
 STOCKS = ("500001", "500002", "500003")
-TOKEN = {"authorization": "Bearer open sesame"}
 at_gateway = st.integers(0, 1)
 stock = st.sampled_from(STOCKS)
 variant = st.sampled_from(["fp32", "int8"])
@@ -119,7 +120,7 @@ class TwoGateways(RuleBasedStateMachine):
                     publish=not self.gateways,
                     market=not self.gateways,
                     cache_predictions=True,
-                    admin_token="open sesame",
+                    admin_token=ADMIN_TOKEN,
                     redis_url=self.server.url,
                     redis_timeout_ms=30,
                     redis_retry_s=0.05,
@@ -133,7 +134,9 @@ class TwoGateways(RuleBasedStateMachine):
         self.wait(start())
 
     async def clear_at(self, at: int, query: str) -> None:
-        response = await self.gateways[at].client.post(f"/api/v1/cache/clear{query}", headers=TOKEN)
+        response = await self.gateways[at].client.post(
+            f"/api/v1/cache/clear{query}", headers=AUTHORIZED
+        )
         assert response.status_code == 200, response.text
 
     def expected(self, code: str, kind: str) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.api.features_model import FeaturesModel, counts
+from gateway.api.endpoints.cache import FeaturesModel, counts
 from gateway.cache.statistics import CacheStats
 from tests.gateway.fakes import running_app
 from tests.integration.stack import free_ports

@@ -198,12 +198,19 @@ async def test_a_probe_times_out(probe: Probe, monkeypatch: pytest.MonkeyPatch) 
 
 async def test_each_change_is_logged_once(probe: Probe, predictor: FakePredictor) -> None:
     with structlog.testing.capture_logs() as lines:
-        for error in (None, None, PredictorUnavailableError("why"), PredictorUnavailableError("2")):
+        for error in (
+            PredictorUnavailableError("starting"),
+            None,
+            None,
+            PredictorUnavailableError("why"),
+            PredictorUnavailableError("2"),
+        ):
             predictor.error = error
             await probe()
         predictor.error = None
         await probe()
     assert [(line["event"], line["log_level"], line["reason"]) for line in lines] == [
+        (Finding.FAILED.value, "info", "starting"),
         (Finding.RIGHT.value, "info", ""),
         (Finding.FAILED.value, "warning", "why"),
         (Finding.RIGHT.value, "info", ""),
@@ -333,6 +340,11 @@ async def test_a_missing_gpu_is_no_fault(tmp_path: Path) -> None:
         assert response.status_code == 503
         assert "there is none here" in response.json()["detail"]
         assert (await tezi.predict()).status_code == 200
+        tezi.predictor.errors["gpu"] = DeadlineExceededError("Triton hangs")
+        probe = tezi.app.state.gateway.probes["gpu"]
+        await until(lambda: probe.state.finding is Finding.LATE)
+        found = (await tezi.client.get("/api/v1/health")).json()
+        assert found["components"]["gpu"]["status"] == "absent"
 
 
 async def test_models_say_what_serves(tezi: Running) -> None:

@@ -21,6 +21,7 @@ def as_before() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    logging.raiseExceptions = True
     structlog.reset_defaults()
 
 
@@ -34,15 +35,17 @@ def lines(style: str, level: str = "info") -> list[str]:
         log.info("ours", path="/\udcff", count=3)
         logging.getLogger("theirs").warning("of %s", "another library")
         logging.getLogger("uvicorn.error").info("about itself")
+        log.info("a path", path="/\x1b]0;x\x07\x9b2J", reason="ü")
+        password = "12345"
         try:
-            _ = 1 / len("")
+            _ = len(password) / len("")
         except ZeroDivisionError:
             log.exception("it failed")
     return output.getvalue().splitlines()
 
 
 def test_json_lines() -> None:
-    ours, theirs, failed = map(json.loads, lines("json"))
+    ours, theirs, _, failed = map(json.loads, lines("json"))
     assert ours["event"] == "ours"
     assert (ours["level"], ours["count"], ours["request_id"]) == ("info", 3, "abc-1")
     assert ours["path"] == "/\udcff"
@@ -58,6 +61,10 @@ def test_text_lines() -> None:
     assert "abc-1" in found
     assert "ZeroDivisionError" in found
     assert "too little" not in found
+    assert r"/\x1b]0;x\x07\x9b2J" in found
+    assert "ü" in found
+    assert "\x1b]" not in found
+    assert "12345" not in found
 
 
 def test_debug_lines_are_there_when_asked_for() -> None:

@@ -17,8 +17,17 @@ from gateway.api.middleware.unexpected import UnexpectedErrorMiddleware
 from gateway.api.responses import STATUS_KEY
 from gateway.errors import PredictorUnavailableError
 from gateway.logs import REQUEST_ID
+from gateway.server import configured
 from gateway.traffic import Traffic
-from tests.gateway.fakes import FakePredictor, Running, item, running_app
+from tests.gateway.fakes import (
+    ADMIN_TOKEN,
+    AUTHORIZED,
+    FakePredictor,
+    Running,
+    build_app,
+    item,
+    running_app,
+)
 
 LIMIT = 2_000
 
@@ -70,36 +79,30 @@ def body_of(size: int) -> bytes:
     return b'{"bse_code":"500001","prediction_date":"2026-08-14"}'.ljust(size)
 
 
-async def test_a_body_at_the_limit_is_accepted(small: Running) -> None:
-    response = await small.client.post("/api/v1/predict", content=body_of(LIMIT))
-    assert response.status_code == 200
+async def pieces(body: bytes, size: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), size):
+        yield body[start : start + size]
 
 
-async def test_a_larger_body_is_rejected_by_its_content_length(small: Running) -> None:
-    for path in ("/api/v1/predict", "/live", "/nothing"):
-        response = await small.client.post(path, content=body_of(LIMIT + 1))
-        assert response.status_code == 413
-        assert response.json() == {"detail": "The body is larger than 2000 bytes"}
-        assert response.headers["connection"] == "close"
-        assert "x-request-id" in response.headers
+async def test_a_body_at_the_limit_is_accepted_whole_and_in_pieces(small: Running) -> None:
+    for content in (body_of(LIMIT), pieces(body_of(LIMIT), 1)):
+        assert (await small.client.post("/api/v1/predict", content=content)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/v1/predict", "/live", "/nothing"])
+async def test_a_larger_body_is_rejected_by_its_content_length(small: Running, path: str) -> None:
+    response = await small.client.post(path, content=body_of(LIMIT + 1))
+    assert response.status_code == 413
+    assert response.json() == {"detail": "The body is larger than 2000 bytes"}
+    assert response.headers["connection"] == "close"
+    assert "x-request-id" in response.headers
 
 
 async def test_a_larger_body_is_rejected_by_the_bytes_that_arrive(small: Running) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        for _ in range(100):
-            yield b" " * 100
-
-    response = await small.client.post("/api/v1/predict", content=chunks())
+    content = pieces(b" " * 10_000, 100)
+    response = await small.client.post("/api/v1/predict", content=content)
     assert response.status_code == 413
     assert small.predictor.calls == []
-
-
-async def test_a_body_that_comes_in_pieces_is_put_together(small: Running) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        for byte in body_of(100):
-            yield bytes([byte])
-
-    assert (await small.client.post("/api/v1/predict", content=chunks())).status_code == 200
 
 
 async def raw_call(
@@ -159,6 +162,16 @@ async def test_a_stalled_body_is_not_awaited_for_ever(
 
     sent = await raw_call(small, receive, [(b"content-length", b"99999999")])
     assert sent[0]["status"] == 413
+
+
+async def test_a_body_that_comes_too_slowly_is_a_408(small: Running) -> None:
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    sent = await raw_call(small, receive, [(b"x-request-timeout-ms", b"30")])
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
 
 
 @pytest.fixture
@@ -263,16 +276,11 @@ async def test_refusals_are_logged_and_successes_are_not(tezi: Running) -> None:
     assert line["reason"] == "the cable is out"
 
 
-async def test_polled_paths_are_not_logged(tmp_path: Path) -> None:
+async def test_at_debug_successes_are_logged_too_but_not_polled_paths(tmp_path: Path) -> None:
     async with running_app(tmp_path, log_level="debug") as tezi:
-        calls = (tezi.client.get("/live"), tezi.client.get("/ready"))
-        assert await log_lines(tezi, *calls) == []
-
-
-async def test_at_debug_successes_are_logged_too(tmp_path: Path) -> None:
-    async with running_app(tmp_path, log_level="debug") as tezi:
-        (line,) = await log_lines(tezi, tezi.client.get("/metrics"))
-        assert (line["method"], line["status"], line["log_level"]) == ("GET", 200, "debug")
+        paths = ("/live", "/ready", "/metrics")
+        (line,) = await log_lines(tezi, *map(tezi.client.get, paths))
+        assert (line["path"], line["status"], line["log_level"]) == ("/metrics", 200, "debug")
 
 
 async def test_connections_are_closed_while_draining(tezi: Running) -> None:
@@ -345,6 +353,48 @@ async def test_other_protocols_pass_through(tezi: Running) -> None:
     scope: dict[str, Any] = {"type": "websocket", "path": "/live", "headers": []}
     await tezi.app(scope, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1000, "reason": ""}]
+
+
+async def test_the_client_is_who_a_trusted_proxy_names(tmp_path: Path) -> None:
+    built = build_app(tmp_path, market=False, trusted_proxies="127.0.0.1, 10.0.0.0/8")
+    config = configured(built.app, built.settings)
+    config.load()
+    headers = {"x-forwarded-for": "198.51.100.7, 10.1.2.3"}
+    for peer, client in (("127.0.0.1", "198.51.100.7"), ("203.0.113.9", "203.0.113.9")):
+        transport = httpx.ASGITransport(config.loaded_app, client=(peer, 5))
+        with structlog.testing.capture_logs() as lines:
+            async with httpx.AsyncClient(transport=transport, base_url="http://tezi") as caller:
+                await caller.get("/nothing", headers=headers)
+        assert [line["client"] for line in lines if line["event"] == "request"] == [client]
+
+
+async def test_other_hosts_are_refused_if_hosts_are_named(tmp_path: Path) -> None:
+    async with running_app(tmp_path, allowed_hosts="tezi, *.example.com") as tezi:
+        for host, status in (
+            ("tezi", 200),
+            ("a.example.com:8080", 200),
+            ("127.0.0.1", 200),
+            ("evil.example.org", 400),
+        ):
+            response = await tezi.client.get("/live", headers={"host": host})
+            assert response.status_code == status, host
+
+
+async def test_the_read_key_is_asked_for_where_one_is_set(tmp_path: Path) -> None:
+    key = "k" * 32
+    options = {"read_key": key, "admin_token": ADMIN_TOKEN}
+    async with running_app(tmp_path, **options) as tezi:
+        for headers, status in (({}, 401), ({"X-API-Key": "x"}, 401), ({"x-api-key": key}, 200)):
+            for path in ("/api/v1/stocks", "/api/v1/models", "/api/v1/cache/stats"):
+                response = await tezi.client.get(path, headers=headers)
+                assert response.status_code == status
+            response = await tezi.client.post("/api/v1/predict", json=item(), headers=headers)
+            assert response.status_code == status
+            for path in ("/", "/live", "/metrics", "/openapi.json"):
+                assert (await tezi.client.get(path, headers=headers)).status_code == 200
+        assert (
+            await tezi.client.post("/api/v1/cache/clear", headers=AUTHORIZED)
+        ).status_code == 200
 
 
 async def test_head_is_get_without_a_body(tezi: Running) -> None:

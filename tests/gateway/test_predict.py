@@ -1,9 +1,11 @@
 """POST /api/v1/predict: what a right request is answered with."""
 
+import math
 from pathlib import Path
 
 import pytest
 
+from gateway.api.confidence import margin
 from gateway.errors import (
     DeadlineExceededError,
     PredictorOverloadedError,
@@ -31,6 +33,8 @@ KEYS = [
     "as_of",
     "predicted_label",
     "probability",
+    "threshold",
+    "margin",
     "confidence",
     "model_version",
     "variant",
@@ -52,6 +56,8 @@ async def test_every_key_is_there(tezi: Running) -> None:
         "as_of": TODAY,
         "predicted_label": 0,
         "probability": fake_probability("500001", TODAY),
+        "threshold": 0.5,
+        "margin": margin(fake_probability("500001", TODAY), 0.5),
         "confidence": "HIGH",
         "model_version": 1,
         "variant": "fp32",
@@ -105,11 +111,14 @@ async def test_label_and_confidence_follow_the_probability(
 
 async def test_the_threshold_is_that_of_the_version_that_answered(tezi: Running) -> None:
     tezi.predictor.probabilities["500001"] = 0.25
-    assert (await tezi.predict()).json()["predicted_label"] == 0
+    found = (await tezi.predict()).json()
+    assert (found["predicted_label"], found["threshold"]) == (0, 0.5)
+    assert found["margin"] == pytest.approx(-math.log(3))
     write_version(tezi.settings, 2, threshold=0.125)
     tezi.predictor.model_version = 2
     found = (await tezi.predict()).json()
-    assert (found["model_version"], found["predicted_label"]) == (2, 1)
+    assert (found["model_version"], found["predicted_label"], found["threshold"]) == (2, 1, 0.125)
+    assert found["margin"] == pytest.approx(math.log(7 / 3))
 
 
 async def test_an_unpublished_version_gives_no_label(tezi: Running) -> None:
@@ -165,17 +174,16 @@ async def test_errors_of_the_predictor(
     assert ("retry-after" in response.headers) is retry
 
 
-async def test_an_unreachable_market_database(tezi: Running) -> None:
-    tezi.predictor.statuses["500001"] = Status.STORE_UNAVAILABLE
+@pytest.mark.parametrize(
+    ("status", "detail"),
+    [(Status.STORE_UNAVAILABLE, "database"), (Status.INVALID_DATE, "cannot answer")],
+)
+async def test_a_fault_of_ours_is_a_503(tezi: Running, status: Status, detail: str) -> None:
+    tezi.predictor.statuses["500001"] = status
     response = await tezi.predict()
     assert response.status_code == 503
-    assert "database" in response.json()["detail"]
+    assert detail in response.json()["detail"]
     assert response.headers["retry-after"] == "1"
-
-
-async def test_an_input_that_only_triton_rejects_is_our_fault(tezi: Running) -> None:
-    tezi.predictor.statuses["500001"] = Status.INVALID_DATE
-    assert (await tezi.predict()).status_code == 503
 
 
 async def test_a_variant_answers_by_the_version_that_is_stable(tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def router(settings: Settings) -> Router:
-    book = ModelCatalog(settings.versions_dir)
-    await book.refresh()
-    return Router(settings.versions_dir, book)
+    catalog = ModelCatalog(settings.versions_dir)
+    await catalog.refresh()
+    return Router(settings.versions_dir, catalog)
 
 
 async def test_before_anything_is_stable_triton_chooses(router: Router) -> None:

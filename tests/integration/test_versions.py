@@ -17,6 +17,7 @@ from preprocess.features.row import MINIMUM_ROWS
 from preprocess.repository.labels import read_labels
 from preprocess.settings import Settings
 from preprocess.store import open_store
+from tests.gateway.fakes import ADMIN_TOKEN
 from tests.integration.clients import Pairs, triton_grpc
 from tests.integration.stack import (
     RunningStack,
@@ -39,7 +40,7 @@ def settings(demo_market: Settings, tmp_path_factory: pytest.TempPathFactory) ->
         # Each answer is to come from a version, and not from what one has said before.
         demo_market.home,
         home,
-        admin_token="open sesame",
+        admin_token=ADMIN_TOKEN,
         cache_predictions=False,
     )
     tezi(settings, "train", "--trees", 20, "--seed", 7, covered=False)
@@ -101,7 +102,7 @@ def admin(stack: RunningStack, method: str, path: str, **more: object) -> httpx.
     return httpx.request(
         method,
         f"{stack.url}/api/v1/models/{path}",
-        headers={"authorization": "Bearer open sesame"},
+        headers={"authorization": f"Bearer {ADMIN_TOKEN}"},
         timeout=60,
         trust_env=False,
         **more,  # type: ignore[arg-type]  # the body, of a type that httpx knows

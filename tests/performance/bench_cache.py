@@ -21,7 +21,7 @@ import httpx
 import numpy as np
 import uvloop
 
-from gateway.api.features_model import counts
+from gateway.api.endpoints.cache import counts
 from gateway.cache.statistics import CacheStats
 from preprocess.features.batch import STATUSES, batch_rows
 from preprocess.features.row import Status

@@ -39,7 +39,7 @@ def run(*, quick: bool, command: str) -> Report:
     settings = fresh_settings(
         configured.home / "bench" / "swaps",
         database_url=configured.database_url or f"sqlite:///{configured.database_path}",
-        admin_token="swaps",
+        admin_token="swaps" * 8,
         cache_predictions=False,  # every request is to meet a version, not what one has said
     )
     rate, swaps, models, trees = (100.0, 5, 2, 20) if quick else (500.0, 100, 3, 60)

@@ -32,6 +32,9 @@ _REDIS = {
 }
 
 
+_NO_ANSWER = (Finding.FAILED, Finding.LATE, Finding.BUSY)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Health:
     """The health of each component, judged by its latest use. A request checks nothing itself.
@@ -121,7 +124,7 @@ class Health:
 def _optional(variant: Variant, probe: Probe) -> Component:
     """A variant whose absence is not a fault."""
     finding = probe.state.finding
-    if finding is Finding.NO_GPU:
+    if finding is Finding.NO_GPU or (probe.without_gpu and finding in _NO_ANSWER):
         return Component(Condition.ABSENT, "no GPU")
     if finding in (Finding.ABSENT, Finding.PENDING):
         return Component(Condition.ABSENT, f"no {variant.upper()} variant is published")

@@ -19,7 +19,7 @@ from gateway.api.incoming import (
 from gateway.api.predictions import Outcome, Predictions, Refusal
 from gateway.api.responses import JSONAnswer
 from gateway.api.schemas import BatchRequest, PredictionRequest
-from gateway.errors import InvalidRequestError
+from gateway.errors import DeadlineExceededError, InvalidRequestError, SlowBodyError
 
 
 class PredictEndpoint:
@@ -33,10 +33,16 @@ class PredictEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, validate, predict and respond, all before the deadline."""
         require_json(scope)
-        with Deadline(timeout_of(scope, self._default_timeout_ms)) as deadline:
-            body = await read_body(receive)
-            deadline.listen(receive)
-            response = await self._answer(body, deadline)
+        body: bytes | None = None
+        try:
+            with Deadline(timeout_of(scope, self._default_timeout_ms)) as deadline:
+                body = await read_body(receive)
+                deadline.listen(receive)
+                response = await self._answer(body, deadline)
+        except DeadlineExceededError:
+            if body is None:
+                raise SlowBodyError("the body did not arrive in time") from None
+            raise
         await response(scope, receive, send)
 
     async def _answer(self, body: bytes, deadline: Deadline) -> Response:

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.api.incoming import whole_number
 from gateway.api.responses import STATUS_KEY, JSONAnswer
 
 # After a rejection: how much more is read and discarded, so that a client that sends its whole
@@ -74,8 +75,8 @@ async def _discard(receive: Receive) -> None:
 
 def _content_length(scope: Scope) -> int:
     for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value[:18])
+        if name == b"content-length":
+            return whole_number(value.decode("latin-1")) or 0
     return 0
 
 

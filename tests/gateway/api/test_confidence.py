@@ -1,8 +1,10 @@
 """The rule of confidence, at its bounds."""
 
+import math
+
 import pytest
 
-from gateway.api.confidence import confidence
+from gateway.api.confidence import confidence, margin
 
 
 @pytest.mark.parametrize(
@@ -20,3 +22,11 @@ from gateway.api.confidence import confidence
 )
 def test_the_bounds_of_confidence(probability: float, expected: str) -> None:
     assert confidence(probability) == expected
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1e-7, 0.14, 0.5, 0.999, 1.0])
+def test_the_sign_of_the_margin_is_the_label(threshold: float) -> None:
+    for probability in (0.0, 1e-7, 0.14 - 1e-8, 0.14, 0.14 + 1e-8, 0.5, 0.999, 1.0):
+        distance = margin(probability, threshold)
+        assert math.isfinite(distance)
+        assert (distance >= 0) == (probability >= threshold)

@@ -1,5 +1,7 @@
 """The `tezi` command as a user meets it: help, errors in one line, nothing lost."""
 
+import socket
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +16,7 @@ from preprocess.market.values import CircuitLabel
 from preprocess.settings import Settings, load_settings
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import MONDAY, bars, result
-from tests.integration.stack import free_ports
+from tests.integration.stack import TEZI, free_ports
 
 Run = Callable[..., Result]
 
@@ -95,10 +97,6 @@ def test_static_features_by_month(run: Run, settings: Settings) -> None:
 
 
 def test_prices_are_taken_out_with_what_rested_on_them(run: Run, settings: Settings) -> None:
-    assert (
-        "There is no market database"
-        in run("delete-prices", "500001", "--from", "2024-02-01").output
-    )
     store = SQLiteStore(settings.database_path, write=True)
     with store.transaction() as writer:
         writer.put_prices(bars("500001", [10.0] * 40))
@@ -132,14 +130,76 @@ def labels_of(store: SQLiteStore) -> tuple[CircuitLabel, ...]:
         (("predict", "500325"), "Start it with `tezi up`"),
         (("publish",), "tezi train"),
         (("up",), "tezi import prices"),
+        (("predict-all",), "tezi import prices"),
+        (("maintain",), "tezi import prices"),
+        (("maintain", "--only", "vacum"), "There is no task ['vacum']; there are: leftovers"),
+        (("db", "analyze"), "tezi import prices"),
+        (("db", "samples"), "tezi import prices"),
+        (("delete-prices", "500001", "--from", "2024-02-01"), "tezi import prices"),
     ],
 )
 def test_what_is_missing_is_named_with_the_command_for_it(
-    run: Run, command: tuple[str, ...], advice: str
+    run: Run, settings: Settings, command: tuple[str, ...], advice: str
 ) -> None:
     failed = run(*command)
     assert failed.exit_code == 1
     assert advice in failed.output
+    assert not settings.database_path.exists()  # the folder may be mistyped
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(28, "No space left on device", "/data/x"), "disk is full (/data/x): make room"),
+        (OSError(30, "Read-only file system", "/data/x"), "(/data/x). Check whose it is"),
+        (PermissionError(13, "Permission denied"), "Permission denied. Check"),
+        (OSError(5, "Input/output error"), "Input/output error."),
+        (MemoryError(), "not enough memory"),
+        (ZeroDivisionError("oh"), "ZeroDivisionError: oh. `tezi --debug ...`"),
+    ],
+    ids=repr,
+)
+def test_whatever_goes_wrong_is_one_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("gateway.cli.os.dup2", lambda *_: None)
+    monkeypatch.setattr("gateway.cli.database.open_store", fail)
+    failed = run("migrate")
+    assert failed.exit_code == 1
+    assert failed.output.startswith("tezi: ")
+    assert words in failed.output
+    assert failed.output.count("\n") == 1
+    assert run("--debug", "migrate").exception is error
+
+
+def test_output_that_cannot_be_written_is_one_sentence(settings: Settings) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [str(TEZI), "migrate"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "tezi: The disk is full: make room and run the command again.\n",
+    )
+
+
+def test_a_file_of_a_header_alone_is_pointed_out(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "prices.csv"
+    file.write_text("bse_code,date,open,high,low,close,volume\n")
+    done = run("import", "prices", file)
+    assert done.exit_code == 1
+    assert "no file has a row that could be imported" in done.output
+
+
+def test_up_looks_at_the_ports_before_it_makes_a_market(run: Run, settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", settings.http_port)):
+        failed = run("up", "--demo")
+    assert failed.exit_code == 1
+    assert f"Port {settings.http_port} on 127.0.0.1 is in use" in failed.output
+    assert not settings.home.exists()
 
 
 def test_up_without_a_model_says_what_to_do(run: Run, settings: Settings) -> None:

@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from preprocess.files import file_lock
 from preprocess.settings import Settings, load_settings
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import bars
@@ -43,25 +42,6 @@ def test_all_tasks_and_their_report(settings: Settings, tmp_path: Path) -> None:
     assert all(task["bytes_before"] > 0 and task["seconds"] >= 0 for task in tasks)
 
 
-def test_some_tasks(settings: Settings) -> None:
-    done = run("maintain", "--only", "analyze,vacuum")
-    assert done.exit_code == 0
-    assert done.output.index("vacuum") < done.output.index("analyze")
-    assert "packs" not in done.output
-    wrong = run("maintain", "--only", "vacum")
-    assert wrong.exit_code == 1
-    assert "There is no task ['vacum']; there are: leftovers" in wrong.output
-
-
-def test_a_second_one_is_told_that_the_first_is_at_work(settings: Settings) -> None:
-    lock = settings.database_path.with_name("market.db.maintenance")
-    with file_lock(lock):
-        refused = run("maintain")
-    assert refused.exit_code == 1
-    assert "Another maintenance" in refused.output
-    assert run("maintain", "--only", "analyze").exit_code == 0
-
-
 def test_a_failed_task_is_told_and_ends_with_1(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,15 +51,6 @@ def test_a_failed_task_is_told_and_ends_with_1(
     assert failed.exit_code == 1
     assert "tezi: vacuum failed: VACUUM needs" in failed.output
     assert "statistics refreshed" in failed.output
-
-
-def test_without_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEZI_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("TEZI_DATABASE_URL", "")
-    for command in (("maintain",), ("db", "analyze"), ("db", "samples")):
-        refused = run(*command)
-        assert refused.exit_code == 1
-        assert "There is no market database" in refused.output
 
 
 def test_the_analysis_and_its_report(settings: Settings, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import signal
 import subprocess
 import threading
@@ -44,7 +45,7 @@ def evening(
     return run_evening(
         settings,
         store,
-        select(store, today=DAY, codes=codes),
+        select(store, today=DAY, codes=codes, max_age_sessions=5),
         now=NOW + timedelta(hours=hours),
         advance=lambda done, total: None,
         triton=nullcontext(),
@@ -67,6 +68,7 @@ def test_everything_is_stored_written_and_reported(
 ) -> None:
     triton.row = lambda code: Row(0.6, "2024-05-30") if code == CODES[1] else usual(code)
     report = evening(settings, market)
+    assert report.top[0].as_of == "2024-05-31"
     stored = market.predictions(DAY, 1)
     assert [row.bse_code for row in stored] == CODES
     for row in stored:
@@ -85,6 +87,8 @@ def test_everything_is_stored_written_and_reported(
         "as_of": "2024-05-30",
         "predicted_label": 1,
         "probability": pytest.approx(0.6, abs=1e-7),
+        "threshold": 0.5,
+        "margin": pytest.approx(math.log(0.6 / 0.4), abs=1e-6),
         "confidence": "MEDIUM",
         "model_version": 1,
         "variant": "fp32",
@@ -179,6 +183,7 @@ def test_stocks_that_were_asked_for_and_are_not_active_are_listed(
         (Row(probability=1.5), "INVALID_ANSWER"),
         (Row(as_of=""), "INVALID_ANSWER"),
         (Row(as_of="2024-06-01"), "INVALID_ANSWER"),
+        (Row(as_of="2024-05-23", probability=0.99), "STALE_PRICE"),
         (Row(status="OVER_THE_MOON"), "INVALID_ANSWER"),
     ],
 )

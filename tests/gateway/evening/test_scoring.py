@@ -82,17 +82,17 @@ async def test_several_tritons_share_the_work(settings: Settings, triton: FakeTr
     assert second.asked
 
 
-async def test_an_answer_of_another_version_is_refused(
-    settings: Settings, triton: FakeTriton
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"version": 2}, "predict_fp32_v1 of Triton answers with version 2"),
+        ({"cut": 1}, "one row for each stock"),
+    ],
+)
+async def test_an_answer_that_cannot_be_right_is_refused(
+    settings: Settings, triton: FakeTriton, fault: dict[str, int], message: str
 ) -> None:
-    triton.version = 2
-    with pytest.raises(EveningError, match="predict_fp32_v1 of Triton answers with version 2"):
-        await scored(settings.triton_grpc_address)
-
-
-async def test_an_answer_with_too_few_rows_is_refused(
-    settings: Settings, triton: FakeTriton
-) -> None:
-    triton.cut = 1
-    with pytest.raises(EveningError, match="one row for each stock"):
+    for name, value in fault.items():
+        setattr(triton, name, value)
+    with pytest.raises(EveningError, match=message):
         await scored(settings.triton_grpc_address)

@@ -15,13 +15,14 @@ NEWEST = date(2024, 5, 31)
 
 
 def chosen(store: SQLiteStore, **request: Any) -> Selection:
-    return select(store, today=date(2024, 6, 3), **request)
+    return select(store, today=date(2024, 6, 3), max_age_sessions=5, **request)
 
 
 def test_every_active_stock_for_the_newest_day(market: SQLiteStore) -> None:
     found = chosen(market)
     assert (found.day, found.whole, list(found.stocks)) == (NEWEST, True, [*CODES, "599998"])
     assert found.inactive == ["599999"]
+    assert found.oldest == date(2024, 5, 24)  # a Friday, five sessions before
 
 
 def test_a_few_stocks_by_code_each_once_and_in_order(market: SQLiteStore) -> None:
