@@ -22,15 +22,16 @@ class Codes:
 
     def add(self, stock: Stock) -> None:
         """Know a stock; a missing field does not erase a known one."""
-        known = self._stocks.get(stock.bse_code, stock)
-        stock = replace(
-            stock,
-            nse_symbol=stock.nse_symbol or known.nse_symbol,
-            company_name=stock.company_name or known.company_name,
-            isin=stock.isin or known.isin,
-            industry=stock.industry or known.industry,
-            status=stock.status or known.status,
-        )
+        known = self._stocks.get(stock.bse_code)
+        if known is not None:
+            stock = replace(
+                stock,
+                nse_symbol=stock.nse_symbol or known.nse_symbol,
+                company_name=stock.company_name or known.company_name,
+                isin=stock.isin or known.isin,
+                industry=stock.industry or known.industry,
+                status=stock.status or known.status,
+            )
         self._stocks[stock.bse_code] = stock
         if stock.isin:
             self._isins[stock.isin] = stock.bse_code
