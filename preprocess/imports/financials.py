@@ -83,8 +83,7 @@ def write(writer: Writer, values: Sequence[StockResult], _form: Format, _context
 
 def _is(name: str, form: Format, each: str) -> bool:
     names = {**form.columns, **form.optional}[each]
-    alternatives = (names,) if isinstance(names, str) else names
-    return name in alternatives or without_unit(name) in alternatives
+    return name in names or without_unit(name) in names
 
 
 def _crores(unit: str, stated: str | None) -> float:

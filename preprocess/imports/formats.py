@@ -13,7 +13,7 @@ from preprocess.errors import ImportRefusedError
 from preprocess.imports.refusal import shown
 from preprocess.imports.units import without_unit
 
-Names = str | tuple[str, ...]
+Names = tuple[str, ...]
 
 BSE, NSE = "BSE", "NSE"
 
@@ -51,213 +51,141 @@ class Format:
 
 
 _DD_MM_YYYY = r"(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d{4})"
-_BARS = {"open": "open", "high": "high", "low": "low", "close": "close"}
-_OLD_BSE = {
-    "code": "sc_code",
-    "name": "sc_name",
-    "type": "sc_type",
-    **_BARS,
-    "previous": "prevclose",
-    "volume": "no_of_shrs",
-}
-_NSE_ROW = {"symbol": "symbol", "series": "series"}
+
+
+def _format(
+    name: str,
+    kind: str,
+    phase: int,
+    columns: str,
+    optional: str = "",
+    *,
+    exchange: str | None = None,
+    dated: str | None = None,
+    units: bool = False,
+) -> Format:
+    """A format from its columns, written `field: name | another name; field: name`."""
+
+    def parsed(text: str) -> dict[str, Names]:
+        pairs = (each.split(": ") for each in text.split("; ") if each)
+        return {field: tuple(names.split(" | ")) for field, names in pairs}
+
+    given = parsed(columns), parsed(optional)
+    return Format(name, kind, phase, *given, exchange, dated, units)
+
 
 FORMATS: tuple[Format, ...] = (
-    Format(
-        "stocks",
-        "stocks",
-        0,
-        {"code": "bse_code"},
-        {
-            "symbol": "nse_symbol",
-            "name": ("company_name", "name"),
-            "isin": ("isin", "isin_2020"),
-            "industry": "industry",
-            "status": "status",
-        },
+    _format(
+        *("stocks", "stocks", 0),
+        "code: bse_code",
+        "symbol: nse_symbol; name: company_name | name; isin: isin | isin_2020; industry: "
+        "industry; status: status",
     ),
-    Format(
-        "BSE list of securities",
-        "stocks",
-        0,
-        {"code": "security code", "isin": "isin no", "status": "status"},
-        {
-            "name": ("issuer name", "security name"),
-            "industry": ("industry new name", "industry"),
-            "instrument": "instrument",
-        },
-        BSE,
+    _format(
+        *("BSE list of securities", "stocks", 0),
+        "code: security code; isin: isin no; status: status",
+        "name: issuer name | security name; industry: industry new name | industry; "
+        "instrument: instrument",
+        exchange=BSE,
     ),
-    Format(
-        "BSE and NSE daily prices (UDiFF)",
-        "prices",
-        1,
-        {
-            "day": "traddt",
-            "code": "fininstrmid",
-            "isin": "isin",
-            "series": "sctysrs",
-            "open": "opnpric",
-            "high": "hghpric",
-            "low": "lwpric",
-            "close": "clspric",
-            "volume": "ttltradgvol",
-        },
-        {
-            "segment": "sgmt",
-            "exchange": "src",
-            "type": "fininstrmtp",
-            "symbol": "tckrsymb",
-            "name": "fininstrmnm",
-            "previous": "prvsclsgpric",
-        },
+    _format(
+        *("BSE and NSE daily prices (UDiFF)", "prices", 1),
+        "day: traddt; code: fininstrmid; isin: isin; series: sctysrs; open: opnpric; high: "
+        "hghpric; low: lwpric; close: clspric; volume: ttltradgvol",
+        "segment: sgmt; exchange: src; type: fininstrmtp; symbol: tckrsymb; name: "
+        "fininstrmnm; previous: prvsclsgpric",
         dated=r"_(?P<year>20\d\d)(?P<month>\d\d)(?P<day>\d\d)_",
     ),
-    Format(
-        "BSE daily prices with ISIN (EQ_ISINCODE)",
-        "prices",
-        2,
-        {**_OLD_BSE, "isin": "isin_code", "day": "trading_date"},
+    _format(
+        *("BSE daily prices with ISIN (EQ_ISINCODE)", "prices", 2),
+        "code: sc_code; name: sc_name; type: sc_type; open: open; high: high; low: low; "
+        "close: close; previous: prevclose; volume: no_of_shrs; isin: isin_code; day: "
+        "trading_date",
         exchange=BSE,
         dated=r"EQ(?:_ISINCODE_)?(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d\d)\b",
     ),
-    Format(
-        "BSE daily prices (EQ)",
-        "prices",
-        2,
-        _OLD_BSE,
+    _format(
+        *("BSE daily prices (EQ)", "prices", 2),
+        "code: sc_code; name: sc_name; type: sc_type; open: open; high: high; low: low; "
+        "close: close; previous: prevclose; volume: no_of_shrs",
         exchange=BSE,
         dated=r"\bEQ(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d\d)(?:_CSV)?\.",
     ),
-    Format(
-        "NSE list of securities",
-        "stocks",
-        3,
-        {"symbol": "symbol", "name": "name of company", "isin": "isin number"},
+    _format(
+        *("NSE list of securities", "stocks", 3),
+        "symbol: symbol; name: name of company; isin: isin number",
         exchange=NSE,
     ),
-    Format(
-        "NSE daily prices (bhav)",
-        "prices",
-        4,
-        {
-            **_NSE_ROW,
-            "isin": "isin",
-            "day": "timestamp",
-            **_BARS,
-            "previous": "prevclose",
-            "volume": "tottrdqty",
-        },
+    _format(
+        *("NSE daily prices (bhav)", "prices", 4),
+        "symbol: symbol; series: series; isin: isin; day: timestamp; open: open; high: high; "
+        "low: low; close: close; previous: prevclose; volume: tottrdqty",
         exchange=NSE,
         dated=r"cm(?P<day>\d\d)(?P<month>[a-z]{3})(?P<year>\d{4})bhav",
     ),
-    Format(
-        "NSE daily prices (sec_bhavdata_full)",
-        "prices",
-        5,
-        {
-            **_NSE_ROW,
-            "day": "date1",
-            "open": "open_price",
-            "high": "high_price",
-            "low": "low_price",
-            "close": "close_price",
-            "previous": "prev_close",
-            "volume": "ttl_trd_qnty",
-        },
+    _format(
+        *("NSE daily prices (sec_bhavdata_full)", "prices", 5),
+        "symbol: symbol; series: series; day: date1; open: open_price; high: high_price; low: "
+        "low_price; close: close_price; previous: prev_close; volume: ttl_trd_qnty",
         exchange=NSE,
         dated=_DD_MM_YYYY,
     ),
-    Format(
-        "prices",
-        "prices",
-        5,
-        {"code": "bse_code", "day": "date", **_BARS, "volume": "volume"},
-        {"previous": "prev_close"},
+    _format(
+        *("prices", "prices", 5),
+        "code: bse_code; day: date; open: open; high: high; low: low; close: close; volume: volume",
+        "previous: prev_close",
     ),
-    Format(
-        "NSE price bands",
-        "bands",
-        6,
-        {**_NSE_ROW, "band": ("band", "to")},
+    _format(
+        *("NSE price bands", "bands", 6),
+        "symbol: symbol; series: series; band: band | to",
         exchange=NSE,
         dated=_DD_MM_YYYY,
     ),
-    Format(
-        "actions",
-        "actions",
-        6,
-        {"code": "bse_code", "day": "ex_date", "kind": "kind", "subject": "subject"},
-        {"ratio": "ratio"},
+    _format(
+        *("actions", "actions", 6),
+        "code: bse_code; day: ex_date; kind: kind; subject: subject",
+        "ratio: ratio",
     ),
-    Format(
-        "BSE corporate actions",
-        "actions",
-        6,
-        {"code": "security code", "day": "ex date", "subject": "purpose"},
+    _format(
+        *("BSE corporate actions", "actions", 6),
+        "code: security code; day: ex date; subject: purpose",
         exchange=BSE,
     ),
-    Format(
-        "NSE corporate actions",
-        "actions",
-        6,
-        {**_NSE_ROW, "day": "ex-date", "subject": "purpose"},
+    _format(
+        *("NSE corporate actions", "actions", 6),
+        "symbol: symbol; series: series; day: ex-date; subject: purpose",
         exchange=NSE,
     ),
-    Format(
-        "results",
-        "financials",
-        7,
-        {"day": ("period_end", "period ended", "period end", "quarter ended")},
-        {
-            "code": ("bse_code", "security code", "scrip code"),
-            "isin": "isin",
-            "symbol": ("nse_symbol", "symbol"),
-            "year": "fiscal_year",
-            "quarter": "quarter",
-            "label": "label",
-            "revenue": ("revenue", "revenue from operations", "sales", "net sales"),
-            "pat": ("pat", "net profit", "profit after tax"),
-            "operating_profit": ("operating_profit", "operating profit"),
-            "eps": ("eps", "basic eps"),
-            "announced": ("announced_on", "announce_date_proxy", "broadcast date/time"),
-            "unit": "unit",
-        },
+    _format(
+        *("results", "financials", 7),
+        "day: period_end | period ended | period end | quarter ended",
+        "code: bse_code | security code | scrip code; isin: isin; symbol: nse_symbol | "
+        "symbol; year: fiscal_year; quarter: quarter; label: label; revenue: revenue | "
+        "revenue from operations | sales | net sales; pat: pat | net profit | profit after "
+        "tax; operating_profit: operating_profit | operating profit; eps: eps | basic eps; "
+        "announced: announced_on | announce_date_proxy | broadcast date/time; unit: unit",
         units=True,
     ),
-    Format(
-        "list of results filed",
-        "filings",
-        8,
-        {
-            "day": ("period ended", "period end", "to date", "quarter ended"),
-            "basis": ("consolidated / non-consolidated", "consolidated/non-consolidated"),
-            "announced": (
-                "broadcast date/time",
-                "broadcast date",
-                "exchange dissemination time",
-                "exchange received time",
-            ),
-        },
-        {
-            "code": ("security code", "scrip code"),
-            "symbol": "symbol",
-            "isin": "isin",
-        },
+    _format(
+        *("list of results filed", "filings", 8),
+        "day: period ended | period end | to date | quarter ended; basis: consolidated / "
+        "non-consolidated | consolidated/non-consolidated; announced: broadcast date/time | "
+        "broadcast date | exchange dissemination time | exchange received time",
+        "code: security code | scrip code; symbol: symbol; isin: isin",
     ),
-    Format(
-        "NSE announcements",
-        "filings",
-        8,
-        {
-            "symbol": "symbol",
-            "subject": "subject",
-            "details": "details",
-            "announced": ("broadcast date/time", "broadcast date"),
-        },
+    _format(
+        *("NSE announcements", "filings", 8),
+        "symbol: symbol; subject: subject; details: details; announced: broadcast date/time | "
+        "broadcast date",
     ),
-    Format("NSE board meetings", "plans", 9, {"symbol": "symbol", "day": "meeting date"}),
-    Format("BSE results calendar", "plans", 9, {"code": "security code", "day": "result date"}),
+    _format(
+        *("NSE board meetings", "plans", 9),
+        "symbol: symbol; day: meeting date",
+    ),
+    _format(
+        *("BSE results calendar", "plans", 9),
+        "code: security code; day: result date",
+    ),
 )
 
 
@@ -271,7 +199,7 @@ def recognised(names: Sequence[str], formats: Sequence[Format] = FORMATS) -> For
     best: tuple[int, Format] | None = None
     for each in formats:
         header = set(map(without_unit, names)) | set(names) if each.units else set(names)
-        lacks = [_written(names) for names in each.columns.values() if not _has(header, names)]
+        lacks = [" or ".join(names) for names in each.columns.values() if not _has(header, names)]
         found = len(each.columns) - len(lacks)
         if not lacks:
             score = found + sum(_has(header, names) for names in each.optional.values())
@@ -287,8 +215,4 @@ def recognised(names: Sequence[str], formats: Sequence[Format] = FORMATS) -> For
 
 
 def _has(header: set[str], names: Names) -> bool:
-    return any(name in header for name in ([names] if isinstance(names, str) else names))
-
-
-def _written(names: Names) -> str:
-    return names if isinstance(names, str) else " or ".join(names)
+    return any(name in header for name in names)
