@@ -59,24 +59,6 @@ class CsvTable:
         self._width = len(names)
         return {name: index for index, name in enumerate(names)}
 
-    def indices(self, *columns: str | tuple[str, ...]) -> list[int]:
-        """Indices of required columns; a tuple gives the alternative names of a column.
-
-        Raises:
-            ImportRefusedError: names the missing columns.
-        """
-        found = [self.index(column) for column in columns]
-        missing = [
-            column if isinstance(column, str) else " or ".join(column)
-            for column, index in zip(columns, found, strict=True)
-            if index is None
-        ]
-        if missing:
-            raise ImportRefusedError(
-                f"missing columns: {', '.join(missing)}; the header is {_listed(self.names)}"
-            )
-        return [index for index in found if index is not None]
-
     def picked(
         self, *columns: str | tuple[str, ...] | None
     ) -> Callable[[list[str]], tuple[str, ...]]:

@@ -40,20 +40,13 @@ def test_the_last_line_needs_no_end_and_blank_lines_are_no_rows() -> None:
     "header", [b"a,b", b"\xef\xbb\xbfa,b", b'\xef\xbb\xbf"A"," b "', b"A ,B,,"]
 )
 def test_headers_are_found_whatever_their_case_marks_and_quotes(header: bytes) -> None:
-    assert _table(header + b"\n").indices("b", "a") == [1, 0]
+    assert _table(header + b"\n").names[:2] == ["a", "b"]
 
 
 def test_a_column_may_go_by_several_names() -> None:
     table = _table(b"x,eps_rs,eps\n")
-    assert table.indices(("eps", "eps_rs")) == [2]
+    assert table.index(("eps", "eps_rs")) == 2
     assert table.index("none") is None
-
-
-def test_columns_that_are_missing_are_named() -> None:
-    with pytest.raises(
-        ImportRefusedError, match=r"missing columns: close, eps or eps_rs; .*'date,open'"
-    ):
-        _table(b"date,open\n").indices("date", "close", ("eps", "eps_rs"))
 
 
 @pytest.mark.parametrize(
