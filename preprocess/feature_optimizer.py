@@ -159,7 +159,8 @@ class FeatureOptimizer:
         """Every labelled announcement of `bse_codes` (None: all stocks), for training.
 
         One row each, ascending by stock and day: bse_code, day, the 25 features as of that day,
-        label, price_change_pct, next_day, status. Days are dates.
+        up_5pct, upper_circuit (NaN where it can't be known), price_change_pct, next_day, status.
+        Days are dates.
 
         Raises:
             FeatureError: a code is not six digits.
@@ -179,7 +180,9 @@ def history_frame(columns: MarketColumns) -> pd.DataFrame:
     frame = pd.DataFrame(rows.values, columns=list(FEATURE_NAMES))
     frame.insert(0, "bse_code", _texts(columns.codes)[places])
     frame.insert(1, "day", as_dates(labels["earnings_day"]))
-    frame["label"] = labels["label"]
+    frame["up_5pct"] = labels["label"]
+    known = labels["upper_circuit"] - 1.0
+    frame["upper_circuit"] = np.where(known < 0.0, np.nan, known)
     frame["price_change_pct"] = labels["price_change_pct"]
     frame["next_day"] = as_dates(labels["next_day"])
     frame["status"] = np.array([status.value for status in STATUSES])[rows.status]

@@ -14,6 +14,7 @@ from typing_extensions import (  # pydantic reads no typing.TypedDict before Pyt
 
 from gateway.api.confidence import Confidence
 from gateway.cache.keys import Kind
+from preprocess.market.values import Target
 from preprocess.models.names import Variant
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -45,7 +46,14 @@ class PredictionAnswer(msgspec.Struct, frozen=True):
     ]
     probability: Annotated[
         Probability,
-        Doc("That the stock closes at its upper circuit on the next trading day (float32)"),
+        Doc("Of the `target` on the next trading day (float32)"),
+    ]
+    target: Annotated[
+        Target,
+        Doc(
+            "What is predicted: a close at the upper price limit (`upper_circuit`), or one that is "
+            "some percent higher (`up_5pct`)"
+        ),
     ]
     threshold: Annotated[Probability, Doc("Of the answering version")]
     margin: Annotated[
@@ -194,6 +202,7 @@ class ModelVersionAnswer(TypedDict):
     family: str
     trained_at: Moment
     published_at: Moment
+    target: Target
     threshold: Probability
     metrics: Annotated[dict[str, float], Doc("On the test period of the training data")]
     features: Annotated[tuple[str, ...], Doc("The feature manifest, in order")]

@@ -233,6 +233,7 @@ class Predictions:
             as_of=as_of,
             predicted_label=int(probability >= version.threshold),
             probability=probability,
+            target=version.label.name,
             threshold=version.threshold,
             margin=margin(probability, version.threshold),
             confidence=confidence(probability),

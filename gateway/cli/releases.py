@@ -183,6 +183,7 @@ def _document(
         "model_id": version.model_id,
         "family": version.family,
         "published_at": version.published_at,
+        "target": version.label.name,
         "threshold": version.threshold,
         "metrics": version.metrics,
         "variants": msgspec.to_builtins(version.variants),

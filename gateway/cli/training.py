@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.progress import progress_bar
+from preprocess.market.values import Target
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 from preprocess.training.card import Family
@@ -59,8 +60,21 @@ def chosen_model(settings: Settings, model_id: str | None) -> ModelFolder:
     type=click.FloatRange(0.0, 1.0, min_open=True),
     help="Weight of each tree; default: 5 / trees, at most 0.1.",
 )
-def train_command(
-    family: Family, trees: int, depth: int, seed: int, learning_rate: float | None
+@click.option(
+    "--target",
+    type=click.Choice(["upper_circuit", "up_5pct"]),
+    default="upper_circuit",
+    show_default=True,
+    help="What it predicts of the next session: a close at the upper price limit, or a close "
+    "TEZI_CIRCUIT_PCT percent higher.",
+)
+def train_command(  # noqa: PLR0917 - one for each option
+    family: Family,
+    trees: int,
+    depth: int,
+    seed: int,
+    learning_rate: float | None,
+    target: Target,
 ) -> None:
     """Train a model on every announcement in the database whose outcome is known.
 
@@ -71,7 +85,7 @@ def train_command(
     \b
     tezi train
     tezi train --family lightgbm --seed 7
-    tezi train --trees 2000
+    tezi train --trees 2000 --target up_5pct
     """
     from preprocess.training.learner import Parameters  # noqa: PLC0415 - takes seconds
     from preprocess.training.run import train  # noqa: PLC0415 - the same
@@ -79,7 +93,7 @@ def train_command(
     settings = load_settings()
     parameters = Parameters(family, trees, depth, seed, learning_rate)
     with closing(open_store(settings)) as store:
-        model = train(store, settings, parameters, now=datetime.now(UTC))
+        model = train(store, settings, parameters, target=target, now=datetime.now(UTC))
     _show(model)
 
 
@@ -131,6 +145,7 @@ def _show(model: ModelFolder) -> None:
     for row in score_rows(about, "test"):
         scores.add_row(*row)
     console = Console()
+    console.print(f"Target {about.label.name}: {about.label.meaning}.")
     console.print(parts)
     console.print(scores)
     if about.market == "demo":

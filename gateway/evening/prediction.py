@@ -10,7 +10,7 @@ from gateway.api.confidence import Confidence, confidence, margin
 from gateway.evening.scoring import EnsembleRow
 from preprocess.errors import EveningError
 from preprocess.features.row import MINIMUM_ROWS, Status
-from preprocess.market.values import UNKNOWN_SYMBOL, DailyPrediction, Stock
+from preprocess.market.values import UNKNOWN_SYMBOL, DailyPrediction, Stock, Target
 from preprocess.repository.versions import ModelVersion
 
 
@@ -42,6 +42,7 @@ class Prediction(msgspec.Struct, frozen=True):
     as_of: str
     predicted_label: int
     probability: float
+    target: Target
     threshold: float
     margin: float
     confidence: Confidence
@@ -101,6 +102,7 @@ def judge(
                     as_of=as_of,
                     predicted_label=int(probability >= version.threshold),
                     probability=probability,
+                    target=version.label.name,
                     threshold=version.threshold,
                     margin=margin(probability, version.threshold),
                     confidence=confidence(probability),

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.evening.prediction import SENTENCES, Prediction, Reason
 from gateway.evening.selection import listed
-from preprocess.market.values import Tally
+from preprocess.market.values import Tally, Target
 
 TOP = 20
 _CHANGED = "**The market data changed while stocks were scored: run the same command again.**"
@@ -25,6 +25,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     prediction_date: date
     variant: str
     model_version: int
+    target: Target
     threshold: float
     started_at: datetime
     stocks: int
@@ -78,7 +79,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             f"# Predictions for {self.prediction_date}",
             "",
             f"{self.scored:,} of {self.stocks:,} stocks scored by {self.variant} "
-            f"v{self.model_version}, {self.positives:,} positive (threshold {self.threshold:.4g}).",
+            f"v{self.model_version}, {self.positives:,} positive ({self.target}, threshold "
+            f"{self.threshold:.4g}).",
             "",
             *([_CHANGED, ""] if self.market_changed else []),
             f"- Newest price: {current:,} stocks have one of {self.prediction_date}, "
@@ -100,7 +102,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def _table(rows: Sequence[Prediction]) -> list[str]:
     """Columns of equal width, so that the Markdown reads well at a terminal."""
-    lines = [f"| code   | {'symbol':12} | probability | circuit | margin | as of      |"]
+    lines = [f"| code   | {'symbol':12} | probability | label   | margin | as of      |"]
     lines.append("|--------|--------------|-------------|---------|--------|------------|")
     for row in rows:
         word = "yes" if row.predicted_label else "no"

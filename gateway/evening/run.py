@@ -103,6 +103,7 @@ def run_evening(
         prediction_date=selection.day,
         variant=variant,
         model_version=version.model_version,
+        target=version.label.name,
         threshold=version.threshold,
         started_at=now,
         table=table,

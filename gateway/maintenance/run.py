@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.maintenance.leftovers import leftovers, remove
 from preprocess.errors import StoreError
-from preprocess.features.derive import refresh_derived
+from preprocess.features.derive import label, refresh_derived
 from preprocess.settings import Settings
 from preprocess.store import Upkeep, open_existing_store
 
@@ -68,7 +68,9 @@ def _packs(_upkeep: Upkeep, settings: Settings) -> str:
             wrong = writer.drop_stray_packs()
         for start in range(0, len(codes), _STOCKS_PER_TRANSACTION):
             with store.transaction() as writer:
-                wrong |= writer.rebuild_packs(codes[start : start + _STOCKS_PER_TRANSACTION])
+                some = codes[start : start + _STOCKS_PER_TRANSACTION]
+                wrong |= writer.rebuild_packs(some)
+                label(writer, some, circuit_pct=settings.circuit_pct)
                 refresh_derived(writer, circuit_pct=settings.circuit_pct)
     return f"packs of {len(codes)} stocks rebuilt, {len(wrong)} differed"
 

@@ -3,7 +3,7 @@
 It runs inside the transaction that changes the data, so no reader sees one without the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 
 from preprocess.features.labels import LONGEST_PAUSE_DAYS, circuit_labels
@@ -16,12 +16,19 @@ from preprocess.store import Writer
 def refresh_derived(writer: Writer, *, circuit_pct: float) -> None:
     """Recompute the labels of every changed stock and the stamps of every affected month."""
     touched = dict(writer.touched)
-    for code in _to_label(writer, touched):
-        history = writer.history(code)
-        if history is not None:
-            writer.replace_labels(code, circuit_labels(history, circuit_pct=circuit_pct))
+    label(writer, _to_label(writer, touched), circuit_pct=circuit_pct)
     if touched:
         stamp_months(writer, _affected_months(writer, min(touched.values())))
+
+
+def label(writer: Writer, bse_codes: Iterable[str], *, circuit_pct: float) -> None:
+    """Write the labels of some stocks."""
+    for code in bse_codes:
+        history = writer.history(code)
+        if history is not None:
+            bands = writer.bands_of(code)
+            labels = circuit_labels(history, bands, circuit_pct=circuit_pct)
+            writer.replace_labels(code, labels)
 
 
 def stamp_months(writer: Writer, months: list[str]) -> None:
@@ -46,8 +53,8 @@ def stamp_months(writer: Writer, months: list[str]) -> None:
 def _to_label(writer: Writer, touched: Mapping[str, date]) -> list[str]:
     """Changed stocks whose labels may differ: few, when one day of the whole market is imported.
 
-    A label depends on the bars within LONGEST_PAUSE_DAYS of its announcement, so later bars change
-    none.
+    A label depends on the bars and bands within LONGEST_PAUSE_DAYS of its announcement, so later
+    ones change none.
     """
     repriced = writer.only_repriced
     pause = timedelta(days=LONGEST_PAUSE_DAYS)

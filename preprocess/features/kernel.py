@@ -197,7 +197,7 @@ def fiscal_quarter(day: int) -> int:
 def _circuit_rate(
     labels: tuple[Array, ...], first: int, last: int, day: int, three_years_before: int
 ) -> float:
-    earnings_day, next_day, label, _ = labels
+    earnings_day, next_day, label, _, _ = labels
     quarter = fiscal_quarter(day)
     positive = counted = 0
     for row in range(first, last):

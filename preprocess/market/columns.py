@@ -21,6 +21,7 @@ Indices = NDArray[np.int64]
 
 # Days are day numbers, quarters fiscal_year * 4 + quarter - 1, months year * 12 + month - 1.
 # Prices are rupees a share as traded, *_cr is crore rupees; what is not known is NaN.
+# Of labels, `upper_circuit` is 0 unless known, 1 for no and 2 for yes.
 SCHEMA: Mapping[str, Mapping[str, type[np.generic]]] = {
     "prices": {
         "day": np.int32,
@@ -43,6 +44,7 @@ SCHEMA: Mapping[str, Mapping[str, type[np.generic]]] = {
         "next_day": np.int32,
         "label": np.int8,
         "price_change_pct": np.float64,
+        "upper_circuit": np.int32,
     },
     "statics": {"month": np.int32, "sector_code": np.float64, "market_cap_tier": np.float64},
 }
@@ -203,6 +205,9 @@ ROWS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
         "next_day": lambda label: day_number(label.next_day_date),
         "label": attrgetter("label"),
         "price_change_pct": attrgetter("price_change_pct"),
+        "upper_circuit": lambda label: (
+            0 if label.upper_circuit is None else 1 + label.upper_circuit
+        ),
     },
     "statics": {
         "month": lambda stamp: month_number(stamp.month),

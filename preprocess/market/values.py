@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from preprocess.market.calendar import FiscalQuarter, announcement_limit, day_nu
 
 ADJUSTING_KINDS = ("bonus", "split")
 """Corporate actions that change the number of shares by their ratio."""
+
+Target = Literal["upper_circuit", "up_5pct"]
+"""What a model predicts of the first session after results; see CircuitLabel."""
 
 BSE_CODE_PATTERN = re.compile(r"[0-9]{6}")
 
@@ -89,12 +92,17 @@ class CorporateAction:
 
 @dataclass(frozen=True, slots=True)
 class CircuitLabel:
-    """What the stock did on the first trading day after an earnings announcement."""
+    """What the stock did on the first session after an earnings announcement.
+
+    `label` is 1 where its close rose by TEZI_CIRCUIT_PCT or more. `upper_circuit` is 1 where the
+    close was the upper price limit of the session, None where that can't be known.
+    """
 
     earnings_date: date
     next_day_date: date
     price_change_pct: float
     label: int
+    upper_circuit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -34,6 +35,7 @@ from preprocess.repository.versions import (
     version_numbers,
 )
 from preprocess.settings import Settings
+from preprocess.training.card import LabelDefinition
 from preprocess.training.folder import STAGING_FOLDER, ModelFolder
 
 Row = NDArray[np.float32]
@@ -101,7 +103,7 @@ def write_version(settings: Settings, candidate: Candidate, *, now: datetime) ->
         threshold=card["threshold"],
         features=tuple(card["features"]),
         feature_hash=feature_hash(card["features"]),
-        label=card["label"],
+        label=msgspec.convert(card["label"], LabelDefinition),
         sector_codes=card["sector_codes"],
         metrics=card["metrics"]["test"],
         golden=Golden(

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -18,6 +17,7 @@ from preprocess.errors import ModelError
 from preprocess.features.manifest import require_manifest
 from preprocess.models.names import Variant
 from preprocess.repository.labels import Labels
+from preprocess.training.card import LabelDefinition
 
 VERSION_FILE = "version.json"
 PROOF_FILE = "proof.json"
@@ -64,7 +64,7 @@ class ModelVersion:
     threshold: float
     features: tuple[str, ...]
     feature_hash: str
-    label: dict[str, Any]
+    label: LabelDefinition
     sector_codes: dict[str, int]
     metrics: dict[str, float]
     golden: Golden

@@ -37,7 +37,7 @@ RECORDS: Mapping[str, np.dtype[Any]] = {
             ("earnings_day", "<i4"),
             ("next_day", "<i4"),
             ("label", "<i4"),
-            ("reserved", "<i4"),
+            ("upper_circuit", "<i4"),
             ("price_change_pct", "<f8"),
         ]
     ),

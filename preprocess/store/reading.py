@@ -21,6 +21,7 @@ from preprocess.market.values import (
     Filing,
     Listing,
     Mark,
+    PriceBand,
     QuarterResult,
     Span,
     StaticRow,
@@ -74,6 +75,7 @@ _BARS = (
     "SELECT bse_code, date, open, high, low, close, volume, prev_close, adjusted"
     " FROM price_movements WHERE bse_code = ?"
 )
+_BANDS = "SELECT bse_code, date, band, source FROM price_bands WHERE bse_code = ? ORDER BY date"
 _FILINGS = (
     "SELECT basis, filed_at, revenue_cr, pat_cr, operating_profit_cr, eps FROM filings"
     " WHERE bse_code = ? AND period_end = ? ORDER BY filed_at, basis"
@@ -86,8 +88,8 @@ def _action(row: Sequence[Any]) -> CorporateAction:
 
 
 def _label(row: Sequence[Any]) -> CircuitLabel:
-    day, following, change, label = row
-    return CircuitLabel(date.fromisoformat(day), date.fromisoformat(following), change, label)
+    day, following, *outcome = row
+    return CircuitLabel(date.fromisoformat(day), date.fromisoformat(following), *outcome)
 
 
 def _static(row: Sequence[Any]) -> StaticRow:
@@ -117,7 +119,7 @@ ACTIONS = StockQuery(
 )
 LABELS = StockQuery(
     "upper_circuit_labels",
-    ("earnings_date", "next_day_date", "price_change_pct", "label"),
+    ("earnings_date", "next_day_date", "price_change_pct", "label", "upper_circuit"),
     ("earnings_date",),
     _label,
 )
@@ -214,6 +216,13 @@ class Reader(ABC):
     def actions_of(self, bse_code: str) -> list[CorporateAction]:
         """A stock's corporate actions."""
         return [_action(row) for row in self._rows(ACTIONS.select, (bse_code,))]
+
+    def bands_of(self, bse_code: str) -> list[PriceBand]:
+        """A stock's price bands, ascending by day."""
+        return [
+            PriceBand(code, date.fromisoformat(day), percent, source)
+            for code, day, percent, source in self._rows(_BANDS, (bse_code,))
+        ]
 
     def filings_of(self, bse_code: str, period_end: date) -> list[Filing]:
         """The filings of a quarter, as they follow one another."""

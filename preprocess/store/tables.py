@@ -102,7 +102,7 @@ STATICS = Table(
 LABELS = Table(
     "upper_circuit_labels",
     ("bse_code", "earnings_date"),
-    ("next_day_date", "price_change_pct", "label"),
+    ("next_day_date", "price_change_pct", "label", "upper_circuit"),
     first_day="s.next_day_date",
 )
 

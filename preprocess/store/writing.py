@@ -45,6 +45,8 @@ _FIGURES = attrgetter("revenue_cr", "pat_cr", "operating_profit_cr", "eps")
 _STOCK = attrgetter(*STOCKS.columns)
 _STAMP = attrgetter("month", *STATICS.values)
 _PREDICTION = attrgetter("predicted_label", "probability", "confidence", "variant")
+# Tables of which no column is in a pack.
+_UNPACKED = (BANDS, FILINGS)
 # The years that a stock has bars of, or a pack.
 _YEARS = (
     "SELECT CAST(substr(CAST(date AS text), 1, 4) AS integer) FROM price_movements"
@@ -96,7 +98,7 @@ class Writer(Reader):
 
     @property
     def only_repriced(self) -> Set[str]:
-        """Touched stocks that were known before and had only bars changed."""
+        """Touched stocks that were known before and had only bars or bands changed."""
         return self._touched.keys() - self._stale.stocks
 
     def announced_since(self, bse_code: str, day: date) -> bool:
@@ -262,6 +264,7 @@ class Writer(Reader):
                 label.next_day_date.isoformat(),
                 label.price_change_pct,
                 label.label,
+                label.upper_circuit,
             )
             for label in labels
         ]
@@ -337,7 +340,7 @@ class Writer(Reader):
             self._touched[code] = min(day, self._touched.get(code, day))
             if table is PRICES:
                 self._stale.add_price(code, day)
-            else:
+            elif table not in _UNPACKED:
                 self._stale.stocks.add(code)
 
 

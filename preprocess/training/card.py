@@ -8,6 +8,7 @@ import msgspec
 
 from preprocess.errors import ModelError
 from preprocess.features.manifest import require_manifest
+from preprocess.market.values import Target
 
 Family = Literal["xgboost", "lightgbm"]
 Market = Literal["real", "demo"]
@@ -61,11 +62,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LabelDefinition:
-    """What the model predicts."""
+    """What the model predicts; `circuit_pct` is the least rise that counts for up_5pct."""
 
-    name: str
-    circuit_pct: float
+    name: Target
+    circuit_pct: float | None
     meaning: str
+
+    def __post_init__(self) -> None:
+        # Versions before 0.5 called the rise by a percentage upper_circuit.
+        if self.circuit_pct is not None:
+            object.__setattr__(self, "name", "up_5pct")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

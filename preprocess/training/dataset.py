@@ -13,6 +13,7 @@ from preprocess.errors import TrainingError
 from preprocess.feature_optimizer import FeatureOptimizer
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import Status
+from preprocess.market.values import Target
 from preprocess.store import Store
 from preprocess.training.native import Float32s
 
@@ -23,7 +24,7 @@ class Dataset:
 
     `bse_codes` text [n], `days` announcement dates as day numbers int32 [n], `x` float32 [n, 25]
     in manifest order with NaN where missing, `y` int8 [n], `outcome_days` int32 [n] the dates whose
-    close decided the label. `skipped` counts announcements without features, by reason.
+    close decided the label. `skipped` counts the other announcements, by reason.
     """
 
     bse_codes: NDArray[np.str_]
@@ -59,14 +60,26 @@ class Dataset:
         return digest.hexdigest()
 
 
-def build_dataset(store: Store, *, circuit_pct: float) -> Dataset:
+UNKNOWN_OUTCOME = "UNKNOWN_OUTCOME"
+
+
+def build_dataset(store: Store, *, circuit_pct: float, target: Target) -> Dataset:
     """Compute the samples of every labelled announcement in the store, point in time.
 
     Raises:
-        TrainingError: the stored labels were made with another `circuit_pct`.
+        TrainingError: the stored labels were made with another `circuit_pct`, or before this
+            target was known.
     """
     frame = FeatureOptimizer(store).extract_history()
-    _require_circuit(frame, circuit_pct)
+    if target == "up_5pct":
+        _require_circuit(frame, circuit_pct)
+    elif len(frame) and frame[target].isna().all():
+        raise TrainingError(
+            f"No announcement has a known outcome for {target}. Adjusted prices tell nothing about "
+            "price limits: import prices as traded. For data imported by an earlier version of "
+            "Tezi run `tezi maintain` once. Or train with --target up_5pct."
+        )
+    frame.loc[(frame["status"] == Status.OK) & frame[target].isna(), "status"] = UNKNOWN_OUTCOME
     good = frame["status"] == Status.OK
     skipped = Counter(frame.loc[~good, "status"])
     frame = frame[good].sort_values(["day", "bse_code"])
@@ -74,7 +87,7 @@ def build_dataset(store: Store, *, circuit_pct: float) -> Dataset:
         bse_codes=frame["bse_code"].to_numpy(dtype="U6"),
         days=_day_numbers(frame["day"]),
         x=np.ascontiguousarray(frame[list(FEATURE_NAMES)], dtype=np.float32),
-        y=frame["label"].to_numpy(dtype=np.int8),
+        y=frame[target].to_numpy(dtype=np.int8),
         outcome_days=_day_numbers(frame["next_day"]),
         skipped=dict(skipped),
     )
@@ -86,11 +99,11 @@ def _day_numbers(days: pd.Series) -> NDArray[np.int32]:
 
 
 def _require_circuit(frame: pd.DataFrame, circuit_pct: float) -> None:
-    wrong = frame[frame["label"] != (frame["price_change_pct"] >= circuit_pct)]
+    wrong = frame[frame["up_5pct"] != (frame["price_change_pct"] >= circuit_pct)]
     if len(wrong):
         row = wrong.iloc[0]
         raise TrainingError(
-            f"The label of {row['bse_code']} after {row['day']} ({row['label']} for a rise of "
+            f"The label of {row['bse_code']} after {row['day']} ({row['up_5pct']} for a rise of "
             f"{row['price_change_pct']:.2f} %) was not made with TEZI_CIRCUIT_PCT={circuit_pct:g}. "
             "Set it to its value at the time of the import, or import the data again."
         )

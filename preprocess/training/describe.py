@@ -15,6 +15,7 @@ import xgboost
 
 from preprocess.features.manifest import FEATURE_NAMES, feature_hash
 from preprocess.market.calendar import from_day_number
+from preprocess.market.values import Target
 from preprocess.training.card import (
     LabelDefinition,
     Market,
@@ -35,9 +36,9 @@ from preprocess.training.native import Doubles
 from preprocess.training.split import Split
 
 _LIMITS = (
-    "It predicts how likely a rise by the circuit's percentage is on one day, the first trading "
-    "day after quarterly results. It says nothing about other days, how long a rise lasts, or "
-    "whether shares can be bought at the circuit's price.",
+    "It predicts what happens on one day, the first trading day after quarterly results. It says "
+    "nothing about other days, how long a rise lasts, or whether shares can be bought at the "
+    "price limit.",
     "The stocks are those for which data were imported. Stocks delisted before then are missing, "
     "and results include later restatements; they are not as first published.",
     "An announcement without a recorded date gives no sample; features then treat its results as "
@@ -56,6 +57,7 @@ class Origin:
     """Where the samples come from."""
 
     market: Market
+    target: Target
     circuit_pct: float
     sector_codes: Mapping[str, int]
 
@@ -80,7 +82,7 @@ def describe(
         market=origin.market,
         trained_at=trained_at.isoformat(timespec="seconds"),
         parameters=fitted.parameters,
-        label=_label(origin.circuit_pct),
+        label=_label(origin),
         threshold=threshold,
         threshold_rule=THRESHOLD_RULE,
         parts={name: _part(part) for name, part in split.parts().items()},
@@ -118,14 +120,20 @@ def library_versions() -> dict[str, str]:
     }
 
 
-def _label(circuit_pct: float) -> LabelDefinition:
+def _label(origin: Origin) -> LabelDefinition:
+    if origin.target == "upper_circuit":
+        event = "the session's upper price limit"
+    else:
+        event = (
+            f"at least {origin.circuit_pct:g} % above the close of the announcement's day (or of "
+            "the last trading day before it)"
+        )
     return LabelDefinition(
-        name="upper_circuit",
-        circuit_pct=circuit_pct,
+        name=origin.target,
+        circuit_pct=origin.circuit_pct if origin.target == "up_5pct" else None,
         meaning=(
-            f"1 if the close of the first trading day after the earnings announcement is at least "
-            f"{circuit_pct:g} % above the close of the announcement's day (or of the last trading "
-            "day before it), else 0"
+            "1 if the close of the first trading day after the earnings announcement is "
+            f"{event}, else 0"
         ),
     )
 

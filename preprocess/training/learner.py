@@ -71,7 +71,7 @@ def fit(parameters: Parameters, x: Float32s, y: NDArray[np.int8]) -> Fitted:
     if not 0.0 < share < 1.0:
         raise TrainingError(
             "All training samples have the same label: import more prices and results, or "
-            "choose another TEZI_CIRCUIT_PCT."
+            "train for another --target."
         )
     evidence = len(y) * share * (1.0 - share)
     leaf_weight = round(min(_LARGEST_LEAF_WEIGHT, _LEAF_WEIGHT_SHARE * evidence), 4)

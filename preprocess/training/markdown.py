@@ -56,7 +56,7 @@ def render(card: ModelCard) -> str:
             *([f"**{card.limits[0]}**"] if card.market == "demo" else []),
             f"Made by {FAMILY_NAMES[card.family]}, trained {card.trained_at}. It gives the "
             f"probability that `{card.label.name}` is 1, which means: {card.label.meaning}.",
-            f"A circuit is predicted at probabilities of **{card.threshold!r}** and above: the "
+            f"It is predicted at probabilities of **{card.threshold!r}** and above: the "
             f"threshold with {card.threshold_rule}.",
             "## Data",
             _table(("part", "first day", "last day", "samples", "positive", "share"), parts),

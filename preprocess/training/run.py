@@ -9,6 +9,7 @@ import numpy as np
 
 from preprocess.errors import TrainingError
 from preprocess.files import staged_folder
+from preprocess.market.values import Target
 from preprocess.settings import Settings
 from preprocess.store import Store
 from preprocess.training.card import Market, PartName
@@ -37,18 +38,19 @@ DEMO_ISIN = "DEMO"
 
 
 def train(
-    store: Store, settings: Settings, parameters: Parameters, *, now: datetime
+    store: Store, settings: Settings, parameters: Parameters, *, target: Target, now: datetime
 ) -> ModelFolder:
-    """Train a model on every labelled announcement in the store and write its folder.
+    """Train a model on every announcement in the store of known outcome, and write its folder.
 
-    `now`, with its time zone, dates the model.
+    `target` is what it predicts; `now`, with its time zone, dates it.
 
     Raises:
         TrainingError: the store has too few samples for training and evaluation.
     """
-    dataset = build_dataset(store, circuit_pct=settings.circuit_pct)
+    dataset = build_dataset(store, circuit_pct=settings.circuit_pct, target=target)
     origin = Origin(
         market=market_of(store, dataset),
+        target=target,
         circuit_pct=settings.circuit_pct,
         sector_codes=store.sector_codes(),
     )

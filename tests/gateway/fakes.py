@@ -32,6 +32,7 @@ from preprocess.repository.versions import (
 )
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
+from preprocess.training.card import LabelDefinition
 
 NOW = datetime(2026, 8, 14, 12, tzinfo=UTC)
 TODAY = "2026-08-14"
@@ -175,7 +176,7 @@ def write_version(
         threshold=0.5,
         features=FEATURE_NAMES,
         feature_hash=feature_hash(),
-        label={"circuit_pct": 5.0},
+        label=LabelDefinition("upper_circuit", None, "a close at the upper price limit"),
         sector_codes={"Steel": 0},
         metrics={"roc_auc": 0.6},
         golden=Golden(

@@ -81,7 +81,7 @@ def run(*, quick: bool, command: str) -> Report:
     home = load_settings().home
     market = generated_market(home, QUICK if quick else WHOLE)
     with closing(SQLiteStore(market.database)) as store:
-        dataset = build_dataset(store, circuit_pct=CIRCUIT_PCT)
+        dataset = build_dataset(store, circuit_pct=CIRCUIT_PCT, target="up_5pct")
     cases = QUICK_CASES if quick else CASES
     folder = tool_folder(home, "lleaves")
     pairs = apart(_forests, home, dataset, cases, folder)

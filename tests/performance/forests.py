@@ -63,7 +63,7 @@ def trained(home: Path, dataset: Dataset, parameters: Parameters) -> Forest:
     try:
         model = newest_model(folder)
     except ModelError:
-        origin = Origin(market="demo", circuit_pct=CIRCUIT_PCT, sector_codes={})
+        origin = Origin(market="demo", target="up_5pct", circuit_pct=CIRCUIT_PCT, sector_codes={})
         model = train_on(dataset, folder, parameters, origin=origin, now=datetime.now(UTC))
     return Forest(model, parameters.trees, _graphs(model))
 

@@ -73,6 +73,7 @@ def _version(version: ModelVersion, labels: Labels, *, serving: int | None) -> M
         "family": version.family,
         "trained_at": version.trained_at,
         "published_at": version.published_at,
+        "target": version.label.name,
         "threshold": version.threshold,
         "metrics": version.metrics,
         "features": version.features,

@@ -19,7 +19,7 @@ _COLUMNS_OF = {
     " market_cap_cr price_change_pct probability band",
     "int8": "volume",
     "int4": "fiscal_year sector_code model_version",
-    "int2": "adjusted market_cap_tier label predicted_label",
+    "int2": "adjusted market_cap_tier label upper_circuit predicted_label",
 }
 TYPES = {name: kind for kind, names in _COLUMNS_OF.items() for name in names.split()}
 

@@ -18,7 +18,7 @@ from preprocess.errors import StoreError
 from preprocess.features.derive import refresh_derived
 from preprocess.features.row import MINIMUM_ROWS
 from preprocess.market.calendar import announcement_limit
-from preprocess.market.values import Floats, Span, is_bse_code
+from preprocess.market.values import Floats, Span, Target, is_bse_code
 from preprocess.store import Writer
 from preprocess.store.sqlite.store import SQLiteStore
 from preprocess.training.dataset import build_dataset
@@ -216,8 +216,13 @@ def test_results_are_announced_within_the_regulators_limit(full: DemoMarket) -> 
 def test_a_model_finds_the_signal(store: SQLiteStore) -> None:
     span = build_demo_market(store, last_day=LAST_DAY, derive=derive_all)
     assert (span.stocks, span.counts["upper_circuit_labels"] > 3000) == (500, True)
-    dataset = build_dataset(store, circuit_pct=5.0)
-    assert 0.08 < dataset.y.mean() < 0.13
-    split = split_by_time(dataset)
-    native = fit(Parameters(trees=60, depth=4), split.train.x, split.train.y).native
-    assert 0.7 < roc_auc_score(split.test.y, native.probabilities(split.test.x)) < 0.95
+    shares: dict[Target, tuple[float, float]] = {
+        "up_5pct": (0.08, 0.13),
+        "upper_circuit": (0.02, 0.08),
+    }
+    for target, (least, most) in shares.items():
+        dataset = build_dataset(store, circuit_pct=5.0, target=target)
+        assert least < dataset.y.mean() < most
+        split = split_by_time(dataset)
+        native = fit(Parameters(trees=60, depth=4), split.train.x, split.train.y).native
+        assert 0.7 < roc_auc_score(split.test.y, native.probabilities(split.test.x)) < 0.95

@@ -15,7 +15,9 @@ from preprocess.training.native import Float32s
 from tests.builders import weekdays
 
 NOW = datetime(2026, 8, 14, 12, 30, 15, tzinfo=UTC)
-ORIGIN = Origin(market="real", circuit_pct=5.0, sector_codes={"Steel": 0, "Tea": 1})
+ORIGIN = Origin(
+    market="real", target="up_5pct", circuit_pct=5.0, sector_codes={"Steel": 0, "Tea": 1}
+)
 
 
 def features(count: int, random: np.random.Generator) -> Float32s:

@@ -53,8 +53,19 @@ def test_parts_gain_and_identity(trained: ModelFolder) -> None:
     assert about.hashes["data set"] == samples.sha256()
     assert about.trained_at == "2026-08-14T12:30:15+00:00"
     assert about.versions == library_versions()
-    assert about.label.circuit_pct == 5.0
+    assert (about.label.name, about.label.circuit_pct) == ("up_5pct", 5.0)
     assert "5 %" in about.label.meaning
+
+
+def test_what_older_cards_call_upper_circuit_is_a_rise_by_a_percentage(
+    trained: ModelFolder,
+) -> None:
+    document = json.loads(trained.about.to_json())
+    document["label"]["name"] = "upper_circuit"
+    assert ModelCard.from_json(json.dumps(document).encode()) == trained.about
+    document["label"]["circuit_pct"] = None
+    card = ModelCard.from_json(json.dumps(document).encode())
+    assert card.label.name == "upper_circuit"
 
 
 def test_json_round_trip(trained: ModelFolder) -> None:

@@ -91,7 +91,7 @@ def test_a_run_that_fails_while_writing_leaves_no_folder(tmp_path: Path) -> None
 def test_from_a_store(store: Store, tmp_path: Path) -> None:
     fill(store)
     settings = Settings(data_dir=tmp_path)
-    model = train(store, settings, QUICK, now=NOW)
+    model = train(store, settings, QUICK, target="up_5pct", now=NOW)
     assert model.path.parent == settings.models_dir
     assert model.about.market == "real"
     assert model.about.sector_codes == {"Steel": 0}
@@ -102,7 +102,7 @@ def test_one_made_up_stock_makes_a_demo_model(store: Store, tmp_path: Path) -> N
     fill(store)
     with store.transaction() as writer:
         writer.put_stocks([Stock("500003", isin="DEMO00000003")])
-    model = train(store, Settings(data_dir=tmp_path), QUICK, now=NOW)
+    model = train(store, Settings(data_dir=tmp_path), QUICK, target="up_5pct", now=NOW)
     assert model.about.market == "demo"
     assert "made-up" in model.about.limits[0]
     # A made-up stock without a sample is no part of the model.
