@@ -32,7 +32,7 @@ class UnexpectedErrorMiddleware:
             detail = {"detail": "The service is stopping; try again"}
             await JSONAnswer(detail, 503, RETRY_AFTER)(scope, receive, send)
         except Exception:
-            log.exception("unexpected error", method=scope["method"], path=scope["path"])
+            log.exception("unexpected error", method=scope["method"], path=scope["path"][:200])
             if scope[STATUS_KEY]:
                 raise  # part of the response has been sent: the server drops the connection
             await JSONAnswer({"detail": "internal error"}, 500)(scope, receive, send)
