@@ -229,7 +229,7 @@ async def test_a_day_begins_in_mumbai_before_utc(tmp_path: Path) -> None:
         "",
         "1e3",
         "9" * 5000,
-        "0" * 18 + "1" + "0" * 20,
+        "0" * 17 + "1" + "0" * 20,
         "1_0",
         "١٢",
     ],
