@@ -1,6 +1,6 @@
-# Three images, each the one before it with more in it, so that they share their layers:
-# gateway (the REST API), triton (the server, its models and its supervisor), tools (`tezi`, whole).
-# A changed source line makes the last, small layer of each anew and no other.
+# Three images, each built on the packages of the one before, so that they share layers:
+# gateway (the REST API), triton (the server, its models and its supervisor), tools (every command).
+# A change of the source rebuilds only the last, small layer of each.
 ARG PYTHON=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS base
@@ -10,20 +10,19 @@ ENV PYTHONUNBUFFERED=1 \
     NUMBA_CACHE_DIR=/data/numba \
     MPLCONFIGDIR=/tmp \
     HOME=/tmp
-# The data folder is there with its owner, for a new volume takes both from here.
+# The folders that volumes are mounted on: a new volume takes their owner.
 RUN groupadd --gid 10001 tezi \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin tezi \
-    && install --directory --owner=tezi --group=tezi /data
+    && install --directory --owner=tezi --group=tezi /data /data/versions /data/cache
 WORKDIR /opt/tezi
 
-# Packages come from the lock files alone, by their hashes. Copied, not mounted: a changed lock file is
-# then seen by every builder.
+# Packages come from lock files only, by hash. Copied, not mounted, so that every builder notices a change.
 FROM base AS gateway-packages
 COPY config/docker/install config/setup/installer.lock config/docker/gateway.lock /opt/packages/
 RUN /opt/packages/install gateway.lock
 
 FROM gateway-packages AS triton-packages
-# GNU's OpenMP, which wheels link to and do not bring
+# GNU's OpenMP, which some wheels need and do not contain
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/*
@@ -55,7 +54,6 @@ FROM gateway-packages AS gateway
 COPY --from=source /installed /usr/local/lib/python3.11/site-packages
 COPY --from=source /commands /usr/local/bin
 USER 10001:10001
-VOLUME /data
 EXPOSE 8080
 CMD ["python3", "-m", "gateway"]
 
@@ -63,7 +61,6 @@ FROM triton-packages AS triton
 COPY --from=source /installed /usr/local/lib/python3.11/site-packages
 COPY --from=source /commands /usr/local/bin
 USER 10001:10001
-VOLUME /data
 EXPOSE 8000 8001 8002
 CMD ["tezi", "serve-triton"]
 
@@ -71,6 +68,5 @@ FROM tools-packages AS tools
 COPY --from=source /installed /usr/local/lib/python3.11/site-packages
 COPY --from=source /commands /usr/local/bin
 USER 10001:10001
-VOLUME /data
 ENTRYPOINT ["tezi"]
 CMD ["--help"]

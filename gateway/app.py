@@ -140,6 +140,7 @@ class Gateway:
             ttl_s=self.settings.cache_predictions_ttl_s,
             timeout_s=self.settings.request_timeout_ms / 1e3,
             usable=lambda: self.changes.is_current,
+            is_queued=self.limited.is_queued,
         )
 
     async def _distrust(self) -> None:

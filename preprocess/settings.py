@@ -6,12 +6,13 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from preprocess.admin_tokens import SHORTEST_TOKEN
 from preprocess.database_url import DatabaseURL, SQLiteURL, parse_database_url
 from preprocess.errors import SettingsError
+from preprocess.redis_url import check_redis_url
 
 # Settings that may hold a password: their values are never printed.
 SECRET = frozenset({"admin_token", "database_url", "read_key", "redis_url"})
@@ -19,9 +20,9 @@ SECRET = frozenset({"admin_token", "database_url", "read_key", "redis_url"})
 # A server that listens on all addresses of a family is reached by the loopback of that family.
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
-# nginx's configuration and Triton's command line hold them.
-Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+# A name or an address: it is written into nginx's configuration and into URLs.
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -108,7 +109,9 @@ class Settings(BaseSettings):
     )
     nginx_status_port: Port = Field(8090, description="Port of nginx's own counters, on 127.0.0.1.")
     triton_host: Host = Field(
-        "127.0.0.1", description="Host of Triton; `tezi up` starts it on this address."
+        "127.0.0.1",
+        description="Host of Triton; `tezi up` starts it on this address. Any but a loopback "
+        "address opens it to the network: see SECURITY.md.",
     )
     triton_http_port: Port = Field(8000, description="Triton's HTTP port.")
     triton_grpc_port: Port = Field(8001, description="Triton's gRPC port.")
@@ -176,7 +179,7 @@ class Settings(BaseSettings):
         "callers beyond that wait and are batched.",
     )
     max_waiting: Annotated[int, Field(ge=0)] = Field(
-        256, description="Callers that wait for a slot; more get 503."
+        256, description="Callers that wait for a slot of one version; more get 503."
     )
     keep_alive_s: Annotated[int, Field(ge=1)] = Field(
         75,
@@ -221,6 +224,10 @@ class Settings(BaseSettings):
             raise ValueError(f"every server needs a port of its own, got {ports}")
         if self.keep_alive_s <= 60:
             raise ValueError("keep_alive_s must be above 60, nginx's own keep-alive")
+        if self.cache_features and self.redis_url.startswith("rediss:"):
+            raise ValueError(
+                "cache_features needs a Redis without TLS: the Python of Triton's wheel has none"
+            )
         for kind in ("predictions", "features", "queries"):
             ttl_s = getattr(self, f"cache_{kind}_ttl_s")
             if ttl_s < self.cache_local_ttl_s:
@@ -230,12 +237,12 @@ class Settings(BaseSettings):
                 )
         return self
 
-    @field_validator("database_url")
+    @field_validator("database_url", "redis_url")
     @classmethod
-    def _well_formed(cls, url: str) -> str:
+    def _well_formed(cls, url: str, field: ValidationInfo) -> str:
         if url:
             try:
-                parse_database_url(url)
+                (parse_database_url if field.field_name == "database_url" else check_redis_url)(url)
             except SettingsError as error:
                 raise ValueError(str(error)) from None
         return url

@@ -40,13 +40,6 @@ def command(folder: Path, *more: str) -> list[str]:
     return [find_nginx(), "-p", str(folder), "-c", str(folder / MAIN_FILE), "-e", "stderr", *more]
 
 
-def judged(folder: Path) -> "subprocess.CompletedProcess[str]":
-    """What nginx says of it."""
-    return subprocess.run(
-        command(folder, "-t"), capture_output=True, text=True, timeout=20, check=False
-    )
-
-
 @asynccontextmanager
 async def serving(folder: Path, port: int, gateways: Sequence[int]) -> AsyncIterator[str]:
     """nginx on the configuration in `folder` and on these ports; its address, once it answers."""

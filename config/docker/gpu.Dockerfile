@@ -1,6 +1,5 @@
-# Triton on NVIDIA's own container, whose ONNX Runtime backend computes on GPUs. Its Python is 3.10 and
-# Tezi needs 3.11: uv brings one, and Triton's Python backend a stub that was built for it, of the same
-# release, out of the wheel.
+# Triton in NVIDIA's container, whose ONNX Runtime backend computes on GPUs. The Python of 24.10 is 3.10 and
+# Tezi needs 3.11: uv installs one, and the wheel of the same release has the Python backend's stub for it.
 ARG TRITON=nvcr.io/nvidia/tritonserver:24.10-py3
 
 FROM ${TRITON} AS packages
@@ -38,11 +37,10 @@ RUN /usr/bin/python3 -m pip install --quiet --no-cache-dir --require-hashes --ta
     && /tmp/uv/bin/uv pip install --quiet --python /opt/venv --no-cache --no-deps /tmp/wheels/*.whl \
     && groupadd --gid 10001 tezi \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin tezi \
-    && install --directory --owner=tezi --group=tezi /data \
+    && install --directory --owner=tezi --group=tezi /data /data/versions /data/cache \
     && rm -rf /tmp/uv /tmp/wheels /opt/tezi/*
 USER 10001:10001
-VOLUME /data
 EXPOSE 8000 8001 8002
-# NVIDIA's entry point prints a banner, and needs a folder that it may write to.
+# NVIDIA's entry point prints a banner, and needs a writable folder.
 ENTRYPOINT []
 CMD ["tezi", "serve-triton"]

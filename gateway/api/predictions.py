@@ -89,7 +89,7 @@ class Predictions:
         result: Result | None = self._refused(request, exchange_today(now).isoformat())
         if result is None:
             route = self._router.route(request.variant, request.bse_code)
-            (result,) = await self._query([request], route, now, timeout_s)
+            (result,) = await self._query([request], [route], now, timeout_s)
         self._count_outcome(request, result)
         if isinstance(result, PredictorError):
             raise result
@@ -108,18 +108,26 @@ class Predictions:
         now = self._clock()
         today = exchange_today(now).isoformat()
         results: dict[int, Result] = {}
-        groups: dict[tuple[Variant, Route], list[int]] = {}
+        routes: dict[int, Route] = {}
+        groups: dict[tuple[Variant, int | None], list[int]] = {}
         for index, request in enumerate(requests):
             refusal = self._refused(request, today)
             if refusal is None:
                 route = self._router.route(request.variant, request.bse_code)
-                groups.setdefault((request.variant, route), []).append(index)
+                routes[index] = route
+                # Not by the route: stocks with a shadow are the same version's as those without.
+                groups.setdefault((request.variant, route.version), []).append(index)
             else:
                 results[index] = refusal
         answered = await asyncio.gather(
             *(
-                self._query([requests[index] for index in indices], route, now, timeout_s)
-                for (_, route), indices in groups.items()
+                self._query(
+                    [requests[index] for index in indices],
+                    [routes[index] for index in indices],
+                    now,
+                    timeout_s,
+                )
+                for indices in groups.values()
             )
         )
         for indices, group in zip(groups.values(), answered, strict=True):
@@ -149,18 +157,18 @@ class Predictions:
     async def _query(
         self,
         requests: Sequence[PredictionRequest],
-        route: Route,
+        routes: Sequence[Route],
         now: datetime,
         timeout_s: float,
     ) -> list[Result]:
-        """The results for requests of one variant and route, from one call of the predictor."""
+        """The results for requests of one variant and version, from one call of the predictor."""
         if not self._trusted(requests[0].variant):
             return [PredictorUnavailableError("the golden row comes back wrong")] * len(requests)
         queries = [
             PredictionQuery(
                 request.bse_code, request.prediction_date, request.variant, route.version
             )
-            for request in requests
+            for request, route in zip(requests, routes, strict=True)
         ]
         try:
             answers = await self._source.predict(queries, timeout_s)
@@ -170,7 +178,7 @@ class Predictions:
             await self._interpreted(request, answer, now)
             for request, answer in zip(requests, answers, strict=True)
         ]
-        for query, result in zip(queries, results, strict=True):
+        for query, route, result in zip(queries, routes, results, strict=True):
             if not isinstance(result, (Refusal, PredictorError)):
                 label = self._router.label(result.model_version)
                 self._count_routed(query.variant, label)

@@ -16,7 +16,7 @@ from gateway.cache.keys import Kind
 from gateway.cache.local import Clock
 from gateway.cache.plan import Plan
 from gateway.cache.redis.remote import RemoteTier
-from gateway.cache.single_flight import Flight, Flights, landing
+from gateway.cache.single_flight import Flight, Flights, MayCancel, landing
 from gateway.cache.statistics import CacheStats
 from preprocess.errors import CacheError
 from preprocess.settings import Settings
@@ -26,6 +26,10 @@ ComputeMany = Callable[[Sequence[str]], Awaitable[Mapping[str, object]]]
 
 _Arguments = ParamSpec("_Arguments")
 _Given = TypeVar("_Given")
+
+
+def _never(_flight: Flight) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class AsyncCacheManager:
 
     After an invalidation has returned no replica answers with what was computed, or begun, before
     it. Without Redis, or while it does not answer, the local tier serves alone. A caller that
-    leaves does not cancel a computation.
+    leaves does not cancel a computation; see `fetch_many`.
     """
 
     def __init__(self, plan: Plan | None = None, *, clock: Clock = time.monotonic) -> None:
@@ -140,22 +144,28 @@ class AsyncCacheManager:
         ttl: float,
         *,
         form: Form = ANY,
+        may_cancel: MayCancel = _never,
     ) -> Fetched:
         """As `get_or_compute_many`; an error of a computation does not affect the other keys.
 
         `form` says how values are encoded, and which are not cached. What `compute` returns goes
-        to all waiting callers, and is not copied.
+        to all waiting callers, and is not copied. Once all of them have left, a computation that
+        it `may_cancel` is cancelled.
         """
         await self._opened()
         looked = self.core.look(keys, form)
         found = looked.values
         errors: dict[str, Exception] = {}
-        for flight, wanted in self._flights_for(looked, compute, ttl, form).items():
-            landed = await landing(flight)
-            if isinstance(landed, Exception):
-                errors |= dict.fromkeys(wanted, landed)
-                continue
-            found |= {key: landed[key] for key in wanted if key in landed}
+        flights = self._flights_for(looked, compute, ttl, form)
+        try:
+            for flight, wanted in flights.items():
+                landed = await landing(flight)
+                if isinstance(landed, Exception):
+                    errors |= dict.fromkeys(wanted, landed)
+                    continue
+                found |= {key: landed[key] for key in wanted if key in landed}
+        finally:
+            self._flights.leave(flights, may_cancel)
         return Fetched(found, errors)
 
     async def invalidate(
@@ -232,7 +242,7 @@ class AsyncCacheManager:
         """The computations in flight that the missing keys may join, and one for all the rest."""
         if not looked.missing:
             return {}
-        flights = self._flights.joined(looked.missing)
+        flights = self._flights.join(looked.missing)
         theirs = frozenset(key for keys in flights.values() for key in keys)
         mine = [key for key in looked.missing if key not in theirs]
         if mine:

@@ -10,6 +10,7 @@ import msgspec
 from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.codec import MISS
 from gateway.cache.keys import prediction_key
+from gateway.cache.single_flight import MayCancel
 from gateway.catalog.versions import ModelCatalog
 from gateway.errors import PredictorError, PredictorUnavailableError
 from gateway.ports import InferenceResult, PredictionQuery, Predictor
@@ -43,11 +44,13 @@ class CachedPredictor:
         ttl_s: float,
         timeout_s: float,
         usable: Callable[[], bool],
+        is_queued: MayCancel,
     ) -> None:
         """`ttl_s`: TTL of predictions. While it is not `usable`, the cache is bypassed.
 
         A computation gets at least `timeout_s`, even if the caller that began it has less: others
-        may wait for it.
+        may wait for it. One that nobody waits for any more is cancelled while it `is_queued`; later
+        it ends, and its results are cached.
         """
         self._inner = inner
         self._cache = cache
@@ -55,6 +58,7 @@ class CachedPredictor:
         self._ttl_s = ttl_s
         self._timeout_s = timeout_s
         self._usable = usable
+        self._is_queued = is_queued
 
     async def predict(
         self, queries: Sequence[PredictionQuery], timeout_s: float
@@ -73,7 +77,9 @@ class CachedPredictor:
             return dict(zip(missing, answers, strict=True))
 
         form = _Form(digest, queries[0].version or 0)
-        fetched = await self._cache.fetch_many(keys, compute, self._ttl_s, form=form)
+        fetched = await self._cache.fetch_many(
+            keys, compute, self._ttl_s, form=form, may_cancel=self._is_queued
+        )
         found: dict[str, InferenceResult | PredictorError] = {
             key: _as_predictor_error(error) for key, error in fetched.errors.items()
         }
@@ -105,7 +111,7 @@ class _Form:
         features = _FEATURES.pack(*answer.features)
         return msgspec.msgpack.encode((self.digest, answer.as_of, answer.probability, features))
 
-    def load(self, _key: str, body: bytes) -> object:
+    def load(self, key: str, body: bytes) -> object:
         try:
             digest, as_of, probability, features = _DECODER.decode(body)
         except msgspec.DecodeError:
@@ -114,6 +120,7 @@ class _Form:
             digest != self.digest
             or len(features) != _FEATURES.size
             or not 0.0 <= probability <= 1.0
+            or not as_of <= key.split(":")[2]  # the day of `prediction_key`
         ):
             return MISS
         return InferenceResult(

@@ -165,12 +165,12 @@ def models_command(as_json: bool) -> None:
     Console(width=None if Console().is_terminal else 160).print(table)
     _show(labels)
     if loaded is None:
-        click.echo("Triton is not running.")
+        click.echo("What Triton has loaded is unknown: it is not running on this data folder.")
 
 
 async def _loaded(settings: Settings) -> frozenset[str] | None:
-    async with ModelServer(settings.triton_grpc_address) as server:
-        return await server.loaded() if await server.is_live() else None
+    async with ModelServer(settings) as server:
+        return await server.loaded() if server.has_key and await server.is_live() else None
 
 
 def _document(

@@ -57,7 +57,8 @@ def remove(found: list[Leftover]) -> int:
 
 
 def _candidates(settings: Settings) -> Iterator[Path]:
-    for folder in (settings.models_dir / STAGING_FOLDER, settings.home / "staging"):
+    staging = [folder / STAGING_FOLDER for folder in (settings.models_dir, settings.versions_dir)]
+    for folder in (*staging, settings.home / "staging"):
         if folder.is_dir():
             yield from folder.iterdir()
     yield from settings.versions_dir.glob(f"{DROPPED}*")

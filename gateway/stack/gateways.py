@@ -49,16 +49,13 @@ def gateway_server(
     several: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Server:
-    """One gateway, one of `several` or the only one; it counts as up while its event loop answers.
+    """One gateway, one of `several` or the only one; it is up while it answers /ready at all.
 
     While Triton is down no gateway is ready, and restarting them would not help. A gateway that is
     not ready although another is has a fault of its own.
     """
 
     async def check(timeout_s: float) -> None:
-        status = await status_of(f"{settings.http_url}/live", timeout_s=timeout_s)
-        if status != _OK:
-            raise ServerError(f"the gateway answers /live with {status}")
         ready = await status_of(f"{settings.http_url}/ready", timeout_s=timeout_s) == _OK
         now = clock()
         _, since = readiness.get(name, (ready, now))

@@ -19,17 +19,17 @@ from preprocess.settings import Settings, in_url
 CONFIG = resource("config")
 MAIN_FILE = "nginx_load_balancer.conf"
 INCLUDES = "nginx"
-# A file of this name in nginx's folder leads callers to new connections.
+# While a file of this name is in nginx's folder, each response closes its connection.
 LEAVING = "leaving"
 
 _CHECK_S = 10.0
-# In so long whoever asks often has left the connections of before, and nginx has its new workers.
+# By then busy clients have left their old connections, and nginx has started its new workers.
 _LEAVE_S, _RELOAD_S = 2.0, 1.0
 _OK = 200
 
 
 def find_nginx() -> str:
-    """The program; Debian puts it where only root's PATH leads.
+    """The program; Debian installs it into a folder that is only in root's PATH.
 
     Raises:
         ServerError: it is not installed.
@@ -44,10 +44,10 @@ def find_nginx() -> str:
 
 
 def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
-    """Put nginx's configuration into the data folder anew; the path of its main file.
+    """Write nginx's configuration into the data folder; returns the path of its main file.
 
-    It is what `source` holds, optional includes among it, with the gateways and addresses of
-    these settings.
+    It is a copy of `source`, optional includes too, with the gateways and addresses of these
+    settings.
     """
     folder = settings.nginx_dir
     shipped, includes = source / INCLUDES, folder / INCLUDES
@@ -57,10 +57,12 @@ def write_config(settings: Settings, *, source: Path = CONFIG) -> Path:
     written = {
         "upstream.conf": upstream(settings.gateway_ports, backups="sticky.conf" not in chosen),
         "listen.conf": _listen(settings),
+        "deadline.conf": deadline(settings.request_timeout_ms),
         "status.conf": status.replace("127.0.0.1:8090", f"{LOOPBACK}:{settings.nginx_status_port}"),
     }
-    if settings.trusted_proxies and "real_ip.conf" not in chosen:
-        written["real_ip.conf"] = _real_ip(settings.trusted_proxies)
+    if settings.trusted_proxies and "real_ip.conf" in chosen:
+        known = (shipped / "real_ip.conf").read_text("utf-8")
+        written["real_ip.conf"] = known + _trusted(settings.trusted_proxies)
     if os.getuid() == 0 and "main.conf" not in chosen:
         folder.mkdir(parents=True, exist_ok=True)
         written["main.conf"] = _workers_of(folder)
@@ -83,7 +85,7 @@ def _files(folder: Path) -> set[str]:
 def upstream(ports: Sequence[int], *, backups: bool) -> str:
     """The lines of nginx's configuration that name the gateways on these ports.
 
-    With `backups` each is named once more, for when failures would leave nobody to be asked.
+    With `backups` each is named twice, so that it is used even if all have failed recently.
     """
     lines = [f"{port} max_fails=3 fail_timeout=2s" for port in ports]
     if backups:
@@ -91,8 +93,31 @@ def upstream(ports: Sequence[int], *, backups: bool) -> str:
     return "".join(f"server {LOOPBACK}:{line};\n" for line in lines)
 
 
+def deadline(timeout_ms: int) -> str:
+    """The lines that leave the deadline to gateways; `timeout_ms` is the default one.
+
+    A gateway that is silent for half a second longer hangs, and another one is queried. A caller
+    who grants more than the default waits for one gateway.
+    """
+    digits = str(timeout_ms)
+    # Longer numbers are greater, and of the same length those that exceed it in a digit first.
+    greater = [
+        f"{digits[:place]}[{int(digit) + 1}-9]" + "[0-9]" * (len(digits) - place - 1)
+        for place, digit in enumerate(digits)
+        if digit != "9"
+    ]
+    pattern = "|".join([*greater, f"[1-9][0-9]{{{len(digits)},}}"])
+    return (
+        "map $http_x_request_timeout_ms $is_patient {\n"
+        f'    "~^0*({pattern})$" 1;\n'
+        "    default 0;\n"
+        "}\n"
+        f"proxy_read_timeout {timeout_ms + 500}ms;\n"
+    )
+
+
 def nginx_command(settings: Settings, *more: str) -> tuple[str, ...]:
-    """nginx on the configuration in the data folder, with further words."""
+    """The command line of nginx on the configuration in the data folder, with more arguments."""
     folder = settings.nginx_dir
     return (
         find_nginx(),
@@ -104,7 +129,7 @@ def nginx_command(settings: Settings, *more: str) -> tuple[str, ...]:
 
 
 def nginx_server(settings: Settings) -> Server:
-    """nginx, checked by its own counters; told to end, it finishes what is under way.
+    """nginx, checked by its status page; it finishes the requests in flight when it is stopped.
 
     Raises:
         ServerError: it is not installed.
@@ -126,7 +151,7 @@ def nginx_server(settings: Settings) -> Server:
     return Server(
         name="nginx",
         command=command,
-        environment=os.environ,
+        environment={"PATH": os.environ.get("PATH", os.defpath)},  # and none of our secrets
         check=check,
         policy=HealthPolicy(
             start=10.0, interval=settings.probe_interval_s, grace=settings.drain_s + 2.0
@@ -136,10 +161,10 @@ def nginx_server(settings: Settings) -> Server:
 
 
 async def reload_gently(folder: Path, tell: Callable[[], None]) -> None:
-    """Have nginx, whose prefix is `folder`, begin anew with its configuration; `tell()` tells it.
+    """Reload the nginx whose prefix is `folder`; `tell()` sends the signal.
 
-    Its old workers close connections that are idle, and a request may be on its way on one. So
-    before that callers are led to new connections, one for each request.
+    The old workers close idle connections, and a request may just be sent on one. So for two
+    seconds before that, each response closes its connection.
     """
     leaving = folder / LEAVING
     leaving.touch()
@@ -152,10 +177,10 @@ async def reload_gently(folder: Path, tell: Callable[[], None]) -> None:
 
 
 async def check_config(settings: Settings) -> None:
-    """Let nginx read its configuration.
+    """Have nginx check its configuration.
 
     Raises:
-        ServerError: with nginx's own words.
+        ServerError: it is wrong; the message is nginx's own.
     """
     process = await asyncio.create_subprocess_exec(
         *nginx_command(settings, "-t", "-q"),
@@ -182,16 +207,13 @@ def _listen(settings: Settings) -> str:
     )
 
 
-def _real_ip(proxies: str) -> str:
+def _trusted(proxies: str) -> str:
     networks = filter(None, map(str.strip, proxies.split(",")))
-    return (
-        "".join(f"set_real_ip_from {network};\n" for network in networks)
-        + "real_ip_header X-Forwarded-For;\nreal_ip_recursive on;\n"
-    )
+    return "".join(f"set_real_ip_from {network};\n" for network in networks)
 
 
 def _workers_of(folder: Path) -> str:
-    """Workers of a root's nginx belong to the owner of the folder, whose files they write."""
+    """The user of the workers, where root starts nginx: the owner of the folder they write to."""
     owner = folder.stat()
     try:
         return f"user {pwd.getpwuid(owner.st_uid).pw_name};\n"

@@ -1,4 +1,4 @@
-"""The ports of a stack: whether they are free before it starts, and what answers on them."""
+"""The ports of a stack: whether they are free before it starts, and HTTP checks of them."""
 
 import asyncio
 import errno
@@ -10,15 +10,15 @@ import httpx
 from preprocess.errors import ServerError
 from preprocess.settings import Settings
 
-# The gateways behind nginx, and what only this machine may see.
+# For the gateways behind nginx, and what only this machine may see.
 LOOPBACK = "127.0.0.1"
 
 
 def require_free_ports(settings: Settings, *, gateway: bool = True) -> None:
-    """Refuse to start on a port that something else listens on; without `gateway`, on Triton's.
+    """Check that every port of the stack is free; without `gateway` only Triton's.
 
     Raises:
-        ServerError: names the port and the setting that moves it.
+        ServerError: one is in use. The message names the setting to change.
     """
     wanted = _of_gateways(settings) if gateway else {}
     wanted |= {
@@ -44,7 +44,7 @@ def require_free_ports(settings: Settings, *, gateway: bool = True) -> None:
 
 
 def free_ports(host: str, count: int) -> list[int]:
-    """Ports of `host` that nobody listens on; held together while they are chosen."""
+    """Ports of `host` that are free; all are bound until all are chosen, so they differ."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket(family)) for _ in range(count)]
@@ -54,7 +54,7 @@ def free_ports(host: str, count: int) -> list[int]:
 
 
 def _of_gateways(settings: Settings) -> dict[str, tuple[str, int]]:
-    """Where clients come in, and behind nginx where it asks."""
+    """The address of clients, and those behind nginx."""
     wanted = {"TEZI_HTTP_PORT": (settings.http_host, settings.http_port)}
     if settings.gateways > 1:
         wanted["TEZI_NGINX_STATUS_PORT"] = (LOOPBACK, settings.nginx_status_port)
@@ -64,14 +64,14 @@ def _of_gateways(settings: Settings) -> dict[str, tuple[str, int]]:
 
 
 async def status_of(url: str, *, timeout_s: float) -> int:
-    """The status that a GET of an http:// `url` is answered with.
+    """The status of the response to a GET of an http:// `url`.
 
     Raises:
         TimeoutError: no answer within `timeout_s`.
-        ServerError: nobody answers there, or not in HTTP.
+        ServerError: nothing answers there, or not in HTTP.
     """
-    # A new connection each time, as a caller has; without `verify` it does not read the machine's
-    # certificates first, which takes 22 ms of a core.
+    # A new connection each time, like a new client. `verify=False` avoids loading the machine's
+    # certificates, which takes 22 ms of CPU.
     client = httpx.AsyncClient(timeout=timeout_s, trust_env=False, verify=False)  # noqa: S501 - plain http
     try:
         async with asyncio.timeout(timeout_s), client:

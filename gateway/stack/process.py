@@ -1,4 +1,4 @@
-"""One child process: started so that it cannot outlive us, its lines passed on, stopped in time."""
+"""One child process that cannot outlive us: its output is passed on, and it is stopped in time."""
 
 import asyncio
 import os
@@ -9,16 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import cast
 
-# A line that is longer is passed on in pieces.
+# Longer lines are passed on in pieces.
 _LINE_BYTES = 1 << 16
 _KEPT_LINES = 8
 _KEPT_WIDTH = 300
-# Whoever inherited a child's output may hold it open after the child has ended.
+# A process that inherited a child's output may hold it open after the child has ended.
 _LAST_LINES_S = 1.0
 
 
 class _Output(asyncio.SubprocessProtocol):
-    """Cuts what comes through the pipe into lines."""
+    """Splits the output into lines."""
 
     def __init__(self, line: Callable[[str], None]) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -70,10 +70,10 @@ class Child:
         *,
         end_signal: signal.Signals = signal.SIGTERM,
     ) -> "Child":
-        """Start `command`; each line that it prints goes to `sink`, `end_signal` stops it in order.
+        """Start `command`; each line of output goes to `sink`, and `end_signal` stops it.
 
-        It gets a session of its own, so that Ctrl-C reaches us alone and we stop things in order;
-        where setpriv is there (any Debian), the kernel ends it if we are killed.
+        It gets its own session, so that Ctrl-C reaches only us and we stop servers in order. If
+        setpriv is installed (as on any Debian), the kernel ends it if we are killed.
         """
         setpriv = shutil.which("setpriv")
         guard = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
@@ -96,13 +96,13 @@ class Child:
 
     @property
     def last_lines(self) -> list[str]:
-        """The last few lines that it printed, shortened."""
+        """The last few lines of output, shortened."""
         return list(self._last_lines)
 
     async def wait(self) -> int:
-        """Wait until it has ended and its lines have been passed on; its exit code."""
+        """Wait until it has ended and its output was passed on; returns its exit code."""
         await asyncio.shield(self._output.ended)
-        self._tell_those_left()
+        self._end_workers()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._output.closed.wait(), _LAST_LINES_S)
         self._transport.close()
@@ -114,8 +114,8 @@ class Child:
             self._transport.send_signal(number)
 
     async def stop(self, grace_s: float) -> int:
-        """Tell it to end, and SIGKILL to its whole group when it is still there after `grace_s`."""
-        if not self._told:  # a second signal would make some servers drop what is under way
+        """Send the end signal, and after `grace_s` SIGKILL to its whole process group."""
+        if not self._told:  # a second signal makes some servers drop the requests in flight
             self._told = True
             self.tell(self._end_signal)
         try:
@@ -125,8 +125,8 @@ class Child:
                 os.killpg(self.pid, signal.SIGKILL)
         return await self.wait()
 
-    def _tell_those_left(self) -> None:
-        """Once: a server that was killed leaves workers, which hold its port and go on serving."""
+    def _end_workers(self) -> None:
+        """Once: the workers of a killed server would hold its port and go on serving."""
         if not self._ended:
             self._ended = True
             with suppress(ProcessLookupError):

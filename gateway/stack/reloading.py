@@ -71,11 +71,10 @@ class ModelReloader:
 
         A change of versions is sent to one Triton. Others that share the folder notice it here.
         """
-        followed = self._published()
-        await releases.reconcile()
+        followed: object = None
         while True:
-            await self.reload_dead()
             followed = await self._follow(releases, followed)
+            await self.reload_dead()
             await self._sleep(_POLL_S)
 
     async def _follow(self, releases: Releases, followed: object) -> object:
@@ -87,7 +86,7 @@ class ModelReloader:
             await releases.reconcile()
         except PublishError:
             return followed  # a change is still in progress: check again later
-        except (TeziError, TimeoutError) as error:
+        except (TeziError, TimeoutError, OSError) as error:
             if str(error) != self._trouble:
                 self._trouble = str(error)
                 self._notice(f"a change of versions could not be applied yet: {error}")
@@ -114,7 +113,7 @@ class ModelReloader:
         try:
             async with (
                 only_change(settings, wait_s=_LOCK_WAIT_S),
-                ModelServer(settings.triton_grpc_address) as server,
+                ModelServer(settings) as server,
             ):
                 # What is not loaded was unloaded on purpose; what runs was reloaded already.
                 try:

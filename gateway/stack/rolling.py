@@ -1,7 +1,7 @@
-"""Parts of a running stack are restarted one at a time; `tezi restart` asks for it.
+"""`tezi restart`: restarts the parts of a running stack one at a time.
 
-The command writes the part that it wants into a file of the data folder and sends `tezi up` a
-signal; `tezi up` answers in the same file when it is done.
+The command writes a request into a file of the data folder and sends a signal to `tezi up`, which
+answers in the same file when it is done.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-import psutil
 from filelock import Timeout
 
 from gateway.stack.data_folder import pid_file, pid_of_stack
@@ -33,7 +32,7 @@ _POLL_S = 0.1
 
 
 class _Request(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the command wants, and once `is_done` what came of it; no trouble means success."""
+    """The part to restart, and once `is_done` the error; none means success."""
 
     part: str
     is_done: bool = False
@@ -44,7 +43,7 @@ class Rolling:
     """The side of `tezi up`: restarts of a stack's parts, one at a time."""
 
     def __init__(self, settings: Settings, stack: Stack, *, notice: Notice) -> None:
-        """`notice(text)` is told what is done."""
+        """`notice(text)` reports what is done."""
         self._settings = settings
         self._stack = stack
         self._notice = notice
@@ -52,7 +51,7 @@ class Rolling:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Take requests until the block ends; what is under way then is cancelled."""
+        """Take requests until the block ends; a restart in progress is then cancelled."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(_SIGNAL, self._begin)
         pid = pid_file(self._settings)
@@ -90,8 +89,8 @@ class Rolling:
         """Restart one of PARTS; return when it is done and everything is ready.
 
         Raises:
-            ServerError: there is no such part, or something does not come back. What has not been
-                touched by then goes on as it was.
+            ServerError: there is no such part, or one does not come back. The parts after it are
+                not touched.
         """
         if part not in PARTS:
             raise ServerError(f"{part!r} is not among {', '.join(PARTS)}.")
@@ -103,7 +102,7 @@ class Rolling:
             await self._nginx()
 
     async def _gateways(self) -> None:
-        """Each gateway in turn, when all are ready to stand in for it."""
+        """Restart each gateway in turn, while all others are ready."""
         urls = {name: own.http_url for name, own in replicas(self._settings).items()}
         for name, url in urls.items():
             await wait_until_ready(list(urls.values()), timeout_s=_READY_S)
@@ -111,14 +110,14 @@ class Rolling:
             await wait_until_ready([url], timeout_s=_READY_S)
 
     async def _nginx(self) -> None:
-        """New workers on the configuration as it is now; the old ones finish what they have."""
+        """Start workers with the current configuration; the old ones finish their requests."""
         nginx = self._stack.nginx
         if nginx is None or nginx.child is None:
-            raise ServerError("There is no nginx here: it runs before two gateways or more.")
+            raise ServerError("There is no nginx here: it runs in front of two gateways or more.")
         await asyncio.to_thread(partial(write_config, self._settings))
         await check_config(self._settings)
         await reload_gently(self._settings.nginx_dir, partial(nginx.child.tell, signal.SIGHUP))
-        self._notice("nginx: runs on its configuration as it is now")
+        self._notice("nginx: uses the current configuration")
 
 
 async def request_restart(settings: Settings, part: str) -> None:
@@ -136,7 +135,7 @@ async def request_restart(settings: Settings, part: str) -> None:
             os.kill(pid, _SIGNAL)
             while not (answer := msgspec.json.decode(file.read_bytes(), type=_Request)).is_done:
                 await asyncio.sleep(_POLL_S)
-                if not pid_file(settings).exists() or not psutil.pid_exists(pid):
+                if not pid_file(settings).exists() or not Path(f"/proc/{pid}").exists():
                     raise ServerError("The stack ended before it was done.")
     except Timeout:
         raise ServerError("Another restart is under way: wait for its end.") from None

@@ -1,4 +1,4 @@
-"""Runs a whole stack, or Triton without a gateway; each server is watched and stopped in order."""
+"""Runs a whole stack, or Triton without a gateway; servers are supervised and stopped in order."""
 
 import asyncio
 import signal
@@ -86,7 +86,7 @@ async def serve_triton(
     stopped = _stop_signal()
     with only_stack(settings, wait_s=_LOCK_WAIT_S):
         require_free_ports(settings, gateway=False)
-    server = triton_server(settings, notice=notice)
+    server = triton_server(settings, notice=notice, keep_key=True)
     if heartbeat is not None:
         server = replace(server, check=touching(server.check, heartbeat))
 

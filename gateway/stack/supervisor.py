@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,7 +77,7 @@ class Supervisor:
         self.child: Child | None = None
         self._told_to_end = False
         self._lines = lines
-        self._notice = notice
+        self._tell = notice
 
     async def run(self) -> None:
         """Run until cancelled, then stop the server.
@@ -119,21 +119,22 @@ class Supervisor:
     async def _one_life(self, *, first: bool) -> None:
         """Start it, watch it until it ends or fails its checks, then stop it."""
         server, policy = self.server, self.server.policy
-        server.clean_up()
         began = time.monotonic()
         try:
-            command = await server.command()
-        except TeziError as error:
-            if first:
+            server.clean_up()
+            child = await Child.start(
+                await server.command(),
+                server.environment,
+                self._pass_on,
+                end_signal=server.end_signal,
+            )
+        except (TeziError, OSError) as error:  # such as a full disk, or no memory for a process
+            if first and isinstance(error, TeziError):
                 raise
+            if first:
+                raise ServerError(f"{server.name} cannot be started: {error}.") from None
             self._give_up(str(error))
             return
-        child = await Child.start(
-            command,
-            server.environment,
-            lambda line: self._lines(server.name, line),
-            end_signal=server.end_signal,
-        )
         self.child = child
         self._told_to_end = False
         grace = policy.grace
@@ -158,7 +159,8 @@ class Supervisor:
             self.up.clear()
             await _to_its_end(child.stop(grace))
             await ended
-            server.clean_up()
+            with suppress(OSError):
+                server.clean_up()
 
     @asynccontextmanager
     async def _follow_up(self) -> AsyncIterator[None]:
@@ -178,6 +180,15 @@ class Supervisor:
             await work()
         except (TeziError, TimeoutError) as error:
             self._notice(f"{self.server.name}: {error}")
+
+    def _pass_on(self, line: str) -> None:
+        # Output that nobody takes any more, or a full disk, must not end what serves.
+        with suppress(OSError):
+            self._lines(self.server.name, line)
+
+    def _notice(self, text: str) -> None:
+        with suppress(OSError):
+            self._tell(text)
 
     def _give_up(self, trouble: str | None) -> None:
         self.up.clear()
@@ -208,20 +219,17 @@ class Supervisor:
             except DatabaseAwayError as error:
                 if time.monotonic() - last_seen > policy.database:
                     return str(error)
-            except ServerError as error:
+            except (ServerError, TimeoutError) as error:
                 if repairs < policy.repairs and await self._repair():
                     repairs += 1
-                    continue
-                errors += 1
-                if errors >= policy.errors:
-                    return str(error)
-            except TimeoutError as error:
-                if repairs < policy.repairs and await self._repair():
-                    repairs += 1
-                    continue
-                timeouts += 1
-                if timeouts >= policy.timeouts:
-                    return f"{timeouts} checks in a row came late ({error})"
+                elif isinstance(error, TimeoutError):
+                    timeouts += 1
+                    if timeouts >= policy.timeouts:
+                        return f"{timeouts} checks in a row came late ({error})"
+                else:
+                    errors += 1
+                    if errors >= policy.errors:
+                        return str(error)
             else:
                 errors = timeouts = repairs = 0
                 last_seen = time.monotonic()

@@ -3,17 +3,20 @@
 import asyncio
 import hashlib
 import os
+import secrets
 import sys
 import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 
 from gateway.stack.reloading import ModelReloader
 from gateway.stack.supervisor import HealthPolicy, Notice, Server
 from gateway.stack.wheel import assemble_backends, find_wheel
 from preprocess.errors import ModelError, ServerError
+from preprocess.repository.control_key import HEADER, make_key
 from preprocess.repository.golden_check import GoldenCheck
 from preprocess.repository.releases import Releases
 from preprocess.repository.serving import served_variants
@@ -22,6 +25,9 @@ from preprocess.settings import Settings
 
 # A row is about 200 bytes; a region grows by the same step when a big batch needs it.
 REGION_BYTES = 1024 * 1024
+# What changes what the server runs, reads or writes. Health, metadata, configs, statistics and
+# inference stay open: clients and perf_analyzer use them.
+CONTROL_APIS = "model-repository,shared-memory,trace,logging"
 _EXIT_SECONDS = 5
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 
@@ -63,9 +69,9 @@ def region_prefix(settings: Settings) -> str:
 
 
 def triton_command(
-    settings: Settings, server: TritonServer, models: Sequence[str]
+    settings: Settings, server: TritonServer, models: Sequence[str], key: str
 ) -> tuple[str, ...]:
-    """The command line of a server that begins with `models`."""
+    """The command line of a server that begins with `models`; `key` opens its control APIs."""
     prefix = region_prefix(settings)
     command = [
         str(server.program),
@@ -84,6 +90,12 @@ def triton_command(
         f"--metrics-port={settings.triton_metrics_port}",
         "--reuse-http-port=false",
         "--reuse-grpc-port=false",
+        f"--grpc-restricted-protocol={CONTROL_APIS}:{HEADER}={key}",
+        # A header cannot hold a line break, so over HTTP nobody has the key. A web page can send
+        # HTTP requests to this machine, and we load by gRPC.
+        f"--http-restricted-api={CONTROL_APIS}:{HEADER}={secrets.token_hex(16)}\n",
+        "--allow-sagemaker=false",  # its port would not ask for the key
+        "--allow-vertex-ai=false",
     ]
     if settings.triton_max_connection_age_s:
         # Without a grace: what is under way on the old connection is answered there.
@@ -99,26 +111,35 @@ def triton_command(
 
 
 def triton_environment(settings: Settings, server: TritonServer) -> dict[str, str]:
-    """This process's environment with the server's libraries, our Python first, the settings."""
+    """This process's environment with the server's libraries, our Python first, the settings.
+
+    Without the secrets that the server has no use for: it runs more foreign code than a gateway.
+    """
+    withheld = {name: "" for name in Settings.model_fields if name.startswith(("admin_", "read_"))}
+    if not settings.cache_features:
+        withheld["redis_url"] = ""
     libraries = {}
     if server.libraries:
         # The stub links to libpython, which lies with a Python that is not the system's.
         libraries["LD_LIBRARY_PATH"] = f"{server.libraries}:{sysconfig.get_config_var('LIBDIR')}"
-    environment = {**os.environ, **settings.environment()}
-    for secret in (
-        "TEZI_ADMIN_TOKEN",
-        "TEZI_ADMIN_TOKENS_FILE",
-        "TEZI_READ_KEY",
-    ):  # for gateways alone
-        environment.pop(secret, None)
     return {
-        **environment,
+        **os.environ,
+        **settings.environment(),
+        # Empty and not absent, or its Python models would find them in `.env`.
+        **{f"TEZI_{name.upper()}": value for name, value in withheld.items()},
         **libraries,
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
         # Each instance is one core's worth; pools of threads beside it would fight for the cores.
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def remove_regions(settings: Settings) -> None:
@@ -147,23 +168,30 @@ async def check_stable(settings: Settings, timeout_s: float) -> None:
             raise result
 
 
-def triton_server(settings: Settings, *, notice: Notice) -> Server:
+def triton_server(settings: Settings, *, notice: Notice, keep_key: bool = False) -> Server:
     """Triton with the live model repository; it serves when the golden rows come back right.
 
     It begins with the stable version; the others are loaded when it is up. A model whose process
-    dies is loaded anew; a server that does not answer is replaced.
+    dies is loaded anew; a server that does not answer is replaced. Each start makes a new key of
+    the control APIs; with `keep_key` all Tritons that share the data folder use one.
 
     Raises:
         ServerError: there is no server to run.
     """
     server = find_server(settings)
+    if not _is_loopback(settings.triton_host):
+        notice(
+            f"Triton listens on {settings.triton_host}: let nobody but gateways reach its ports. "
+            "It asks for no password, and this release has known faults (SECURITY.md)."
+        )
     releases = Releases(settings, notice=notice)
     reloader = ModelReloader(settings, notice)
 
     async def command() -> tuple[str, ...]:
         reloader.reset()
+        key = await asyncio.to_thread(make_key, settings, keep=keep_key)
         _, models = await releases.prepare_start()
-        return triton_command(settings, server, models)
+        return triton_command(settings, server, models, key)
 
     return Server(
         name="triton",

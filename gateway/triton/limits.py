@@ -1,15 +1,16 @@
-"""Bounded batching: limits on the requests in flight to each model and on the callers in a queue.
+"""Bounded batching: limits on the requests in flight to each model and on the callers in its queue.
 
-A model that hangs delays only its own callers. Callers that wait for a slot of the same model
-share one request when a slot becomes free. Under load this saves most of the cost of a request,
-and a caller never waits just to fill a batch.
+A model that hangs delays, or turns away, only its own callers. Callers that wait for a slot of the
+same model share one request when a slot becomes free. Under load this saves most of the cost of a
+request, and a caller never waits just to fill a batch.
 """
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.errors import DeadlineExceededError, PredictorOverloadedError
 from gateway.ports import InferenceResult, PredictionQuery, Predictor
@@ -25,6 +26,7 @@ MOST_ROWS = 100
 class _Waiter:
     queries: Sequence[PredictionQuery]
     deadline: float
+    task: asyncio.Task[object] | None
     results: asyncio.Future[list[InferenceResult]]
     batch: "_Batch | None" = None
 
@@ -56,15 +58,15 @@ class BatchingPredictor:
         waiting: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Each version of a variant has `in_flight` slots for requests of `inner`; the queue, which
-        all of them share, has room for `waiting` callers.
+        """Each version of a variant has `in_flight` slots for requests of `inner`, and a queue with
+        room for `waiting` callers.
         """
         self._inner = inner
         self._slots = in_flight
         self._queue_size = waiting
         self._monotonic = monotonic
         self._taken: Counter[_Model] = Counter()
-        self._queue: deque[_Waiter] = deque()
+        self._queues: defaultdict[_Model, deque[_Waiter]] = defaultdict(deque)
         self._batches: set[_Batch] = set()
 
     @property
@@ -75,7 +77,11 @@ class BatchingPredictor:
     @property
     def waiting(self) -> int:
         """Callers in the queue."""
-        return len(self._queue)
+        return sum(map(len, self._queues.values()))
+
+    def is_queued(self, task: asyncio.Task[Any]) -> bool:
+        """Whether a task waits in a queue: its request has not been sent."""
+        return any(waiter.task is task for queue in self._queues.values() for waiter in queue)
 
     async def predict(
         self, queries: Sequence[PredictionQuery], timeout_s: float
@@ -93,18 +99,22 @@ class BatchingPredictor:
                 return await self._inner.predict(queries, timeout_s)
             finally:
                 self._dispatch_next(model)
-        if len(self._queue) >= self._queue_size:
+        queue = self._queues[model]
+        if len(queue) >= self._queue_size:
             raise PredictorOverloadedError(
-                f"{self.in_flight} requests in flight and {len(self._queue)} callers waiting"
+                f"{self._taken[model]} requests in flight and {len(queue)} callers waiting"
             )
         waiter = _Waiter(
-            queries, self._monotonic() + timeout_s, asyncio.get_running_loop().create_future()
+            queries,
+            self._monotonic() + timeout_s,
+            asyncio.current_task(),
+            asyncio.get_running_loop().create_future(),
         )
-        self._queue.append(waiter)
+        queue.append(waiter)
         try:
             return await waiter.results
         finally:
-            self._leave(waiter)
+            self._leave(model, waiter)
 
     async def close(self) -> None:
         """Cancel the joined requests in flight, and close the inner predictor."""
@@ -113,10 +123,10 @@ class BatchingPredictor:
                 batch.task.cancel()
         await self._inner.close()
 
-    def _leave(self, waiter: _Waiter) -> None:
+    def _leave(self, model: _Model, waiter: _Waiter) -> None:
         batch = waiter.batch
         if batch is None:
-            self._queue.remove(waiter)
+            self._queues[model].remove(waiter)
         elif batch.task is not None and batch.is_abandoned():
             batch.task.cancel()  # has no effect on a task that has ended
 
@@ -125,30 +135,30 @@ class BatchingPredictor:
         batch = self._next_batch(model)
         if batch is None:
             self._taken[model] -= 1
-            if not self._taken[model]:
-                del self._taken[model]  # versions come and go
+            if not self._taken[model]:  # versions come and go
+                del self._taken[model]
+                if not self._queues[model]:
+                    del self._queues[model]
             return
         self._batches.add(batch)
         batch.task = asyncio.create_task(self._run_batch(batch), name="joined request")
 
     def _next_batch(self, model: _Model) -> _Batch | None:
-        if not self._queue:
-            return None
+        queue = self._queues[model]
         batch = _Batch()
         rows = 0
         now = self._monotonic()
-        for waiter in list(self._queue):
+        for waiter in list(queue):
             if waiter.deadline <= now and not waiter.results.done():
                 late = DeadlineExceededError("no free slot before the deadline")
                 waiter.results.set_exception(late)
             if waiter.results.done():
                 continue  # its caller is about to leave the queue
-            fits = rows + len(waiter.queries) <= MOST_ROWS or not batch.waiters
-            if fits and _model(waiter.queries) == model:
+            if rows + len(waiter.queries) <= MOST_ROWS or not batch.waiters:
                 batch.waiters.append(waiter)
                 rows += len(waiter.queries)
         for waiter in batch.waiters:
-            self._queue.remove(waiter)
+            queue.remove(waiter)
             waiter.batch = batch
         return batch if batch.waiters else None
 

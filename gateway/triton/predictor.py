@@ -1,6 +1,7 @@
 """The predictor that sends queries to Triton's ensembles `predict_<variant>` over HTTP."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -26,6 +27,9 @@ from preprocess.settings import Settings
 
 # nginx's status for a client that hung up, and Triton's for a cancelled request.
 _CANCELLED = 499
+
+# Of all requests of this process: a response that belongs to another one is noticed.
+_request_ids = itertools.count(1)
 
 _STATUSES = {status.value: status for status in Status}  # Status(word) takes five times longer
 
@@ -59,9 +63,11 @@ class TritonPredictor:
             PredictorError: the subclass depends on the HTTP status, or the response does not match
                 the queries.
         """
+        request_id = str(next(_request_ids))
         message = inference_message(
             ensemble_name(queries[0].variant, queries[0].version),
             self._name,
+            request_id,
             [query.bse_code for query in queries],
             [query.prediction_date for query in queries],
         )
@@ -79,7 +85,7 @@ class TritonPredictor:
         if reply.status != HTTPStatus.OK:
             raise _explained(reply, queries[0].variant)
         try:
-            return _results(len(queries), inference_outputs(reply, len(queries)))
+            return _results(len(queries), inference_outputs(reply, request_id, len(queries)))
         except TensorError as error:
             raise PredictorUnavailableError(f"Triton's response cannot be used: {error}") from None
 

@@ -27,7 +27,8 @@ from preprocess.settings import Settings
 SOURCE = resource("model_repository")
 GRAPH_FILE = "model.onnx"
 
-_VERSION_MODEL = re.compile(r"(?:classifier|predict)_[a-z0-9]+_v([0-9]+)")
+# Models of one version; the group is its number.
+VERSION_MODEL = re.compile(r"(?:classifier|predict)_[a-z0-9]+_v([0-9]+)")
 
 
 def refresh_live_repository(
@@ -58,7 +59,7 @@ def refresh_live_repository(
         _write_ensemble(live / names[0], stable_classifier(source, variant, number))
         _write_ensemble(live / names[1], stable_ensemble(source, variant, number))
     for folder in live.iterdir():
-        match = _VERSION_MODEL.fullmatch(folder.name)
+        match = VERSION_MODEL.fullmatch(folder.name)
         if match and int(match[1]) not in known:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -12,6 +12,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from preprocess.errors import ServerError
+from preprocess.repository.control_key import GRPC_HEADER, read_key
 from preprocess.settings import Settings
 
 _TIMEOUT_S = 5.0
@@ -20,12 +21,20 @@ _LOAD_TIMEOUT_S = 60.0
 
 
 class ModelServer:
-    """One connection, closed at the end of the block."""
+    """One connection, closed at the end of the block.
 
-    def __init__(self, address: str) -> None:
-        """`address` is host:port of Triton's gRPC service."""
-        self.address = address
-        self._client = InferenceServerClient(address)
+    Only a process that can read the key of the control APIs may list, load and unload models.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = InferenceServerClient(settings.triton_grpc_address)
+        self._key = read_key(settings)
+        self._headers = {GRPC_HEADER: self._key} if self._key else None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether this process may load models."""
+        return self._key is not None
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,7 +61,9 @@ class ModelServer:
             ServerError: the request fails.
         """
         try:
-            index = await self._client.get_model_repository_index(client_timeout=_TIMEOUT_S)
+            index = await self._client.get_model_repository_index(
+                headers=self._headers, client_timeout=_TIMEOUT_S
+            )
         except (InferenceServerException, grpc.RpcError) as error:
             raise ServerError(f"Triton does not list its models: {_message(error)}") from None
         return frozenset(model.name for model in index.models if model.state == "READY")
@@ -76,7 +87,9 @@ class ModelServer:
             ServerError: it refuses, or takes more than a minute.
         """
         try:
-            await self._client.load_model(name, client_timeout=_LOAD_TIMEOUT_S)
+            await self._client.load_model(
+                name, headers=self._headers, client_timeout=_LOAD_TIMEOUT_S
+            )
         except (InferenceServerException, grpc.RpcError) as error:
             raise ServerError(f"Triton does not load {name}: {_message(error)}") from None
 
@@ -87,16 +100,19 @@ class ModelServer:
             ServerError: it refuses. An unknown model is not an error.
         """
         try:
-            await self._client.unload_model(name, client_timeout=_TIMEOUT_S)
+            await self._client.unload_model(name, headers=self._headers, client_timeout=_TIMEOUT_S)
         except (InferenceServerException, grpc.RpcError) as error:
             raise ServerError(f"Triton does not unload {name}: {_message(error)}") from None
 
 
 def _message(error: Exception) -> str:
-    return error.message() if isinstance(error, InferenceServerException) else str(error)
+    text = error.message() if isinstance(error, InferenceServerException) else str(error)
+    if "protocol is restricted" in text:
+        return "the key in this data folder is not the server's; is it another stack's server?"
+    return str(text)
 
 
 async def server_is_live(settings: Settings) -> bool:
     """Whether a Triton responds on the configured gRPC address."""
-    async with ModelServer(settings.triton_grpc_address) as server:
+    async with ModelServer(settings) as server:
         return await server.is_live()

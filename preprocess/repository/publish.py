@@ -1,6 +1,7 @@
 """Makes a trained model the next version: a folder that appears complete or not at all."""
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,7 +34,7 @@ from preprocess.repository.versions import (
     version_numbers,
 )
 from preprocess.settings import Settings
-from preprocess.training.folder import ModelFolder
+from preprocess.training.folder import STAGING_FOLDER, ModelFolder
 
 Row = NDArray[np.float32]
 
@@ -120,7 +121,8 @@ def write_version(settings: Settings, candidate: Candidate, *, now: datetime) ->
         },
     )
     folder = version_folder(settings.versions_dir, number)
-    with staged_folder(folder, staging=settings.home / "staging") as staged:
+    # Beside the versions: they may lie on a volume of their own.
+    with staged_folder(folder, staging=settings.versions_dir / STAGING_FOLDER) as staged:
         for variant, graph in graphs.items():
             (staged / graph_file(variant)).write_bytes(graph)
         (staged / PROOF_FILE).write_bytes(candidate.proof)
@@ -134,7 +136,8 @@ def withdraw(settings: Settings, version: ModelVersion) -> Path:
     number = str(version.model_version)
     refused = settings.home / "refused" / number
     refused.parent.mkdir(parents=True, exist_ok=True)
-    return version_folder(settings.versions_dir, version.model_version).rename(refused)
+    shutil.move(version_folder(settings.versions_dir, version.model_version), refused)
+    return refused
 
 
 def _stamped(path: Path, card: Mapping[str, Any], number: int) -> bytes:

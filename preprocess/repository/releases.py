@@ -7,15 +7,18 @@ live repository follow from them, so the next change or start completes what a c
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preprocess.errors import ModelError, ServerError
 from preprocess.models.names import FEATURES
+from preprocess.repository.control_key import read_key
 from preprocess.repository.labels import Labels, read_labels, write_labels
-from preprocess.repository.live import refresh_live_repository
+from preprocess.repository.live import VERSION_MODEL, refresh_live_repository
 from preprocess.repository.lock import only_change
 from preprocess.repository.model_server import ModelServer
 from preprocess.repository.serving import (
+    is_served,
     models_of,
     serve_stable,
     serve_version,
@@ -36,8 +39,18 @@ if TYPE_CHECKING:
     from preprocess.repository.publish import Candidate
 
 
+# A Triton looks for changes twice a second, and loads a version in a second or two.
+_FOLLOWED_S = 60.0
+_POLL_S = 0.25
+
+
 class Releases:
-    """The versions of one data folder. Each change holds a lock and is complete or not made."""
+    """The versions of one data folder. Each change holds a lock and is complete or not made.
+
+    A process that may not load models, for it cannot read the key of Triton's control APIs, writes
+    only the versions and labels. The supervisor of Triton follows them, and the process waits until
+    Triton answers accordingly.
+    """
 
     def __init__(
         self,
@@ -77,20 +90,23 @@ class Releases:
             labels = read_labels(settings.versions_dir)
             await self._refresh(labels)
             try:
-                async with ModelServer(settings.triton_grpc_address) as server:
-                    if await server.is_live():
+                async with ModelServer(settings) as server:
+                    if server.has_key and await server.is_live():
                         loaded = await server.loaded()
                         await serve_version(settings, server, version, loaded=loaded)
             except (ServerError, TimeoutError) as error:
                 folder = withdraw(settings, version)
                 await self._refresh(labels)
-                raise ServerError(
-                    f"Triton refused version {version.model_version}; the stable version is "
-                    f"unaffected. {error} The refused version is kept in {folder}."
-                ) from None
+                raise _refused(version, error, folder) from None
             becomes_stable = activate or labels.stable is None
             after = labels.activated(version.model_version) if becomes_stable else labels
-            await self._change(labels, after)
+            after = await self._change(labels, after)
+        try:
+            await self._followed(labels, after)
+        except ServerError as error:
+            async with only_change(settings):
+                folder = withdraw(settings, version)
+            raise _refused(version, error, folder) from None
         return version
 
     async def activate(self, number: int) -> Labels:
@@ -100,9 +116,7 @@ class Releases:
             ModelError: there is no such version, or its files are damaged.
             ServerError: Triton refuses it; the current one stays stable.
         """
-        async with only_change(self._settings):
-            labels = read_labels(self._settings.versions_dir)
-            return await self._change(labels, labels.activated(number))
+        return await self._apply(lambda labels: labels.activated(number))
 
     async def roll_back(self) -> Labels:
         """Make the previous version stable again. It is still loaded, so this is quick.
@@ -111,9 +125,7 @@ class Releases:
             ModelError: there was none, or its files are damaged.
             ServerError: Triton refuses it.
         """
-        async with only_change(self._settings):
-            labels = read_labels(self._settings.versions_dir)
-            return await self._change(labels, labels.rolled_back())
+        return await self._apply(Labels.rolled_back)
 
     async def share_traffic(self, number: int, share: float, *, shadow: bool) -> Labels:
         """Let a candidate serve, or shadow, `share` per cent of the stocks.
@@ -122,15 +134,11 @@ class Releases:
             ModelError: see Labels.with_candidate; or its files are damaged.
             ServerError: Triton refuses it.
         """
-        async with only_change(self._settings):
-            labels = read_labels(self._settings.versions_dir)
-            return await self._change(labels, labels.with_candidate(number, share, shadow=shadow))
+        return await self._apply(lambda labels: labels.with_candidate(number, share, shadow=shadow))
 
     async def end_traffic(self) -> Labels:
         """Give all traffic to the stable version."""
-        async with only_change(self._settings):
-            labels = read_labels(self._settings.versions_dir)
-            return await self._change(labels, labels.without_candidate())
+        return await self._apply(Labels.without_candidate)
 
     async def prepare_start(self) -> tuple[ModelVersion, list[str]]:
         """Prepare the live repository for a Triton that starts now; returns the stable version and
@@ -181,13 +189,46 @@ class Releases:
             await self._follow(labels, await self._refresh(labels))
             return labels
 
+    async def _apply(self, change: Callable[[Labels], Labels]) -> Labels:
+        async with only_change(self._settings):
+            before = read_labels(self._settings.versions_dir)
+            after = await self._change(before, change(before))
+        await self._followed(before, after)
+        return after
+
+    async def _followed(self, before: Labels, after: Labels) -> None:
+        """Wait until a Triton that this process may not load models into has followed `after`.
+
+        Raises:
+            ServerError: it has not within a minute. The labels are as before then.
+        """
+        settings = self._settings
+        async with ModelServer(settings) as server:
+            if server.has_key or not await server.is_live():
+                return
+        versions = await asyncio.to_thread(read_versions, settings.versions_dir)
+        try:
+            async with asyncio.timeout(_FOLLOWED_S):
+                while not await is_served(settings, versions, after):
+                    await asyncio.sleep(_POLL_S)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            async with only_change(settings):
+                if read_labels(settings.versions_dir) == after:
+                    await self._write(after, before)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise ServerError(
+                f"Triton has not followed within {_FOLLOWED_S:g} s; its log says why. The labels "
+                "are as before."
+            ) from None
+
     async def _change(self, before: Labels, after: Labels) -> Labels:
         """Apply new labels, after checking the versions that they name."""
         settings = self._settings
         versions = await asyncio.to_thread(read_versions, settings.versions_dir)
         by_number = {version.model_version: version for version in versions}
-        async with ModelServer(settings.triton_grpc_address) as server:
-            live = await server.is_live()
+        async with ModelServer(settings) as server:
+            live = server.has_key and await server.is_live()
             loaded = await server.loaded() if live else frozenset()
             changed = after.in_use - before.in_use
             if after.stable is not None and after.stable != before.stable:
@@ -239,8 +280,8 @@ class Releases:
 
     async def _follow(self, labels: Labels, versions: Sequence[ModelVersion]) -> None:
         settings = self._settings
-        async with ModelServer(settings.triton_grpc_address) as server:
-            if not await server.is_live():
+        async with ModelServer(settings) as server:
+            if not server.has_key or not await server.is_live():
                 return
             loaded = await server.loaded()
             for version in to_be_loaded(versions, labels):
@@ -257,6 +298,11 @@ class Releases:
             stable = next((v for v in versions if v.model_version == labels.stable), None)
             if stable is not None:
                 await serve_stable(settings, server, stable)
+            # Of a change that another process made, and could not unload itself.
+            idle = out_of_use(versions, labels, labels, now=self._clock())
+            kept = {version.model_version for version in versions if version not in idle}
+            found = ((name, VERSION_MODEL.fullmatch(name)) for name in sorted(loaded, reverse=True))
+            await unload(server, [name for name, of in found if of and int(of[1]) not in kept])
 
     async def _write(self, before: Labels, after: Labels) -> Labels:
         return await asyncio.to_thread(
@@ -272,5 +318,13 @@ class Releases:
 
     def _refresh_now(self, labels: Labels) -> list[ModelVersion]:
         versions = read_versions(self._settings.versions_dir)
-        refresh_live_repository(self._settings, versions, labels)
+        if read_key(self._settings):  # else no Triton reads the repository in this data folder
+            refresh_live_repository(self._settings, versions, labels)
         return versions
+
+
+def _refused(version: ModelVersion, error: Exception, folder: Path) -> ServerError:
+    return ServerError(
+        f"Triton refused version {version.model_version}; the stable version is unaffected. "
+        f"{error} The refused version is kept in {folder}."
+    )

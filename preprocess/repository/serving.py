@@ -118,6 +118,21 @@ async def serve_stable(settings: Settings, server: ModelServer, stable: ModelVer
     await unload(server, [name for name in obsolete if name in loaded])
 
 
+async def is_served(settings: Settings, versions: Sequence[ModelVersion], labels: Labels) -> bool:
+    """Whether a Triton that follows by itself answers correctly with all that it should have."""
+    try:
+        for version in to_be_loaded(versions, labels):
+            await _check(settings, version)
+            if version.model_version == labels.stable:
+                for variant in served_variants(settings, version):
+                    check = GoldenCheck(settings, version, variant=variant)
+                    if await check(_GOLDEN_TIMEOUT_S) != labels.stable:
+                        return False
+    except (ServerError, TimeoutError):
+        return False
+    return True
+
+
 async def unload(server: ModelServer, names: Iterable[str]) -> None:
     """Unload `names`; those that Triton refuses to unload are left for the next time."""
     for name in names:

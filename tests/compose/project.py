@@ -6,11 +6,14 @@ import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from tests.integration.stack import free_ports
 from tests.paths import PROJECT_ROOT
@@ -55,7 +58,8 @@ class Project:
         for service in ("gateway", "triton"):
             numbers = [int(name.rsplit("-", 1)[1]) for name in self.containers(service)]
             self.set(f"TEZI_{service.upper()}S", max(numbers, default=1))
-        self.compose("--profile", "monitoring", "down", "--volumes", check=check)
+        profiles = ["--profile", "monitoring", "--profile", "demo"]
+        self.compose(*profiles, "down", "--volumes", check=check)
 
     def set(self, name: str, value: object) -> None:
         """Add a variable to the file that compose reads, as a user would."""
@@ -97,6 +101,40 @@ def inspected(container: str) -> dict[str, Any]:
     return found[0]
 
 
+def is_ready(project: Project) -> bool:
+    try:
+        return httpx.get(f"{project.url}/ready", timeout=2.0, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def says_ready(gateway: str) -> bool:
+    """Whether one gateway says so by itself: through nginx it may have been another one."""
+    script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/ready').status)"
+    return engine("exec", gateway, "python3", "-c", script, check=False).strip() == "200"
+
+
+def until(happened: Callable[[], bool], project: Project, *, seconds: float) -> float:
+    """Wait for it; the seconds it took."""
+    began = time.monotonic()
+    while not happened():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"not within {seconds:g} s:\n{project.logs()}")
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def asked(container: str) -> float:
+    """How many predictions a gateway has answered; one that starts does not say yet."""
+    script = (
+        "import urllib.request as u;"
+        "print(u.urlopen('http://127.0.0.1:8080/metrics', timeout=2).read().decode())"
+    )
+    lines = engine("exec", container, "python3", "-c", script, check=False).splitlines()
+    wanted = 'http_requests_total{method="POST",route="/api/v1/predict",status="200"}'
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
+
+
 @contextmanager
 def fresh_project(folder: Path) -> Iterator[Project]:
     """A project with secrets of its own that has never been up; it is taken down at the end."""
@@ -107,8 +145,8 @@ def fresh_project(folder: Path) -> Iterator[Project]:
     # What a URL could not hold is right where it is no part of one.
     password = f"{secrets.token_urlsafe(12)}/@:%"
     env_file.write_text(
-        f"POSTGRES_PASSWORD={password}\nTEZI_ADMIN_TOKEN={token}\nTEZI_PORT={port}\n"
-        f"PROMETHEUS_PORT={prometheus_port}\n"
+        f"POSTGRES_PASSWORD={password}\nREDIS_PASSWORD={secrets.token_hex(16)}\n"
+        f"TEZI_ADMIN_TOKEN={token}\nTEZI_PORT={port}\nPROMETHEUS_PORT={prometheus_port}\n"
     )
     project = Project(f"tezitest{os.getpid()}", env_file, port, prometheus_port, token)
     try:

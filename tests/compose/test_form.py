@@ -4,7 +4,6 @@ That they work is seen by `make test-compose`.
 """
 
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from tests.paths import PROJECT_ROOT
 
 MAIN = PROJECT_ROOT / "docker-compose.yml"
 GPU = PROJECT_ROOT / "docker-compose.gpu.yml"
-JOBS = ("migrate", "first-model", "tools")
+JOBS = ("migrate", "demo", "tools")
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+)(?P<rest>(?::[-?][^}]*)?)\}")
 FILES = pytest.mark.parametrize("path", [MAIN, GPU], ids=lambda path: path.name)
 
@@ -80,15 +79,15 @@ def test_images_are_pinned_and_variables_are_settings(path: Path) -> None:
 
 
 @FILES
-def test_no_secret_stands_in_a_file(path: Path) -> None:
+def test_no_file_holds_a_secret(path: Path) -> None:
     text = path.read_text("utf-8")
     secret = re.compile(r"^\s*\w*(PASSWORD|TOKEN|SECRET)\w*: *(?P<value>.+)$", re.MULTILINE)
     for found in secret.finditer(text):
         assert re.fullmatch(r"\$\{[A-Z_]+:\?.+docs/containers\.md\}", found["value"]), found[0]
-    assert not re.search(r"://[^/\s]*:[^/\s]*@", text)
+    assert not re.search(r"://[^/\s]*:[^/\s$]*@", text)
 
 
-def test_the_example_names_every_secret_and_gives_none() -> None:
+def test_the_example_lists_every_secret_without_a_value() -> None:
     lines = (PROJECT_ROOT / "config" / "docker" / "env.example").read_text("utf-8").splitlines()
     given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     required = {
@@ -99,29 +98,20 @@ def test_the_example_names_every_secret_and_gives_none() -> None:
     assert given == dict.fromkeys(required, "")
 
 
-def test_a_gateway_is_given_the_time_that_it_drains_for() -> None:
+def test_the_grace_period_of_a_gateway_covers_its_drain() -> None:
     gateway = services()["gateway"]
     drain_s = float(gateway["environment"]["TEZI_DRAIN_S"])
     assert seconds(gateway["stop_grace_period"]) >= drain_s + 2
 
 
-def test_the_script_that_replaces_containers_says_how_it_is_used() -> None:
-    script = PROJECT_ROOT / "config" / "docker" / "roll"
-    refused = subprocess.run(
-        [str(script), "postgres"], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert "usage:" in refused.stderr
-
-
-def test_connections_of_all_processes_fit_into_postgresql() -> None:
+def test_postgresql_has_connections_for_all_processes() -> None:
     command = services()["postgres"]["command"]
     (most,) = [int(word.split("=")[1]) for word in command if word.startswith("max_connections=")]
     # Ten gateways, Triton's features model, and the jobs.
     assert most >= (10 + 1 + len(JOBS)) * Settings.model_fields["postgres_pool_size"].default
 
 
-def test_only_nginx_and_the_pages_of_monitoring_are_reached_from_outside() -> None:
+def test_only_nginx_and_monitoring_are_published() -> None:
     published = {name for name, service in services().items() if "ports" in service}
     assert published == {"nginx", "prometheus", "grafana"}
     networks = yaml.safe_load(MAIN.read_text("utf-8"))["networks"]
@@ -130,7 +120,7 @@ def test_only_nginx_and_the_pages_of_monitoring_are_reached_from_outside() -> No
         assert services()[name]["networks"] == ["back"]
 
 
-def test_files_that_are_mounted_are_there() -> None:
+def test_mounted_files_exist() -> None:
     for name, service in services().items():
         for mount in service.get("volumes", []):
             if mount.startswith("./"):
@@ -139,7 +129,19 @@ def test_files_that_are_mounted_are_there() -> None:
                 assert mode == "ro", name
 
 
-def test_a_gpu_is_asked_for_by_name_everywhere() -> None:
+def test_gateways_mount_nothing_that_triton_runs_and_alone_have_the_admin_token() -> None:
+    targets = {mount.split(":")[1] for mount in services()["gateway"]["volumes"]}
+    assert targets == {"/data/versions", "/data/cache"}
+    told = {name for name in services() if "TEZI_ADMIN_TOKEN" in str(services()[name])}
+    assert told == {"gateway"}
+
+
+def test_the_demo_market_needs_a_profile() -> None:
+    unasked = [service for service in services().values() if "profiles" not in service]
+    assert not [each for each in unasked if "demo" in str(each.get("command"))]
+
+
+def test_every_service_knows_of_the_gpu() -> None:
     changed = services(GPU)
     assert changed.keys() == {"triton", "gateway", *JOBS}
     assert {service["environment"]["TEZI_GPU"] for service in changed.values()} == {"on"}

@@ -90,7 +90,7 @@ async def balanced(tmp_path: Path) -> AsyncIterator[Balanced]:
                 await script.wait()
 
 
-async def test_who_is_not_ready_is_asked_no_more_until_it_is(balanced: Balanced) -> None:
+async def test_a_gateway_that_is_not_ready_gets_no_requests(balanced: Balanced) -> None:
     async def left_out() -> bool:
         return await balanced.asked() == (10, 0)
 
@@ -107,7 +107,7 @@ async def test_who_is_not_ready_is_asked_no_more_until_it_is(balanced: Balanced)
     await until(both)
 
 
-async def test_a_changed_configuration_is_taken_on_a_signal_and_a_wrong_one_is_not(
+async def test_a_signal_reloads_the_configuration_unless_it_is_wrong(
     balanced: Balanced,
 ) -> None:
     headers = balanced.config / INCLUDES / "headers.conf"

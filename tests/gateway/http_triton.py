@@ -58,6 +58,7 @@ class HttpTriton:
     delay_s: float = 0.0
     failure: tuple[int, str] | None = None
     raw: bytes | None = None
+    id: str = ""
     hangs_up: bool = False
     speaks_unasked: bytes = b""
     requests: list[Asked] = field(default_factory=list)
@@ -129,11 +130,11 @@ class HttpTriton:
             return http(self.failure[0], json.dumps({"error": self.failure[1]}).encode())
         outputs = right_outputs(asked.header["inputs"][0]["shape"][0])
         self.change(outputs)
-        return inference(outputs)
+        return inference(outputs, self.id or asked.header["id"])
 
 
-def inference(outputs: Outputs) -> bytes:
-    """The answer that carries these."""
+def inference(outputs: Outputs, request_id: str) -> bytes:
+    """The response that carries these."""
     named: list[dict[str, Any]] = [
         {"name": output.name, "datatype": output.datatype, "shape": output.shape}
         for output in outputs
@@ -141,7 +142,7 @@ def inference(outputs: Outputs) -> bytes:
     for entry, output in zip(named, outputs, strict=True):
         if output.content is not None:
             entry["parameters"] = {"binary_data_size": len(output.content)}
-    header = json.dumps({"model_name": "m", "model_version": "1", "outputs": named}).encode()
+    header = json.dumps({"id": request_id, "model_name": "m", "outputs": named}).encode()
     content = b"".join(output.content or b"" for output in outputs)
     return http(200, header + content, f"Inference-Header-Content-Length: {len(header)}\r\n")
 

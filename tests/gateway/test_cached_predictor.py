@@ -172,6 +172,28 @@ async def test_a_hasty_caller_costs_others_nothing(
     assert tezi.predictor.timeouts[0] > 21  # the time of the service, not that of its first caller
 
 
+async def test_a_computation_that_nobody_waits_for_is_cancelled_before_triton_has_it(
+    tezi: Running,
+) -> None:
+    release = tezi.predictor.release = asyncio.Event()
+    gateway = tezi.app.state.gateway
+    calls = [
+        asyncio.create_task(tezi.predict(bse_code=code)) for code in ("500001", "500002", "500002")
+    ]
+    await until(lambda: gateway.limited.waiting == 1 and tezi.traffic.in_flight == 3)
+    calls[0].cancel()
+    calls[1].cancel()
+    await until(lambda: tezi.traffic.in_flight == 1)
+    assert gateway.limited.waiting == 1  # one of its two callers still waits
+    calls[2].cancel()
+    await until(lambda: gateway.limited.waiting == 0)
+    release.set()
+    await until(lambda: gateway.limited.in_flight == 0)
+    assert asked(tezi) == [["500001"]]
+    assert (await tezi.predict()).json()["cached"]  # Triton had it: its result is not lost
+    assert not (await tezi.predict(bse_code="500002")).json()["cached"]
+
+
 async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: Path) -> None:
     """A data folder made anew begins with version 1 again, and Redis may still hold the old one."""
     async with running_app(tmp_path, cache_predictions=True) as tezi:
@@ -194,6 +216,7 @@ async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: 
         ["graph", "2026-08-14", "0.5", b"\0" * 100],
         ["graph", "2026-08-14", 0.25, b"short"],
         ["graph", "2026-08-14", 1.25, b"\0" * 100],
+        ["graph", "2999-01-01", 0.25, b"\0" * 100],
     ],
 )
 async def test_a_value_of_the_wrong_type_in_redis_is_computed_again(

@@ -124,6 +124,24 @@ async def test_a_model_holds_up_nobody_who_asks_another(
     assert state(limited) == (0, 0)
 
 
+async def test_a_full_queue_turns_away_only_its_own_callers(gate: Gate) -> None:
+    limited = BatchingPredictor(gate, in_flight=1, waiting=1)
+    tasks = [start(limited, query(0)), start(limited, query(1))]
+    await settle()
+    with pytest.raises(PredictorOverloadedError):
+        await limited.predict([query(2)], 5.0)
+    tasks += [start(limited, query(3, version=2)), start(limited, query(4, version=2))]
+    await settle()
+    assert state(limited) == (2, 2)
+    assert limited.is_queued(tasks[1])
+    assert not limited.is_queued(tasks[0])
+    for index in range(4):
+        gate.ends[index].set_result(None)
+        await settle()
+    await asyncio.gather(*tasks)
+    assert state(limited) == (0, 0)
+
+
 async def test_rows_of_a_joined_request_are_bounded(gate: Gate) -> None:
     limited = BatchingPredictor(gate, in_flight=1, waiting=10)
     big = [query(number) for number in range(MOST_ROWS - 1)]

@@ -17,6 +17,7 @@ from tests.gateway.fakes import (
     FakePredictor,
     Running,
     fake_probability,
+    item,
     put_labels,
     write_version,
 )
@@ -112,3 +113,14 @@ async def test_callers_do_not_wait_for_it(tezi: Running) -> None:
     health = (await tezi.client.get("/api/v1/health")).json()
     assert health["status"] == "healthy"
     assert "2 shadows 100 % of stocks" in health["components"]["models"]["detail"]
+
+
+async def test_a_shadow_of_some_stocks_does_not_split_a_batch(tezi: Running) -> None:
+    write_version(tezi.settings, 2)
+    put_labels(tezi.settings, candidate=2, share=50.0, shadow=True)
+    router = tezi.app.state.gateway.router
+    await wait_until(lambda: router.labels.candidate == 2)
+    codes = [f"{500000 + number}" for number in range(20)]
+    assert len({router.route("fp32", code) for code in codes}) == 2
+    assert (await tezi.batch(*map(item, codes))).status_code == 200
+    assert [ask.bse_code for ask in tezi.predictor.calls[0]] == codes

@@ -1,6 +1,7 @@
 """The Triton adapter against a real HTTP server that says what each test has it say."""
 
 import asyncio
+import itertools
 import math
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -61,6 +62,7 @@ async def test_one_request_carries_all_rows(predictor: TritonPredictor, triton: 
     codes = pack_texts(["500325", "599999", "000123"])
     days = pack_texts(["2026-08-14", "2026-08-13", "2020-01-02"])
     assert request.path == "/v2/models/predict_fp32/infer"
+    assert request.header.pop("id")
     assert request.header == {
         "inputs": [
             {
@@ -154,6 +156,10 @@ BAD_ANSWERS = {
     "texts cut short": (content("status", pack_texts(["OK"] * 3)[:-1]), "past the end"),
     "too many texts": (content("status", pack_texts(["OK"] * 4)), "4 texts"),
     "no UTF-8": (content("status", b"\x02\0\0\0\xff\xff" * 3), "not UTF-8"),
+    "an output that comes twice": (
+        lambda outputs: outputs.append(outputs[3]),
+        "probability comes twice",
+    ),
     "a status that nobody knows": (content("status", pack_texts(["OK", "FINE", "OK"])), "FINE"),
 }
 
@@ -169,7 +175,18 @@ async def test_an_answer_that_does_not_fit_is_none(
     assert len(await predictor.predict(ASKS, 60.0)) == 3
 
 
-HEADER = b'{"outputs":[{"name":"a","datatype":"FP32","shape":[3,1],"parameters":%s}]}'
+async def test_a_response_to_another_request_is_refused(
+    predictor: TritonPredictor, triton: HttpTriton
+) -> None:
+    triton.id = "0"
+    with pytest.raises(PredictorUnavailableError, match="to request '0'"):
+        await predictor.predict(ASKS, 60.0)
+    triton.id = ""
+    assert len(await predictor.predict(ASKS, 60.0)) == 3
+
+
+HEADER = b'{"id":"","outputs":[{"name":"a","datatype":"FP32","shape":[3,1],"parameters":%s}]}'
+NOTHING = b'{"id":"","outputs":[]}'
 LENGTH = "Inference-Header-Content-Length: "
 NO_INFERENCES = {
     "no header": (http(200, b"{}"), "not an inference"),
@@ -184,14 +201,26 @@ NO_INFERENCES = {
         http(200, HEADER % b'{"binary_data_size":-9}', LENGTH + f"{len(HEADER) + 21}\r\n"),
         "without its bytes",
     ),
+    "a signed length": (http(200, b"{}", LENGTH + "-2\r\n"), "not an inference"),
+    "a length with an underscore": (http(200, b"{}" * 9, LENGTH + "1_0\r\n"), "not an inference"),
+    "a length beyond the body": (http(200, b"{}", LENGTH + "3\r\n"), "not an inference"),
+    "bytes of no output": (
+        http(200, NOTHING + b".", LENGTH + f"{len(NOTHING)}\r\n"),
+        "1 bytes belong to no",
+    ),
     "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", "not an HTTP response"),
 }
 
 
 @pytest.mark.parametrize(("raw", "reason"), NO_INFERENCES.values(), ids=NO_INFERENCES.keys())
 async def test_what_is_no_inference_is_no_answer(
-    predictor: TritonPredictor, triton: HttpTriton, raw: bytes, reason: str
+    predictor: TritonPredictor,
+    triton: HttpTriton,
+    monkeypatch: pytest.MonkeyPatch,
+    raw: bytes,
+    reason: str,
 ) -> None:
+    monkeypatch.setattr("gateway.triton.predictor._request_ids", itertools.repeat(""))
     triton.raw = raw
     with pytest.raises(PredictorUnavailableError, match=reason) as caught:
         await predictor.predict(ASKS, 60.0)

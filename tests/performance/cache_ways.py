@@ -110,7 +110,13 @@ async def prediction_times(
 
     def through(cache: AsyncCacheManager) -> PredictionSource:
         return CachedPredictor(
-            triton, cache, versions, ttl_s=_TTL_S, timeout_s=_TIMEOUT_S, usable=lambda: True
+            triton,
+            cache,
+            versions,
+            ttl_s=_TTL_S,
+            timeout_s=_TIMEOUT_S,
+            usable=lambda: True,
+            is_queued=lambda _task: False,
         )
 
     sources: dict[Road, PredictionSource] = {road: through(cache) for road, cache in caches.items()}

@@ -52,8 +52,14 @@ def test_the_environment_carries_them_all_to_a_child(monkeypatch: pytest.MonkeyP
         ({"http_host": "0.0.0.0; include /x"}, "TEZI_HTTP_HOST"),
         ({"trusted_proxies": "10.0.0.0/8, my-proxy"}, "TEZI_TRUSTED_PROXIES"),
         ({"http_port": 8001}, "a port of its own"),
+        ({"http_host": "127.0.0.1; evil"}, "TEZI_HTTP_HOST="),
+        ({"triton_host": "a\nb"}, "TEZI_TRITON_HOST="),
         ({"keep_alive_s": 60}, "above 60"),
         ({"database_url": "mysql://x"}, "sqlite:///"),
+        ({"redis_url": "foo"}, "begins with something else"),
+        ({"redis_url": "redis:///0"}, "names no host"),
+        ({"redis_url": "redis://host/prod"}, "is no number"),
+        ({"redis_url": "rediss://host", "cache_features": True}, "without TLS"),
         ({"log_level": "loud"}, "TEZI_LOG_LEVEL='loud'"),
         ({"circuit_pct": 0}, "TEZI_CIRCUIT_PCT"),
     ],
@@ -61,6 +67,13 @@ def test_the_environment_carries_them_all_to_a_child(monkeypatch: pytest.MonkeyP
 def test_wrong_settings_are_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load_settings(**changes)
+
+
+@pytest.mark.parametrize("password", ["pa#ss", "pa/ss", "pa[ss", "pa:ss@x:y", "pa?ss#"])
+def test_a_redis_url_that_cannot_be_read_shows_no_part_of_its_password(password: str) -> None:
+    with pytest.raises(SettingsError, match="%XX") as caught:
+        load_settings(redis_url=f"redis://:{password}@host:port")
+    assert "pa" not in str(caught.value).replace("password", "").replace("path", "")
 
 
 def test_misspelt_variables_are_found() -> None:

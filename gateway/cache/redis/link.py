@@ -39,8 +39,10 @@ def connect(plan: Plan, connections: int) -> redis.Redis:
             timeout=plan.timeout_s,
             **connection_options(plan, redis.retry.Retry(NoBackoff(), 0)),
         )
-    except ValueError as error:
-        raise SettingsError(f"TEZI_REDIS_URL is no address of a Redis: {error}") from None
+    except ValueError:  # its words may repeat a part of the password
+        raise SettingsError(
+            "TEZI_REDIS_URL has options that redis-py does not take, or that are malformed."
+        ) from None
     return redis.Redis(connection_pool=pool)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import cast
 
 import httptools
@@ -90,6 +91,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A response begins."""
+        if self._future is None or self._future.done():
+            self.close()  # of a second one to one request: it must not answer the next request
         self._reply = Reply()
         self._parts = []
         self._size = 0
@@ -108,7 +111,12 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The response is complete."""
-        self._reply.status = self._parser.get_status_code()
+        status = self._parser.get_status_code()
+        if HTTPStatus.CONTINUE <= status < HTTPStatus.OK:
+            if status == HTTPStatus.SWITCHING_PROTOCOLS:
+                self._fail(ProtocolError("the server speaks another protocol from here on"))
+            return  # an interim response: the one to the request follows
+        self._reply.status = status
         self._reply.body = b"".join(self._parts)
         if self._future is None or self._future.done():
             self.close()  # a second response to one request

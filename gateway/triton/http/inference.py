@@ -4,6 +4,7 @@ The body is a JSON header that names the tensors, followed by their bytes. The H
 Inference-Header-Content-Length gives the length of the JSON header.
 """
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -13,6 +14,7 @@ from gateway.triton.tensors import TensorError, pack_texts
 from preprocess.features.manifest import FEATURE_COUNT
 
 _LENGTH = b"inference-header-content-length"
+_DIGITS = re.compile(rb"[0-9]{1,9}")  # int() also takes a sign, blanks and underscores
 
 # The outputs of the ensembles `predict_<variant>`: Triton's type, and values per row.
 _OUTPUTS = {
@@ -36,6 +38,7 @@ class _Output(msgspec.Struct):
 
 
 class _Header(msgspec.Struct):
+    id: str
     outputs: list[_Output]
 
 
@@ -48,15 +51,17 @@ _decode_refusal = msgspec.json.Decoder(_Refusal).decode
 
 
 def inference_message(
-    model: str, host: str, bse_codes: Sequence[str], prediction_dates: Sequence[str]
+    model: str, host: str, request_id: str, bse_codes: Sequence[str], dates: Sequence[str]
 ) -> bytes:
     """A complete HTTP request with one row per code, which requests all outputs as bytes.
 
-    `model` is a name that needs no quoting in a path.
+    `model` is a name that needs no quoting in a path, `request_id` one in JSON; the response has
+    the same id.
     """
-    rows, codes, days = len(bse_codes), pack_texts(bse_codes), pack_texts(prediction_dates)
+    rows, codes, days = len(bse_codes), pack_texts(bse_codes), pack_texts(dates)
     header = (
-        f'{{"inputs":[{_input("bse_code", rows, codes)},{_input("prediction_date", rows, days)}],'
+        f'{{"id":"{request_id}","inputs":'
+        f"[{_input('bse_code', rows, codes)},{_input('prediction_date', rows, days)}],"
         '"parameters":{"binary_data_output":true}}'
     )
     head = (
@@ -67,24 +72,31 @@ def inference_message(
     return b"".join(((head + header).encode(), codes, days))
 
 
-def inference_outputs(reply: Reply, count: int) -> dict[str, bytes]:
+def inference_outputs(reply: Reply, request_id: str, count: int) -> dict[str, bytes]:
     """The bytes of each output of the ensembles, for `count` rows.
 
     Raises:
-        TensorError: the response is not an inference, or an output is missing, has no bytes, or has
-            the wrong type or shape.
+        TensorError: the response is not an inference, or is one to another request; or an output
+            is missing, comes twice, has no bytes, or has the wrong type or shape.
     """
     body = memoryview(reply.body)
+    length = reply.headers.get(_LENGTH, b"")
+    start = int(length) if _DIGITS.fullmatch(length) else len(body) + 1
+    if start > len(body):
+        raise TensorError(f"not an inference: {_LENGTH.decode()} {length[:20]!r}")
     try:
-        start = int(reply.headers[_LENGTH])
         header = _decode_header(body[:start])
-    except (KeyError, ValueError) as error:  # msgspec's errors are ValueErrors
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TensorError(f"not an inference: {error}") from None
+    if header.id != request_id:
+        raise TensorError(f"a response to request {header.id[:40]!r}, not {request_id}")
     raw: dict[str, bytes] = {}
     for output in header.outputs:
         size = output.parameters.binary_data_size
         if size is None or not 0 <= size <= len(body) - start:
             raise TensorError(f"{output.name} comes without its bytes")
+        if output.name in raw:
+            raise TensorError(f"{output.name} comes twice")
         if output.name in _OUTPUTS:
             datatype, width = _OUTPUTS[output.name]
             if output.datatype != datatype or output.shape != [count, width]:
@@ -94,6 +106,8 @@ def inference_outputs(reply: Reply, count: int) -> dict[str, bytes]:
                 )
             raw[output.name] = bytes(body[start : start + size])
         start += size
+    if start != len(body):
+        raise TensorError(f"{len(body) - start} bytes belong to no output")
     if len(raw) != len(_OUTPUTS):
         raise TensorError(f"no output {', '.join(sorted(_OUTPUTS.keys() - raw.keys()))}")
     return raw

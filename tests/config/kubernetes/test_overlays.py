@@ -23,7 +23,7 @@ from tests.paths import PROJECT_ROOT
 RELEASES = ("1.32", "1.37")
 CUSTOM = "keda.sh/v1alpha1"  # see test_queue_time.py
 # Made by people, by commands that docs/kubernetes.md names.
-SECRETS = {"tezi", "tezi-redis", "tezi-postgres"}
+SECRETS = {"tezi", "tezi-admin", "tezi-redis", "tezi-postgres"}
 SERVERS = ("Deployment", "StatefulSet")
 
 
@@ -41,7 +41,7 @@ _read_contents = kubernetes_validate.utils.schema_contents
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_kubernetes_takes_every_document(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_document_fits_the_schemas(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The definitions are a megabyte, and are read anew for each document otherwise.
     monkeypatch.setattr(kubernetes_validate.utils, "schema_contents", _contents)
     texts = {json.dumps(each, sort_keys=True) for name in OVERLAYS for each in built(name)}
@@ -53,7 +53,7 @@ def test_kubernetes_takes_every_document(release: str, monkeypatch: pytest.Monke
         kubernetes_validate.validate(wrong, release, strict=True)
 
 
-def test_selectors_mean_one_workload_and_its_ports(overlay: Manifests) -> None:
+def test_selectors_match_one_workload_and_its_ports(overlay: Manifests) -> None:
     for pods in overlay.pods():
         if pods.kind in SERVERS:
             assert overlay.matching(pods.workload["spec"]["selector"]) == [pods]
@@ -65,13 +65,36 @@ def test_selectors_mean_one_workload_and_its_ports(overlay: Manifests) -> None:
     for budget in overlay.of("PodDisruptionBudget"):
         assert len(overlay.matching(budget["spec"]["selector"])) == 1
     for ingress in overlay.of("Ingress"):
-        (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
-        behind = path["backend"]["service"]
-        ports = overlay.one("Service", behind["name"])["spec"]["ports"]
-        assert behind["port"]["name"] in {port["name"] for port in ports}
+        for path in ingress["spec"]["rules"][0]["http"]["paths"]:
+            behind = path["backend"]["service"]
+            ports = overlay.one("Service", behind["name"])["spec"]["ports"]
+            assert behind["port"]["name"] in {port["name"] for port in ports}
 
 
-def test_network_policies_open_ports_that_there_are(overlay: Manifests) -> None:
+def test_the_ingress_publishes_every_route_except_those_for_operators() -> None:
+    published = [
+        (path["pathType"], path["path"])
+        for ingress in Manifests(built("cpu")).of("Ingress")
+        for path in ingress["spec"]["rules"][0]["http"]["paths"]
+    ]
+    routes = json.loads((PROJECT_ROOT / "docs" / "openapi.json").read_text("utf-8"))["paths"]
+    hidden = {
+        route
+        for route in routes
+        if not any(
+            route == path or (kind == "Prefix" and route.startswith(f"{path}/"))
+            for kind, path in published
+        )
+    }
+    assert hidden == {"/live", "/ready", "/metrics", "/api/v1/metrics"}
+
+
+def test_the_admin_token_is_for_gateways_alone(overlay: Manifests) -> None:
+    told = {owner for owner, _, name in overlay.references() if name == "tezi-admin"}
+    assert told == {"Deployment/tezi-gateway"}
+
+
+def test_network_policies_open_existing_ports(overlay: Manifests) -> None:
     opened: dict[str, set[str | int]] = {}
     for policy in overlay.of("NetworkPolicy"):
         for rule in policy["spec"].get("ingress", []):
@@ -86,7 +109,7 @@ def test_network_policies_open_ports_that_there_are(overlay: Manifests) -> None:
     assert opened["Deployment/tezi-triton"] >= {"http", "grpc", "metrics"}
 
 
-def test_what_a_pod_names_is_there(overlay: Manifests) -> None:
+def test_everything_that_a_pod_refers_to_exists(overlay: Manifests) -> None:
     for owner, kind, name in overlay.references():
         assert name in (SECRETS if kind == "Secret" else overlay.names(kind)), owner
     for pods in overlay.pods():
@@ -97,7 +120,7 @@ def test_what_a_pod_names_is_there(overlay: Manifests) -> None:
         assert {mount["name"] for mount in mounts} == there, pods.owner
 
 
-def test_what_a_container_is_told_are_settings_and_no_secrets(overlay: Manifests) -> None:
+def test_environments_hold_known_settings_and_no_secrets(overlay: Manifests) -> None:
     for pods in overlay.pods():
         for container in pods.containers:
             told = overlay.environment(container)
@@ -108,7 +131,7 @@ def test_what_a_container_is_told_are_settings_and_no_secrets(overlay: Manifests
                 assert int(told["TEZI_HTTP_PORT"]) == pods.ports["http"]
 
 
-def test_a_pod_is_given_the_time_that_its_drain_takes(overlay: Manifests) -> None:
+def test_grace_periods_cover_the_drain(overlay: Manifests) -> None:
     for name in ("gateway", "triton"):
         spec = overlay.one("Deployment", f"tezi-{name}")["spec"]["template"]["spec"]
         (container,) = spec["containers"]
@@ -121,7 +144,7 @@ def test_a_pod_is_given_the_time_that_its_drain_takes(overlay: Manifests) -> Non
         assert name == "gateway" or pause_s >= 1.1 * age_s + 5
 
 
-def test_pods_are_confined_bounded_and_probed(overlay: Manifests) -> None:
+def test_pods_are_confined_limited_and_probed(overlay: Manifests) -> None:
     for pods in overlay.pods():
         pod = pods.spec["securityContext"]
         assert pod["runAsNonRoot"]
@@ -143,7 +166,7 @@ def test_pods_are_confined_bounded_and_probed(overlay: Manifests) -> None:
                 assert port is None or port in pods.ports
 
 
-def test_each_is_scaled_once_and_slowly_down(overlay: Manifests) -> None:
+def test_each_deployment_has_one_autoscaler(overlay: Manifests) -> None:
     scaled = [
         each["spec"]["scaleTargetRef"]["name"]
         for kind in ("HorizontalPodAutoscaler", "ScaledObject")
@@ -159,7 +182,7 @@ def test_each_is_scaled_once_and_slowly_down(overlay: Manifests) -> None:
         assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
 
 
-def test_commands_are_those_of_tezi(overlay: Manifests) -> None:
+def test_commands_exist(overlay: Manifests) -> None:
     for pods in overlay.pods():
         for each in pods.containers:
             commands = [each.get("command", [])]
@@ -182,7 +205,7 @@ def container(all_: Manifests, name: str) -> Document:
     return found
 
 
-def test_a_heartbeat_is_young_or_it_is_none(tmp_path: Path) -> None:
+def test_an_old_heartbeat_fails_the_probe(tmp_path: Path) -> None:
     triton = container(Manifests(built("cpu")), "tezi-triton")
     *command, file = triton["command"]
     assert command == ["tezi", "serve-triton", "--heartbeat"]
@@ -203,7 +226,7 @@ def test_a_heartbeat_is_young_or_it_is_none(tmp_path: Path) -> None:
     assert not ready()
 
 
-def test_images_are_of_this_release_and_on_a_gpu_where_one_is_asked_for(
+def test_images_are_of_this_release_and_for_gpus_where_one_is_requested(
     overlay: Manifests,
 ) -> None:
     text = (PROJECT_ROOT / "pyproject.toml").read_text("utf-8")
@@ -218,6 +241,6 @@ def test_images_are_of_this_release_and_on_a_gpu_where_one_is_asked_for(
     assert on_gpu == (overlay.documents == built("gpu"))
 
 
-def test_redis_is_configured_as_everywhere() -> None:
+def test_redis_has_the_shared_configuration() -> None:
     copied = FOLDER / "base" / "redis" / "redis.conf"
     assert copied.read_text("utf-8") == (PROJECT_ROOT / "config" / "redis.conf").read_text("utf-8")

@@ -53,7 +53,7 @@ def as_keda_reads(*documents: Document) -> Any:
     return json.loads(done.stdout)
 
 
-def test_keda_takes_it_and_knows_every_field() -> None:
+def test_keda_accepts_the_object_and_knows_every_field() -> None:
     document, unknown, empty = (scaled_object() for _ in range(3))
     unknown["spec"]["noSuchField"] = 1
     del empty["spec"]["triggers"]
@@ -61,13 +61,13 @@ def test_keda_takes_it_and_knows_every_field() -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_it_takes_the_place_of_the_plain_autoscaler(overlay: str) -> None:
+def test_it_replaces_the_plain_autoscaler(overlay: str) -> None:
     all_ = Manifests(built(overlay))
     assert all_.names("HorizontalPodAutoscaler") == {"tezi-gateway"}
     assert all_.names("ScaledObject") == {"tezi-triton"}
 
 
-def test_the_query_counts_each_request_once_and_each_queue() -> None:
+def test_the_query_counts_each_request_and_each_queue_once() -> None:
     queue, load = scaled_object()["spec"]["triggers"]
     assert (queue["type"], queue["metricType"]) == ("prometheus", "Value")
     query = queue["metadata"]["query"]

@@ -16,7 +16,7 @@ async def test_an_older_computation_that_ends_leaves_the_newer_one_to_be_joined(
     older, newer = (flights.lead(["k"], Moment(0), compute(gate)) for gate in gates)
     gates[0].set()
     assert await landing(older) == {"k": 1}
-    assert flights.joined(["k"]) == {newer: ["k"]}
+    assert flights.join(["k"]) == {newer: ["k"]}
     gates[1].set()
     await landing(newer)
-    assert flights.joined(["k"]) == {}
+    assert flights.join(["k"]) == {}

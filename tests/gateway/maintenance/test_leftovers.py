@@ -41,6 +41,7 @@ def test_what_is_left_over_is_found_and_removed(settings: Settings) -> None:
     gone = [
         put(settings.models_dir / ".staging" / "killed-x2" / "model.ubj").parent,
         put(home / "staging" / "3-x3" / "model.onnx").parent,
+        put(settings.versions_dir / ".staging" / "4-x4" / "fp32.onnx").parent,
         put(settings.repository_dir / "features" / ".config.pbtxt.4711"),
         put(settings.repository_dir / ".note.4711"),
         put(settings.versions_dir / ".dropped-2" / "version.json").parent,

@@ -42,7 +42,9 @@ def text_of(settings: Settings, name: str) -> str:
     return (settings.nginx_dir / INCLUDES / f"{name}.conf").read_text("utf-8")
 
 
-async def test_it_is_the_shipped_one_with_these_gateways(settings: Settings) -> None:
+async def test_the_written_configuration_is_the_shipped_one_with_these_gateways(
+    settings: Settings,
+) -> None:
     main = write_config(settings)
     assert main.read_bytes() == (CONFIG / MAIN_FILE).read_bytes()
     assert text_of(settings, "limits") == (CONFIG / INCLUDES / "limits.conf").read_text("utf-8")
@@ -58,7 +60,21 @@ async def test_it_is_the_shipped_one_with_these_gateways(settings: Settings) -> 
     await check_config(settings)
 
 
-async def test_what_an_operator_has_chosen_comes_along(settings: Settings, tmp_path: Path) -> None:
+def test_the_shipped_includes_are_those_of_the_default_settings(tmp_path: Path) -> None:
+    def directives(text: str) -> set[str]:
+        return {line.strip() for line in text.splitlines() if not line.startswith("#")} - {""}
+
+    settings = load_settings(data_dir=tmp_path, gateways=2)
+    write_config(settings)
+    shipped = CONFIG / INCLUDES
+    for name in ("upstream", "listen", "deadline", "available/status"):
+        of_settings = directives(text_of(settings, name.removeprefix("available/")))
+        assert directives((shipped / f"{name}.conf").read_text("utf-8")) <= of_settings, name
+    largest = f"client_max_body_size {settings.max_body_bytes};"
+    assert largest in directives((CONFIG / MAIN_FILE).read_text("utf-8"))
+
+
+async def test_optional_includes_are_copied(settings: Settings, tmp_path: Path) -> None:
     own = tmp_path / "config"
     shutil.copytree(CONFIG / INCLUDES, own / INCLUDES)
     shutil.copyfile(CONFIG / MAIN_FILE, own / MAIN_FILE)
@@ -72,17 +88,17 @@ async def test_what_an_operator_has_chosen_comes_along(settings: Settings, tmp_p
 
 
 async def test_trusted_proxies_name_the_client(settings: Settings) -> None:
-    trusting = settings.model_copy(update={"trusted_proxies": "127.0.0.1, 10.0.0.0/8"})
+    trusting = settings.model_copy(update={"trusted_proxies": "10.1.2.3, 10.0.0.0/8"})
     write_config(trusting)
-    assert "set_real_ip_from 127.0.0.1;\nset_real_ip_from 10.0.0.0/8;" in text_of(
+    assert "\nset_real_ip_from 10.1.2.3;\nset_real_ip_from 10.0.0.0/8;" in text_of(
         settings, "real_ip"
     )
     await check_config(settings)
     write_config(settings)
-    assert not (settings.nginx_dir / INCLUDES / "real_ip.conf").exists()
+    assert "\nset_real_ip_from 10.0.0.0/8;" not in text_of(settings, "real_ip")
 
 
-async def test_it_is_whole_at_any_moment_and_keeps_modes(
+async def test_the_configuration_is_complete_at_any_moment_and_keeps_modes(
     settings: Settings, tmp_path: Path
 ) -> None:
     own = tmp_path / "config"
@@ -105,7 +121,7 @@ async def test_it_is_whole_at_any_moment_and_keeps_modes(
     await writing
 
 
-async def test_what_nginx_does_not_take_is_told_in_its_words(settings: Settings) -> None:
+async def test_a_wrong_configuration_is_reported_in_nginx_s_words(settings: Settings) -> None:
     main = write_config(settings)
     main.write_text(main.read_text("utf-8").replace("least_conn;", "least_con;"))
     with pytest.raises(ServerError, match='unknown directive "least_con"'):
@@ -113,7 +129,7 @@ async def test_what_nginx_does_not_take_is_told_in_its_words(settings: Settings)
 
 
 @pytest.mark.parametrize("ended", [False, True])
-async def test_callers_leave_before_the_configuration_is_read_anew(
+async def test_connections_are_closed_before_a_reload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: bool
 ) -> None:
     monkeypatch.setattr(module, "_LEAVE_S", 0.1)
@@ -132,12 +148,12 @@ async def test_callers_leave_before_the_configuration_is_read_anew(
     assert not leaving.exists()
 
 
-def test_an_address_of_version_6_is_bracketed(settings: Settings) -> None:
+def test_an_ipv6_address_is_bracketed(settings: Settings) -> None:
     write_config(settings.model_copy(update={"http_host": "::1"}))
     assert "listen [::1]:9080 " in text_of(settings, "listen")
 
 
-def test_without_nginx_it_is_said_what_to_do(
+def test_without_nginx_the_error_says_what_to_do(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)

@@ -1,6 +1,7 @@
 """A model whose process has died: it is noticed by its process, and loaded anew."""
 
 import asyncio
+import errno
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.stack.reloading import ModelReloader, models_with_stub
+from preprocess.repository.labels import Labels
 from preprocess.repository.releases import Releases
 from preprocess.settings import Settings, load_settings
 from tests.graphs import tiny_candidate
@@ -105,7 +107,7 @@ def notices() -> list[str]:
 @pytest.fixture
 async def triton(settings: Settings, tmp_path: Path) -> AsyncIterator[FakeTriton]:
     """Version 1 is stable and loaded."""
-    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address) as fake:
+    async with serving(FakeTriton(settings.repository_dir), settings) as fake:
         await Releases(settings).publish(tiny_candidate(tmp_path / "model"))
         fake.calls.clear()
         yield fake
@@ -117,7 +119,7 @@ async def gone(settings: Settings, model: str) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_processes_are_found_by_the_repository_that_they_serve(
+def test_stubs_are_found_by_their_repository(
     settings: Settings, stubs: Stubs, tmp_path: Path
 ) -> None:
     found = {"features", "classifier_fp32_v1"}
@@ -125,7 +127,7 @@ def test_processes_are_found_by_the_repository_that_they_serve(
     assert models_with_stub(tmp_path / "other") == frozenset()
 
 
-async def test_a_dead_one_is_loaded_anew(
+async def test_a_model_with_a_dead_process_is_reloaded(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
     reloader = ModelReloader(settings, notices.append)
@@ -142,7 +144,7 @@ async def test_a_dead_one_is_loaded_anew(
     assert not await reloader.reload_dead()
 
 
-async def test_who_asks_meanwhile_waits_for_it(
+async def test_a_second_reload_waits_for_the_first(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
     """The new process is there before its model answers: no reason to replace the server."""
@@ -155,7 +157,7 @@ async def test_who_asks_meanwhile_waits_for_it(
     assert triton.loads() == ["classifier_fp32_v1"]
 
 
-async def test_one_that_was_let_go_of_is_left_alone(
+async def test_an_unloaded_model_is_left_alone(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
     reloader = ModelReloader(settings, notices.append)
@@ -168,7 +170,7 @@ async def test_one_that_was_let_go_of_is_left_alone(
     assert not await reloader.reload_dead()  # and not asked about again
 
 
-async def test_of_a_triton_that_is_not_there_nothing_is_said(
+async def test_a_missing_triton_is_not_reported(
     settings: Settings, stubs: Stubs, notices: list[str]
 ) -> None:
     """While one starts, processes come and go."""
@@ -180,7 +182,7 @@ async def test_of_a_triton_that_is_not_there_nothing_is_said(
     assert notices == []
 
 
-async def test_what_cannot_be_loaded_is_said(
+async def test_a_failing_reload_is_reported(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
     reloader = ModelReloader(settings, notices.append)
@@ -193,7 +195,7 @@ async def test_what_cannot_be_loaded_is_said(
     assert "cannot be reloaded" in notices[0]
 
 
-async def test_a_running_server_is_looked_after(
+async def test_a_running_server_is_watched(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
     async with watched(settings, notices) as looks:
@@ -203,7 +205,7 @@ async def test_a_running_server_is_looked_after(
     assert set(notices) == {DIED}  # no process takes the place of the dead one here
 
 
-async def test_a_second_triton_follows_what_was_told_to_the_first(
+async def test_a_second_triton_follows_the_changes_of_the_first(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str], tmp_path: Path
 ) -> None:
     """They share the version folders; each has a repository of its own."""
@@ -212,7 +214,7 @@ async def test_a_second_triton_follows_what_was_told_to_the_first(
     other.home.mkdir()
     other.versions_dir.symlink_to(settings.versions_dir)
     async with (
-        serving(FakeTriton(other.repository_dir), other.triton_grpc_address) as second,
+        serving(FakeTriton(other.repository_dir), other) as second,
         watched(other, notices) as looks,
     ):
         second.refuse.add("predict_fp32_v2")
@@ -227,7 +229,7 @@ async def test_a_second_triton_follows_what_was_told_to_the_first(
         assert "predict_fp32_v2" in second.loaded
 
 
-async def test_labels_that_cannot_be_read_are_said_once(
+async def test_unreadable_labels_are_reported_once(
     settings: Settings, stubs: Stubs, triton: FakeTriton, notices: list[str]
 ) -> None:
     labels = settings.versions_dir / "labels.json"
@@ -239,3 +241,26 @@ async def test_labels_that_cannot_be_read_are_said_once(
         await looks.more(2)
     assert len(notices) == 1
     assert "could not be applied yet" in notices[0]
+
+
+@pytest.mark.parametrize("trouble", [TimeoutError("late"), OSError(errno.EIO, "stale")], ids=repr)
+async def test_following_goes_on_after_a_failed_start(
+    settings: Settings,
+    triton: FakeTriton,
+    notices: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: Exception,
+) -> None:
+    reconcile, failing = Releases.reconcile, [trouble]
+
+    async def fails_once(self: Releases) -> Labels:
+        if failing:
+            raise failing.pop()
+        return await reconcile(self)
+
+    monkeypatch.setattr(Releases, "reconcile", fails_once)
+    triton.loaded.clear()
+    async with watched(settings, notices) as looks:
+        await looks.more(3)
+    assert "predict_fp32" in triton.loaded
+    assert len(notices) == 1

@@ -113,7 +113,7 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
             await life
 
 
-async def test_gateways_take_turns(lab: Lab) -> None:
+async def test_gateways_are_restarted_in_turn(lab: Lab) -> None:
     before = lab.pids()
     await request_restart(lab.settings, "gateways")
     turns = [event for event in lab.events if "starting" in event or "up after" in event][3:]
@@ -123,7 +123,7 @@ async def test_gateways_take_turns(lab: Lab) -> None:
     assert not set(lab.pids()[1:]) & set(before[1:])
 
 
-async def test_a_gateway_is_left_alone_until_the_other_can_stand_in(lab: Lab) -> None:
+async def test_a_gateway_is_restarted_only_while_the_other_is_ready(lab: Lab) -> None:
     refuses = lab.settings.home / f"refuses-{lab.settings.gateway_ports[1]}"
     refuses.touch()
     before = lab.pids()
@@ -135,7 +135,7 @@ async def test_a_gateway_is_left_alone_until_the_other_can_stand_in(lab: Lab) ->
     assert not set(lab.pids()[1:]) & set(before[1:])
 
 
-async def test_all_is_triton_first(lab: Lab) -> None:
+async def test_all_begins_with_triton(lab: Lab) -> None:
     before = lab.pids()
     await request_restart(lab.settings, "all")
     assert not set(before) & set(lab.pids())
@@ -143,7 +143,7 @@ async def test_all_is_triton_first(lab: Lab) -> None:
     assert ended == ["triton", "gateway1", "gateway2"]
 
 
-async def test_what_goes_wrong_is_an_error_of_the_command(lab: Lab) -> None:
+async def test_failures_are_errors_of_the_command(lab: Lab) -> None:
     with pytest.raises(ServerError, match="There is no nginx here"):
         await request_restart(lab.settings, "nginx")
     with pytest.raises(ServerError, match="'dance' is not among gateways"):
@@ -152,7 +152,7 @@ async def test_what_goes_wrong_is_an_error_of_the_command(lab: Lab) -> None:
     await request_restart(lab.settings, "gateways")
 
 
-async def test_one_that_does_not_come_back_is_told_of_and_tried_again(lab: Lab) -> None:
+async def test_a_server_that_does_not_come_back_is_reported_and_retried(lab: Lab) -> None:
     triton = lab.stack.triton
     triton.server = replace(triton.server, policy=replace(CALM, start=0.1))
     lab.trouble = ModelError("the disk is away")
@@ -170,7 +170,7 @@ async def test_one_restart_at_a_time(lab: Lab) -> None:
     await work
 
 
-async def test_a_stack_that_stops_says_so_to_who_waits(tmp_path: Path) -> None:
+async def test_a_waiting_restart_ends_with_the_stack(tmp_path: Path) -> None:
     lab = Lab(fresh_settings(tmp_path / "home", gateways=2))
     with only_stack(lab.settings):
         async with lab.rolling.listening():
@@ -185,7 +185,7 @@ async def test_a_stack_that_stops_says_so_to_who_waits(tmp_path: Path) -> None:
     await asyncio.gather(*lab.lives, return_exceptions=True)
 
 
-async def test_without_a_stack_nobody_gets_a_signal(tmp_path: Path) -> None:
+async def test_without_a_stack_no_process_gets_a_signal(tmp_path: Path) -> None:
     settings = fresh_settings(tmp_path / "home")
     with pytest.raises(ServerError, match="start one with `tezi up`"):
         await request_restart(settings, "gateways")

@@ -40,7 +40,7 @@ def unhandled() -> Iterator[list[int]]:
     signal.signal(signal.SIGTERM, before)
 
 
-def test_one_stack_at_a_time_has_a_folder(settings: Settings) -> None:
+def test_one_stack_per_data_folder(settings: Settings) -> None:
     with (
         only_stack(settings),
         pytest.raises(ServerError, match="Another stack runs on"),
@@ -51,7 +51,7 @@ def test_one_stack_at_a_time_has_a_folder(settings: Settings) -> None:
         pass
 
 
-async def test_a_triton_by_itself_starts_on_no_folder_of_a_stack(
+async def test_a_single_triton_does_not_start_on_the_folder_of_a_stack(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.stack.stack._LOCK_WAIT_S", 0.1)
@@ -60,7 +60,7 @@ async def test_a_triton_by_itself_starts_on_no_folder_of_a_stack(
 
 
 @pytest.mark.parametrize("error", [None, ServerError("wrong"), TimeoutError("late")])
-async def test_a_right_answer_alone_makes_the_heartbeat_young(
+async def test_only_a_correct_answer_touches_the_heartbeat(
     tmp_path: Path, error: Exception | None
 ) -> None:
     async def check(timeout_s: float) -> None:
@@ -76,7 +76,7 @@ async def test_a_right_answer_alone_makes_the_heartbeat_young(
     assert (file.stat().st_mtime > LONG_AGO) == (error is None)
 
 
-async def test_a_signal_that_comes_before_the_servers_ends_it_in_order(
+async def test_a_signal_before_the_servers_start_ends_the_stack_in_order(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, unhandled: list[int]
 ) -> None:
     def told_to_end_meanwhile(settings: Settings, *, lines: Lines, notice: Notice) -> Stack:

@@ -1,6 +1,7 @@
 """Supervision with real child processes: what is noticed, how soon, and what is left behind."""
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -64,7 +65,7 @@ class Watched:
         self.notices: list[str] = []
         self.clean_ups = 0
         self.commands = 0
-        self.nothing_to_start: TeziError | None = None
+        self.nothing_to_start: Exception | None = None
         self.follow_ups = 0
         self.follow_up_error: TeziError | None = None
         self.repairs = 0
@@ -129,7 +130,7 @@ async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_lines_come_through_and_cancelling_stops_the_child() -> None:
+async def test_output_is_passed_on_and_cancelling_stops_the_child() -> None:
     watched = Watched(SLEEP, Health())
     await until(lambda: watched.lines == ["up"])
     pid = watched.pid
@@ -138,18 +139,7 @@ async def test_lines_come_through_and_cancelling_stops_the_child() -> None:
     assert watched.clean_ups == 2
 
 
-async def test_a_child_that_dies_is_started_again() -> None:
-    watched = Watched(SLEEP, Health())
-    await until(watched.supervisor.up.is_set)
-    first = watched.pid
-    os.kill(first, 9)
-    await until(lambda: watched.supervisor.restarts == 1 and watched.supervisor.up.is_set())
-    assert watched.pid != first
-    assert any("ended with code -9" in notice for notice in watched.notices)
-    await watched.stop()
-
-
-async def test_a_database_that_is_away_is_waited_for_and_not_for_ever() -> None:
+async def test_an_unreachable_database_is_waited_for_up_to_a_limit() -> None:
     health = Health()
     watched = Watched(SLEEP, health)
     await until(watched.supervisor.up.is_set)
@@ -171,18 +161,7 @@ async def test_a_database_that_is_away_is_waited_for_and_not_for_ever() -> None:
     await watched.stop()
 
 
-async def test_one_that_is_wanted_anew_is_stopped_in_order() -> None:
-    watched = Watched(SLEEP, Health())
-    await until(watched.supervisor.up.is_set)
-    first = watched.pid
-    await watched.supervisor.restart()
-    assert watched.supervisor.up.is_set()
-    assert watched.pid != first
-    assert not psutil.pid_exists(first)
-    await watched.stop()
-
-
-async def test_one_that_finishes_its_work_first_is_given_its_time() -> None:
+async def test_a_child_has_time_to_finish_its_work() -> None:
     """Its checks fail meanwhile, which is no reason to hurry it or to tell it twice."""
     script = (
         "import signal, time, os\n"
@@ -204,7 +183,7 @@ async def test_one_that_finishes_its_work_first_is_given_its_time() -> None:
     await watched.stop()
 
 
-async def test_what_a_killed_child_leaves_is_told_to_end() -> None:
+async def test_workers_of_a_killed_child_are_ended() -> None:
     script = (
         f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '''{SLEEP}''']);{SLEEP}"
     )
@@ -217,30 +196,60 @@ async def test_what_a_killed_child_leaves_is_told_to_end() -> None:
     await until(lambda: not worker.is_running() or _is_zombie(worker))
 
 
-async def test_each_start_asks_for_its_command_and_is_followed_up() -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [ModelError("nothing is intact"), OSError(errno.ENOSPC, "nothing is intact: the disk is full")],
+    ids=repr,
+)
+async def test_a_failing_start_is_tried_again(trouble: Exception) -> None:
     watched = Watched(SLEEP, Health())
     watched.follow_up_error = ServerError("not all is loaded")
     await until(watched.supervisor.up.is_set)
     await until(lambda: watched.follow_ups == 1)
-    watched.nothing_to_start = ModelError("nothing is intact")
+    watched.nothing_to_start = trouble
     os.kill(watched.pid, 9)
     await until(lambda: watched.commands >= 3)  # tried again and again
     watched.nothing_to_start = watched.follow_up_error = None
     await until(lambda: watched.follow_ups == 2)
     assert watched.supervisor.up.is_set()
-    for words in ("not all is loaded", "nothing is intact"):
+    for words in ("not all is loaded", "ended with code -9", "nothing is intact"):
         assert any(words in notice for notice in watched.notices)
     await watched.stop()
 
 
-async def test_a_first_start_without_anything_to_start_is_an_error() -> None:
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [(ModelError("it is damaged"), ModelError), (OSError(errno.EAGAIN, "it is"), ServerError)],
+    ids=["nothing", "no memory"],
+)
+async def test_a_failing_first_start_is_an_error(trouble: Exception, kind: type[TeziError]) -> None:
     watched = Watched(SLEEP, Health())
-    watched.nothing_to_start = ModelError("nothing is intact")
-    with pytest.raises(ModelError, match="nothing is intact"):
+    watched.nothing_to_start = trouble
+    with pytest.raises(kind, match="it is"):
         await watched.task
 
 
-async def test_a_child_that_runs_and_answers_wrong_is_replaced() -> None:
+async def test_closed_output_does_not_end_the_supervisor() -> None:
+    def refuse(*_: str) -> None:
+        raise BrokenPipeError
+
+    async def command() -> Sequence[str]:
+        return (sys.executable, "-c", SLEEP)
+
+    server = Server("sleeper", command, os.environ, Health(), QUICK)
+    supervisor = Supervisor(server, lines=refuse, notice=refuse)
+    task = asyncio.create_task(supervisor.run())
+    await until(supervisor.up.is_set)
+    assert supervisor.child is not None
+    os.kill(supervisor.child.pid, 9)
+    await until(lambda: supervisor.restarts == 1)
+    await until(supervisor.up.is_set)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_child_with_wrong_answers_is_replaced() -> None:
     watched = Watched(SLEEP, Health())
     await until(watched.supervisor.up.is_set)
     first = watched.pid
@@ -254,7 +263,7 @@ async def test_a_child_that_runs_and_answers_wrong_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("trouble", [ServerError("wrong"), TimeoutError("late")])
-async def test_what_can_be_mended_is_not_replaced(trouble: Exception) -> None:
+async def test_a_repaired_server_is_not_replaced(trouble: Exception) -> None:
     watched = Watched(SLEEP, Health(), replace(QUICK, repairs=2, timeouts=1))
     await until(watched.supervisor.up.is_set)
     first = watched.pid
@@ -271,7 +280,7 @@ async def test_what_can_be_mended_is_not_replaced(trouble: Exception) -> None:
     await watched.stop()
 
 
-async def test_one_late_answer_is_forgiven_and_many_are_not() -> None:
+async def test_only_many_late_answers_in_a_row_count() -> None:
     watched = Watched(SLEEP, Health(), replace(QUICK, timeouts=4))
     await until(watched.supervisor.up.is_set)
     watched.health.once = [TimeoutError("late")] * 3
@@ -283,7 +292,7 @@ async def test_one_late_answer_is_forgiven_and_many_are_not() -> None:
     await watched.stop()
 
 
-async def test_first_start_that_fails_is_an_error_with_the_last_lines() -> None:
+async def test_the_error_of_a_first_start_has_the_last_lines() -> None:
     health = Health()
     health.error = ServerError("not yet")
     watched = Watched("print('no licence'); raise SystemExit(3)", health)
@@ -291,7 +300,7 @@ async def test_first_start_that_fails_is_an_error_with_the_last_lines() -> None:
         await watched.task
 
 
-async def test_first_start_that_never_serves_is_an_error() -> None:
+async def test_a_first_start_that_never_serves_is_an_error() -> None:
     health = Health()
     health.error = ServerError("loading")
     watched = Watched(SLEEP, health, replace(QUICK, start=0.3))
@@ -300,7 +309,7 @@ async def test_first_start_that_never_serves_is_an_error() -> None:
     assert not psutil.pid_exists(watched.pid)
 
 
-async def test_cancelling_in_the_middle_of_a_stop_still_stops_the_child() -> None:
+async def test_cancelling_during_a_stop_still_stops_the_child() -> None:
     watched = Watched(DEAF, Health(), replace(QUICK, grace_when_broken=0.5))
     await until(lambda: watched.lines == ["up"] and watched.supervisor.up.is_set())
     watched.health.error = ServerError("broken")
@@ -311,7 +320,7 @@ async def test_cancelling_in_the_middle_of_a_stop_still_stops_the_child() -> Non
     assert not psutil.pid_exists(pid)
 
 
-async def test_a_deaf_child_is_killed_with_its_children() -> None:
+async def test_a_child_that_ignores_signals_is_killed_with_its_children() -> None:
     script = (
         f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '''{DEAF}''']);{DEAF}"
     )
@@ -330,7 +339,7 @@ def _is_zombie(process: psutil.Process) -> bool:
     return True
 
 
-async def test_a_line_without_end_does_not_stop_the_others() -> None:
+async def test_an_endless_line_does_not_block_others() -> None:
     lines: list[str] = []
     script = "print('x' * 3_000_000); print('after'); print('half', end='', flush=True)"
     child = await Child.start((sys.executable, "-c", script), os.environ, lines.append)
@@ -340,7 +349,7 @@ async def test_a_line_without_end_does_not_stop_the_others() -> None:
     assert max(len(line) for line in child.last_lines) <= 300
 
 
-async def test_waiting_ends_although_somebody_else_holds_the_output_open() -> None:
+async def test_waiting_ends_though_another_process_holds_the_output_open() -> None:
     script = (
         "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', "
         "'import time; time.sleep(600)'], start_new_session=True); print(p.pid, flush=True)"

@@ -21,6 +21,8 @@ from gateway.triton.tensors import pack_texts
 from preprocess.features.batch import golden_rows
 from preprocess.features.row import Status
 from preprocess.market.golden_row import GOLDEN_DATE
+from preprocess.repository.control_key import GRPC_HEADER, make_key
+from preprocess.settings import Settings
 
 Tensor = service_pb2.ModelInferResponse.InferOutputTensor
 _ROW = golden_rows().values[0].astype(np.float32)
@@ -43,6 +45,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
     hangs: set[str] = field(default_factory=set)
     fail_at: int = 0
     shift: float = 0.0
+    key: str = ""
+
+    async def _require_key(self, context: Any) -> None:
+        if dict(context.invocation_metadata()).get(GRPC_HEADER) != self.key:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "This protocol is restricted")
 
     async def _count(self, context: Any, call: str, name: str) -> None:
         self.calls.append((call, name))
@@ -57,6 +64,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         return service_pb2.ServerLiveResponse(live=True)
 
     async def RepositoryIndex(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await self._require_key(context)
         models = [
             service_pb2.RepositoryIndexResponse.ModelIndex(name=name, state="READY")
             for name in self.loaded
@@ -69,6 +77,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         return service_pb2.ModelConfigResponse(config=self.loaded[request.name])
 
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await self._require_key(context)
         name = request.model_name
         await self._count(context, "load", name)
         if name in self.hangs:
@@ -91,6 +100,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         return service_pb2.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await self._require_key(context)
         await self._count(context, "unload", request.model_name)
         self.loaded.pop(request.model_name, None)
         self.graphs.pop(request.model_name, None)
@@ -128,11 +138,12 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
 
 
 @asynccontextmanager
-async def serving(servicer: FakeTriton, address: str) -> AsyncIterator[FakeTriton]:
-    """The fake behind gRPC at `address`."""
+async def serving(servicer: FakeTriton, settings: Settings) -> AsyncIterator[FakeTriton]:
+    """The fake behind gRPC; the key of its control APIs lies in the data folder."""
+    servicer.key = make_key(settings)
     server = grpc.aio.server()
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
-    assert server.add_insecure_port(address)
+    assert server.add_insecure_port(settings.triton_grpc_address)
     await server.start()
     try:
         yield servicer

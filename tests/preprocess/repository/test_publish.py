@@ -20,6 +20,7 @@ from preprocess.repository.versions import (
     version_numbers,
 )
 from preprocess.settings import Settings, load_settings
+from preprocess.training.folder import STAGING_FOLDER
 from tests.graphs import tiny_candidate, tiny_card, tiny_graph
 
 NOW = datetime(2026, 8, 14, 12, tzinfo=UTC)
@@ -54,7 +55,7 @@ def test_versions_are_numbered_and_say_what_they_answer(settings: Settings, tmp_
         assert second.variants[variant].size_bytes == graph.stat().st_size
     probabilities = {graph.golden_probability for graph in second.variants.values()}
     assert len(probabilities) == 3
-    assert list((settings.home / "staging").iterdir()) == []
+    assert list((settings.versions_dir / STAGING_FOLDER).iterdir()) == []
     for version in (first, second):
         require_intact(settings.versions_dir, version)
 

@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from preprocess.errors import ModelError, PublishError, ServerError
+from preprocess.repository.control_key import make_key
 from preprocess.repository.labels import Labels, read_labels
 from preprocess.repository.lock import only_change
 from preprocess.repository.publish import Candidate
@@ -58,12 +60,13 @@ def notices() -> list[str]:
 
 @pytest.fixture
 def releases(settings: Settings, notices: list[str]) -> Releases:
+    make_key(settings, keep=True)  # a Triton has run on this folder
     return Releases(settings, clock=Clock(), notice=notices.append)
 
 
 @pytest.fixture
 async def triton(settings: Settings) -> AsyncIterator[FakeTriton]:
-    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address) as fake:
+    async with serving(FakeTriton(settings.repository_dir), settings) as fake:
         yield fake
 
 
@@ -92,6 +95,81 @@ async def test_without_a_triton_only_files_change(
     assert (settings.repository_dir / "predict_int8_v3" / "config.pbtxt").is_file()
     text = (settings.repository_dir / "predict_int8" / "config.pbtxt").read_text()
     assert 'model_name: "classifier_int8_v1"' in text
+
+
+@pytest.fixture
+def keyless(settings: Settings, tmp_path: Path) -> Settings:
+    """A container of its own: it shares the versions, and not the key of Triton."""
+    own = load_settings(**{**settings.model_dump(), "data_dir": tmp_path / "keyless"})
+    own.home.mkdir()
+    settings.versions_dir.mkdir(parents=True, exist_ok=True)
+    own.versions_dir.symlink_to(settings.versions_dir)
+    return own
+
+
+@asynccontextmanager
+async def following(releases: Releases) -> AsyncIterator[None]:
+    """What the supervisor of Triton does meanwhile."""
+
+    async def follow() -> None:
+        while True:
+            with suppress(ServerError):
+                await releases.reconcile()
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(follow())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_without_the_key_a_change_waits_until_triton_has_followed(
+    keyless: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    await releases.publish(candidate)
+    async with following(releases):
+        await Releases(keyless).publish(candidate)
+        assert "predict_fp32_v2" in triton.loaded
+        await Releases(keyless).activate(2)
+        assert triton.behind("predict_fp32") == "classifier_fp32_v2"
+        await Releases(keyless, keep=1, clock=Clock()).publish(candidate, activate=True)
+        while "predict_fp32_v1" in triton.loaded:  # it was deleted
+            await asyncio.sleep(0.05)
+    assert labels(keyless) == (3, 2, None)
+    assert not keyless.repository_dir.exists()
+
+
+async def test_the_key_of_another_server_is_an_error_that_says_so(
+    settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
+) -> None:
+    triton.key = "another"
+    with pytest.raises(ServerError, match="key in this data folder is not the server's"):
+        await releases.publish(candidate)
+
+
+@pytest.mark.usefixtures("triton")
+async def test_a_change_that_triton_does_not_follow_is_taken_back(
+    keyless: Settings,
+    releases: Releases,
+    candidate: Candidate,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await publish(releases, candidate, 2)
+    left = asyncio.create_task(Releases(keyless).activate(2))
+    while labels(keyless) != (2, 1, None):
+        await asyncio.sleep(0.01)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    assert labels(keyless) == (1, None, None)
+    monkeypatch.setattr("preprocess.repository.releases._FOLLOWED_S", 0.3)
+    with pytest.raises(ServerError, match=r"not followed .* labels are as before"):
+        await Releases(keyless).activate(2)
+    assert labels(keyless) == (1, None, None)
+    with pytest.raises(ServerError, match=r"version 3; .* kept in"):
+        await Releases(keyless).publish(candidate)
+    assert version_numbers(keyless.versions_dir) == [1, 2]
 
 
 async def test_a_new_version_is_loaded_and_answers_nobody(
@@ -241,7 +319,6 @@ async def test_an_activation_that_is_cancelled_changes_nothing(
 async def test_a_folder_that_cannot_be_written_is_told_of(
     settings: Settings, releases: Releases
 ) -> None:
-    settings.home.mkdir()
     settings.versions_dir.write_bytes(b"")  # root may write to any folder
     with pytest.raises(PublishError, match="cannot be written"):
         await releases.reconcile()
@@ -373,7 +450,7 @@ async def test_a_server_that_is_up_gets_the_rest(
     await releases.activate(2)
     await releases.share_traffic(3, 5.0, shadow=True)
     (settings.versions_dir / "3" / "fp32.onnx").write_bytes(b"")
-    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address) as triton:
+    async with serving(FakeTriton(settings.repository_dir), settings) as triton:
         await releases.reconcile()
         held = {name for name in triton.loaded if name.startswith("predict_fp32")}
         assert held == {"predict_fp32"} | {f"predict_fp32_v{n}" for n in (1, 2, 4)}
@@ -504,7 +581,7 @@ async def starts_and_publishes(
     stable, models = await releases.prepare_start()
     assert stable.model_version == read_labels(settings.versions_dir).stable
     assert stable.model_version in (1, 2)
-    async with serving(FakeTriton(settings.repository_dir), settings.triton_grpc_address) as triton:
+    async with serving(FakeTriton(settings.repository_dir), settings) as triton:
         for name in models:
             if name != "features":
                 text = (settings.repository_dir / name / "config.pbtxt").read_text("utf-8")

@@ -14,7 +14,7 @@ from tests.gateway.fakes import until
 from tests.gateway.http_triton import HttpTriton, http, leads_to, serving
 from tests.integration.stack import free_ports
 
-MESSAGE = inference_message("m", "triton", ["500325"], ["2026-08-14"])
+MESSAGE = inference_message("m", "triton", "1", ["500325"], ["2026-08-14"])
 
 
 @pytest.fixture
@@ -193,6 +193,45 @@ async def test_answers_that_nobody_asked_for_close_the_connection(
     first.raw = http(200, b"five")
     assert (await links.request(MESSAGE)).body == b"five"
     await links.close()
+
+
+async def test_the_beginning_of_a_second_response_answers_no_other_request(
+    tritons: tuple[HttpTriton, HttpTriton],
+) -> None:
+    first, _ = tritons
+    pool = ConnectionPool(Addresses(leads_to(first.place)))
+    strange = http(200, b"of a stranger")
+    for cut in (1, 20, len(strange) - 2):  # in one segment with the response
+        first.raw = http(200, b"one") + strange[:cut]
+        assert (await pool.request(MESSAGE)).body == b"one"
+        first.raw = http(200, b"two")
+        assert (await pool.request(MESSAGE)).body == b"two"
+    await pool.close()
+
+
+@pytest.mark.parametrize("status", [100, 102, 103])
+async def test_an_interim_response_is_not_the_response(
+    tritons: tuple[HttpTriton, HttpTriton], status: int
+) -> None:
+    first, _ = tritons
+    pool = ConnectionPool(Addresses(leads_to(first.place)))
+    first.raw = f"HTTP/1.1 {status} Wait\r\nX-Wait: 1\r\n\r\n".encode() * 2 + http(200, b"one")
+    for _ in range(2):
+        reply = await pool.request(MESSAGE)
+        assert (reply.status, reply.body, reply.headers.get(b"x-wait")) == (200, b"one", None)
+    assert first.connections == 1
+    await pool.close()
+
+
+async def test_a_server_that_changes_the_protocol_is_refused(
+    tritons: tuple[HttpTriton, HttpTriton],
+) -> None:
+    first, _ = tritons
+    pool = ConnectionPool(Addresses(leads_to(first.place)))
+    first.raw = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"
+    with pytest.raises(ProtocolError, match="another protocol"):
+        await pool.request(MESSAGE)
+    await pool.close()
 
 
 async def test_an_answer_has_a_size(
