@@ -42,7 +42,7 @@ def run(*, quick: bool, command: str) -> Report:
         admin_token="swaps" * 8,
         cache_predictions=False,  # every request is to meet a version, not what one has said
     )
-    rate, swaps, models, trees = (100.0, 3, 2, 20) if quick else (500.0, 100, 3, 60)
+    rate, swaps, models, trees = (100.0, 5, 2, 20) if quick else (500.0, 100, 3, 60)
     ids = _models(settings, models, trees)
     first = stable_version(settings.versions_dir)
     variants = [variant for variant in first.variants if variant != GPU_VARIANT]
