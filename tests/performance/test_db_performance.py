@@ -3,7 +3,6 @@
 In full: `python -m tests.performance db`.
 """
 
-
 from preprocess.settings import Settings
 from tests.performance.quick import assert_shape, run_quick
 
