@@ -157,9 +157,11 @@ def test_a_database_that_is_restored_while_serving_is_read_anew(
         for ending in ("-wal", "-shm"):
             Path(f"{filled.path}{ending}").unlink(missing_ok=True)
     else:
-        with closing(sqlite3.connect(dump)) as source:
-            with closing(sqlite3.connect(filled.path)) as target:
-                source.backup(target)
+        with (
+            closing(sqlite3.connect(dump)) as source,
+            closing(sqlite3.connect(filled.path)) as target,
+        ):
+            source.backup(target)
     with closing(SQLiteStore(filled.path, write=True)) as again:
         write(again, CODES[1], [70.0] * 60)  # as many commits as before the restoration
     assert asked(service, CODES[0]).values.tobytes() == before
