@@ -9,8 +9,10 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 # uv reads the machine's certificates, as pip and apt do
 export UV_SYSTEM_CERTS := 1
-# Workers for the tests that are not marked serial; who is done takes over what others have left
-SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist worksteal
+# Workers for the tests that are not marked serial: one more than processors, as many tests wait for
+# servers. Who is done takes over what others have left.
+WORKERS := $(shell echo $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4)))
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist worksteal
 LINTED := preprocess gateway backends model_repository tests config/grafana
 
 .PHONY: help setup setup-dev run demo test test-under-load lint format typecheck unit integration coverage bench perf-analyzer docs lock audit image-digests clean test-compose
@@ -64,8 +66,8 @@ test-compose: setup-dev ## docker-compose.yml from a clean state to nothing, wit
 coverage: setup-dev ## every test, with branch coverage of preprocess/ and gateway/
 	@$(BIN)/coverage erase
 	@export MADE_ONCE="$$(mktemp -d)"; trap 'rm -rf "$$MADE_ONCE"' EXIT; \
-		$(BIN)/coverage run -m pytest -m "not serial" $(SIDE_BY_SIDE); \
-		$(BIN)/coverage run -m pytest -m serial
+		$(BIN)/coverage run -m pytest -m "not serial" --durations=15 $(SIDE_BY_SIDE); \
+		$(BIN)/coverage run -m pytest -m serial --durations=5
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=90
 

@@ -13,6 +13,10 @@ class StoreError(TeziError):
     """The market database cannot be opened, read or written."""
 
 
+class StoreReplacedError(StoreError):
+    """The market database is no longer the one that was opened: it was restored or replaced."""
+
+
 class ImportRefusedError(TeziError):
     """A whole file is refused: it is not what it was said to be, or is damaged."""
 

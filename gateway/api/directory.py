@@ -9,7 +9,7 @@ import structlog
 from gateway.api.answers import Component, Condition, StockEntry
 from gateway.ports import Clock
 from preprocess.errors import StoreError
-from preprocess.market.values import UNKNOWN_SYMBOL, Listing
+from preprocess.market.values import UNKNOWN_SYMBOL, Listing, Mark
 from preprocess.store import Store
 
 log = structlog.get_logger()
@@ -29,7 +29,7 @@ class StockDirectory:
         self._clock = clock
         self._store: Store | None = None
         self._reading: asyncio.Future[None] | None = None
-        self._sequence: int | None = None
+        self._mark: Mark | None = None
         self._entries: tuple[StockEntry, ...] = ()
         self._keys: tuple[tuple[str, str, str], ...] = ()
         self._symbols: dict[str, str] = {}
@@ -87,17 +87,17 @@ class StockDirectory:
         if self._reading is not None:
             # A cancelled refresh continues in its thread, and may still open the database.
             await asyncio.wait([self._reading])
-        store, self._store, self._sequence = self._store, None, None
+        store, self._store, self._mark = self._store, None, None
         if store is not None:
             await asyncio.to_thread(store.close)
 
     def _read(self) -> None:
         if self._store is None:
             self._store = self._open_store()
-        sequence = self._store.sequence()
-        if sequence != self._sequence:
+        mark = self._store.mark()
+        if mark != self._mark:
             self._replace_entries(self._store.listings())
-            self._sequence = sequence
+            self._mark = mark
 
     def _replace_entries(self, listings: Sequence[Listing]) -> None:
         entries = tuple(map(_entry, listings))

@@ -54,7 +54,7 @@ def run_evening(
     """
     seconds: dict[str, float] = {}
     version = _version(settings, variant)
-    sequence = store.sequence()
+    mark = store.mark()
     codes = list(selection.stocks)
 
     async def scored() -> list[EnsembleRow]:
@@ -109,7 +109,7 @@ def run_evening(
         dropped=dropped,
         seconds=seconds,
         files=[str(path) for path in (csv, json, report_json, report_md)],
-        market_changed=store.sequence() != sequence,
+        market_changed=store.mark() != mark,
     )
     _write(report_json, report.to_json())
     _write(report_md, report.to_markdown().encode())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.errors import StoreError
+from preprocess.errors import StoreError, StoreReplacedError
 from preprocess.features.batch import NO_DAY, BatchRows, batch_rows, stock_indices
 from preprocess.market.columns import MarketColumns, columns_of
 from preprocess.market.values import Days, Mark
@@ -26,6 +26,8 @@ from preprocess.store import Store
 _REBASE_FROM = 256
 # A base takes about a third of a second to build; a stream of imports must not keep a core busy.
 _REBASE_PAUSE_S = 2.0
+# Marks known to be of this log, one a commit; any other is looked up there.
+_MOST_MARKS = 1_000
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class LiveMarket:
         """Read new entries of the change log; call it before the first row of a request.
 
         Raises:
+            StoreReplacedError: the data in memory are those of another database.
             StoreError: the database cannot be read.
         """
         if self._next_base is not None:
@@ -147,19 +150,18 @@ class LiveMarket:
         """Whether the mark is of this database, and not of another one or of an older copy."""
         if mark in self._own_marks:
             return True
-        if not self._store.has_mark(mark):
-            return False
-        self._own_marks.add(mark)
-        return True
+        return self._store.has_mark(mark)
 
     def _note_changes(self) -> None:
         now = time.monotonic()
         if now - self._checked < self._store.poll_interval_s:
             return
         self._checked = now
-        if self._store.sequence() == self._mark.sequence:
-            return
         newest = self._store.mark()
+        if newest == self._mark:
+            return
+        if not self._store.has_mark(self._mark):
+            raise StoreReplacedError("The database was restored: its log has another past.")
         for change in self._store.changes_since(self._mark.sequence):
             code = change.bse_code.encode()
             self._changed[code] = change.sequence
@@ -167,6 +169,8 @@ class LiveMarket:
                 self._stale.add(code)
                 self._held.discard(code)
         self._mark = newest
+        if len(self._own_marks) >= _MOST_MARKS:
+            self._own_marks.clear()
         self._own_marks.add(newest)
 
     def _patched(self, codes: set[bytes]) -> MarketColumns:

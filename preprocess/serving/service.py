@@ -1,16 +1,17 @@
 """Feature rows for codes and dates as they come over the wire, with one status per row."""
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from preprocess.errors import FeatureError, StoreError
+from preprocess.errors import FeatureError, StoreError, StoreReplacedError
 from preprocess.features.batch import golden_rows
 from preprocess.features.manifest import FEATURE_COUNT
 from preprocess.features.row import Status
-from preprocess.market.calendar import day_number
+from preprocess.market.calendar import day_number, exchange_today
 from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE
 from preprocess.market.values import Days, is_bse_code
 from preprocess.serving.live import LiveMarket
@@ -18,6 +19,7 @@ from preprocess.serving.wire import WireRows
 from preprocess.store import Store
 
 _GOLDEN = (GOLDEN_CODE.encode(), GOLDEN_DATE.isoformat().encode())
+_now = partial(datetime.now, UTC)
 # Size of the cache from ISO dates to day numbers; requests name few days.
 _MOST_DATES = 4_096
 
@@ -50,10 +52,12 @@ class FeatureService:
         opener: Callable[[], Store],
         *,
         cached: RowCache | None = None,
+        clock: Callable[[], datetime] = _now,
     ) -> None:
         """`cached` is queried first for rows that would have to be computed."""
         self._opener = opener
         self._cached = cached
+        self._clock = clock
         self._market: LiveMarket | None = None
         self._day_numbers: dict[bytes, int | None] = {}
 
@@ -77,13 +81,19 @@ class FeatureService:
         self._fresh_market()
 
     def rows(self, codes: Sequence[bytes], days: Sequence[bytes]) -> WireRows:
-        """One row for each pair of code and ISO date; one bad row does not affect the others."""
+        """One row for each pair of code and ISO date; one bad row does not affect the others.
+
+        A day after today in Mumbai is no date: its features would know splits that come later.
+        """
         market = self._fresh_market()
+        today = day_number(exchange_today(self._clock()))
         out = WireRows.empty(len(codes))
         pending: list[int] = []
         numbers: list[int] = []
         for index, (code, text) in enumerate(zip(codes, days, strict=True)):
             number = self._day(text)
+            if number is not None and number > today:
+                number = None
             ready = market.ready_row(code, number) if market and number is not None else None
             if ready is not None:
                 out.values[index], out.as_of[index], out.status[index] = ready
@@ -120,9 +130,13 @@ class FeatureService:
     def _fresh_market(self) -> LiveMarket | None:
         """The market as of the newest commit; None without a database."""
         try:
+            try:
+                if self._market is not None:
+                    self._market.refresh()
+            except StoreReplacedError:
+                self._close_market()
             if self._market is None:
                 self._market = LiveMarket(self._opener)
-            self._market.refresh()
         except StoreError:
             self._close_market()
         return self._market
@@ -137,6 +151,8 @@ class FeatureService:
 
     def _day(self, text: bytes) -> int | None:
         """The day number of exactly YYYY-MM-DD; None for anything else."""
+        if len(text) != 10:  # before it is remembered: callers may send megabytes
+            return None
         if text not in self._day_numbers:
             if len(self._day_numbers) >= _MOST_DATES:
                 self._day_numbers.clear()
@@ -146,7 +162,7 @@ class FeatureService:
 
 def _parsed_day(text: bytes) -> int | None:
     # fromisoformat alone also accepts week dates and basic dates.
-    if len(text) != 10 or text[4:5] != b"-" or text[7:8] != b"-":
+    if text[4:5] != b"-" or text[7:8] != b"-":
         return None
     try:
         return day_number(date.fromisoformat(text.decode("ascii")))

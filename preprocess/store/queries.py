@@ -11,7 +11,6 @@ from preprocess.store.reading import (
     LISTED_STOCKS,
     LISTINGS,
     NEWEST_MARK,
-    NEWEST_SEQUENCE,
     PRICE_DAYS,
     RESULTS,
     SECTOR_CODES,
@@ -39,7 +38,6 @@ def product_queries(bse_code: str, day: str, sequence: int) -> tuple[NamedQuery,
     """The product's queries for a stock, a day (ISO) and a number of the change log."""
     stock = (bse_code,)
     return (
-        NamedQuery("newest sequence", NEWEST_SEQUENCE),
         NamedQuery("newest mark", NEWEST_MARK),
         NamedQuery("changes since", CHANGES_SINCE, (sequence,)),
         NamedQuery("packs of a stock", "SELECT * FROM stock_packs WHERE bse_code = ?", stock),

@@ -137,7 +137,6 @@ PRICE_DAYS = (
     " (SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) AS last_day"
     " FROM stocks s) ends"
 )
-NEWEST_SEQUENCE = "SELECT coalesce(max(sequence), 0) FROM change_log"
 NEWEST_MARK = "SELECT sequence, token FROM change_log ORDER BY sequence DESC LIMIT 1"
 CHANGES_SINCE = (
     "SELECT sequence, bse_code, date FROM change_log WHERE sequence > ? ORDER BY sequence"
@@ -233,10 +232,6 @@ class Reader(ABC):
         counts = {table.name: self.count(table) for table in TABLES}
         first, last = self.price_days() or (None, None)
         return Span(counts["stocks"], counts["price_movements"], first, last, counts)
-
-    def sequence(self) -> int:
-        """Number of the newest change; 0 for an empty log."""
-        return self._number(NEWEST_SEQUENCE)
 
     def mark(self) -> Mark:
         """The newest entry of the change log."""

@@ -210,7 +210,7 @@ async def test_closing_waits_for_a_read_that_goes_on(settings: Settings) -> None
     slow.set()
     await closing
     with pytest.raises(StoreError, match="closed"):
-        opener.opened[0].sequence()
+        opener.opened[0].mark()
 
 
 async def test_an_import_is_seen_by_a_running_service(

@@ -177,14 +177,14 @@ def test_a_copy_that_is_put_back_is_seen(
             writer.put_prices(bars("500001", [close * 2 for close in closes]))
         doubled = optimizer.batch_extract_features(None, date(2024, 3, 1))
         assert not doubled.equals(before)
-        seen = store.sequence()
+        seen = store.mark().sequence
         with closing(sqlite3.connect(store.path)) as target:
             copy.backup(target)
     if asked_between:
         assert optimizer.batch_extract_features(None, date(2024, 3, 1)).equals(before)
     with store.transaction() as writer:
         writer.put_prices(bars("500002", closes))
-    assert store.sequence() == seen  # the same number, of another commit
+    assert store.mark().sequence == seen  # the same number, of another commit
     both = optimizer.batch_extract_features(None, date(2024, 3, 1))
     assert both.loc[["500001"]].equals(before)
     assert both.index.tolist() == ["500001", "500002"]

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from preprocess.errors import StoreError
+from preprocess.errors import StoreError, StoreReplacedError
 from preprocess.market.columns import MarketColumns
-from preprocess.market.values import StockHistory
+from preprocess.market.values import Mark, StockHistory
 from preprocess.store.base import Store
 from preprocess.store.migrations import check_schema, migrate, transaction
 from preprocess.store.sqlite.packs import read_columns
@@ -44,6 +44,7 @@ class SQLiteStore(Store):
                 connection.close()
                 raise
         self._connection = connection
+        self._inode = _inode(path)
 
     @staticmethod
     def _prepare(connection: sqlite3.Connection, *, write: bool) -> None:
@@ -92,12 +93,18 @@ class SQLiteStore(Store):
             if history is not None:
                 yield history
 
-    def sequence(self) -> int:
-        """Number of the newest change; 0 when nothing was ever written."""
+    def mark(self) -> Mark:
+        """The newest entry of the change log.
+
+        Raises:
+            StoreReplacedError: there is another file now, which the open connection does not see.
+        """
         with self._lock:  # queried before each result, so it skips the layers of other reads
             if self._connection is not None:
+                if _inode(self.path) != self._inode:
+                    raise StoreReplacedError(f"The database {self.path} was replaced.")
                 try:
-                    return SQLiteReader(self._connection).sequence()
+                    return SQLiteReader(self._connection).mark()
                 except sqlite3.Error as error:
                     raise _explained_error(self.path, error) from error
         raise StoreError(f"The store {self.path} is closed.")
@@ -157,3 +164,10 @@ def explained(path: Path) -> Iterator[None]:
 def _explained_error(path: Path, error: Exception) -> StoreError:
     found = (hint for part, hint in _EXPLANATIONS.items() if part in str(error))
     return StoreError(f"{next(found, 'The database refused.')} ({path}: {error})")
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0  # it is gone; what is open is still read

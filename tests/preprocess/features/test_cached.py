@@ -262,7 +262,7 @@ def test_an_unreachable_database_has_a_status(
     def broken(_: SQLiteStore) -> int:
         raise StoreError("gone")
 
-    monkeypatch.setattr(SQLiteStore, "sequence", broken)
+    monkeypatch.setattr(SQLiteStore, "mark", broken)
     monkeypatch.setattr(SQLiteStore, "columns", broken)
     assert mine.ask(CODES[0]).status.tolist() == [b"STORE_UNAVAILABLE"]
     monkeypatch.undo()

@@ -136,7 +136,7 @@ def test_a_stamp_rests_on_what_was_known_before_its_month(store: SQLiteStore) ->
 def test_nothing_touched_derives_nothing(store: SQLiteStore) -> None:
     with store.transaction() as writer:
         refresh_derived(writer, circuit_pct=5.0)
-    assert store.sequence() == 0
+    assert store.mark().sequence == 0
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

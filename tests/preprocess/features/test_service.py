@@ -1,7 +1,10 @@
 """The service behind Triton's features model: fresh after every commit, whatever it has kept."""
 
+import sqlite3
+import tracemalloc
 from collections.abc import Callable, Sequence
-from datetime import date
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +116,55 @@ def test_another_width_is_refused() -> None:
 def test_only_calendar_days_are_dates(filled: SQLiteStore, day: bytes) -> None:
     service = FeatureService(reopen(filled.path))
     assert asked(service, CODES[0], day).status.tolist() == [b"INVALID_DATE"]
+    service.close()
+
+
+def test_a_day_after_today_in_mumbai_is_no_date(filled: SQLiteStore) -> None:
+    late = datetime(2024, 3, 21, 18, 29, tzinfo=UTC)  # 23:59 in Mumbai
+    for moment, status in ((late, b"INVALID_DATE"), (late + timedelta(minutes=1), b"OK")):
+        service = FeatureService(reopen(filled.path), clock=lambda now=moment: now)  # type: ignore[misc]
+        assert asked(service, CODES[0]).status.tolist() == [status]
+        service.close()
+
+
+def test_megabytes_as_a_date_are_not_kept(filled: SQLiteStore) -> None:
+    service = FeatureService(reopen(filled.path))
+    tracemalloc.start()
+    for number in range(3):
+        assert asked(service, CODES[0], b"%d" % number * 5_000_000).status.tolist() == [
+            b"INVALID_DATE"
+        ]
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000
+    service.close()
+
+
+@pytest.mark.parametrize("way", ["another file in its place", "restored into the same file"])
+def test_a_database_that_is_restored_while_serving_is_read_anew(
+    filled: SQLiteStore, tmp_path: Path, way: str
+) -> None:
+    dump = tmp_path / "dump.db"
+    with closing(sqlite3.connect(filled.path)) as source, closing(sqlite3.connect(dump)) as target:
+        source.backup(target)
+    service = FeatureService(reopen(filled.path))
+    before = asked(service, CODES[0]).values.tobytes()
+    write(filled, CODES[0], [50.0] * 60)
+    assert asked(service, CODES[0]).values.tobytes() != before
+    filled.close()
+    if way == "another file in its place":
+        dump.replace(filled.path)
+        for ending in ("-wal", "-shm"):
+            Path(f"{filled.path}{ending}").unlink(missing_ok=True)
+    else:
+        with (
+            closing(sqlite3.connect(dump)) as source,
+            closing(sqlite3.connect(filled.path)) as target,
+        ):
+            source.backup(target)
+    with closing(SQLiteStore(filled.path, write=True)) as again:
+        write(again, CODES[1], [70.0] * 60)  # as many commits as before the restoration
+    assert asked(service, CODES[0]).values.tobytes() == before
     service.close()
 
 

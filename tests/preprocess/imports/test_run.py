@@ -48,7 +48,7 @@ def test_corrections_are_counted_and_logged_from_their_day_on(
 ) -> None:
     rows = many_prices("500002", DAYS) + many_prices("500003", DAYS)
     bring_in(store, PRICES, price_file(tmp_path / "p.csv", *rows))
-    sequence = store.sequence()
+    sequence = store.mark().sequence
     rows[10] = rows[10].replace("10.0,100", "10.0,101")
     rows.append(f"500002,{DAYS[-1] + timedelta(days=1)},1,1,1,1,1")
     report = bring_in(store, PRICES, price_file(tmp_path / "p.csv", *rows))

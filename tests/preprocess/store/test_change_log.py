@@ -36,7 +36,7 @@ change = st.tuples(st.sampled_from(["000001", "000002", "000003"]), st.integers(
 def test_every_reader_still_sees_every_changed_stock(
     database: TestDatabase, store: Store, transactions: list[list[tuple[str, int]]]
 ) -> None:
-    begun = store.sequence()
+    begun = store.mark().sequence
     marks: list[Mark] = []
     for number, transaction in enumerate(transactions):
         with store.transaction() as writer:
@@ -44,7 +44,7 @@ def test_every_reader_still_sees_every_changed_stock(
                 day = MONDAY + timedelta(days=offset)
                 writer.put_prices(bars(code, [1.0 + number + store_value(begun)], first=day))
         marks.append(store.mark())
-    before = {sequence: changed(store, sequence) for sequence in range(store.sequence() + 1)}
+    before = {sequence: changed(store, sequence) for sequence in range(store.mark().sequence + 1)}
     newest = store.mark()
     compact(database)
     assert store.mark() == newest

@@ -185,7 +185,7 @@ def test_a_server_that_comes_back_is_used_again(
         with pytest.raises(StoreError, match="cannot be reached"):
             crash()
         with pytest.raises(StoreError, match="check that its server runs"):
-            store.sequence()
+            store.mark()
     finally:
         postgres_server.start()
     assert store.mark() == mark

@@ -64,10 +64,10 @@ def test_tally_and_change_log_tell_new_changed_and_same(store: Store) -> None:
         tally = writer.put_prices(bars("500001", [1.0, 2.5, 3.0, 4.0]))
         assert writer.touched == {"500001": date(2024, 1, 2)}
     assert (tally.added, tally.changed, tally.unchanged) == (1, 1, 2)
-    before = store.sequence()
+    before = store.mark().sequence
     with store.transaction() as writer:
         writer.put_prices(bars("500001", [1.0, 2.5, 3.0, 4.0]))
-    assert store.sequence() == before
+    assert store.mark().sequence == before
     assert [(c.bse_code, c.first_day) for c in store.changes_since(0)] == [
         ("500001", MONDAY),
         ("500001", date(2024, 1, 2)),
@@ -120,7 +120,7 @@ def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
     with pytest.raises(KeyError):
         fail()
     assert store.span().price_rows == 0
-    assert store.sequence() == 0
+    assert store.mark().sequence == 0
 
 
 def test_a_savepoint_that_fails_undoes_itself_only(store: Store) -> None:
@@ -224,7 +224,7 @@ def test_a_writer_that_is_killed_leaves_the_database_as_it_was(database: TestDat
         [sys.executable, "-c", _WRITE_AND_DIE], env=environment(database.settings()), check=False
     )
     assert killed.returncode == -9
-    assert (store.bse_codes(), store.sequence()) == (["500001"], 1)
+    assert (store.bse_codes(), store.mark().sequence) == (["500001"], 1)
     _write(store, bars("500002", [1.0]))  # the lock went with its process
 
 
