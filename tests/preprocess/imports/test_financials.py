@@ -131,17 +131,10 @@ def test_real_results_go_in_from_both_sources(store: SQLiteStore, market_data: P
             row["announce_date_proxy"]
         )
         assert (kept.revenue_cr, kept.eps) == (float(row["revenue_cr"]), float(row["eps_rs"]))
-<<<<<<< HEAD
-    sequence = store.sequence()
-    again = bring_in(store, "financials", first)
-    assert (again.tally.unchanged, again.complete, store.sequence()) == (9_792, True, sequence)
-    other = bring_in(store, "financials", second)
-=======
     sequence = store.mark().sequence
-    again = bring_in(store, FinancialsImporter(TODAY), first)
+    again = bring_in(store, "financials", first)
     assert (again.tally.unchanged, again.complete, store.mark().sequence) == (9_792, True, sequence)
-    other = bring_in(store, FinancialsImporter(TODAY), second)
->>>>>>> main
+    other = bring_in(store, "financials", second)
     assert (other.rows, other.left_out, other.refused) == (2_078, 124, 0)
     announced = {quarter: kept.announced_on for quarter, kept in stored.items()}
     later = _results(store, "500002")
