@@ -203,7 +203,7 @@ class Settings(BaseSettings):
         "score it.",
     )
     circuit_pct: Annotated[float, Field(gt=0, le=100)] = Field(
-        5.0, description="Rise of the next close in percent from which a label is positive."
+        5.0, description="Rise of the next close in percent that the target up_5pct means."
     )
 
     @model_validator(mode="after")

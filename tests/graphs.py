@@ -59,7 +59,7 @@ def tiny_card(**changes: Any) -> dict[str, Any]:
         "threshold": 0.25,
         "features": list(FEATURE_NAMES),
         "feature_hash": feature_hash(),
-        "label": {"circuit_pct": 5.0},
+        "label": {"name": "upper_circuit", "circuit_pct": None, "meaning": "at the limit"},
         "sector_codes": {"Steel": 0},
         "metrics": {"test": {"roc_auc": 0.6}},
         **changes,

@@ -151,7 +151,8 @@ function showAnswer(answer, milliseconds) {
   const yes = answer.predicted_label === 1;
   element("answer-stock").textContent = `${chosen ? named(chosen) : answer.nse_symbol} (${answer.bse_code})`;
   element("answer-days").textContent = `prediction for ${answer.prediction_date}, prices as of ${answer.as_of}`;
-  element("answer-label").textContent = yes ? "Upper circuit expected" : "No upper circuit expected";
+  const event = answer.target === "upper_circuit" ? "upper circuit" : "jump";
+  element("answer-label").textContent = yes ? `${event[0].toUpperCase()}${event.slice(1)} expected` : `No ${event} expected`;
   element("answer-label").className = `label ${yes ? "yes" : "no"}`;
   element("fill").className = yes ? "fill yes" : "fill";
   element("fill").style.width = `${percent}%`;

@@ -84,7 +84,7 @@ def test_history_has_every_announcement_as_it_was_then(
 ) -> None:
     frame = optimizer.extract_history()
     expected = [(h.bse_code, label) for h in demo_store.histories() for label in h.labels]
-    found = zip(frame["bse_code"], frame["day"], frame["next_day"], frame["label"], strict=True)
+    found = zip(frame["bse_code"], frame["day"], frame["next_day"], frame["up_5pct"], strict=True)
     assert list(found) == [
         (code, label.earnings_date, label.next_day_date, label.label) for code, label in expected
     ]

@@ -17,7 +17,8 @@ from preprocess.store.sqlite.session import SQLiteReader, SQLiteWriter, pack_eve
 
 BUSY_TIMEOUT_S = 10.0
 
-PACKS_MIGRATION = 2
+# The newest migration after which packs are written anew.
+PACKS_MIGRATION = 7
 
 
 class SQLiteStore(Store):

@@ -87,6 +87,7 @@ def test_everything_is_stored_written_and_reported(
         "as_of": "2024-05-30",
         "predicted_label": 1,
         "probability": pytest.approx(0.6, abs=1e-7),
+        "target": "upper_circuit",
         "threshold": 0.5,
         "margin": pytest.approx(math.log(0.6 / 0.4), abs=1e-6),
         "confidence": "MEDIUM",
@@ -102,6 +103,7 @@ def test_everything_is_stored_written_and_reported(
         "prediction_date": "2024-05-31",
         "variant": "fp32",
         "model_version": 1,
+        "target": "upper_circuit",
         "threshold": 0.5,
         "started_at": "2024-06-03T14:00:00Z",
         "stocks": 13,
@@ -120,7 +122,7 @@ def test_everything_is_stored_written_and_reported(
     assert sum(report.confidence.values()) == 12
     assert report.seconds.keys() == {"golden row", "scoring", "table", "files"}
     text = (folder(settings) / "report.md").read_text()
-    assert "12 of 13 stocks scored by fp32 v1, 7 positive (threshold 0.5)" in text
+    assert "12 of 13 stocks scored by fp32 v1, 7 positive (upper_circuit, threshold 0.5)" in text
     assert "fewer than 34 price rows on or before the date (599998)" in text
     assert "11 stocks have one of 2024-05-31, 1 were scored on older ones" in text
 

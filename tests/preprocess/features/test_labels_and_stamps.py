@@ -1,15 +1,17 @@
 """Labels and monthly stamps by hand-made cases."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preprocess.features.derive import refresh_derived
-from preprocess.features.labels import circuit_labels
+from preprocess.features.labels import at_upper_limit, circuit_labels
 from preprocess.features.stamps import extended_sector_codes, market_cap_cr, tiers
-from preprocess.market.values import CircuitLabel, CorporateAction, Stock, StockHistory
+from preprocess.market.values import CircuitLabel, CorporateAction, PriceBand, Stock, StockHistory
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import MONDAY, bars, history, prices, result, weekdays
 
@@ -24,7 +26,8 @@ def _announced(day: date, close: list[float], **parts: object) -> StockHistory:
 def test_label_is_the_next_close_against_the_announcement_day(following: float, label: int) -> None:
     stock = _announced(DAYS[4], [90.0] * 4 + [100.0, following] + [200.0] * 4)
     (found,) = circuit_labels(stock, circuit_pct=5.0)
-    assert found == CircuitLabel(DAYS[4], DAYS[5], round(following - 100.0, 2), label)
+    change = round(following - 100.0, 2)
+    assert found == CircuitLabel(DAYS[4], DAYS[5], change, label, found.upper_circuit)
 
 
 def test_an_announcement_on_a_closed_day_counts_from_the_day_before() -> None:
@@ -172,3 +175,77 @@ def test_labels_are_those_of_the_data_after_any_changes_of_bars(
         assert found is not None
         assert list(found.labels) == circuit_labels(found, circuit_pct=5.0)
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("base", "high", "close", "tick", "expected"),
+    [
+        (651.75, 684.30, 684.30, 5, True),  # 5 %: 684.33, rounded down
+        (31.30, 32.85, 32.85, 5, True),
+        (95.60, 100.38, 100.38, 1, True),
+        (1226.20, 1348.80, 1348.80, 10, True),  # 10 %
+        (100.09, 110.09, 110.09, 1, True),
+        (165.75, 198.90, 198.90, 5, True),  # 20 %
+        (177.10, 212.50, 212.50, 5, True),
+        (8.31, 8.70, 8.38, 1, False),  # touched the limit, closed below
+        (434.90, 456.60, 442.60, 5, False),
+        (1322.35, 1454.75, 1418.45, 5, False),
+        (41.02, 43.85, 43.85, 1, False),  # closed at the high, 6.9 % up
+        (225.09, 238.98, 238.98, 1, False),
+        (0.85, 0.85, 0.85, 5, None),  # a tick is more than the band
+        (9.45, 9.00, 9.00, 5, False),  # a lower circuit
+    ],
+)
+def test_an_upper_limit_is_recognised_without_the_band(
+    base: float, high: float, close: float, tick: int, expected: bool | None
+) -> None:
+    """Sessions of the NSE, checked by hand."""
+    assert at_upper_limit(base, high, close, tick) is expected
+
+
+@pytest.mark.parametrize(
+    ("bands", "expected"),
+    [
+        ([], 1),
+        ([(DAYS[4], 5.0)], 1),
+        ([(DAYS[4], 10.0)], 0),
+        ([(DAYS[4], None)], 0),  # no band, no limit
+        ([(DAYS[3], 10.0), (DAYS[4], 5.0), (DAYS[5], 10.0)], 1),
+        ([(DAYS[3], 10.0)], 1),  # of an earlier session: inferred
+    ],
+)
+def test_the_band_of_the_session_decides(
+    bands: list[tuple[date, float | None]], expected: int
+) -> None:
+    stock = _announced(DAYS[4], [100.07] * 5 + [105.07] + [50.0] * 4)
+    given = [PriceBand("500001", day, percent, "NSE") for day, percent in bands]
+    (label,) = circuit_labels(stock, given, circuit_pct=5.0)
+    assert (label.upper_circuit, label.label) == (expected, 0)
+
+
+def test_a_limit_is_that_of_the_new_share_count_on_an_ex_date() -> None:
+    split = CorporateAction(DAYS[5], "split", 2.0)
+    stock = _announced(DAYS[4], [210.43] * 5 + [110.47] * 5, actions=(split,))
+    (label,) = circuit_labels(stock, circuit_pct=5.0)
+    assert label.upper_circuit == 1
+
+
+def test_adjusted_prices_say_nothing_about_limits() -> None:
+    stock = _announced(DAYS[4], [100.07] * 5 + [105.07] * 5)
+    as_traded = replace(stock.prices, adjusted=np.ones(10, dtype=np.bool_))
+    (label,) = circuit_labels(replace(stock, prices=as_traded), circuit_pct=5.0)
+    assert label.upper_circuit is None
+
+
+def test_a_band_that_comes_later_corrects_the_label(store: SQLiteStore) -> None:
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [100.07] * 5 + [105.07] * 25))
+        writer.put_results([("500001", result(2024, 2, announced=DAYS[4]))])
+        refresh_derived(writer, circuit_pct=5.0)
+    for percent, expected in ((10.0, 0), (5.0, 1)):
+        with store.transaction() as writer:
+            writer.put_bands([PriceBand("500001", DAYS[4], percent, "NSE")])
+            refresh_derived(writer, circuit_pct=5.0)
+        found = store.history("500001")
+        assert found is not None
+        assert [label.upper_circuit for label in found.labels] == [expected]

@@ -5,6 +5,7 @@ These are the mistakes that cost money, so each is looked for in more than one w
 
 import shutil
 import sqlite3
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -238,3 +239,12 @@ def test_share_of_positive_labels_is_that_of_the_market(
     labels = [label.label for history in histories.values() for label in history.labels]
     assert len(labels) > 6_800
     assert np.mean(labels) == pytest.approx(0.096, abs=0.005)
+
+
+def test_the_labels_of_real_announcements(histories: dict[str, StockHistory]) -> None:
+    found = Counter(
+        (label.upper_circuit, label.label)
+        for history in histories.values()
+        for label in history.labels
+    )
+    assert found == {(0, 0): 6745, (1, 0): 46, (0, 1): 650, (1, 1): 73}

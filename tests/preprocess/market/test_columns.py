@@ -104,7 +104,8 @@ def test_a_database_of_the_first_schema_is_packed_when_it_is_opened(tmp_path: Pa
             "upper_circuit_labels",
             "static_features",
         ):
-            old.execute(f"INSERT INTO {table} SELECT * FROM made.{table}")
+            columns = ", ".join(row[1] for row in old.execute(f"PRAGMA main.table_info({table})"))
+            old.execute(f"INSERT INTO {table} SELECT {columns} FROM made.{table}")
         old.execute("INSERT INTO change_log SELECT sequence, bse_code, date FROM made.change_log")
         old.commit()
     with closing(SQLiteStore(path, write=True)) as migrated:

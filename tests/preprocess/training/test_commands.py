@@ -31,7 +31,7 @@ def test_train_then_export(settings: Settings) -> None:
     fill(store, isin="DEMO")
     store.close()
 
-    done = tezi("train", "--trees", "20", "--seed", "3", "--depth", "4")
+    done = tezi("train", "--target", "up_5pct", "--trees=20", "--seed=3", "--depth=4")
     assert done.exit_code == 0, done.output
     model = newest_model(settings.models_dir)
     about = model.about
@@ -41,7 +41,8 @@ def test_train_then_export(settings: Settings) -> None:
     assert (about.parameters["n_estimators"], about.parameters["max_depth"]) == (20, 4)
     assert about.parameters["random_state"] == 3
 
-    other = tezi("train", "--family", "lightgbm", "--trees", "10", "--learning-rate", "0.3")
+    options = ("--target=up_5pct", "--family=lightgbm", "--trees=10", "--learning-rate=0.3")
+    other = tezi("train", *options)
     assert other.exit_code == 0, other.output
     assert newest_model(settings.models_dir).about.parameters["learning_rate"] == 0.3
 
