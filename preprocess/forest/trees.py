@@ -81,6 +81,15 @@ class Forest:
         return widths
 
     @property
+    def split_points(self) -> list[Floats]:
+        """The distinct thresholds of each feature, ascending; those of NaN are left out."""
+        inner = ~self.is_leaf & ~np.isnan(self.threshold)
+        return [
+            np.unique(self.threshold[inner & (self.feature == feature)])
+            for feature in range(self.n_features)
+        ]
+
+    @property
     def depth(self) -> int:
         """Comparisons on the longest path from a root to a leaf."""
         return len(self.widths)

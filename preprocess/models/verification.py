@@ -119,7 +119,7 @@ def expected_outputs(native: NativeModel, holdout: Float32s) -> tuple[Known, ...
     feature has the probability NaN.
     """
     known = []
-    for rows, x in probes(native.split_points(), holdout):
+    for rows, x in probes(native.forest().split_points, holdout):
         expected = native.probabilities(x)
         expected[np.isnan(x).all(axis=1)] = np.nan
         known.append(Known(rows, x, expected))
@@ -206,7 +206,7 @@ def _probabilities(session: onnxruntime.InferenceSession, x: Float32s) -> Double
     return np.concatenate([np.empty(0), *parts], dtype=np.float64)
 
 
-def probes(points: list[Doubles], holdout: Float32s) -> Iterator[tuple[str, Float32s]]:
+def probes(points: Sequence[Float32s], holdout: Float32s) -> Iterator[tuple[str, Float32s]]:
     """The rows to compare on, by kind; `points` are split points by feature."""
     random = np.random.default_rng(_SEED)
     steps = [_with_neighbours(of_feature) for of_feature in points]
@@ -228,12 +228,11 @@ def _exchanged(holdout: Float32s, random: np.random.Generator) -> Float32s:
     return exchanged
 
 
-def _with_neighbours(points: Doubles) -> Float32s:
+def _with_neighbours(points: Float32s) -> Float32s:
     with np.errstate(over="ignore"):
-        nearest = points.astype(np.float32)
-    below = np.nextafter(nearest, np.float32(-np.inf))
-    above = np.nextafter(nearest, np.float32(np.inf))
-    steps: Float32s = np.unique(np.concatenate([below, nearest, above]))
+        below = np.nextafter(points, np.float32(-np.inf))
+        above = np.nextafter(points, np.float32(np.inf))
+    steps: Float32s = np.unique(np.concatenate([below, points, above]))
     return steps
 
 

@@ -51,7 +51,7 @@ def test_infinity_goes_where_the_largest_number_goes() -> None:
 
 def test_gain_is_of_the_feature_by_place() -> None:
     model = fitted(n_estimators=1, max_depth=1)
-    points = model.split_points()
+    points = model.forest().split_points
     (used,) = (place for place, of_feature in enumerate(points) if len(of_feature))
     assert np.flatnonzero(model.gain()).tolist() == [used]
     assert len(points[used]) == 1
@@ -74,17 +74,3 @@ def test_the_graph_starts_where_xgboost_starts(parameters: dict[str, object]) ->
     answers = graph_probabilities(forest_graph(model), SAMPLES.x)
     # The margins agree to the bit; ONNX Runtime's logistic function rounds differently.
     assert np.abs(answers - model.probabilities(SAMPLES.x)).max() < 1.3e-7
-
-
-def test_splits_by_category_are_refused() -> None:
-    kinds = ["c"] + ["float"] * 24
-    x = SAMPLES.x.copy()
-    x[:, 0] = np.arange(len(x)) % 5
-    rows = xgboost.DMatrix(x, feature_types=kinds, enable_categorical=True)
-    y = (np.arange(len(x)) % 5 == 2).astype(np.float32)
-    rows.set_label(y)
-    booster = xgboost.train(
-        {"objective": "binary:logistic", "tree_method": "hist", "nthread": 1}, rows, 2
-    )
-    with pytest.raises(ModelError, match="splits by category"):
-        XGBoostModel(booster).forest()
