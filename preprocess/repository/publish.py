@@ -29,6 +29,7 @@ from preprocess.repository.versions import (
     Golden,
     Graph,
     ModelVersion,
+    delete_version,
     graph_file,
     version_folder,
     version_numbers,
@@ -127,7 +128,11 @@ def write_version(settings: Settings, candidate: Candidate, *, now: datetime) ->
             (staged / graph_file(variant)).write_bytes(graph)
         (staged / PROOF_FILE).write_bytes(candidate.proof)
         (staged / VERSION_FILE).write_bytes(version.to_json())
-    write_labels(settings.versions_dir, before, before.published(number), now=now)
+    try:
+        write_labels(settings.versions_dir, before, before.published(number), now=now)
+    except BaseException:
+        delete_version(settings.versions_dir, number)
+        raise
     return version
 
 
