@@ -16,6 +16,7 @@ from preprocess.models.proof import PROOF_FILE
 from preprocess.models.variants import build, graph_file
 from preprocess.models.verification import graph_probabilities
 from preprocess.training.folder import MODEL_FILES, ModelFolder
+from tests.full_disk import Trouble
 from tests.preprocess.models.conftest import model
 from tests.preprocess.training.conftest import trained
 
@@ -88,6 +89,25 @@ def test_a_variant_that_does_not_suit_is_left_out_and_its_old_graph_goes(
     assert proof.left_out == {"int8": "Too deep."}
     assert not (model.path / graph_file("int8")).exists()
     assert (model.path / graph_file("gpu")).is_file()
+
+
+@one_family
+def test_a_full_disk_leaves_all_graphs_as_they_were(
+    model: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.read_bytes() for path in model.path.iterdir() if path.is_file()}
+    disk = Trouble("full for good")
+    monkeypatch.setattr("preprocess.files.sync", disk)
+    optimizer = InferenceOptimizer(model)
+    for disk.at in range(1, 5):
+        disk.calls = 0
+        with pytest.raises(OSError, match="No space left"):
+            optimizer.export()
+        found = {path: path.read_bytes() for path in model.path.iterdir() if path.is_file()}
+        assert found == before
+    disk.calls, disk.at = 0, 5
+    optimizer.export()
+    assert disk.calls == 4
 
 
 @one_family

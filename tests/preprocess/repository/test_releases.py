@@ -26,6 +26,7 @@ from preprocess.repository.versions import (
 )
 from preprocess.settings import Settings, load_settings
 from preprocess.training.folder import STAGING_FOLDER
+from tests.full_disk import Cancelled, Trouble
 from tests.graphs import tiny_candidate
 from tests.integration.stack import free_ports
 from tests.preprocess.repository.fake_triton import FakeTriton, serving
@@ -316,36 +317,6 @@ async def test_an_activation_that_is_cancelled_changes_nothing(
         await activation
     assert labels(settings) == (1, None, None)
     assert triton.behind("classifier_fp32") == "classifier_fp32_v1"
-
-
-class Trouble:
-    """Strikes when a file is brought to the disk: at the call of that number, or from it on."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.at = self.calls = 0
-
-    def __call__(self, path: Path) -> None:
-        self.calls += path.is_file()
-        if not self.at or not path.is_file() or self.calls < self.at:
-            return
-        if self.kind == "full for good" or self.calls == self.at:
-            self.strike()
-
-    def strike(self) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-
-class Cancelled(Trouble):
-    """Ctrl-C: the work that is under way ends, and the command with it."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.loop, self.task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def strike(self) -> None:
-        assert self.task is not None
-        self.loop.call_soon_threadsafe(self.task.cancel)
 
 
 @pytest.mark.parametrize("change", ["publish", "publish and activate", "activate", "traffic"])
