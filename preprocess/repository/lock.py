@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from filelock import AsyncFileLock, Timeout
 
 from preprocess.errors import PublishError
-from preprocess.repository.versions import nothing_published
+from preprocess.repository.versions import require_published
 from preprocess.settings import Settings
 
 _WAIT_S = 30.0
@@ -26,8 +26,8 @@ async def only_change(
         OSError: the folder cannot be written.
     """
     folder = settings.versions_dir
-    if not first and not folder.exists():
-        raise nothing_published(folder)
+    if not first:
+        require_published(folder)
     # An attempt takes no time; in a thread, a cancelled one could leave the lock acquired.
     lock = AsyncFileLock(
         folder / "change.lock",

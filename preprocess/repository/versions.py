@@ -114,6 +114,16 @@ def nothing_published(versions_dir: Path) -> ModelError:
     )
 
 
+def require_published(versions_dir: Path) -> None:
+    """Refuse to go on in a folder without versions: it may be mistyped, and stays as it is.
+
+    Raises:
+        ModelError: nothing was ever published there.
+    """
+    if not versions_dir.exists():
+        raise nothing_published(versions_dir)
+
+
 def read_version(versions_dir: Path, number: int) -> ModelVersion:
     """The description of one version.
 

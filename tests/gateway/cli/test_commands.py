@@ -82,8 +82,8 @@ def test_migrate_makes_a_database_and_does_nothing_twice(run: Run, settings: Set
 
 
 def test_static_features_by_month(run: Run, settings: Settings) -> None:
-    assert "no prices yet" in run("features", "static").output
     store = SQLiteStore(settings.database_path, write=True)
+    assert "no prices yet" in run("features", "static").output
     with store.transaction() as writer:
         writer.put_prices(bars("500001", [10.0] * 40))
         writer.put_results([("500001", result(2024, 2))])
@@ -136,6 +136,13 @@ def labels_of(store: SQLiteStore) -> tuple[CircuitLabel, ...]:
         (("db", "analyze"), "tezi import prices"),
         (("db", "samples"), "tezi import prices"),
         (("delete-prices", "500001", "--from", "2024-02-01"), "tezi import prices"),
+        (("features", "static"), "tezi import prices"),
+        (("export",), "tezi train"),
+        (("activate", "2"), "tezi publish"),
+        (("rollback",), "tezi publish"),
+        (("traffic", "--off"), "tezi publish"),
+        (("profile",), "tezi publish"),
+        (("restart",), "start one with `tezi up`"),
     ],
 )
 def test_what_is_missing_is_named_with_the_command_for_it(
@@ -144,7 +151,7 @@ def test_what_is_missing_is_named_with_the_command_for_it(
     failed = run(*command)
     assert failed.exit_code == 1
     assert advice in failed.output
-    assert not settings.database_path.exists()  # the folder may be mistyped
+    assert not settings.home.exists()  # it may be mistyped
 
 
 @pytest.mark.parametrize(
