@@ -8,11 +8,11 @@ from typing import Any, Self
 import lightgbm
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT, manifest_places
-from preprocess.forest.trees import LEAF, Forest, Ints, below_or_at
+from preprocess.forest.trees import LEAF, Forest, Ints, below_or_at, forest_of
 from preprocess.training.native import (
     Doubles,
     Float32s,
@@ -51,7 +51,12 @@ class LightGBMModel:
         self._exact = float32_exact(model.model_to_string())
         names = model.feature_name()
         self._columns = manifest_places(names, owner="The LightGBM model", unnamed="Column_")
-        self._forest = forest_of_text(self._exact, self._columns)
+        _, *trees = self._exact.split("\nTree=")
+        self._forest = forest_of(
+            [_arrays(tree, self._columns) for tree in trees],
+            n_features=FEATURE_COUNT,
+            base=np.float32(0),
+        )
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -136,31 +141,6 @@ def float32_exact(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def forest_of_text(text: str, columns: Ints) -> Forest:
-    """The forest of a model's text that `float32_exact` wrote.
-
-    `columns` has the place in the manifest of each of the model's columns.
-    """
-    _, *trees = text.split("\nTree=")
-    parts = [_tree_arrays(dict(_fields(tree))) for tree in trees]
-    begins = np.cumsum([0, *(len(part["left"]) for part in parts)])[:-1]
-    for part, begin in zip(parts, begins, strict=True):
-        for side in ("left", "right"):
-            part[side] = np.where(part[side] == LEAF, LEAF, part[side] + begin)
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Forest(
-        n_features=FEATURE_COUNT,
-        base=np.float32(0),
-        roots=begins.astype(np.int32),
-        feature=columns[joined["feature"].astype(np.int32)],
-        threshold=below_or_at(joined["threshold"].astype(np.float32)),
-        left=joined["left"].astype(np.int32),
-        right=joined["right"].astype(np.int32),
-        nan_left=(joined["decision"] & _DEFAULT_LEFT) != 0,
-        value=joined["value"].astype(np.float32),
-    )
-
-
 def _fields(tree: str) -> Iterator[tuple[str, list[str]]]:
     for line in tree.splitlines():
         if not line:
@@ -170,29 +150,27 @@ def _fields(tree: str) -> Iterator[tuple[str, list[str]]]:
             yield key, value.split()
 
 
-def _tree_arrays(fields: dict[str, list[str]]) -> dict[str, NDArray[Any]]:
-    """The nodes of a tree, its leaves after them; LightGBM writes leaf i as the child -1 - i."""
-    leaves = len(fields["leaf_value"])
-    inner = leaves - 1
-    none = np.zeros(leaves)
-    children = {
-        side: np.array([int(word) for word in fields.get(f"{side}_child", [])], dtype=np.int64)
-        for side in ("left", "right")
+def _arrays(tree: str, columns: Ints) -> dict[str, ArrayLike]:
+    """The nodes of a tree in a text of `float32_exact`, leaves last: leaf i is the child -1 - i."""
+    fields = dict(_fields(tree))
+    value = np.array(fields["leaf_value"], dtype=np.float64)
+    leaves, inner = len(value), len(value) - 1
+
+    def of_nodes(field: str, kind: type) -> NDArray[Any]:
+        return np.append(np.array(fields.get(field, []), dtype=kind), [0] * leaves)
+
+    def children(side: str) -> NDArray[Any]:
+        child = np.array(fields.get(f"{side}_child", []), dtype=np.int64)
+        return np.append(np.where(child < 0, inner - 1 - child, child), [LEAF] * leaves)
+
+    return {
+        "feature": columns[of_nodes("split_feature", np.int64)],
+        "threshold": below_or_at(of_nodes("threshold", np.float64).astype(np.float32)),
+        "left": children("left"),
+        "right": children("right"),
+        "nan_left": (of_nodes("decision_type", np.int64) & _DEFAULT_LEFT) != 0,
+        "value": np.append(np.zeros(inner), value),
     }
-    columns = {"feature": "split_feature", "threshold": "threshold", "decision": "decision_type"}
-    arrays: dict[str, NDArray[Any]] = {
-        name: np.concatenate([[float(word) for word in fields.get(key, [])], none])
-        for name, key in columns.items()
-    }
-    arrays["decision"] = arrays["decision"].astype(np.int64)
-    for side, child in children.items():
-        arrays[side] = np.concatenate(
-            [np.where(child < 0, inner - 1 - child, child), np.full(leaves, LEAF)]
-        )
-    arrays["value"] = np.concatenate(
-        [np.zeros(inner), [float(word) for word in fields["leaf_value"]]]
-    )
-    return arrays
 
 
 def float32_threshold(threshold: float) -> float:

@@ -1,18 +1,18 @@
 """XGBoost: a row goes left where x < threshold in float32; each node has a direction for NaN."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import onnx
 import xgboost
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT, manifest_places
-from preprocess.forest.trees import LEAF, Forest, Ints
+from preprocess.forest.trees import Forest, Ints, forest_of
 from preprocess.training.native import (
     Doubles,
     Float32s,
@@ -20,8 +20,6 @@ from preprocess.training.native import (
     foreign,
     refuse,
 )
-
-Number = TypeVar("Number", bound=np.generic)
 
 
 class XGBoostModel:
@@ -43,8 +41,11 @@ class XGBoostModel:
         self._columns = manifest_places(names, owner="The XGBoost model", unnamed="f")
         forest = learner["gradient_booster"]["model"]
         used = forest["trees"][: forest["iteration_indptr"][self._rounds]]
-        base_margin = _base_margin(learner["learner_model_param"]["base_score"])
-        self._forest = _forest(used, base_margin, self._columns)
+        self._forest = forest_of(
+            [_arrays(tree, self._columns) for tree in used],
+            n_features=FEATURE_COUNT,
+            base=_base_margin(learner["learner_model_param"]["base_score"]),
+        )
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -138,33 +139,17 @@ def _fitted(model: object) -> tuple[xgboost.Booster, dict[str, Any]]:
     return model, learner
 
 
-def _forest(trees: Sequence[Any], base: np.float32, columns: Ints) -> Forest:
-    """The forest of a model's JSON."""
-    begins = np.cumsum([0, *(len(tree["left_children"]) for tree in trees)])[:-1]
-    left, right = (
-        _joined(
-            [
-                np.where(np.array(tree[side]) == LEAF, LEAF, np.array(tree[side]) + begin)
-                for tree, begin in zip(trees, begins, strict=True)
-            ],
-            np.int32,
-        )
-        for side in ("left_children", "right_children")
-    )
-    leaf = left == LEAF
+def _arrays(tree: Mapping[str, Any], columns: Ints) -> dict[str, ArrayLike]:
+    """The nodes of a tree in a model's JSON."""
     # One array has the thresholds of inner nodes and the values of leaves.
-    number = _joined([tree["split_conditions"] for tree in trees], np.float32)
-    return Forest(
-        n_features=FEATURE_COUNT,
-        base=base,
-        roots=begins.astype(np.int32),
-        feature=columns[_joined([tree["split_indices"] for tree in trees], np.int32)],
-        threshold=np.where(leaf, np.float32(0), number),
-        left=left,
-        right=right,
-        nan_left=_joined([tree["default_left"] for tree in trees], np.bool_),
-        value=np.where(leaf, number, np.float32(0)),
-    )
+    return {
+        "feature": columns[tree["split_indices"]],
+        "threshold": tree["split_conditions"],
+        "left": tree["left_children"],
+        "right": tree["right_children"],
+        "nan_left": tree["default_left"],
+        "value": tree["split_conditions"],
+    }
 
 
 def _base_margin(base_score: str) -> np.float32:
@@ -174,10 +159,6 @@ def _base_margin(base_score: str) -> np.float32:
     empty = xgboost.train(start, row, num_boost_round=0)
     margin: np.float32 = empty.predict(row, output_margin=True)[0]
     return margin
-
-
-def _joined(parts: Sequence[Any], kind: type[Number]) -> NDArray[Number]:
-    return np.concatenate([np.asarray(part, dtype=kind) for part in parts])
 
 
 def _starting_from(node: onnx.NodeProto, margin: np.float32) -> onnx.NodeProto:
