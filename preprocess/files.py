@@ -1,7 +1,6 @@
 """Atomic writes (write a temporary file, sync to disk, rename), and file locks."""
 
 import filecmp
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +8,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
 
 from filelock import FileLock
 
@@ -34,11 +32,6 @@ def atomic_write(path: Path, content: bytes) -> bool:
 def atomic_writes(files: Mapping[Path, bytes]) -> None:
     """Make each content its file's; where one cannot be written, all files stay as they are."""
     _replace({path: partial(_write, content) for path, content in files.items()})
-
-
-def atomic_json(path: Path, document: Any) -> bool:
-    """Make `document`, indented, the file's content in one step; False if it is unchanged."""
-    return atomic_write(path, json.dumps(document, indent=2).encode() + b"\n")
 
 
 def atomic_copy(source: Path, target: Path) -> bool:

@@ -31,11 +31,6 @@ class Timing:
     p95: float
     p99: float
 
-    @property
-    def rows_per_second(self) -> float:
-        """At the median."""
-        return self.batch / self.p50 * 1e3
-
 
 class InferenceOptimizer:
     """Turns a trained model into graphs that may be served."""

@@ -9,9 +9,8 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.models.session import open_session
+from preprocess.models.session import explained, open_session
 from preprocess.training.lightgbm_model import ZERO_THRESHOLD
 from preprocess.training.native import Doubles, Float32s, NativeModel
 
@@ -90,11 +89,6 @@ class Verification:
 
     comparisons: tuple[Comparison, ...]
 
-    @property
-    def passed(self) -> bool:
-        """Whether the graph may stand in for the model."""
-        return all(comparison.passed for comparison in self.comparisons)
-
     def table(self) -> str:
         """The comparisons as lines of text."""
         head = (
@@ -132,15 +126,9 @@ def run_graph(graph: onnx.ModelProto, known: Sequence[Known]) -> tuple[Doubles, 
     Raises:
         ModelError: the graph cannot be loaded, or fails on a row.
     """
-    try:
-        session = open_session(graph.SerializeToString())
+    session = open_session(graph.SerializeToString())
+    with explained("The graph cannot be run"):
         return tuple(_probabilities(session, item.x) for item in known)
-    except Exception as error:
-        # ONNX Runtime's own errors have no common base
-        if not type(error).__module__.startswith("onnxruntime"):
-            raise
-        first_line = str(error).partition("\n")[0]
-        raise ModelError(f"The graph cannot be run: {first_line}") from error
 
 
 def compare(
@@ -167,11 +155,6 @@ def compare(
             for item, output in zip(known, outputs, strict=True)
         )
     )
-
-
-def graph_probabilities(graph: onnx.ModelProto, x: Float32s) -> Doubles:
-    """Probabilities [n] for features [n, 25], computed by ONNX Runtime on one thread."""
-    return _probabilities(open_session(graph.SerializeToString()), x)
 
 
 def _compared(

@@ -16,12 +16,11 @@ from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.models.gate import tolerance
 from preprocess.models.names import VARIANTS
 from preprocess.models.variants import build
-from preprocess.models.verification import graph_probabilities
 from preprocess.training.card import Family
 from preprocess.training.lightgbm_model import LightGBMModel
 from preprocess.training.native import Doubles, NativeModel
 from preprocess.training.xgboost_model import XGBoostModel
-from tests.preprocess.models.graphs import ABOUT
+from tests.preprocess.models.graphs import ABOUT, graph_probabilities
 from tests.preprocess.training.samples import dataset
 
 FAMILIES: tuple[Family, ...] = get_args(Family)

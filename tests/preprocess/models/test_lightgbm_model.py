@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess.errors import ModelError
-from preprocess.models.verification import graph_probabilities
 from preprocess.training.lightgbm_model import (
     ZERO_THRESHOLD,
     LightGBMModel,
@@ -17,7 +16,7 @@ from preprocess.training.lightgbm_model import (
     float32_threshold,
 )
 from preprocess.training.native import Float32s
-from tests.preprocess.models.graphs import forest_graph
+from tests.preprocess.models.graphs import forest_graph, graph_probabilities
 from tests.preprocess.training.samples import dataset
 
 SAMPLES = dataset(900)

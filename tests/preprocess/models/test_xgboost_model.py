@@ -7,9 +7,8 @@ import pytest
 import xgboost
 
 from preprocess.errors import ModelError
-from preprocess.models.verification import graph_probabilities
 from preprocess.training.xgboost_model import XGBoostModel
-from tests.preprocess.models.graphs import forest_graph
+from tests.preprocess.models.graphs import forest_graph, graph_probabilities
 from tests.preprocess.training.samples import dataset
 
 SAMPLES = dataset(500)
