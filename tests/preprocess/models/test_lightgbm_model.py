@@ -122,13 +122,6 @@ def test_bytes_and_back(tmp_path: Path) -> None:
     assert np.array_equal(loaded.probabilities(SAMPLES.x), model.probabilities(SAMPLES.x))
 
 
-def test_bare_leaves() -> None:
-    model = fitted(min_child_samples=100_000)
-    assert all(len(points) == 0 for points in model.forest().split_points)
-    found = graph_probabilities(forest_graph(model), SAMPLES.x)
-    assert np.abs(found - model.probabilities(SAMPLES.x)).max() < 1e-6
-
-
 def test_many_trees_may_round_further_than_few() -> None:
     assert fitted(n_estimators=5).tolerance == 1e-6
     assert fitted(n_estimators=400, max_depth=2).tolerance == pytest.approx(2e-6)
