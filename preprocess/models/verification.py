@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.models.session import explained, open_session
+from preprocess.models.session import explained, open_session, probabilities
 from preprocess.training.lightgbm_model import ZERO_THRESHOLD
 from preprocess.training.native import Doubles, Float32s, NativeModel
 
@@ -178,13 +178,12 @@ def _compared(
 
 
 def _probabilities(session: onnxruntime.InferenceSession, x: Float32s) -> Doubles:
-    parts: list[Doubles] = []
+    parts: list[Float32s] = []
     start = 0
     for size in cycle(_BATCHES):
         if start >= len(x):
             break
-        (part,) = session.run(["probability"], {"features": x[start : start + size]})
-        parts.append(part[:, 0])
+        parts.append(probabilities(session, x[start : start + size]))
         start += size
     return np.concatenate([np.empty(0), *parts], dtype=np.float64)
 
