@@ -33,6 +33,7 @@ from preprocess.repository.versions import (
     out_of_use,
     read_versions,
     require_intact,
+    version_folder,
 )
 from preprocess.settings import Settings
 
@@ -118,12 +119,11 @@ class Releases:
             if server.has_key and await server.is_live():
                 await unload(server, reversed(models_of(settings, version)))
         if isinstance(error, (ServerError, TimeoutError)):
-            folder = withdraw(settings, version)
-            error = ServerError(
-                f"Triton refused version {number}; the stable version is unaffected. {error} The "
-                f"refused version is kept in {folder}."
-            )
-        else:
+            words = f"Triton refused version {number}; the stable version is unaffected. {error}"
+            with suppress(OSError):  # there may be no room to keep it
+                words += f" The refused version is kept in {withdraw(settings, version)}."
+            error = ServerError(words)
+        if version_folder(settings.versions_dir, number).exists():
             delete_version(settings.versions_dir, number)
         with suppress(OSError):  # the next change or start does it
             await self._refresh(labels)

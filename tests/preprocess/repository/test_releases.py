@@ -256,6 +256,23 @@ async def test_a_version_that_triton_refuses_is_taken_out_again(
     assert (await releases.publish(candidate)).model_version == 3
 
 
+async def test_a_refused_version_that_cannot_be_kept_goes_all_the_same(
+    settings: Settings,
+    releases: Releases,
+    candidate: Candidate,
+    triton: FakeTriton,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The versions may be a volume of their own, and the one of `refused` full."""
+    await releases.publish(candidate)
+    triton.refuse.add("predict_fp32_v2")
+    trouble = Trouble("full")
+    monkeypatch.setattr("shutil.move", lambda *_: trouble.strike())
+    with pytest.raises(ServerError, match=r"refused version 2; .* unaffected\. .*predict_fp32_v2$"):
+        await releases.publish(candidate)
+    assert version_numbers(settings.versions_dir) == [1]
+
+
 async def test_a_version_that_answers_wrongly_is_taken_out_again(
     settings: Settings, releases: Releases, candidate: Candidate, triton: FakeTriton
 ) -> None:
