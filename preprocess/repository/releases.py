@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from preprocess.errors import ModelError, ServerError, TeziError
@@ -218,11 +219,13 @@ class Releases:
             ServerError: it has not within a minute. The labels are as before then.
         """
         settings = self._settings
-        async with ModelServer(settings) as server:
-            if server.has_key or not await server.is_live():
-                return
-        versions = await asyncio.to_thread(read_versions, settings.versions_dir)
+        if read_key(settings):
+            return
         try:
+            async with ModelServer(settings) as server:
+                if not await server.is_live():
+                    return
+            versions = await asyncio.to_thread(read_versions, settings.versions_dir)
             async with asyncio.timeout(_FOLLOWED_S):
                 while not await is_served(settings, versions, after):
                     await asyncio.sleep(_POLL_S)
@@ -264,6 +267,10 @@ class Releases:
                 written = await self._write(before, after)
                 if moves and after.stable is not None:
                     await serve_stable(settings, server, by_number[after.stable])
+                try:
+                    await self._tidy(server if live else None, before, written, versions)
+                except (OSError, TeziError) as error:
+                    self._notice(f"old versions stay for now: {error}")
             except (OSError, ServerError, asyncio.CancelledError):
                 # After a cancellation too: a caller whose deadline passed expects no change.
                 await self._write(read_labels(settings.versions_dir), before)
@@ -271,10 +278,6 @@ class Releases:
                 if moves and before.stable in by_number:
                     await serve_stable(settings, server, by_number[before.stable])
                 raise
-            try:
-                await self._tidy(server if live else None, before, written, versions)
-            except (OSError, TeziError) as error:
-                self._notice(f"old versions stay for now: {error}")
         return written
 
     async def _tidy(
@@ -294,7 +297,7 @@ class Releases:
         newest = versions[-self._keep :]
         surplus = [version.model_version for version in idle if version not in newest]
         for number in surplus:
-            await asyncio.to_thread(delete_version, self._settings.versions_dir, number)
+            await _to_its_end(partial(delete_version, self._settings.versions_dir, number))
             self._notice(f"version {number} was deleted; the newest {self._keep} are kept")
         if surplus:
             await self._refresh(after)
@@ -327,14 +330,14 @@ class Releases:
 
     async def _write(self, before: Labels, after: Labels) -> Labels:
         folder = self._settings.versions_dir
-        return await _to_its_end(lambda: write_labels(folder, before, after, now=self._clock()))
+        return await _to_its_end(partial(write_labels, folder, before, after, now=self._clock()))
 
     async def _require_intact(self, version: ModelVersion) -> None:
         await asyncio.to_thread(require_intact, self._settings.versions_dir, version)
 
     async def _refresh(self, labels: Labels) -> list[ModelVersion]:
         # In a thread, like all disk access here: a gateway continues to serve meanwhile.
-        return await _to_its_end(lambda: self._refresh_now(labels))
+        return await _to_its_end(partial(self._refresh_now, labels))
 
     def _refresh_now(self, labels: Labels) -> list[ModelVersion]:
         versions = read_versions(self._settings.versions_dir)

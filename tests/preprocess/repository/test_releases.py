@@ -336,6 +336,24 @@ async def test_an_activation_that_is_cancelled_changes_nothing(
     assert triton.behind("classifier_fp32") == "classifier_fp32_v1"
 
 
+async def test_a_cancellation_while_old_versions_leave_changes_nothing_either(
+    settings: Settings,
+    releases: Releases,
+    candidate: Candidate,
+    triton: FakeTriton,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def cancelled(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    await publish(releases, candidate, 2)
+    monkeypatch.setattr(Releases, "_tidy", cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        await releases.activate(2)
+    assert labels(settings) == (1, None, None)
+    assert triton.behind("predict_fp32") == "classifier_fp32_v1"
+
+
 @pytest.mark.parametrize("change", ["publish", "publish and activate", "activate", "traffic"])
 @pytest.mark.parametrize("kind", ["full", "full for good", "cancelled"])
 async def test_a_change_that_the_disk_or_ctrl_c_stops_is_not_made(
