@@ -9,7 +9,6 @@ from datetime import date, timedelta
 from preprocess.features.labels import LONGEST_PAUSE_DAYS, circuit_labels
 from preprocess.features.stamps import eve_of, extended_sector_codes, market_cap_cr, month_stamps
 from preprocess.market.calendar import first_day_of, from_day_number, month_of, months_between
-from preprocess.market.values import Stock
 from preprocess.store import Writer
 
 
@@ -32,20 +31,28 @@ def label(writer: Writer, bse_codes: Iterable[str], *, circuit_pct: float) -> No
 
 
 def stamp_months(writer: Writer, months: list[str]) -> None:
-    """Write the static features for `months`, for each stock from the month of its first price."""
+    """Write the static features for `months`, for each stock from the month of its first price.
+
+    A month keeps the sector that it was stamped with: another industry counts from the first month
+    that has no stamp yet.
+    """
     if not months:
         return
     stocks = writer.stocks()
     sector_codes = extended_sector_codes(writer.sector_codes(), stocks)
-    listed: dict[str, list[tuple[Stock, float | None]]] = {month: [] for month in months}
+    writer.put_sectors(sector_codes)
+    listed: dict[str, list[tuple[str, str | None, float | None]]] = {month: [] for month in months}
     for stock in stocks:
         history = writer.history(stock.bse_code)
         if history is None or not len(history.prices):
             continue
         first = month_of(from_day_number(int(history.prices.days[0])))
+        stamped = {stamp.month: stamp.sector for stamp in history.statics}
         for month in months:
             if month >= first:
-                listed[month].append((stock, market_cap_cr(history, eve_of(month))))
+                sector = stamped.get(month) or stock.industry
+                cap = market_cap_cr(history, eve_of(month))
+                listed[month].append((stock.bse_code, sector, cap))
     for month, members in listed.items():
         writer.put_statics(month_stamps(month, members, sector_codes))
 

@@ -20,7 +20,7 @@ class KnownResults:
 
     @classmethod
     def on(cls, results: Sequence[QuarterResult], day: date) -> "KnownResults":
-        """What had been announced on or before `day`."""
+        """What had been announced on or before `day`; of a quarter's states the last."""
         known = {result.quarter: result for result in results if result.known_on <= day}
         return cls(known, max(known, default=None))
 

@@ -141,7 +141,8 @@ def _financial(results: tuple[Array, ...], first: int, last: int, day: int, out:
     quarter, known_on, revenue, pat, operating_profit, eps = results
     newest = -1
     for row in range(first, last):
-        if known_on[row] <= day and (newest < 0 or quarter[row] > quarter[newest]):
+        # Of a quarter's states the last that was known, which comes last.
+        if known_on[row] <= day and (newest < 0 or quarter[row] >= quarter[newest]):
             newest = row
     out[:] = _NAN
     if newest < 0:

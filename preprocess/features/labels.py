@@ -39,8 +39,10 @@ def circuit_labels(
     `upper_circuit` is 1 if the close is the session's upper price limit, from `bands` (ascending
     by day) where they cover the session, otherwise inferred: see `at_upper_limit`.
     """
-    days = {result.announced_on for result in history.results if result.announced_on}
-    labels = (_label(history, bands, day, circuit_pct) for day in sorted(days))
+    # A restatement announces its quarter no second time.
+    first = {result.quarter: result.announced_on for result in reversed(history.results)}
+    days = sorted({day for day in first.values() if day})
+    labels = (_label(history, bands, day, circuit_pct) for day in days)
     return [label for label in labels if label is not None]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from preprocess.features.financial import KnownResults
 from preprocess.market.calendar import first_day_of
+from preprocess.market.columns import adjusting
 from preprocess.market.values import StaticRow, Stock, StockHistory
 
 LARGE_CAP_RANKS = 100
@@ -20,8 +21,9 @@ MID_CAP_RANKS = 250
 def market_cap_cr(history: StockHistory, day: date) -> float | None:
     """Market capitalisation in crore rupees as of `day`: close x PAT / EPS of the newest results.
 
-    PAT (crore) by EPS (rupees a share) is the number of shares (crore). None without a price,
-    without results, with EPS zero or missing, or where the two differ in sign.
+    PAT (crore) by EPS (rupees a share) is the number of shares (crore) on the day that EPS is
+    stated for; splits and bonuses between it and `day` bring it to that of `day`. None without a
+    price, without results, with EPS zero or missing, or where the two differ in sign.
     """
     prices = history.prices.until(day)
     newest = KnownResults.on(history.results, day).back(0)
@@ -30,6 +32,14 @@ def market_cap_cr(history: StockHistory, day: date) -> float | None:
     shares_cr = newest.pat_cr / newest.eps
     if math.isnan(shares_cr) or shares_cr <= 0.0:
         return None
+    stated = newest.eps_as_of or newest.known_on
+    # An adjusted price is one on today's share count.
+    wanted = date.max if prices.adjusted[-1] else day
+    for action in adjusting(history.actions):
+        if stated < action.ex_date <= wanted:
+            shares_cr *= action.ratio or 1.0
+        elif wanted < action.ex_date <= stated:
+            shares_cr /= action.ratio or 1.0
     return float(prices.close[-1]) * shares_cr
 
 
@@ -54,23 +64,14 @@ def extended_sector_codes(known: Mapping[str, int], stocks: Sequence[Stock]) -> 
 
 def month_stamps(
     month: str,
-    members: Sequence[tuple[Stock, float | None]],
+    members: Sequence[tuple[str, str | None, float | None]],
     sector_codes: Mapping[str, int],
 ) -> list[tuple[str, StaticRow]]:
-    """The stamps of one month for stocks with their market caps as of the day before it."""
-    ranked = tiers([cap for _, cap in members])
+    """The stamps of one month for codes with their sectors, and market caps of the day before."""
+    ranked = tiers([cap for _, _, cap in members])
     return [
-        (
-            stock.bse_code,
-            StaticRow(
-                month,
-                stock.industry,
-                sector_codes.get(stock.industry) if stock.industry else None,
-                cap,
-                tier,
-            ),
-        )
-        for (stock, cap), tier in zip(members, ranked, strict=True)
+        (code, StaticRow(month, sector, sector_codes[sector] if sector else None, cap, tier))
+        for (code, sector, cap), tier in zip(members, ranked, strict=True)
     ]
 
 

@@ -88,17 +88,19 @@ def settle(writer: Writer, context: Context) -> None:
         documents = [each for each in filings if _has_figures(each)]
         documents.sort(key=lambda each: (each.basis != CONSOLIDATED, each.filed_at))
         best = documents[0] if documents else Filing(code, ended, UNSAID, "")
+        announced = _announced(filings)
         results.append(
             (
                 code,
                 QuarterResult(
                     FiscalQuarter.of(ended),
                     ended,
-                    _announced(filings),
+                    announced,
                     best.revenue_cr,
                     best.pat_cr,
                     best.operating_profit_cr,
                     best.eps,
+                    None if math.isnan(best.eps) else announced,  # as filed, never restated
                 ),
             )
         )

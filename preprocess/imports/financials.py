@@ -71,7 +71,10 @@ def read(table: CsvTable, form: Format, context: Context) -> Iterator[StockResul
         if known is None and all(map(math.isnan, (revenue, pat, operating_profit, eps))):
             return None
         reported = FiscalQuarter.of(ended)
-        return code, QuarterResult(reported, ended, known, revenue, pat, operating_profit, eps)
+        figures_cr = revenue, pat, operating_profit
+        # Sources of such tables restate EPS for later splits and bonuses.
+        stated = None if math.isnan(eps) else context.today
+        return code, QuarterResult(reported, ended, known, *figures_cr, eps, stated)
 
     return table.parsed(result)
 

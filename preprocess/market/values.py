@@ -64,7 +64,10 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class QuarterResult:
-    """One quarter's results: crore rupees, EPS in rupees a share; NaN where not reported."""
+    """One quarter's results: crore rupees, EPS in rupees a share; NaN where not reported.
+
+    `eps_as_of` is the day on whose number of shares EPS is stated; None: the day it was known.
+    """
 
     quarter: FiscalQuarter
     period_end: date
@@ -73,6 +76,7 @@ class QuarterResult:
     pat_cr: float
     operating_profit_cr: float
     eps: float
+    eps_as_of: date | None = None
 
     @property
     def known_on(self) -> date:
@@ -134,7 +138,10 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class StockHistory:
-    """All that is stored of one stock, and nothing of any other stock."""
+    """All that is stored of one stock, and nothing of any other stock.
+
+    `results` ascend by quarter, and within one that was restated by the day they became known.
+    """
 
     bse_code: str
     prices: Prices

@@ -68,6 +68,7 @@ def copy_market(
                 "The target already contains a market. Name an empty database, or replace its "
                 "content with --replace."
             )
+        write.put_sectors(read.sector_codes())
         codes = {table.name: read.codes_in(table) for table in TABLES}
         total, done = 2 * sum(map(len, codes.values())), 0
         sent: dict[str, Content] = {}

@@ -50,7 +50,7 @@ class StockQuery:
 
 
 def _result(row: Sequence[Any]) -> QuarterResult:
-    fiscal_year, quarter, period_end, announced_on, *figures = row
+    fiscal_year, quarter, period_end, announced_on, *figures, eps_as_of = row
     revenue, pat, operating_profit, eps = (
         math.nan if figure is None else figure for figure in figures
     )
@@ -62,6 +62,7 @@ def _result(row: Sequence[Any]) -> QuarterResult:
         pat_cr=pat,
         operating_profit_cr=operating_profit,
         eps=eps,
+        eps_as_of=date.fromisoformat(eps_as_of) if eps_as_of else None,
     )
 
 
@@ -97,7 +98,7 @@ def _static(row: Sequence[Any]) -> StaticRow:
 
 
 RESULTS = StockQuery(
-    "historical_financials",
+    "result_states",
     (
         "fiscal_year",
         "quarter",
@@ -107,8 +108,9 @@ RESULTS = StockQuery(
         "pat_cr",
         "operating_profit_cr",
         "eps",
+        "eps_as_of",
     ),
-    ("fiscal_year", "quarter"),
+    ("fiscal_year", "quarter", "announced_on"),
     _result,
 )
 ACTIONS = StockQuery(
@@ -142,10 +144,7 @@ LISTINGS = (
     "  FROM stocks s) listed"
     " WHERE newest IS NOT NULL ORDER BY bse_code"
 )
-SECTOR_CODES = (
-    "SELECT sector, min(sector_code) FROM static_features"
-    " WHERE sector IS NOT NULL AND sector_code IS NOT NULL GROUP BY sector"
-)
+SECTOR_CODES = "SELECT name, code FROM sectors"
 STAMPED_MONTHS = "SELECT DISTINCT month FROM static_features"
 DAILY_PREDICTIONS = (
     "SELECT bse_code, predicted_label, probability, confidence, variant, created_at"
@@ -253,7 +252,7 @@ class Reader(ABC):
         return [Listing(Stock(*row[:-1]), date.fromisoformat(row[-1])) for row in rows]
 
     def sector_codes(self) -> dict[str, int]:
-        """The integer code of every stamped sector."""
+        """The integer code of every sector; one that was given is never given to another."""
         return dict(self._rows(SECTOR_CODES))
 
     def stamped_months(self) -> set[str]:

@@ -12,7 +12,7 @@ class Table:
     key: tuple[str, ...]
     values: tuple[str, ...]
     first_day: str
-    keep_known: bool = False  # an incoming NULL does not erase a known value
+    kept: tuple[str, ...] = ()  # an incoming NULL does not erase a known value of these
     unread: tuple[str, ...] = ()  # a row that differs in these alone is not written
 
     @property
@@ -42,7 +42,7 @@ class Table:
     def _incoming(self, column: str, source: str, stored: str) -> str:
         return (
             f"coalesce({source}.{column}, {stored}.{column})"
-            if self.keep_known
+            if column in self.kept
             else f"{source}.{column}"
         )
 
@@ -56,13 +56,22 @@ PRICES = Table(
     ("bse_code", "date"),
     ("open", "high", "low", "close", "volume", "prev_close", "adjusted"),
     first_day="s.date",
+    kept=("prev_close",),
 )
+_FIGURES = ("revenue_cr", "pat_cr", "operating_profit_cr", "eps")
 RESULTS = Table(
     "historical_financials",
     ("bse_code", "fiscal_year", "quarter"),
-    ("period_end", "announced_on", "revenue_cr", "pat_cr", "operating_profit_cr", "eps"),
+    ("period_end", "announced_on", *_FIGURES, "eps_as_of"),
     first_day="s.period_end",  # results, and a wrong date that is corrected, are known only later
-    keep_known=True,
+    kept=("announced_on", *_FIGURES, "eps_as_of"),
+    unread=("eps_as_of",),  # an EPS that has not changed was not restated
+)
+EARLIER_RESULTS = Table(
+    "earlier_results",
+    (*RESULTS.key, "announced_on"),
+    ("period_end", *_FIGURES, "eps_as_of"),
+    first_day="s.announced_on",
 )
 ACTIONS = Table(
     "corporate_actions",
@@ -78,7 +87,7 @@ STOCKS = Table(
         "CASE WHEN coalesce(s.industry, p.industry) IS DISTINCT FROM p.industry"
         f" THEN '{EVERY_DAY.isoformat()}' ELSE '{NO_DAY.isoformat()}' END"
     ),
-    keep_known=True,
+    kept=("nse_symbol", "company_name", "isin", "industry", "status"),
 )
 BANDS = Table(
     "price_bands",
@@ -89,9 +98,9 @@ BANDS = Table(
 FILINGS = Table(
     "filings",
     ("bse_code", "period_end", "basis", "filed_at"),
-    ("revenue_cr", "pat_cr", "operating_profit_cr", "eps"),
+    _FIGURES,
     first_day="s.period_end",
-    keep_known=True,
+    kept=_FIGURES,
 )
 STATICS = Table(
     "static_features",
@@ -115,4 +124,15 @@ PREDICTIONS = Table(
 )
 
 # Stocks first, since the others belong to them. Tables derived from these are not included.
-TABLES = (STOCKS, PRICES, RESULTS, FILINGS, ACTIONS, BANDS, LABELS, STATICS, PREDICTIONS)
+TABLES = (
+    STOCKS,
+    PRICES,
+    RESULTS,
+    EARLIER_RESULTS,
+    FILINGS,
+    ACTIONS,
+    BANDS,
+    LABELS,
+    STATICS,
+    PREDICTIONS,
+)

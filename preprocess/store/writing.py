@@ -23,10 +23,12 @@ from preprocess.market.values import (
 )
 from preprocess.store.packs import StalePacks
 from preprocess.store.reading import LABELS as STORED_LABELS
+from preprocess.store.reading import RESULTS as STORED_RESULTS
 from preprocess.store.reading import Reader
 from preprocess.store.tables import (
     ACTIONS,
     BANDS,
+    EARLIER_RESULTS,
     EVERY_DAY,
     FILINGS,
     LABELS,
@@ -47,6 +49,15 @@ _STAMP = attrgetter("month", *STATICS.values)
 _PREDICTION = attrgetter("predicted_label", "probability", "confidence", "variant")
 # Tables of which no column is in a pack.
 _UNPACKED = (BANDS, FILINGS)
+# A stock that only prices told of, and of which none is left.
+_DROP_IF_UNKNOWN = (
+    "DELETE FROM stocks WHERE bse_code = ? AND nse_symbol IS NULL AND company_name IS NULL"
+    " AND isin IS NULL AND industry IS NULL AND NOT EXISTS (SELECT 1 FROM price_movements p"
+    " WHERE p.bse_code = stocks.bse_code) AND NOT EXISTS (SELECT 1 FROM historical_financials f"
+    " WHERE f.bse_code = stocks.bse_code) AND NOT EXISTS (SELECT 1 FROM corporate_actions a"
+    " WHERE a.bse_code = stocks.bse_code)"
+)
+RESULTS_OF_STOCK = STORED_RESULTS.select.replace(STORED_RESULTS.table, RESULTS.name)
 # The years that a stock has bars of, or a pack.
 _YEARS = (
     "SELECT CAST(substr(CAST(date AS text), 1, 4) AS integer) FROM price_movements"
@@ -115,6 +126,11 @@ class Writer(Reader):
         )
         return found is not None
 
+    def _results(self, bse_code: str) -> Iterable[QuarterResult]:
+        """A stock's results as they are known today."""
+        rows = self._rows(RESULTS_OF_STOCK, (bse_code,))
+        return map(STORED_RESULTS.value, rows)
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo only what is written inside the block, if it raises."""
@@ -138,21 +154,22 @@ class Writer(Reader):
         return self._write(PRICES, rows)
 
     def put_results(self, rows: Sequence[tuple[str, QuarterResult]]) -> Tally:
-        """Insert or correct quarterly results; a missing figure does not erase a known one."""
-        return self._write(
-            RESULTS,
-            [
-                (
-                    code,
-                    result.quarter.fiscal_year,
-                    f"Q{result.quarter.quarter}",
-                    result.period_end.isoformat(),
-                    result.announced_on.isoformat() if result.announced_on else None,
-                    *map(_or_null, _FIGURES(result)),
-                )
-                for code, result in rows
-            ],
-        )
+        """Insert or correct quarterly results; a missing figure does not erase a known one.
+
+        Other figures that were announced later are a restatement: those of before stay known until
+        that day.
+        """
+        states = {
+            code: {state.quarter: state for state in self._results(code)}
+            for code in {code for code, _ in rows}
+        }
+        earlier = [
+            (code, state)
+            for code, result in rows
+            if (state := states[code].get(result.quarter)) and _restates(result, state)
+        ]
+        self._write(EARLIER_RESULTS, [_earlier_row(*each) for each in earlier])
+        return self._write(RESULTS, [_result_row(*each) for each in rows])
 
     def put_actions(self, rows: Sequence[tuple[str, CorporateAction]]) -> Tally:
         """Insert or correct corporate actions."""
@@ -186,6 +203,12 @@ class Writer(Reader):
                 for each in filings
             ],
         )
+
+    def put_sectors(self, codes: Mapping[str, int]) -> None:
+        """Enter sectors that have no code yet."""
+        enter = "INSERT INTO sectors (name, code) VALUES (?, ?) ON CONFLICT DO NOTHING"
+        for sector, code in codes.items():
+            self._run(enter, (sector, code))
 
     def drop_action(self, bse_code: str, ex_date: date, kind: str) -> None:
         """Delete a corporate action."""
@@ -242,6 +265,10 @@ class Writer(Reader):
             )
         ]
         self._touch(PRICES, removed)
+        if removed and self._run(_DROP_IF_UNKNOWN, (bse_code,)):
+            for table in ("static_features", "stock_packs", "price_packs"):
+                self._run(f"DELETE FROM {table} WHERE bse_code = ?", (bse_code,))  # noqa: S608 - names are constants
+            self.touch(bse_code)
         return len(removed)
 
     def replace_labels(self, bse_code: str, labels: Sequence[CircuitLabel]) -> Tally:
@@ -290,7 +317,7 @@ class Writer(Reader):
         """Delete every row of the market; each stock counts as changed on every day."""
         for code in self.bse_codes():
             self.touch(code)
-        for table in (*(table.name for table in TABLES), "price_packs", "stock_packs"):
+        for table in (*(each.name for each in TABLES), "sectors", "price_packs", "stock_packs"):
             self._run(f"DELETE FROM {table}")  # noqa: S608 - names are constants
 
     def rebuild_packs(self, bse_codes: Sequence[str]) -> set[str]:
@@ -342,6 +369,32 @@ class Writer(Reader):
                 self._stale.add_price(code, day)
             elif table not in _UNPACKED:
                 self._stale.stocks.add(code)
+
+
+def _restates(result: QuarterResult, known: QuarterResult) -> bool:
+    if not result.announced_on or not known.announced_on:
+        return False
+    if result.announced_on <= known.announced_on:
+        return False
+    pairs = zip(_FIGURES(result), _FIGURES(known), strict=True)
+    return any(new != old and not math.isnan(new) and not math.isnan(old) for new, old in pairs)
+
+
+def _result_row(code: str, result: QuarterResult) -> tuple[object, ...]:
+    return (
+        code,
+        result.quarter.fiscal_year,
+        f"Q{result.quarter.quarter}",
+        result.period_end.isoformat(),
+        result.announced_on.isoformat() if result.announced_on else None,
+        *map(_or_null, _FIGURES(result)),
+        result.eps_as_of.isoformat() if result.eps_as_of else None,
+    )
+
+
+def _earlier_row(code: str, result: QuarterResult) -> tuple[object, ...]:
+    *key, period_end, announced_on = _result_row(code, result)[:5]
+    return *key, announced_on, period_end, *_result_row(code, result)[5:]
 
 
 def _or_null(figure: float) -> float | None:

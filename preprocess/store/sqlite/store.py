@@ -18,7 +18,7 @@ from preprocess.store.sqlite.session import SQLiteReader, SQLiteWriter, pack_eve
 BUSY_TIMEOUT_S = 10.0
 
 # The newest migration after which packs are written anew.
-PACKS_MIGRATION = 7
+PACKS_MIGRATION = 8
 
 
 class SQLiteStore(Store):

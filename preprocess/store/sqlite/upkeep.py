@@ -27,7 +27,7 @@ INSERT INTO announcement_samples
 WITH results AS (
     SELECT *, coalesce(announced_on, date(period_end, CASE quarter WHEN 'Q4' THEN '+60 days'
                                                                   ELSE '+45 days' END)) AS known_on
-    FROM historical_financials)
+    FROM result_states)
 SELECT l.bse_code, l.earnings_date, p.date, p.close, p.volume, f.fiscal_year, f.quarter, f.known_on,
        f.revenue_cr, f.pat_cr, f.operating_profit_cr, f.eps,
        l.next_day_date, l.price_change_pct, l.label
@@ -35,10 +35,10 @@ FROM stocks s JOIN upper_circuit_labels l ON l.bse_code = s.bse_code
 LEFT JOIN price_movements p ON p.bse_code = l.bse_code AND p.date = (
     SELECT max(date) FROM price_movements
     WHERE bse_code = l.bse_code AND date <= l.earnings_date)
-LEFT JOIN results f ON f.bse_code = l.bse_code AND (f.fiscal_year, f.quarter) = (
-    SELECT fiscal_year, quarter FROM results
+LEFT JOIN results f ON f.bse_code = l.bse_code AND (f.fiscal_year, f.quarter, f.known_on) = (
+    SELECT fiscal_year, quarter, known_on FROM results
     WHERE bse_code = l.bse_code AND known_on <= l.earnings_date
-    ORDER BY fiscal_year DESC, quarter DESC LIMIT 1)
+    ORDER BY fiscal_year DESC, quarter DESC, known_on DESC LIMIT 1)
 """
 
 

@@ -217,7 +217,8 @@ def test_money_in_every_unit(
     path = text_file(tmp_path / "r.csv", f"{header},EPS (Rs.)", row)
     bring_in(store, None, path, unit=unit if way == "option" else None)
     [stored] = _bars(store, "historical_financials")
-    assert stored[5:] == pytest.approx((crores, -crores, crores, 5.5))
+    assert stored[5:9] == pytest.approx((crores, -crores, crores, 5.5))
+    assert stored[9] == TODAY.isoformat()
 
 
 def test_what_is_of_no_known_stock_is_refused_by_line(tmp_path: Path, store: SQLiteStore) -> None:

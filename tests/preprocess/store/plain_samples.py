@@ -40,7 +40,8 @@ figures = st.sampled_from([1.0, 2.5, -3.0, float("nan")])
 def results(draw: st.DrawFn) -> QuarterResult:
     quarter = draw(quarters)
     announced = draw(st.none() | days)
-    return QuarterResult(quarter, quarter.last_day, announced, *(draw(figures) for _ in range(4)))
+    revenue, pat, operating_profit, eps = (draw(figures) for _ in range(4))
+    return QuarterResult(quarter, quarter.last_day, announced, revenue, pat, operating_profit, eps)
 
 
 @st.composite
@@ -78,7 +79,7 @@ def _sample(history: StockHistory, label: CircuitLabel) -> tuple[object, ...]:
     known = [result for result in history.results if result.known_on <= label.earnings_date]
     financials: tuple[object, ...] = (None,) * 7
     if known:
-        newest = max(known, key=lambda result: result.quarter)
+        newest = max(known, key=lambda result: (result.quarter, result.known_on))
         figures = (newest.revenue_cr, newest.pat_cr, newest.operating_profit_cr, newest.eps)
         financials = (
             newest.quarter.fiscal_year,

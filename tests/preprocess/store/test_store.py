@@ -33,6 +33,8 @@ def test_everything_written_is_read_back(store: Store) -> None:
     stock = Stock("012345", "ABC", "A B C Ltd", "INE000A01010", "Steel")
     with store.transaction() as writer:
         writer.put_stocks([stock])
+        writer.put_sectors({"Steel": 3})
+        writer.put_sectors({"Steel": 4})
         writer.put_prices(bars("012345", [10.0, 10.5, 11.0]))
         writer.put_results([("012345", result(2024, 2, eps=math.nan))])
         writer.put_actions([("012345", action)])
