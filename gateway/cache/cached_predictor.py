@@ -114,7 +114,7 @@ class _Form:
     def load(self, key: str, body: bytes) -> object:
         try:
             digest, as_of, probability, features = _DECODER.decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return MISS
         if (
             digest != self.digest

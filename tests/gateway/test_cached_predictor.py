@@ -7,9 +7,11 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.cache.async_cache_manager import AsyncCacheManager
+from gateway.cache.core import AnyForm
 from gateway.cache.keys import prediction_key
 from gateway.cache.plan import Plan
 from gateway.errors import PredictorUnavailableError
@@ -207,6 +209,14 @@ async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: 
         assert asked(tezi) == [["500001"]]
 
 
+class AsGiven(AnyForm):
+    """Caches bytes as they are."""
+
+    def dump(self, _key: str, value: object) -> bytes:
+        assert isinstance(value, bytes)
+        return value
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -217,6 +227,7 @@ async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: 
         ["graph", "2026-08-14", 0.25, b"short"],
         ["graph", "2026-08-14", 1.25, b"\0" * 100],
         ["graph", "2999-01-01", 0.25, b"\0" * 100],
+        b"\x94\xa1\xff\xa1\xff\x00\xc4\x00",  # texts that are not UTF-8
     ],
 )
 async def test_a_value_of_the_wrong_type_in_redis_is_computed_again(
@@ -227,10 +238,12 @@ async def test_a_value_of_the_wrong_type_in_redis_is_computed_again(
             tmp_path / "app", cache_predictions=True, redis_url=server.url
         ) as tezi:
             gateway = tezi.app.state.gateway
-            if value != 1 and value[0] == "graph":
+            if isinstance(value, list) and value[0] == "graph":
                 value = [gateway.versions.get(1).variants["fp32"].sha256[:16], *value[1:]]
             other = AsyncCacheManager(Plan(redis_url=server.url, timeout_s=1.0))
-            await other.set(prediction_key("500001", TODAY, 1, "fp32"), value, 100)
+            given = value if isinstance(value, bytes) else msgspec.msgpack.encode(value)
+            key = prediction_key("500001", TODAY, 1, "fp32")
+            await other.set_many({key: given}, 100, form=AsGiven())
             await other.close()
             found = (await tezi.predict()).json()
             assert not found["cached"]
