@@ -1,7 +1,7 @@
 """Cached predictions: what is computed, what is held, and when it is held no longer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date
 from math import isnan
 from pathlib import Path
@@ -14,7 +14,8 @@ from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.core import AnyForm
 from gateway.cache.keys import prediction_key
 from gateway.cache.plan import Plan
-from gateway.errors import PredictorUnavailableError
+from gateway.errors import DeadlineExceededError, PredictorUnavailableError
+from gateway.ports import PredictionQuery
 from preprocess.features.row import Status
 from preprocess.market.values import Bar
 from preprocess.models.names import Variant
@@ -172,6 +173,31 @@ async def test_a_hasty_caller_costs_others_nothing(
     assert (await patient).status_code == 200
     assert asked(tezi) == [["500001"]]
     assert tezi.predictor.timeouts[0] > 21  # the time of the service, not that of its first caller
+
+
+async def test_who_joins_late_is_not_held_to_the_deadline_of_the_first(
+    tezi: Running, skip: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[float] = []
+    predict = tezi.predictor.predict
+
+    async def late_at_first(queries: Sequence[PredictionQuery], timeout_s: float) -> Any:
+        calls.append(timeout_s)
+        if len(calls) == 1:
+            await asyncio.sleep(timeout_s)
+            raise DeadlineExceededError("no answer")
+        return await predict(queries, timeout_s)
+
+    monkeypatch.setattr(tezi.predictor, "predict", late_at_first)
+    first = asyncio.create_task(tezi.predict())
+    await until(lambda: calls)
+    skip(50)
+    second = asyncio.create_task(tezi.predict())
+    await until(lambda: tezi.traffic.in_flight == 2)
+    skip(11)
+    assert (await first).status_code == 504
+    assert (await second).status_code == 200
+    assert len(calls) == 2
 
 
 async def test_a_computation_that_nobody_waits_for_is_cancelled_before_triton_has_it(
