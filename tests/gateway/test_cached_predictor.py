@@ -182,6 +182,8 @@ async def test_who_joins_late_is_not_held_to_the_deadline_of_the_first(
     predict = tezi.predictor.predict
 
     async def late_at_first(queries: Sequence[PredictionQuery], timeout_s: float) -> Any:
+        if queries[0].bse_code != "500001":  # the golden row
+            return await predict(queries, timeout_s)
         calls.append(timeout_s)
         if len(calls) == 1:
             await asyncio.sleep(timeout_s)
