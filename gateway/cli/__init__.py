@@ -19,7 +19,7 @@ COMMANDS = {
     "demo": "demo:demo_command",
     "export": "training:export_command",
     "features": "market:features_group",
-    "import": "market:import_group",
+    "import": "market:import_command",
     "maintain": "database:maintain_command",
     "migrate": "database:migrate_command",
     "models": "releases:models_command",

@@ -3,12 +3,10 @@
 import json
 import re
 import time
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -16,132 +14,80 @@ from rich.console import Console
 from gateway.cli.progress import progress_bar
 from preprocess.errors import FeatureError, StoreError
 from preprocess.features.derive import refresh_derived, stamp_months
-from preprocess.imports.actions import ActionImporter
-from preprocess.imports.bhavcopy import BhavcopyImporter
-from preprocess.imports.financials import FinancialsImporter
-from preprocess.imports.importer import Importer
-from preprocess.imports.prices import PriceImporter
-from preprocess.imports.run import run_import
-from preprocess.imports.stocks import StockImporter
+from preprocess.imports.run import Options, run_import
+from preprocess.imports.units import CRORES_IN
 from preprocess.market.calendar import exchange_today, months_between
 from preprocess.settings import load_settings
 from preprocess.store import open_existing_store, open_store
 
-T = TypeVar("T")
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
-@click.group("import")
-def import_group() -> None:
-    """Import market data into the database.
-
-    PATH is a .csv, .csv.gz, .zip or .tar.gz file, or a folder of such files. An import is one
-    transaction. A row that breaks a rule is refused, with its line and the reason. A file that is
-    damaged or of the wrong kind is refused whole. Everything else is imported. The exit status is
-    1 if a file was refused whole, or if there was nothing to import. Importing a file twice does
-    no harm.
-    """
+KINDS = ("prices", "bhavcopy", "financials", "actions", "stocks")
 
 
-def _paths_and_report(command: Command) -> Command:
-    report = click.option(
-        "--json",
-        "report_path",
-        type=click.Path(dir_okay=False, writable=True, path_type=Path),
-        metavar="FILE",
-        help="Also write the report to this file, with the first 1,000 refusals.",
-    )
-    paths = click.argument(
-        "paths",
-        nargs=-1,
-        required=True,
-        type=click.Path(exists=True, path_type=Path),
-        metavar="PATH...",
-    )
-    return report(paths(command))
-
-
-@import_group.command("prices")
+@click.command("import")
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="[KIND] PATH...",
+)
 @click.option(
     "--adjusted",
     is_flag=True,
-    help="The prices are already adjusted for splits and bonuses; the database records this.",
+    help="Prices are already adjusted for splits and bonuses; the database records this.",
 )
-@_paths_and_report
-def prices_command(paths: tuple[Path, ...], report_path: Path | None, adjusted: bool) -> None:
-    """Daily prices, as traded unless --adjusted is given.
+@click.option(
+    "--unit",
+    type=click.Choice(list(CRORES_IN)),
+    help="Unit of the money in tables of results whose header names none.",
+)
+@click.option(
+    "--json",
+    "report_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Also write the report to this file, with the first 1,000 refusals.",
+)
+def import_command(
+    paths: tuple[Path, ...], adjusted: bool, unit: str | None, report_path: Path | None
+) -> None:
+    """Import market data into the database.
 
-    Columns: bse_code, date, open, high, low, close, volume and optionally prev_close.
+    PATH is a file that BSE or NSE publishes, a CSV file of your own, an archive (.zip, .tar.gz) or
+    a folder of such files, in any order: daily prices, price bands, corporate actions, lists of
+    securities, results in XBRL or as tables, lists of filings. Each file is recognised by its
+    header. docs/importing.md lists them.
+
+    An import is one transaction. A row that breaks a rule is refused, with its line and the
+    reason. A file that is damaged or of no known kind is refused whole. Everything else is
+    imported. The exit status is 1 if a file was refused whole, or if there was nothing to import.
+    Importing a file twice does no harm.
+
+    KIND (prices, bhavcopy, financials, actions, stocks) refuses every file of another kind.
 
     \b
-    tezi import prices prices_nse.csv.gz
+    tezi import downloads/2026-08-21/
+    tezi import BhavCopy_BSE_CM_0_0_0_20260821_F_0000.CSV Corporate_Actions.csv
     tezi import prices --adjusted prices.csv.gz
     """
-    _run(PriceImporter(_today(), adjusted=adjusted), paths, report_path)
-
-
-@import_group.command("bhavcopy")
-@_paths_and_report
-def bhavcopy_command(paths: tuple[Path, ...], report_path: Path | None) -> None:
-    """The exchange's own daily files, EQddmmyy.CSV. Only equities (SC_TYPE Q) are imported.
-
-    \b
-    tezi import bhavcopy bse_bhavcopy_2015_raw.tar.gz
-    tezi import bhavcopy EQ050115.CSV downloads/2015/
-    """
-    _run(BhavcopyImporter(_today()), paths, report_path)
-
-
-@import_group.command("financials")
-@_paths_and_report
-def financials_command(paths: tuple[Path, ...], report_path: Path | None) -> None:
-    """Quarterly results, in crore rupees; EPS in rupees per share.
-
-    Columns: bse_code, fiscal_year and quarter (or label, such as Q3FY25), period_end, revenue_cr,
-    pat_cr, operating_profit_cr, eps (or eps_rs) and optionally announced_on (or
-    announce_date_proxy).
-
-    \b
-    tezi import financials financials.csv.gz
-    """
-    _run(FinancialsImporter(_today()), paths, report_path)
-
-
-@import_group.command("actions")
-@_paths_and_report
-def actions_command(paths: tuple[Path, ...], report_path: Path | None) -> None:
-    """Bonuses, splits, rights issues and demergers.
-
-    Columns: bse_code, ex_date, kind, subject and optionally ratio. Otherwise the ratio of a bonus
-    or a split is read from the subject.
-
-    \b
-    tezi import actions corporate_actions.csv.gz
-    """
-    _run(ActionImporter(_today()), paths, report_path)
-
-
-@import_group.command("stocks")
-@_paths_and_report
-def stocks_command(paths: tuple[Path, ...], report_path: Path | None) -> None:
-    """The stock list.
-
-    Columns: bse_code and any of nse_symbol, company_name (or name), isin (or isin_2020),
-    industry, status. An empty cell leaves the stored value as it is.
-
-    \b
-    tezi import stocks symbol_map.csv
-    """
-    _run(StockImporter(), paths, report_path)
+    kind = str(paths[0]) if str(paths[0]) in KINDS else None
+    files = paths[1:] if kind else paths
+    if not files:
+        raise click.UsageError("Missing argument 'PATH...'.")
+    for path in files:
+        if not path.exists():
+            raise click.BadParameter(f"Path '{path}' does not exist.", param_hint="PATH...")
+    _run(Options(_today(), kind, adjusted, unit), files, report_path)
 
 
 def _today() -> date:
     return exchange_today(datetime.now(UTC))
 
 
-def _run(importer: Importer[T], paths: tuple[Path, ...], report_path: Path | None) -> None:
+def _run(options: Options, paths: tuple[Path, ...], report_path: Path | None) -> None:
     if report_path is not None and not report_path.parent.is_dir():
         raise click.BadParameter(f"there is no folder {report_path.parent}", param_hint="--json")
     settings = load_settings()
@@ -149,9 +95,9 @@ def _run(importer: Importer[T], paths: tuple[Path, ...], report_path: Path | Non
     derive = partial(refresh_derived, circuit_pct=settings.circuit_pct)
     with (
         closing(open_store(settings, write=True)) as store,
-        progress_bar(f"Importing {importer.kind}", of_bytes=True) as advance,
+        progress_bar(f"Importing {options.kind or 'files'}", of_bytes=True) as advance,
     ):
-        report = run_import(store, importer, paths, derive=derive, advance=advance)
+        report = run_import(store, options, paths, derive=derive, advance=advance)
     report.show(Console())
     if report_path is not None:
         try:
@@ -160,6 +106,8 @@ def _run(importer: Importer[T], paths: tuple[Path, ...], report_path: Path | Non
             raise click.FileError(
                 str(report_path), f"the import is done, its report is not: {error}"
             ) from None
+    if report.nothing_new:
+        click.echo("Nothing new: the database has all of it already.")
     click.echo(f"Stocks changed: {report.stocks_changed:,}, in {time.monotonic() - began:.1f} s.")
     if not report.complete:
         if not report.refused_files:

@@ -1,119 +1,120 @@
-"""Quarterly results: CSV files with the columns of historical_financials or of known sources."""
+"""Quarterly results as tables: the columns of historical_financials, or of known sources."""
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import date
-from operator import itemgetter
 
 from preprocess.errors import ImportRefusedError
 from preprocess.imports import cells
+from preprocess.imports.context import Context
+from preprocess.imports.formats import Format
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
 from preprocess.imports.table import CsvTable
+from preprocess.imports.units import CRORES_IN, unit_of, without_unit
 from preprocess.market.calendar import FiscalQuarter
 from preprocess.market.values import QuarterResult, Tally
 from preprocess.store import Writer
 
-# Each with the names that sources have for it.
-COLUMNS = (
-    "bse_code",
-    "period_end",
-    "revenue_cr",
-    "pat_cr",
-    "operating_profit_cr",
-    ("eps", "eps_rs"),
-)
-ANNOUNCED = ("announced_on", "announce_date_proxy")
+MONEY = ("revenue", "pat", "operating_profit")
 
-_YEAR = re.compile(r"(?:FY)?((?:19|20)[0-9]{2})")
-_QUARTER = re.compile(r"Q?([1-4])")
+_YEAR = re.compile(r"(?:FY ?)?(?:((?:19|20)[0-9]{2})|((?:19|20)[0-9]{2})-([0-9]{2}))(?:\.0)?")
+_QUARTER = re.compile(r"Q?([1-4])(?:\.0)?")
 _LABEL = re.compile(r"Q([1-4]) ?FY(?:20)?([0-9]{2})")
 
 StockResult = tuple[str, QuarterResult]
 
 
-@dataclass(frozen=True, slots=True)
-class FinancialsImporter:
-    """Files of quarterly results; an empty cell is a figure that was not reported."""
+def read(table: CsvTable, form: Format, context: Context) -> Iterator[StockResult | Refusal | None]:
+    """Results of a file; None for a row without figures and without an announcement.
 
-    today: date
-    kind: str = "financials"
-
-    def read(self, table: CsvTable) -> Iterator[StockResult | Refusal | None]:
-        """Results of a file; None for a row without figures and without an announcement."""
-        pick = itemgetter(*table.indices(*COLUMNS))
-        quarter_of = _quarter_reader(table)
-        announced = table.index(ANNOUNCED)
-        seen: set[tuple[str, FiscalQuarter]] = set()
-
-        def result(row: list[str]) -> StockResult | None:
-            code, period_end, *figures = pick(row)
-            quarter = quarter_of(row)
-            value = self._result(
-                quarter, period_end, "" if announced is None else row[announced], figures
-            )
-            key = (cells.bse_code(code), quarter)
-            if key in seen:
-                raise RowRefusedError(Rule.DUPLICATE, f"{code} {quarter}; the first row stays")
-            seen.add(key)
-            figures = (value.revenue_cr, value.pat_cr, value.operating_profit_cr, value.eps)
-            if value.announced_on is None and all(map(math.isnan, figures)):
-                return None
-            return code, value
-
-        return table.parsed(result)
-
-    def _result(
-        self, quarter: FiscalQuarter, period_end: str, announced: str, figures: Sequence[str]
-    ) -> QuarterResult:
-        ended = cells.past_day(period_end, "period_end", self.today)
-        if ended != quarter.last_day:
-            raise RowRefusedError(
-                Rule.PERIOD, f"{quarter} ends on {quarter.last_day}, period_end is {ended}"
-            )
-        known = cells.past_day(announced, "announced_on", self.today) if announced else None
-        if known is not None and known <= ended:
-            raise RowRefusedError(
-                Rule.PERIOD, f"announced_on is {known}, the quarter ended on {ended}"
-            )
-        revenue, pat, operating_profit, eps = figures
-        return QuarterResult(
-            quarter,
-            ended,
-            known,
-            revenue_cr=cells.figure(revenue, "revenue_cr"),
-            pat_cr=cells.figure(pat, "pat_cr"),
-            operating_profit_cr=cells.figure(operating_profit, "operating_profit_cr"),
-            eps=cells.figure(eps, "eps"),
+    An empty cell is a figure that was not reported.
+    """
+    by_field = {
+        each: next((name for name in table.names if _is(name, form, each)), None)
+        for each in (*form.columns, *form.optional)
+    }
+    lacks = [each for each in (*MONEY, "eps") if by_field[each] is None]
+    if lacks or not any(by_field[each] for each in ("code", "isin", "symbol")):
+        lacks += [] if any(by_field[each] for each in ("code", "isin", "symbol")) else ["bse_code"]
+        raise ImportRefusedError(f"missing columns: {', '.join(lacks)}")
+    units = {each: unit_of(by_field[each] or "") or context.unit for each in MONEY}
+    if by_field["unit"] is None and None in units.values():
+        raise ImportRefusedError(
+            "its figures are in no stated unit: name it in the header, such as revenue_lakh, or"
+            f" with --unit {', '.join(CRORES_IN)}"
         )
+    names = ("code", "isin", "symbol", "day", "year", "quarter", "label", "announced", "unit")
+    pick = table.picked(*(by_field[each] for each in (*names, *MONEY, "eps")))
+    seen: set[tuple[str, date]] = set()
 
-    def write(self, writer: Writer, values: Sequence[StockResult]) -> Tally:
-        """Put results into the store."""
-        return writer.put_results(values)
+    def result(row: list[str]) -> StockResult | None:
+        code, isin, symbol, day, year, quarter, label, announced, unit, *figures = pick(row)
+        ended = cells.past_day(day, "period_end", context.today)
+        _check_label(ended, year, quarter, label)
+        known = None
+        if not cells.missing(announced):
+            known, _ = cells.past_moment(announced, "announced_on", context.today)
+            if known <= ended:
+                raise RowRefusedError(
+                    Rule.PERIOD, f"announced_on is {known}, the quarter ended on {ended}"
+                )
+        revenue, pat, operating_profit = (
+            cells.figure(text, each) * _crores(unit, units[each])
+            for each, text in zip(MONEY, figures, strict=False)
+        )
+        eps = cells.figure(figures[-1], "eps")
+        code = cells.bse_code(code) if code else context.codes.code(cells.isin(isin), symbol)
+        if (code, ended) in seen:
+            raise RowRefusedError(Rule.DUPLICATE, f"{code} {ended}; the first row stays")
+        seen.add((code, ended))
+        if known is None and all(map(math.isnan, (revenue, pat, operating_profit, eps))):
+            return None
+        reported = FiscalQuarter.of(ended)
+        return code, QuarterResult(reported, ended, known, revenue, pat, operating_profit, eps)
+
+    return table.parsed(result)
 
 
-def _quarter_reader(table: CsvTable) -> Callable[[list[str]], FiscalQuarter]:
-    year, quarter, label = (table.index(name) for name in ("fiscal_year", "quarter", "label"))
-    if year is not None and quarter is not None:
-        pick = itemgetter(year, quarter)
-        return lambda row: _fiscal_quarter(*pick(row))
-    if label is not None:
-        return lambda row: _labelled_quarter(row[label])
-    raise ImportRefusedError("missing columns: fiscal_year and quarter, or label (Q3FY25)")
+def write(writer: Writer, values: Sequence[StockResult], _form: Format, _context: Context) -> Tally:
+    """Put results into the store."""
+    return writer.put_results(values)
 
 
-def _fiscal_quarter(year: str, quarter: str) -> FiscalQuarter:
+def _is(name: str, form: Format, each: str) -> bool:
+    names = {**form.columns, **form.optional}[each]
+    return name in names or without_unit(name) in names
+
+
+def _crores(unit: str, stated: str | None) -> float:
+    named = unit_of(unit) if unit else stated
+    if named is None:
+        raise RowRefusedError(Rule.NUMBER, f"unit is {shown(unit)}, not {', '.join(CRORES_IN)}")
+    return CRORES_IN[named]
+
+
+def _check_label(ended: date, year: str, quarter: str, label: str) -> None:
+    """Refuse a period that is no quarter, and a label that no fiscal year gives to it.
+
+    The label is the company's own: to one whose year ends in December, January to March is Q1.
+    """
+    if ended != FiscalQuarter.of(ended).last_day:
+        raise RowRefusedError(Rule.PERIOD, f"period_end is {ended}, not the end of a quarter")
+    if label:
+        match = _LABEL.fullmatch(label.upper())
+        if not match:
+            raise RowRefusedError(Rule.QUARTER, f"label is {shown(label)}, not like Q3FY25")
+        year, quarter = f"20{match[2]}", match[1]
+    if not year or not quarter:
+        return  # period_end says it all
     found, which = _YEAR.fullmatch(year.upper()), _QUARTER.fullmatch(quarter.upper())
     if not found or not which:
         raise RowRefusedError(
             Rule.QUARTER, f"fiscal_year is {shown(year)}, quarter is {shown(quarter)}"
         )
-    return FiscalQuarter(int(found[1]), int(which[1]))
-
-
-def _labelled_quarter(label: str) -> FiscalQuarter:
-    match = _LABEL.fullmatch(label.upper())
-    if not match:
-        raise RowRefusedError(Rule.QUARTER, f"label is {shown(label)}, not like Q3FY25")
-    return FiscalQuarter(2000 + int(match[2]), int(match[1]))
+    fiscal = int(found[1] or found[2]) + (found[1] is None)
+    months = ended.year * 12 + ended.month - 1 + 3 * (4 - int(which[1]))
+    if months // 12 != fiscal:
+        raise RowRefusedError(
+            Rule.PERIOD, f"Q{which[1]} FY{fiscal} does not end on {ended}, its period_end"
+        )

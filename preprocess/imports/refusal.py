@@ -14,7 +14,7 @@ class Rule(StrEnum):
     QUOTES = "unbalanced quotes"
     TOO_LONG = "line too long"
     CODE = "no six-digit BSE code"
-    DATE = "no ISO date"
+    DATE = "no date"
     FUTURE = "date in the future"
     PRICE = "no positive price"
     RANGE = "high and low contradict"
@@ -26,6 +26,8 @@ class Rule(StrEnum):
     KIND = "no known kind of action"
     RATIO = "no ratio in the subject"
     ISIN = "no ISIN"
+    STOCK = "no known stock"
+    BAND = "no price band"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,11 +44,18 @@ class ImportReport:
     refused_files: int = 0
     first_refused_files: list[RefusedFile] = field(default_factory=list)
     stocks_changed: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def refused(self) -> int:
         """Rows refused because they break a rule."""
         return self.refused_by_rule.total()
+
+    @property
+    def nothing_new(self) -> bool:
+        """Whether everything in the files was stored already."""
+        return self.tally.unchanged > 0 and not self.tally.added + self.tally.changed
 
     @property
     def complete(self) -> bool:
@@ -68,8 +75,16 @@ class ImportReport:
         if len(self.first_refused_files) < KEPT:
             self.first_refused_files.append(RefusedFile(file, reason))
 
+    def note(self, file: str, text: str) -> None:
+        """Say something of a file that went in."""
+        line = f"{file}: {text}"
+        if len(self.notes) < KEPT and line not in self.notes:
+            self.notes.append(line)
+
     def merge(self, part: "ImportReport") -> None:
-        """Add the counts of a file that went in."""
+        """Add the counts of a file that went in; its kind is its format."""
+        self.formats[part.kind] += part.files
+        self.notes += part.notes[: KEPT - len(self.notes)]
         self.files += part.files
         self.rows += part.rows
         self.left_out += part.left_out
@@ -84,12 +99,14 @@ class ImportReport:
         return {
             "kind": self.kind,
             "files": self.files,
+            "formats": dict(self.formats),
             "rows": self.rows,
             "added": self.tally.added,
             "changed": self.tally.changed,
             "unchanged": self.tally.unchanged,
             "left_out": self.left_out,
             "stocks_changed": self.stocks_changed,
+            "notes": self.notes,
             "refused": {
                 "total": self.refused,
                 "by_rule": {str(rule): count for rule, count in self.refused_by_rule.items()},
@@ -121,6 +138,12 @@ class ImportReport:
         counts = [self.files, self.rows, tally.added, tally.changed, tally.unchanged]
         table.add_row(*(f"{count:,}" for count in [*counts, self.left_out, self.refused]))
         console.print(table)
+        for name, count in sorted(self.formats.items()):
+            _line(console, f"{name}: {count:,} file{'s' * (count != 1)}", "")
+        for note in self.notes[:SHOWN]:
+            _line(console, note, "cyan")
+        if len(self.notes) > SHOWN:
+            _line(console, f"and {len(self.notes) - SHOWN:,} more notes", "cyan")
         for rule, count in self.refused_by_rule.most_common():
             _line(console, f"{count:,} refused: {rule}", "yellow")
         _listing(console, self.first_refused, self.refused, "rows", "yellow")

@@ -1,8 +1,9 @@
-"""Where rows come from: CSV files, plain, compressed or in archives, and folders of them."""
+"""Where rows come from: files, plain, compressed or in archives, and folders of them."""
 
 import gzip
 import io
 import lzma
+import shutil
 import tarfile
 import zipfile
 import zlib
@@ -10,16 +11,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
 from preprocess.errors import ImportRefusedError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-TABLE_ENDINGS = (".csv", ".csv.gz")
+FILE_ENDINGS = (".csv", ".csv.gz", ".xml", ".xml.gz", ".xhtml", ".html", ".htm")
 ARCHIVE_ENDINGS = (".zip", ".tar.gz", ".tgz")
-ENDINGS = TABLE_ENDINGS + ARCHIVE_ENDINGS
+ENDINGS = FILE_ENDINGS + ARCHIVE_ENDINGS
+
+# Bounds that no file of an exchange comes near. An archive that breaks one is refused whole.
+LARGEST_UNPACKED = 8 << 30  # bytes of one source
+LARGEST_RATIO = 200  # unpacked to packed bytes, beyond the first RATIO_FREE bytes
+RATIO_FREE = 64 << 20
+MOST_MEMBERS = 20_000
+LARGEST_HEADER = 64 << 10  # bytes of a member's name, link or PAX attributes in a tar archive
+LARGEST_DIRECTORY = 16 << 20  # bytes of a zip archive's list of members
 
 _BUFFER_BYTES = 1 << 18
 
@@ -28,6 +37,9 @@ _BUFFER_BYTES = 1 << 18
 _DAMAGE = (
     OSError,
     EOFError,
+    UnicodeError,
+    ValueError,
+    OverflowError,
     zlib.error,
     lzma.LZMAError,
     zipfile.BadZipFile,
@@ -55,15 +67,62 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One CSV file as bytes; `file_name` is its own name, `name` says where it lies."""
+    """One file to read: a file on disk, or one inside an archive.
+
+    `name` says where it lies, `file_name` is its own name, `weight` its share of the bytes on disk.
+    """
 
     name: str
     file_name: str
-    stream: BinaryIO
+    weight: int
+    source: Source
+    archive: Path | None = None  # the archive, unpacked where it was a .tar.gz
+    entry: str = ""
+
+    @contextmanager
+    def open(self) -> Iterator["OpenMember"]:
+        """Its bytes, unpacked.
+
+        Raises:
+            DamagedFileError: it cannot be read to its end.
+            ImportRefusedError: it cannot be opened.
+        """
+        with ExitStack() as stack:
+            disk = _opened(self.archive or self.source.path, stack)
+            packed: IO[bytes] = disk
+            with _damage_explained():
+                if self.archive is None:
+                    pass
+                elif self.archive == self.source.path:
+                    packed = stack.enter_context(_zip(disk, stack).open(self.entry))
+                else:
+                    tar = stack.enter_context(tarfile.open(fileobj=disk, mode="r:"))
+                    inside = tar.extractfile(self.entry)
+                    if inside is None:
+                        raise DamagedFileError(f"{self.entry} is no file")
+                    packed = stack.enter_context(inside)
+            stream = _guarded(packed, self.source.size)
+            if stream.peek(2).startswith(b"\x1f\x8b"):
+                unzipped = stack.enter_context(gzip.GzipFile(fileobj=stream))
+                stream = _guarded(cast("BinaryIO", unzipped), self.source.size)
+            yield OpenMember(stream, disk if self.archive is None else None)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMember:
+    """The bytes of a member; `stream` can be peeked into."""
+
+    stream: io.BufferedReader
+    _disk: BinaryIO | None
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of a file on disk that have been read; 0 inside an archive."""
+        return self._disk.tell() if self._disk else 0
 
 
 def find_sources(paths: Sequence[Path]) -> list[Source]:
-    """The files that `paths` name; of folders, all CSV files and archives below, sorted."""
+    """The files that `paths` name; of folders, all files below with a known ending, sorted."""
     found: list[Source] = []
     for path in paths:
         below = sorted(_below(path)) if path.is_dir() else []
@@ -71,98 +130,119 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     return found
 
 
-class OpenSource:
-    """An open file: its members, one after another, and how far it has been read."""
-
-    def __init__(self, source: Source, file: BinaryIO, stack: ExitStack) -> None:
-        self._source = source
-        self._file = file
-        self._stack = stack
-
-    @property
-    def bytes_read(self) -> int:
-        """Bytes of the file on disk that have been read."""
-        return min(self._file.tell(), self._source.size)
-
-    def members(self) -> Iterator[Member]:
-        """The CSV files inside. Each must be read before the next one.
-
-        Raises:
-            DamagedFileError: the file cannot be read to its end.
-            ImportRefusedError: there is no CSV file in the archive.
-        """
-        ending = self._source.path.name.lower()
-        if ending.endswith(TABLE_ENDINGS):
-            name = self._source.path.name
-            yield Member(self._source.name, name, self._unpacked(name, self._file))
-            return
-        inside = self._in_zip() if ending.endswith(".zip") else self._in_tar()
-        empty = True
-        for path, stream in inside:
-            empty = False
-            name = PurePosixPath(path).name
-            where = f"{self._source.name}: {_printable(path)}"
-            yield Member(where, name, self._unpacked(name, stream))
-        if empty:
-            raise ImportRefusedError("no .csv or .csv.gz file is in this archive")
-
-    def _in_zip(self) -> Iterator[tuple[str, BinaryIO]]:
-        with _damage_explained():
-            archive = self._stack.enter_context(zipfile.ZipFile(self._file))
-        for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
-            if entry.is_dir() or not _is_table(entry.filename):
-                continue
-            with _damage_explained():
-                stream = archive.open(entry)
-            with stream:
-                yield entry.filename, _guarded(stream)
-
-    def _in_tar(self) -> Iterator[tuple[str, BinaryIO]]:
-        # Forward only, so that progress is true and nothing is unpacked twice.
-        unpacked = _guarded(self._stack.enter_context(gzip.GzipFile(fileobj=self._file)))
-        with _damage_explained():
-            archive = self._stack.enter_context(
-                tarfile.open(fileobj=unpacked, mode="r|")  # noqa: SIM115 - the stack closes it
-            )
-        while True:
-            with _damage_explained():
-                entry = archive.next()
-                stream = archive.extractfile(entry) if entry and entry.isfile() else None
-            if entry is None:
-                break
-            if stream is not None and _is_table(entry.name):
-                with stream:
-                    yield entry.name, _guarded(stream)
-        # The checksum follows the last block, where tarfile does not read.
-        while unpacked.read(_BUFFER_BYTES):
-            pass
-
-    def _unpacked(self, name: str, stream: BinaryIO) -> BinaryIO:
-        if name.lower().endswith(".gz"):
-            return _guarded(self._stack.enter_context(gzip.GzipFile(fileobj=stream)))
-        return _guarded(stream)
-
-
-@contextmanager
-def opened(source: Source) -> Iterator[OpenSource]:
-    """Open a source for reading.
+def members(source: Source, folder: Path) -> list[Member]:
+    """The files inside a source; a .tar.gz is unpacked into `folder`, so that they can be read in
+    any order. An archive has been read to its end, so that damage is known before its first row.
 
     Raises:
-        ImportRefusedError: it is not a file, cannot be opened, or has an unknown ending.
+        DamagedFileError: the file cannot be read to its end.
+        ImportRefusedError: it is no file, or no file that can be imported is in the archive.
     """
     path = source.path
     if path.is_dir():
         raise ImportRefusedError(f"no {', '.join(ENDINGS)} file is in this folder")
     if not path.is_file():
         raise ImportRefusedError("there is no such file")
-    if not path.name.lower().endswith(ENDINGS):
-        raise ImportRefusedError(f"the name must end in one of {', '.join(ENDINGS)}")
     with ExitStack() as stack:
-        try:
-            file = stack.enter_context(path.open("rb"))
-        except OSError as error:
-            raise ImportRefusedError(f"it cannot be opened: {error.strerror}") from error
-        yield OpenSource(source, file, stack)
+        file = _opened(path, stack)
+        head = file.peek(4)[:4]
+        if head.startswith(b"PK"):
+            return _in_zip(source, _zip(file, stack))
+        if path.name.lower().endswith((".tar.gz", ".tgz")) and head.startswith(b"\x1f\x8b"):
+            return _in_tar(source, file, folder)
+    if path.name.lower().endswith(ARCHIVE_ENDINGS) and not head.lstrip().startswith(b"<"):
+        raise DamagedFileError("it is damaged or cut short: it is not an archive")
+    return [Member(source.name, path.name, source.size, source)]
+
+
+def _in_zip(source: Source, archive: zipfile.ZipFile) -> list[Member]:
+    entries = archive.infolist()
+    if len(entries) > MOST_MEMBERS:
+        raise ImportRefusedError(f"it holds more than {MOST_MEMBERS:,} files")
+    found = [entry for entry in entries if not entry.is_dir() and _is_file(entry.filename)]
+    unpacked = 0
+    for entry in found:
+        with _damage_explained():
+            stream = archive.open(entry)
+        with stream:
+            guard = _guarded(stream, source.size, unpacked)
+            while piece := guard.read(_BUFFER_BYTES):
+                unpacked += len(piece)
+    return _inside(source, source.path, [(entry.filename, entry.compress_size) for entry in found])
+
+
+def _in_tar(source: Source, file: BinaryIO, folder: Path) -> list[Member]:
+    unpacked = folder / f"{len(list(folder.iterdir()))}.tar"
+    with (
+        gzip.GzipFile(fileobj=file) as packed,
+        unpacked.open("wb") as plain,
+        _damage_explained(),
+    ):
+        guarded = _guarded(cast("BinaryIO", packed), source.size)
+        shutil.copyfileobj(guarded, plain, _BUFFER_BYTES)
+    with _damage_explained(), tarfile.open(unpacked, "r:", tarinfo=_BoundedEntry) as archive:
+        found: list[tuple[str, int]] = []
+        for count, entry in enumerate(archive):
+            if count >= MOST_MEMBERS:
+                raise ImportRefusedError(f"it holds more than {MOST_MEMBERS:,} files")
+            if entry.isfile() and _is_file(entry.name):
+                found.append((entry.name, entry.size))
+    return _inside(source, unpacked, found)
+
+
+def _inside(source: Source, archive: Path, entries: list[tuple[str, int]]) -> list[Member]:
+    if not entries:
+        raise ImportRefusedError(f"no {', '.join(FILE_ENDINGS)} file is in this archive")
+    whole = sum(size for _, size in entries) or 1
+    return [
+        Member(
+            f"{source.name}: {_printable(path)}",
+            PurePosixPath(path).name,
+            source.size * size // whole,
+            source,
+            archive,
+            path,
+        )
+        for path, size in sorted(entries)
+    ]
+
+
+class _BoundedEntry(tarfile.TarInfo):
+    """A tar header; tarfile reads long names and PAX attributes whole, so they are bounded."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        entry = super().frombuf(buf, encoding, errors)
+        if entry.type not in tarfile.REGULAR_TYPES and entry.size > LARGEST_HEADER:
+            raise DamagedFileError(f"a header of {entry.size:,} bytes is in this archive")
+        return entry
+
+
+def _zip(file: BinaryIO, stack: ExitStack) -> zipfile.ZipFile:
+    with _damage_explained():
+        return stack.enter_context(zipfile.ZipFile(_BoundedReads(file)))
+
+
+class _BoundedReads:
+    """A file whose reads have a bound: zipfile reads a zip archive's list of members in one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self._file = file.seek, file.tell, file
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if size > LARGEST_DIRECTORY:
+            raise DamagedFileError("its list of members is too large")
+        return self._file.read(size)
+
+
+def _opened(path: Path, stack: ExitStack) -> io.BufferedReader:
+    try:
+        return stack.enter_context(path.open("rb"))
+    except OSError as error:
+        raise ImportRefusedError(f"it cannot be opened: {error.strerror}") from error
 
 
 class _Readable(Protocol):
@@ -170,10 +250,12 @@ class _Readable(Protocol):
 
 
 class _Guard(io.RawIOBase):
-    """Passes bytes on, and turns damage into the error that refuses the file."""
+    """Passes bytes on within the bounds, and turns damage into the error that refuses the file."""
 
-    def __init__(self, inner: _Readable) -> None:
+    def __init__(self, inner: _Readable, packed: int, before: int) -> None:
         self._inner = inner
+        self._passed = before
+        self._most = min(LARGEST_UNPACKED, max(RATIO_FREE, LARGEST_RATIO * packed))
 
     def readable(self) -> bool:
         return True
@@ -183,11 +265,16 @@ class _Guard(io.RawIOBase):
         with _damage_explained():
             data = self._inner.read(len(view))
         view[: len(data)] = data
+        self._passed += len(data)
+        if self._passed > self._most:
+            raise DamagedFileError(
+                f"it unpacks to more than {self._most >> 20:,} MiB, far more than it should"
+            )
         return len(data)
 
 
-def _guarded(inner: _Readable) -> BinaryIO:
-    return io.BufferedReader(_Guard(inner), _BUFFER_BYTES)
+def _guarded(inner: _Readable, packed: int, before: int = 0) -> io.BufferedReader:
+    return io.BufferedReader(_Guard(inner, packed, before), _BUFFER_BYTES)
 
 
 @contextmanager
@@ -206,10 +293,10 @@ def _below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _is_table(path: str) -> bool:
+def _is_file(path: str) -> bool:
     # Names that begin with a dot are the resource forks of macOS's archives.
     name = PurePosixPath(path).name.lower()
-    return name.endswith(TABLE_ENDINGS) and not name.startswith(".")
+    return name.endswith(FILE_ENDINGS) and not name.startswith(".")
 
 
 def _size(path: Path) -> int:

@@ -1,65 +1,62 @@
-"""The stock list: codes with their symbols, names, ISINs and industries."""
+"""Lists of stocks: codes with their symbols, names, ISINs and industries."""
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from preprocess.errors import ImportRefusedError
 from preprocess.imports import cells
-from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
+from preprocess.imports.context import Context
+from preprocess.imports.formats import NSE, Format
+from preprocess.imports.refusal import Refusal, RowRefusedError, Rule
 from preprocess.imports.table import CsvTable
-from preprocess.market.values import ACTIVE, Stock, Tally
+from preprocess.market.values import Stock, Tally
 from preprocess.store import Writer
 
-# Fields of Stock, each with the names that sources have for it. The exchange's own ticker is
-# not used: it is not the NSE symbol (BSE's AMARAJABAT is ARE&M on NSE).
-COLUMNS = {
-    "nse_symbol": ("nse_symbol",),
-    "company_name": ("company_name", "name"),
-    "isin": ("isin", "isin_2020"),
-    "industry": ("industry",),
-    "status": ("status",),
-}
-
-_ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
+FIELDS = ("code", "symbol", "name", "isin", "industry", "status", "instrument")
 
 
-@dataclass(frozen=True, slots=True)
-class StockImporter:
-    """Files of stocks; an empty cell erases nothing."""
+def read(table: CsvTable, form: Format, context: Context) -> Iterator[Stock | Refusal | None]:
+    """Stocks of a file; the status is "" where none is given. An empty cell erases nothing.
 
-    kind: str = "stocks"
+    BSE's own ticker is not used: it is not the NSE symbol (BSE's AMARAJABAT is ARE&M on NSE).
+    """
+    if not any(table.index(name) is not None for name in form.names(*FIELDS[1:]) if name):
+        raise ImportRefusedError("it has bse_code and no other column of a stock list")
+    pick = table.picked(*form.names(*FIELDS))
+    seen: set[str] = set()
 
-    def read(self, table: CsvTable) -> Iterator[Stock | Refusal | None]:
-        """Stocks of a file; the status is "" where none is given."""
-        code_index = table.indices("bse_code")[0]
-        indices = {field: table.index(names) for field, names in COLUMNS.items()}
-        given = {field: index for field, index in indices.items() if index is not None}
-        if not given:
-            raise ImportRefusedError(
-                "it has bse_code and no other column of a stock list: " + ", ".join(COLUMNS)
+    def stock(row: list[str]) -> Stock | None:
+        code, symbol, name, isin, industry, status, instrument = pick(row)
+        if instrument.lower() not in ("", "equity"):
+            return None
+        number = cells.isin(isin)
+        if form.exchange == NSE:
+            code = context.codes.code(number, symbol)
+        code = cells.bse_code(code)
+        if code in seen:
+            raise RowRefusedError(Rule.DUPLICATE, f"{code}; the first row stays")
+        seen.add(code)
+        fields = [None if cells.missing(cell) else cell for cell in (symbol, name, industry)]
+        return Stock(code, fields[0], fields[1], number, fields[2], status.lower())
+
+    return table.parsed(stock)
+
+
+def write(writer: Writer, values: Sequence[Stock], form: Format, context: Context) -> Tally:
+    """Put stocks into the store; where no status is given, the known one stays.
+
+    NSE's list gives a name only to a stock that has none, so that the order of lists is no matter.
+    """
+    stocks = []
+    for stock in values:
+        known = context.codes.known(stock.bse_code)
+        if form.exchange == NSE:
+            stock = replace(  # noqa: PLW2901
+                stock,
+                company_name=known.company_name or stock.company_name,
+                isin=known.isin or stock.isin,
             )
-        seen: set[str] = set()
-
-        def stock(row: list[str]) -> Stock:
-            code = cells.bse_code(row[code_index])
-            values = {field: row[index] or None for field, index in given.items()}
-            isin, status = values.get("isin"), values.pop("status", None)
-            if isin is not None and not _ISIN.fullmatch(isin):
-                raise RowRefusedError(Rule.ISIN, f"isin is {shown(isin)}")
-            if code in seen:
-                raise RowRefusedError(Rule.DUPLICATE, f"{code}; the first row stays")
-            seen.add(code)
-            return Stock(code, **values, status=(status or "").lower())
-
-        return table.parsed(stock)
-
-    def write(self, writer: Writer, values: Sequence[Stock]) -> Tally:
-        """Put stocks into the store; where no status is given, the known one stays."""
-        known = {stock.bse_code: stock.status for stock in writer.stocks()}
-        return writer.put_stocks(
-            [
-                replace(stock, status=stock.status or known.get(stock.bse_code, ACTIVE))
-                for stock in values
-            ]
-        )
+        stock = replace(stock, status=stock.status or known.status)  # noqa: PLW2901
+        context.codes.add(stock)
+        stocks.append(stock)
+    return writer.put_stocks(stocks)

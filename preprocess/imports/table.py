@@ -2,11 +2,11 @@
 
 import csv
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from operator import itemgetter
+from typing import BinaryIO, TypeVar
 
 from preprocess.errors import ImportRefusedError
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
-from preprocess.imports.sources import Member
 
 LONGEST_LINE = 65_536  # bytes
 
@@ -22,52 +22,58 @@ class CsvTable:
     the file.
     """
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, name: str, stream: BinaryIO) -> None:
         """Read the header.
 
         Raises:
             ImportRefusedError: it is missing, or is not a line of text.
         """
-        self.name = member.name
-        self.file_name = member.file_name
-        self._stream = member.stream
+        self.name = name
+        self._stream = stream
         self._indices = self._header()
+
+    @property
+    def names(self) -> list[str]:
+        """The names in the header, in small letters."""
+        return list(self._indices)
 
     def _header(self) -> dict[str, int]:
         raw = self._stream.readline(LONGEST_LINE)
         if not raw:
             raise ImportRefusedError("it is empty")
+        if raw.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"<"):
+            raise ImportRefusedError(
+                "it is a web page and not a CSV file: an exchange answers with one where it has no"
+                " such file; download it again"
+            )
         try:
             cells = self._cells(raw.removeprefix(_BYTE_ORDER_MARK))
         except RowRefusedError as refused:
             raise ImportRefusedError(
                 f"it is not a CSV file: line 1 is not a header, {refused.rule} ({refused.detail})"
             ) from None
-        names = [cell.lower() for cell in cells or []]
+        names = [cell.strip().lower() for cell in cells or []]
         twice = {name for name in names if name and names.count(name) > 1}
         if twice:
             raise ImportRefusedError(f"the header names {_listed(sorted(twice))} twice")
         self._width = len(names)
         return {name: index for index, name in enumerate(names)}
 
-    def indices(self, *columns: str | tuple[str, ...]) -> list[int]:
-        """Indices of required columns; a tuple gives the alternative names of a column.
+    def picked(
+        self, *columns: str | tuple[str, ...] | None
+    ) -> Callable[[list[str]], tuple[str, ...]]:
+        """A function from a row's cells to those of `columns`, without blanks around them.
 
-        Raises:
-            ImportRefusedError: names the missing columns.
+        A column that is missing is "" in every row.
         """
-        found = [self.index(column) for column in columns]
-        missing = [
-            column if isinstance(column, str) else " or ".join(column)
-            for column, index in zip(columns, found, strict=True)
-            if index is None
-        ]
-        if missing:
-            raise ImportRefusedError(
-                f"missing columns: {', '.join(missing)}; "
-                f"the header is {_listed(list(self._indices))}"
-            )
-        return [index for index in found if index is not None]
+        indices = [self.index(column) if column else None for column in columns]
+        pick = itemgetter(*(self._width if index is None else index for index in indices))
+
+        def cells(row: list[str]) -> tuple[str, ...]:
+            row.append("")
+            return tuple(map(str.strip, pick(row)))
+
+        return cells
 
     def index(self, column: str | tuple[str, ...]) -> int | None:
         """Index of the first of a column's names in the header; None if it has none of them."""
@@ -77,8 +83,8 @@ class CsvTable:
     def parsed(self, parse: Callable[[list[str]], T | None]) -> Iterator[T | Refusal | None]:
         """What `parse` makes of each row: a value, or None for a row that is left out.
 
-        `parse` gets the cells, as many as the header has and without blanks around them, and
-        raises RowRefusedError for a row that breaks a rule. Blank lines are skipped.
+        `parse` gets the cells, as many as the header has, and raises RowRefusedError for a row
+        that breaks a rule. Blank lines are skipped.
 
         Raises:
             ImportRefusedError: the file turns out to be damaged.
@@ -96,6 +102,9 @@ class CsvTable:
     def _row(self, raw: bytes) -> list[str] | None:
         cells = self._cells(raw)
         if cells is not None and len(cells) != self._width:
+            # BSE's lists end their rows, but not their header, with commas.
+            if len(cells) > self._width and not "".join(cells[self._width :]).strip():
+                return cells[: self._width]
             raise RowRefusedError(
                 Rule.COLUMN_COUNT, f"{len(cells)} cells, the header has {self._width}"
             )
@@ -116,8 +125,7 @@ class CsvTable:
             raise RowRefusedError(Rule.ENCODING, "a NUL byte: binary data, or UTF-16")
         if not line or line.isspace():
             return None
-        cells = line.split(",") if '"' not in line else _quoted(line)
-        return [cell.strip() for cell in cells] if " " in line or "\t" in line else cells
+        return line.split(",") if '"' not in line else _quoted(line)
 
 
 def _quoted(line: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The market as values, which the store reads and features are computed from."""
 
+import math
 import re
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
@@ -148,6 +149,34 @@ class Bar:
     volume: int
     prev_close: float | None = None
     adjusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBand:
+    """How far, in percent, a stock may move on the session after `day`; None without a limit."""
+
+    bse_code: str
+    day: date
+    percent: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """A filing of a quarter's results, or its line in an exchange's list, which has no figures.
+
+    `basis` is consolidated, standalone or, unsaid, ""; `filed_at` is a day (when the board approved
+    the results) or a day and time in Mumbai (when the exchange broadcast them), or "" if unknown.
+    """
+
+    bse_code: str
+    period_end: date
+    basis: str
+    filed_at: str
+    revenue_cr: float = math.nan
+    pat_cr: float = math.nan
+    operating_profit_cr: float = math.nan
+    eps: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,12 @@ from typing import Any
 
 from preprocess.market.calendar import FiscalQuarter
 from preprocess.market.values import (
+    Bar,
     Change,
     CircuitLabel,
     CorporateAction,
     DailyPrediction,
+    Filing,
     Listing,
     Mark,
     QuarterResult,
@@ -60,6 +62,22 @@ def _result(row: Sequence[Any]) -> QuarterResult:
         operating_profit_cr=operating_profit,
         eps=eps,
     )
+
+
+def _bar(row: Sequence[Any]) -> Bar:
+    code, day, opening, high, low, close, volume, previous, adjusted = row
+    bar_day = date.fromisoformat(day)
+    return Bar(code, bar_day, opening, high, low, close, volume, previous, bool(adjusted))
+
+
+_BARS = (
+    "SELECT bse_code, date, open, high, low, close, volume, prev_close, adjusted"
+    " FROM price_movements WHERE bse_code = ?"
+)
+_FILINGS = (
+    "SELECT basis, filed_at, revenue_cr, pat_cr, operating_profit_cr, eps FROM filings"
+    " WHERE bse_code = ? AND period_end = ? ORDER BY filed_at, basis"
+)
 
 
 def _action(row: Sequence[Any]) -> CorporateAction:
@@ -182,6 +200,34 @@ class Reader(ABC):
     @abstractmethod
     def history(self, bse_code: str) -> StockHistory | None:
         """All that is stored of one stock; None when the stock is not known."""
+
+    def bar_before(self, bse_code: str, day: date) -> Bar | None:
+        """A stock's newest bar before a day."""
+        row = self._row(f"{_BARS} AND date < ? ORDER BY date DESC LIMIT 1", (bse_code, str(day)))
+        return _bar(row) if row else None
+
+    def bars_on(self, day: date, bse_codes: Iterable[str]) -> list[Bar]:
+        """The bars of some stocks on a day."""
+        rows = (self._row(f"{_BARS} AND date = ?", (code, str(day))) for code in bse_codes)
+        return [_bar(row) for row in rows if row]
+
+    def actions_of(self, bse_code: str) -> list[CorporateAction]:
+        """A stock's corporate actions."""
+        return [_action(row) for row in self._rows(ACTIONS.select, (bse_code,))]
+
+    def filings_of(self, bse_code: str, period_end: date) -> list[Filing]:
+        """The filings of a quarter, as they follow one another."""
+        rows = self._rows(_FILINGS, (bse_code, period_end.isoformat()))
+        return [
+            Filing(
+                bse_code,
+                period_end,
+                basis,
+                filed_at,
+                *(math.nan if figure is None else figure for figure in figures),
+            )
+            for basis, filed_at, *figures in rows
+        ]
 
     def bse_codes(self) -> list[str]:
         """The codes of all stocks, ascending."""

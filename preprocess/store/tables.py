@@ -80,6 +80,19 @@ STOCKS = Table(
     ),
     keep_known=True,
 )
+BANDS = Table(
+    "price_bands",
+    ("bse_code", "date"),
+    ("band", "source"),
+    first_day="s.date",
+)
+FILINGS = Table(
+    "filings",
+    ("bse_code", "period_end", "basis", "filed_at"),
+    ("revenue_cr", "pat_cr", "operating_profit_cr", "eps"),
+    first_day="s.period_end",
+    keep_known=True,
+)
 STATICS = Table(
     "static_features",
     ("bse_code", "month"),
@@ -102,4 +115,4 @@ PREDICTIONS = Table(
 )
 
 # Stocks first, since the others belong to them. Tables derived from these are not included.
-TABLES = (STOCKS, PRICES, RESULTS, ACTIONS, LABELS, STATICS, PREDICTIONS)
+TABLES = (STOCKS, PRICES, RESULTS, FILINGS, ACTIONS, BANDS, LABELS, STATICS, PREDICTIONS)

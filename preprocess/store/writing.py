@@ -14,6 +14,8 @@ from preprocess.market.values import (
     CircuitLabel,
     CorporateAction,
     DailyPrediction,
+    Filing,
+    PriceBand,
     QuarterResult,
     StaticRow,
     Stock,
@@ -24,7 +26,9 @@ from preprocess.store.reading import LABELS as STORED_LABELS
 from preprocess.store.reading import Reader
 from preprocess.store.tables import (
     ACTIONS,
+    BANDS,
     EVERY_DAY,
+    FILINGS,
     LABELS,
     PREDICTIONS,
     PRICES,
@@ -157,6 +161,37 @@ class Writer(Reader):
                 for code, action in rows
             ],
         )
+
+    def put_bands(self, bands: Sequence[PriceBand]) -> Tally:
+        """Insert or correct price bands."""
+        return self._write(
+            BANDS,
+            [(each.bse_code, each.day.isoformat(), each.percent, each.source) for each in bands],
+        )
+
+    def put_filings(self, filings: Sequence[Filing]) -> Tally:
+        """Insert or correct filings; a line of a list does not erase figures."""
+        return self._write(
+            FILINGS,
+            [
+                (
+                    each.bse_code,
+                    each.period_end.isoformat(),
+                    each.basis,
+                    each.filed_at,
+                    *map(_or_null, _FIGURES(each)),
+                )
+                for each in filings
+            ],
+        )
+
+    def drop_action(self, bse_code: str, ex_date: date, kind: str) -> None:
+        """Delete a corporate action."""
+        removed = self._run(
+            "DELETE FROM corporate_actions WHERE bse_code = ? AND ex_date = ? AND kind = ?",
+            (bse_code, ex_date.isoformat(), kind),
+        )
+        self._touch(ACTIONS, [(bse_code, ex_date.isoformat())] * removed)
 
     def put_stocks(self, stocks: Sequence[Stock]) -> Tally:
         """Insert or correct listings; a missing field does not erase a known one."""

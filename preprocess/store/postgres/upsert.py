@@ -13,10 +13,10 @@ _FEW = 100
 
 _COLUMNS_OF = {
     "text": "bse_code quarter kind subject nse_symbol company_name isin industry status month"
-    " sector confidence variant created_at",
+    " sector confidence variant created_at basis filed_at source",
     "date": "date period_end announced_on ex_date earnings_date next_day_date prediction_date",
     "float8": "open high low close prev_close revenue_cr pat_cr operating_profit_cr eps ratio"
-    " market_cap_cr price_change_pct probability",
+    " market_cap_cr price_change_pct probability band",
     "int8": "volume",
     "int4": "fiscal_year sector_code model_version",
     "int2": "adjusted market_cap_tier label predicted_label",

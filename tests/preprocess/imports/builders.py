@@ -8,17 +8,16 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from preprocess.imports.importer import Importer
-from preprocess.imports.refusal import Refusal
+from preprocess.imports.context import Context
+from preprocess.imports.formats import recognised
+from preprocess.imports.identity import Codes
 from preprocess.imports.report import ImportReport
-from preprocess.imports.run import run_import
-from preprocess.imports.sources import find_sources, opened
+from preprocess.imports.run import READERS, Options, run_import
+from preprocess.imports.sources import find_sources, members
 from preprocess.imports.table import CsvTable
 from preprocess.store import Store, Writer
-
-T = TypeVar("T")
 
 TODAY = date(2026, 8, 22)
 PRICE_HEADER = "bse_code,date,open,high,low,close,volume"
@@ -68,19 +67,26 @@ def tar_file(path: Path, members: Mapping[str, bytes]) -> Path:
     return path
 
 
-def read_all(importer: Importer[T], path: Path) -> list[T | Refusal | None]:
-    """What an importer makes of every row of a file, without a store."""
-    items: list[T | Refusal | None] = []
+def read_all(kind: str, path: Path, *, adjusted: bool = False) -> list[Any]:
+    """What is made of every row of a file, without a store: a value, a Refusal or None."""
+    options = Options(TODAY, kind, adjusted)
+    items: list[Any] = []
     for source in find_sources([path]):
-        with opened(source) as file:
-            for member in file.members():
-                items += importer.read(CsvTable(member))
+        for member in members(source, path.parent):
+            with member.open() as file:
+                table = CsvTable(member.name, file.stream)
+                form = recognised(table.names, options.formats)
+                context = Context(TODAY, Codes([]), adjusted, file_name=member.file_name)
+                items += READERS[form.kind].read(table, form, context)
     return items
 
 
-def bring_in(store: Store, importer: Importer[T], *paths: Path) -> ImportReport:
+def bring_in(
+    store: Store, kind: str | None, *paths: Path, adjusted: bool = False, unit: str | None = None
+) -> ImportReport:
     """An import with nothing derived from it."""
-    return run_import(store, importer, paths, derive=_derive_nothing)
+    options = Options(TODAY, kind, adjusted, unit)
+    return run_import(store, options, paths, derive=_derive_nothing)
 
 
 def _derive_nothing(writer: Writer) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.imports.actions import ActionImporter, StockAction
+from preprocess.imports.actions import StockAction
 from preprocess.imports.refusal import Refusal, Rule
 from preprocess.market.values import CorporateAction
-from tests.preprocess.imports.builders import TODAY, read_all, text_file
+from tests.preprocess.imports.builders import read_all, text_file
 
 HEADER = "bse_code,symbol,ex_date,kind,subject,face_value,isin"
 STATED = "bse_code,ex_date,kind,ratio,subject"
@@ -24,7 +24,7 @@ def _row(kind: str, subject: str, day: str = "2024-01-02") -> str:
 
 
 def _read(tmp_path: Path, *rows: str, header: str = HEADER) -> list[Row]:
-    return read_all(ActionImporter(TODAY), text_file(tmp_path / "a.csv", header, *rows))
+    return read_all("actions", text_file(tmp_path / "a.csv", header, *rows))
 
 
 def _actions(*parts: tuple[str, float | None, str]) -> list[tuple[str, CorporateAction]]:
@@ -71,7 +71,7 @@ def test_a_bonus_next_to_a_demerger_is_read(tmp_path: Path) -> None:
         (_row("bonus", "Bonus 1:1 / Face Value Split"), Rule.RATIO, "split: 'Bonus 1:1"),
         (_row("rights", "Rights 1:1 And Bonus"), Rule.RATIO, "bonus: 'Rights 1:1"),
         (_row("dividend", "Dividend"), Rule.KIND, "'dividend', not one of bonus, split"),
-        (_row("bonus", "Bonus 1:1", "02-Jan-2024"), Rule.DATE, "'02-Jan-2024'"),
+        (_row("bonus", "Bonus 1:1", "02-01-24"), Rule.DATE, "'02-01-24'"),
         (_row("bonus", "Bonus 1:1", "2027-08-24"), Rule.FUTURE, "2027-08-24"),
         (_row("bonus", "Bonus 1:1").replace("500002", "ABB"), Rule.CODE, "'ABB'"),
     ],

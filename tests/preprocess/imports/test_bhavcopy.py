@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 
 from preprocess.errors import ImportRefusedError
-from preprocess.imports.bhavcopy import BhavcopyImporter, bhavcopy_day
 from preprocess.imports.refusal import Refusal, Rule
 from preprocess.market.calendar import day_number
 from preprocess.market.values import Bar, Stock
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.preprocess.imports.builders import (
     BHAVCOPY_HEADER,
-    TODAY,
     bring_in,
     read_all,
     tar_file,
@@ -41,17 +39,17 @@ def _file(path: Path, *rows: str) -> Path:
 def test_equities_become_bars_of_the_day_in_the_name(tmp_path: Path) -> None:
     path = _file(tmp_path / "EQ050115.CSV", ABB, BOND, DEBT, NEW)
     day = date(2015, 1, 5)
-    assert read_all(BhavcopyImporter(TODAY), path) == [
-        (Bar("500002", day, 1299.3, 1313.65, 1282.25, 1285.3, 7683, 1289.75), "ABB LTD."),
+    assert read_all("bhavcopy", path) == [
+        Bar("500002", day, 1299.3, 1313.65, 1282.25, 1285.3, 7683, 1289.75),
         None,
         None,
-        (Bar("538926", day, 12.5, 13.12, 12.5, 13.12, 250, None), "NAPL"),
+        Bar("538926", day, 12.5, 13.12, 12.5, 13.12, 250, None),
     ]
 
 
 def test_days_without_an_open_or_with_a_close_out_of_range_are_refused(tmp_path: Path) -> None:
     path = _file(tmp_path / "EQ050115.CSV", NO_OPEN, CLOSED_HIGH, ABB, ABB)
-    items = read_all(BhavcopyImporter(TODAY), path)
+    items = read_all("bhavcopy", path)
     assert [(item.line, item.rule) for item in items if isinstance(item, Refusal)] == [
         (2, Rule.PRICE),
         (3, Rule.RANGE),
@@ -59,25 +57,18 @@ def test_days_without_an_open_or_with_a_close_out_of_range_are_refused(tmp_path:
     ]
 
 
-def test_the_day_is_read_from_the_name() -> None:
-    assert bhavcopy_day("EQ070415.CSV") == date(2015, 4, 7)
-    assert bhavcopy_day("eq311299.csv.gz") == date(2099, 12, 31)
-
-
-@pytest.mark.parametrize(
-    "name", ["EQ310215.CSV", "EQ50115.CSV", "prices.csv", "EQ050115.CSV.bak.csv"]
-)
-def test_other_names_are_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["EQ310215.CSV", "EQ50115.CSV", "prices.csv"])
+def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ImportRefusedError, match="EQddmmyy"):
-        bhavcopy_day(name)
+        read_all("bhavcopy", _file(tmp_path / name, ABB))
 
 
 def test_a_day_to_come_and_a_wrong_header_are_refused_whole(tmp_path: Path) -> None:
     with pytest.raises(ImportRefusedError, match="2026-08-23"):
-        read_all(BhavcopyImporter(TODAY), _file(tmp_path / "EQ230826.CSV", ABB))
+        read_all("bhavcopy", _file(tmp_path / "EQ230826.CSV", ABB))
     wrong = text_file(tmp_path / "EQ050115.CSV", "bse_code,date")
-    with pytest.raises(ImportRefusedError, match="sc_code, sc_name, sc_type"):
-        read_all(BhavcopyImporter(TODAY), wrong)
+    with pytest.raises(ImportRefusedError, match="no known kind"):
+        read_all("bhavcopy", wrong)
 
 
 def test_names_are_filled_in_and_never_replaced(tmp_path: Path, store: SQLiteStore) -> None:
@@ -87,7 +78,7 @@ def test_names_are_filled_in_and_never_replaced(tmp_path: Path, store: SQLiteSto
         writer.put_stocks([known, nameless])
     _file(tmp_path / "EQ050115.CSV", ABB, NEW, ABB.replace("500002,ABB LTD.", "500003,OTHER  "))
     _file(tmp_path / "EQ060115.CSV", ABB.replace("500002,ABB LTD.", "500003,RENAMED"))
-    bring_in(store, BhavcopyImporter(TODAY), tmp_path)
+    bring_in(store, "bhavcopy", tmp_path)
     assert store.stocks() == [
         known,
         Stock("500003", company_name="OTHER"),
@@ -98,7 +89,7 @@ def test_names_are_filled_in_and_never_replaced(tmp_path: Path, store: SQLiteSto
 def test_a_refused_member_leaves_the_others(tmp_path: Path, store: SQLiteStore) -> None:
     good = f"{BHAVCOPY_HEADER}\r\n{ABB}\r\n".encode()
     path = tar_file(tmp_path / "a.tar.gz", {"EQ050115.CSV": good, "x.csv": good})
-    report = bring_in(store, BhavcopyImporter(TODAY), path)
+    report = bring_in(store, "bhavcopy", path)
     assert (report.files, report.tally.added, report.refused_files) == (1, 1, 1)
     assert report.first_refused_files[0].file == f"{path}: x.csv"
     assert not report.complete
@@ -107,7 +98,7 @@ def test_a_refused_member_leaves_the_others(tmp_path: Path, store: SQLiteStore) 
 @pytest.mark.market_data
 def test_the_45_real_files_go_in(store: SQLiteStore, market_data: Path) -> None:
     path = market_data / "bse_bhavcopy_2015_raw.tar.gz"
-    report = bring_in(store, BhavcopyImporter(TODAY), path)
+    report = bring_in(store, "bhavcopy", path)
     assert report.complete
     assert report.refused_by_rule == Counter({Rule.PRICE: 4, Rule.RANGE: 1})
     assert [

@@ -12,6 +12,7 @@ from tests.builders import weekdays
 from tests.preprocess.imports.builders import BHAVCOPY_HEADER, many_prices, price_file, text_file
 
 DAYS = weekdays(60)
+SAMPLES = Path(__file__).parent / "samples"
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_prices_results_and_what_follows_from_them(tmp_path: Path, tezi: Tezi) -
 def test_bhavcopies_of_a_folder(tmp_path: Path, tezi: Tezi) -> None:
     row = "500002,ABB LTD.    ,A ,Q,10,12,9,11,11,10,2,703,7733.00,"
     text_file(tmp_path / "EQ050115.CSV", BHAVCOPY_HEADER, row)
-    text_file(tmp_path / "EQ060115.CSV", BHAVCOPY_HEADER, row)
+    text_file(tmp_path / "EQ060115.CSV", BHAVCOPY_HEADER, row.replace("703", "704"))
     assert tezi("bhavcopy", tmp_path).exit_code == 0
     store = tezi.store()
     assert store.span().price_rows == 2
@@ -79,11 +80,21 @@ def test_a_refused_file_is_an_exit_status_and_the_rest_goes_in(tmp_path: Path, t
     bad = text_file(tmp_path / "q.csv", "nonsense")
     done = tezi("prices", bad, good)
     assert done.exit_code == 1
-    assert f"refused whole: {bad}: missing columns: bse_code" in done.output
-    assert f"{good}, line 62: no ISO date" in done.output
+    assert f"refused whole: {bad}: its header is of no known kind." in done.output
+    assert f"{good}, line 62: no date" in done.output
     store = tezi.store()
     assert store.span().price_rows == 60
     store.close()
+
+
+def test_a_folder_of_all_kinds_and_again(tmp_path: Path, tezi: Tezi) -> None:
+    done = tezi(SAMPLES / "udiff_bse", SAMPLES / "real_action_exports/Corporate_Actions_bse.csv")
+    assert done.exit_code == 0, done.output
+    assert "BSE and NSE daily prices (UDiFF): 1 file" in done.output
+    assert "Nothing new" not in done.output
+    again = tezi(SAMPLES / "real_action_exports/Corporate_Actions_bse.csv", SAMPLES / "udiff_bse")
+    assert "Nothing new" in again.output
+    assert tezi("prices").exit_code == 2
 
 
 def test_nothing_to_take_is_an_exit_status(tmp_path: Path, tezi: Tezi) -> None:

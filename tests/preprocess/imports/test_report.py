@@ -64,6 +64,8 @@ def test_json_holds_all_of_it() -> None:
     assert json.loads(json.dumps(report.to_json())) == {
         "kind": "prices",
         "files": 1,
+        "formats": {},
+        "notes": [],
         "rows": 1,
         "added": 1,
         "changed": 2,

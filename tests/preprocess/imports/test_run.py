@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.imports.prices import PriceImporter
-from preprocess.imports.run import run_import
-from preprocess.market.values import Tally
+from preprocess.imports.run import Options, run_import
+from preprocess.market.values import Bar, Tally
 from preprocess.store import Writer
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import weekdays
@@ -22,7 +21,8 @@ from tests.preprocess.imports.builders import (
     zip_file,
 )
 
-PRICES = PriceImporter(TODAY)
+PRICES = "prices"
+OPTIONS = Options(TODAY, PRICES)
 DAYS = weekdays(60)
 
 
@@ -38,7 +38,7 @@ def test_an_import_again_changes_nothing_and_logs_nothing(
     assert (first.tally, first.stocks_changed, first.complete) == (Tally(60), 1, True)
     before = contents(store.path)
     called: list[Writer] = []
-    again = run_import(store, PRICES, [path], derive=called.append)
+    again = run_import(store, OPTIONS, [path], derive=called.append)
     assert (again.tally, again.stocks_changed, again.complete) == (Tally(0, 0, 60), 0, True)
     assert (contents(store.path), called) == (before, [])
 
@@ -65,7 +65,7 @@ def test_rows_are_written_in_chunks(
     a = price_file(tmp_path / "a.csv", *many_prices("500002", DAYS))
     b = gz_file(tmp_path / "b.csv.gz", a.read_bytes().replace(b"500002", b"500003"))
     report = run_import(
-        store, PRICES, [a, b], derive=_nothing, advance=lambda *step: told.append(step)
+        store, OPTIONS, [a, b], derive=_nothing, advance=lambda *step: told.append(step)
     )
     assert report.tally == Tally(120)
     total = a.stat().st_size + b.stat().st_size
@@ -86,7 +86,7 @@ def test_what_follows_is_derived_once_inside_the_transaction(
         seen.append((dict(writer.touched), writer.bse_codes(), other.bse_codes()))
         other.close()
 
-    run_import(store, PRICES, paths, derive=derive)
+    run_import(store, OPTIONS, paths, derive=derive)
     touched = {"500001": DAYS[0], "500002": DAYS[0]}
     assert seen == [(touched, ["500001", "500002"], [])]
     before = contents(store.path)
@@ -96,7 +96,7 @@ def test_what_follows_is_derived_once_inside_the_transaction(
 
     more = price_file(tmp_path / "more.csv", *many_prices("500003", DAYS))
     with pytest.raises(KeyError):
-        run_import(store, PRICES, [more], derive=fail)
+        run_import(store, OPTIONS, [more], derive=fail)
     assert contents(store.path) == before
 
 
@@ -132,3 +132,22 @@ def test_a_damaged_archive_is_refused_with_all_its_members(
     report = bring_in(store, PRICES, path)
     assert [refused.file for refused in report.first_refused_files] == [str(path)]
     assert (report.files, report.rows, store.bse_codes()) == (0, 0, [])
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+def test_what_exhausts_the_machine_refuses_its_file_alone(
+    tmp_path: Path, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    price_file(tmp_path / "1.csv", *many_prices("500001", DAYS))
+    price_file(tmp_path / "2.csv", *many_prices("500002", DAYS))
+    put = Writer.put_prices
+
+    def exhausted(writer: Writer, bars: list[Bar]) -> Tally:
+        if bars[0].bse_code == "500001":
+            raise error
+        return put(writer, bars)
+
+    monkeypatch.setattr(Writer, "put_prices", exhausted)
+    report = bring_in(store, None, tmp_path)
+    assert [refused.file for refused in report.first_refused_files] == [str(tmp_path / "1.csv")]
+    assert store.bse_codes() == ["500002"]

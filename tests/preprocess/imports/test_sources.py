@@ -1,20 +1,29 @@
 """Sources: every kind of file is found and read to its end, or refused with a reason."""
 
 import gzip
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from preprocess.errors import ImportRefusedError
-from preprocess.imports.sources import DamagedFileError, find_sources, opened
+from preprocess.imports import sources
+from preprocess.imports.sources import DamagedFileError, Member, find_sources, members
 from tests.preprocess.imports.builders import gz_file, tar_file, zip_file
 
 
-def _read(path: Path) -> dict[str, bytes]:
+def _members(path: Path) -> list[Member]:
     [source] = find_sources([path])
-    with opened(source) as file:
-        found = {member.file_name: member.stream.read() for member in file.members()}
-        assert 0 < file.bytes_read <= source.size
+    folder = path.parent / "unpacked"
+    folder.mkdir(exist_ok=True)
+    return members(source, folder)
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    found = {}
+    for member in _members(path):
+        with member.open() as file:
+            found[member.file_name] = file.stream.read()
     return found
 
 
@@ -31,20 +40,19 @@ def test_a_compressed_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.zip"])
 def test_an_archive_gives_its_tables_only(tmp_path: Path, name: str) -> None:
     make = zip_file if name.endswith("zip") else tar_file
-    members = {
+    files = {
         "README.txt": b"not a table",
         "year/b.csv": b"b",
         "year/c.csv.gz": gzip.compress(b"c"),
         "year/._b.csv": b"\0resource fork",
         "a.CSV": b"a",
     }
-    assert _read(make(tmp_path / name, members)) == {"a.CSV": b"a", "b.csv": b"b", "c.csv.gz": b"c"}
+    assert _read(make(tmp_path / name, files)) == {"a.CSV": b"a", "b.csv": b"b", "c.csv.gz": b"c"}
 
 
 def test_members_are_named_with_their_archive(tmp_path: Path) -> None:
     path = zip_file(tmp_path / "a.zip", {"in/b.csv": b"b", "in/\x1b.csv": b""})
-    with opened(find_sources([path])[0]) as file:
-        names = {member.name for member in file.members()}
+    names = {member.name for member in _members(path)}
     assert names == {f"{path}: in/b.csv", f"{path}: in/\\x1b.csv"}
 
 
@@ -69,10 +77,8 @@ def _refusal(path: Path) -> str:
 
 
 def test_paths_that_are_no_file_to_read(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("a")
     (tmp_path / "folder").mkdir()
     assert "no such file" in _refusal(tmp_path / "none.csv")
-    assert "must end in" in _refusal(tmp_path / "notes.txt")
     assert "in this folder" in _refusal(tmp_path / "folder")
     assert "in this archive" in _refusal(tar_file(tmp_path / "a.tgz", {"a.txt": b"a"}))
     assert "in this archive" in _refusal(zip_file(tmp_path / "a.zip", {"a/": b""}))
@@ -84,10 +90,9 @@ def test_a_file_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.Monke
     def refuse(*_arguments: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    [source] = find_sources([tmp_path / "a.csv"])
     monkeypatch.setattr(Path, "open", refuse)  # root may open everything
-    with pytest.raises(ImportRefusedError, match="Permission denied"), opened(source):
-        pass
+    with pytest.raises(ImportRefusedError, match="Permission denied"):
+        _read(tmp_path / "a.csv")
 
 
 _ROWS = b"".join(b"%d,row\n" % number for number in range(50_000))
@@ -125,3 +130,42 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(DamagedFileError, match="encrypted"):
         _read(path)
+
+
+@pytest.mark.parametrize(
+    ("bound", "reason"),
+    [
+        ("LARGEST_UNPACKED", "unpacks to more than"),
+        ("RATIO_FREE", "unpacks to more than"),
+        ("MOST_MEMBERS", "more than 1 files"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.csv.gz"])
+def test_an_archive_beyond_the_bounds_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, bound: str, reason: str
+) -> None:
+    data = b"0" * 2_000_000  # a thousand times its packed size
+    if name == "a.csv.gz":
+        if bound == "MOST_MEMBERS":
+            return
+        path = gz_file(tmp_path / name, data)
+    else:
+        make = zip_file if name == "a.zip" else tar_file
+        path = make(tmp_path / name, {"a.csv": data, "b.csv": data})
+    monkeypatch.setattr(sources, bound, 1 if bound == "MOST_MEMBERS" else 1_000_000)
+    assert reason in _refusal(path)
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_a_tar_header_has_a_bound(tmp_path: Path, form: int) -> None:
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=form) as archive:
+        archive.addfile(tarfile.TarInfo("x" * (sources.LARGEST_HEADER + 1) + ".csv"))
+    assert "a header of" in _refusal(tmp_path / "a.tar.gz")
+
+
+def test_the_list_of_a_zip_archive_has_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "LARGEST_DIRECTORY", 100)
+    path = zip_file(tmp_path / "a.zip", {f"{number}.csv": b"a" for number in range(10)})
+    assert "list of members" in _refusal(path)

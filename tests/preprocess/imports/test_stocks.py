@@ -6,7 +6,6 @@ import pytest
 
 from preprocess.errors import ImportRefusedError
 from preprocess.imports.refusal import Refusal, Rule
-from preprocess.imports.stocks import StockImporter
 from preprocess.market.values import Stock
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.preprocess.imports.builders import bring_in, read_all, text_file
@@ -27,13 +26,13 @@ def test_both_forms_give_the_same_stocks(tmp_path: Path, store: SQLiteStore) -> 
         '000042,AMARAJABAT,"AMARA RAJA, LTD.",INE885A01032,Auto Parts,ARE&M',
         "500003,OTHER,,,,",
     )
-    bring_in(store, StockImporter(), own)
+    bring_in(store, "stocks", own)
     expected = [
         Stock("000042", "ARE&M", "AMARA RAJA, LTD.", "INE885A01032", "Auto Parts", "active"),
         Stock("500003", status="suspended"),
     ]
     assert store.stocks() == expected
-    again = bring_in(store, StockImporter(), mapped)
+    again = bring_in(store, "stocks", mapped)
     assert (again.tally.unchanged, store.stocks()) == (2, expected)
 
 
@@ -41,9 +40,9 @@ def test_corrections_are_counted_and_empty_cells_erase_nothing(
     tmp_path: Path, store: SQLiteStore
 ) -> None:
     text_file(tmp_path / "a.csv", HEADER, "500002,ABB,ABB,,Machines,delisted")
-    bring_in(store, StockImporter(), tmp_path / "a.csv")
+    bring_in(store, "stocks", tmp_path / "a.csv")
     text_file(tmp_path / "b.csv", HEADER, "500002,,ABB India Limited,,,")
-    report = bring_in(store, StockImporter(), tmp_path / "b.csv")
+    report = bring_in(store, "stocks", tmp_path / "b.csv")
     assert (report.tally.changed, report.stocks_changed) == (1, 1)
     assert store.stocks() == [
         Stock("500002", "ABB", "ABB India Limited", None, "Machines", "delisted")
@@ -60,7 +59,7 @@ def test_bad_rows_are_refused(tmp_path: Path) -> None:
         "500002,B,B,,,",
         "500003,A,A,,",
     )
-    items = read_all(StockImporter(), path)
+    items = read_all("stocks", path)
     assert [(item.line, item.rule) for item in items if isinstance(item, Refusal)] == [
         (2, Rule.CODE),
         (3, Rule.ISIN),
@@ -72,4 +71,4 @@ def test_bad_rows_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("header", ["bse_code", "bse_code,date,open", "nse_symbol,name"])
 def test_a_file_that_is_no_stock_list_is_refused_whole(tmp_path: Path, header: str) -> None:
     with pytest.raises(ImportRefusedError, match="bse_code"):
-        read_all(StockImporter(), text_file(tmp_path / "s.csv", header))
+        read_all("stocks", text_file(tmp_path / "s.csv", header))

@@ -1,18 +1,16 @@
 """Tables: true line numbers, one line a row, damage kept to the line it is in."""
 
 import io
-from typing import BinaryIO, cast
 
 import pytest
 
 from preprocess.errors import ImportRefusedError
 from preprocess.imports.refusal import Refusal, Rule
-from preprocess.imports.sources import Member
 from preprocess.imports.table import LONGEST_LINE, CsvTable
 
 
 def _table(data: bytes) -> CsvTable:
-    return CsvTable(Member("t.csv", "t.csv", cast(BinaryIO, io.BytesIO(data))))
+    return CsvTable("t.csv", io.BytesIO(data))
 
 
 def _rows(data: bytes) -> list[list[str] | Refusal | None]:
@@ -23,8 +21,15 @@ def _refused(data: bytes) -> list[tuple[int, Rule]]:
     return [(item.line, item.rule) for item in _rows(data) if isinstance(item, Refusal)]
 
 
-def test_rows_are_split_unquoted_and_trimmed() -> None:
-    assert _rows(b'a,b\n1,2\r\n "x, ""y""",\t3\n,\n') == [["1", "2"], ['x, "y"', "3"], ["", ""]]
+def test_picked_cells_are_split_unquoted_and_trimmed() -> None:
+    table = _table(b'a,b\n1,2\r\n "x, ""y""",\t3\n,\n')
+    picked = table.picked("b", None, "a")
+    assert list(table.parsed(picked)) == [("2", "", "1"), ("3", "", 'x, "y"'), ("", "", "")]
+
+
+def test_empty_cells_beyond_the_header_are_no_cells() -> None:
+    assert _rows(b"a,b\n1,2, ,\n") == [["1", "2"]]
+    assert _refused(b"a,b\n1,2,,x\n") == [(2, Rule.COLUMN_COUNT)]
 
 
 def test_the_last_line_needs_no_end_and_blank_lines_are_no_rows() -> None:
@@ -35,20 +40,13 @@ def test_the_last_line_needs_no_end_and_blank_lines_are_no_rows() -> None:
     "header", [b"a,b", b"\xef\xbb\xbfa,b", b'\xef\xbb\xbf"A"," b "', b"A ,B,,"]
 )
 def test_headers_are_found_whatever_their_case_marks_and_quotes(header: bytes) -> None:
-    assert _table(header + b"\n").indices("b", "a") == [1, 0]
+    assert _table(header + b"\n").names[:2] == ["a", "b"]
 
 
 def test_a_column_may_go_by_several_names() -> None:
     table = _table(b"x,eps_rs,eps\n")
-    assert table.indices(("eps", "eps_rs")) == [2]
+    assert table.index(("eps", "eps_rs")) == 2
     assert table.index("none") is None
-
-
-def test_columns_that_are_missing_are_named() -> None:
-    with pytest.raises(
-        ImportRefusedError, match=r"missing columns: close, eps or eps_rs; .*'date,open'"
-    ):
-        _table(b"date,open\n").indices("date", "close", ("eps", "eps_rs"))
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_the_source_is_read_as_of_one_commit(
 
     def overtaken(codes: Sequence[str]) -> Iterator[Sequence[str]]:
         with opened(target, write=True) as other, other.transaction() as writer:
-            writer.put_prices(bars(CODES[3], [float(len(codes))] * 80))
+            writer.put_prices(bars(CODES[3], [float(len(codes) or 1)] * 80))
         yield from chunks(codes)
 
     monkeypatch.setattr(copying, "_chunks", overtaken)

@@ -1,0 +1,21 @@
+"""What the readers of an import share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+
+from preprocess.imports.identity import Codes
+
+
+@dataclass(slots=True)
+class Context:
+    """One import's settings and knowledge, and what belongs to the file that is being read."""
+
+    today: date
+    codes: Codes
+    adjusted: bool = False
+    unit: str | None = None
+    file_name: str = ""
+    note: Callable[[str], None] = lambda _text: None
+    second: set[str] = field(default_factory=set)  # stocks of this file whose bars BSE's replace
+    quarters: set[tuple[str, date]] = field(default_factory=set)  # those with a new filing

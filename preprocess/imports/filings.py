@@ -1,0 +1,132 @@
+"""Results as filed: the exchanges' lists of filings with their times, and what follows of both.
+
+Every filing is kept. What counts for a quarter is its first filing: consolidated before standalone,
+announced when the exchange broadcast it, or else on the day that the board approved it.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+
+from preprocess.imports import cells
+from preprocess.imports.context import Context
+from preprocess.imports.formats import Format
+from preprocess.imports.refusal import Refusal, RowRefusedError, Rule
+from preprocess.imports.table import CsvTable
+from preprocess.market.calendar import FiscalQuarter
+from preprocess.market.values import Filing, QuarterResult, Tally
+from preprocess.store import Writer
+
+CONSOLIDATED, STANDALONE, UNSAID = "consolidated", "standalone", ""
+
+# A broadcast belongs to the board's meeting if it follows within these days.
+BROADCAST_WITHIN = timedelta(days=3)
+
+_ENDED = re.compile(
+    r"(?:period|quarter|year)\b.{0,30}?\bended\s+(?:on\s+)?"
+    r"(?:(\d{1,2}[- ][a-z]{3,9}[-, ]+\d{4})|([a-z]{3,9}) (\d{1,2}),? (\d{4})|(\d\d-\d\d-\d{4}))",
+    re.IGNORECASE,
+)
+
+
+def read(table: CsvTable, form: Format, context: Context) -> Iterator[Filing | Refusal | None]:
+    """The filings of a list, without figures; None for an announcement of anything else."""
+    pick = table.picked(
+        *form.names("code", "isin", "symbol", "day", "basis", "announced", "subject", "details")
+    )
+    announces = "subject" in form.columns
+
+    def filing(row: list[str]) -> Filing | None:
+        code, isin, symbol, day, basis, announced, subject, details = pick(row)
+        if announces:
+            ended = _period_in(details) if "result" in subject.lower() else None
+            if ended is None:
+                return None
+        else:
+            ended = cells.past_day(day, "period ended", context.today)
+        known, clock = cells.past_moment(announced, "broadcast", context.today)
+        if ended != FiscalQuarter.of(ended).last_day or known <= ended:
+            raise RowRefusedError(Rule.PERIOD, f"the period ended {ended}, broadcast on {known}")
+        code = cells.bse_code(code) if code else context.codes.code(cells.isin(isin), symbol)
+        when = f"{known}T{clock}" if clock else f"{known}"
+        return Filing(code, ended, basis_of(basis), when)
+
+    return table.parsed(filing)
+
+
+def basis_of(text: str) -> str:
+    """The basis that a filing names."""
+    lowered = text.lower()
+    if "standalone" in lowered or "non-consolidated" in lowered or "non consolidated" in lowered:
+        return STANDALONE
+    return CONSOLIDATED if "consolidated" in lowered else UNSAID
+
+
+def _period_in(details: str) -> date | None:
+    match = _ENDED.search(details)
+    if match is None:
+        return None
+    text = match[1] or match[5] or f"{match[3]} {match[2]} {match[4]}"
+    try:
+        return cells.moment(text.replace(",", " "), "period ended")[0]
+    except RowRefusedError:
+        return None
+
+
+def write(writer: Writer, values: Sequence[Filing], _form: Format, context: Context) -> Tally:
+    """Keep filings, and remember their quarters for `settle`."""
+    context.quarters |= {(each.bse_code, each.period_end) for each in values}
+    return writer.put_filings(values)
+
+
+def settle(writer: Writer, context: Context) -> None:
+    """Bring the results of every quarter with a new filing up to date with all of its filings."""
+    results = []
+    for code, ended in sorted(context.quarters):
+        filings = writer.filings_of(code, ended)
+        documents = [each for each in filings if _has_figures(each)]
+        documents.sort(key=lambda each: (each.basis != CONSOLIDATED, each.filed_at))
+        best = documents[0] if documents else Filing(code, ended, UNSAID, "")
+        results.append(
+            (
+                code,
+                QuarterResult(
+                    FiscalQuarter.of(ended),
+                    ended,
+                    _announced(filings),
+                    best.revenue_cr,
+                    best.pat_cr,
+                    best.operating_profit_cr,
+                    best.eps,
+                ),
+            )
+        )
+    context.quarters.clear()
+    writer.put_results(results)
+
+
+def _announced(filings: Sequence[Filing]) -> date | None:
+    listed = sorted(date.fromisoformat(each.filed_at[:10]) for each in filings if _is_listed(each))
+    boards = sorted(
+        date.fromisoformat(each.filed_at)
+        for each in filings
+        if not _is_listed(each) and each.filed_at
+    )
+    if not boards:
+        return listed[0] if listed else None
+    following = [day for day in listed if day <= boards[0] + BROADCAST_WITHIN]
+    return following[0] if following else boards[0]
+
+
+def _is_listed(filing: Filing) -> bool:
+    return not _has_figures(filing)
+
+
+def _has_figures(filing: Filing) -> bool:
+    return not all(
+        map(
+            math.isnan,
+            (filing.revenue_cr, filing.pat_cr, filing.operating_profit_cr, filing.eps),
+        )
+    )
