@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import date, timedelta
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -232,8 +231,8 @@ def test_a_limit_is_that_of_the_new_share_count_on_an_ex_date() -> None:
 
 def test_adjusted_prices_say_nothing_about_limits() -> None:
     stock = _announced(DAYS[4], [100.07] * 5 + [105.07] * 5)
-    as_traded = replace(stock.prices, adjusted=np.ones(10, dtype=np.bool_))
-    (label,) = circuit_labels(replace(stock, prices=as_traded), circuit_pct=5.0)
+    adjusted = prices([100.07] * 5 + [105.07] * 5, adjusted=True)
+    (label,) = circuit_labels(replace(stock, prices=adjusted), circuit_pct=5.0)
     assert label.upper_circuit is None
 
 
@@ -249,3 +248,57 @@ def test_a_band_that_comes_later_corrects_the_label(store: SQLiteStore) -> None:
         found = store.history("500001")
         assert found is not None
         assert [label.upper_circuit for label in found.labels] == [expected]
+
+
+def _shares(*, stated: date | None, adjusted: bool = False) -> StockHistory:
+    """5 crore shares on the announcement's day, 10 crore after the bonus of DAYS[6]."""
+    bonus = CorporateAction(DAYS[6], "bonus", 2.0)
+    filed = result(2024, 2, pat=10.0, eps=2.0 if stated is None else 1.0)
+    stated_then = replace(filed, eps_as_of=stated)
+    series = prices([30.0] * 10, adjusted=adjusted)
+    return history("500001", series, results=(stated_then,), actions=(bonus,))
+
+
+@pytest.mark.parametrize("stated", [None, DAYS[9]])
+def test_shares_are_those_of_the_day(stated: date | None) -> None:
+    stock = _shares(stated=stated)
+    assert market_cap_cr(stock, DAYS[5]) == 150.0
+    assert market_cap_cr(stock, DAYS[6]) == 300.0
+    # An adjusted price is one on the share count of today.
+    assert market_cap_cr(_shares(stated=stated, adjusted=True), DAYS[5]) == 300.0
+
+
+def test_an_industry_counts_from_the_month_after_it_became_known(store: SQLiteStore) -> None:
+    def stamps(code: str) -> list[tuple[str, str | None, int | None]]:
+        found = store.history(code)
+        assert found is not None
+        return [(stamp.month, stamp.sector, stamp.sector_code) for stamp in found.statics]
+
+    def write(*stocks: Stock, closes: int) -> None:
+        with store.transaction() as writer:
+            writer.put_stocks(stocks)
+            for code in ("500001", "500002"):
+                writer.put_prices(bars(code, [100.0] * closes))
+            refresh_derived(writer, circuit_pct=5.0)
+
+    write(closes=10)
+    assert stamps("500001") == [("2024-01", None, None)]
+    write(Stock("500001", industry="Zinc"), Stock("500002", industry="Banks"), closes=10)
+    assert stamps("500001") == [("2024-01", "Zinc", 1)]  # what was not known is filled
+    # The only stock of a sector leaves it; its code is not given away.
+    write(Stock("500001", industry="Steel"), closes=30)
+    assert stamps("500001") == [("2024-01", "Zinc", 1), ("2024-02", "Steel", 2)]
+    write(Stock("500001", industry="Zinc"), Stock("500002", industry="Tea"), closes=60)
+    assert stamps("500001")[-1] == ("2024-03", "Zinc", 1)
+    assert stamps("500002") == [
+        ("2024-01", "Banks", 0),
+        ("2024-02", "Banks", 0),
+        ("2024-03", "Tea", 3),
+    ]
+    assert store.sector_codes() == {"Banks": 0, "Zinc": 1, "Steel": 2, "Tea": 3}
+
+
+def test_a_restatement_announces_its_quarter_no_second_time() -> None:
+    states = (result(2024, 3, announced=DAYS[2]), result(2024, 3, announced=DAYS[5], pat=1.0))
+    stock = history("500001", prices([100.0] * 10), results=states)
+    assert [label.earnings_date for label in circuit_labels(stock, circuit_pct=5.0)] == [DAYS[2]]

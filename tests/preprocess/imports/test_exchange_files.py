@@ -17,6 +17,7 @@ from preprocess.imports.report import ImportReport
 from preprocess.market.values import Stock, Tally
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.preprocess.imports.builders import (
+    TODAY,
     bring_in,
     contents,
     gz_file,
@@ -127,7 +128,7 @@ def test_lists_of_both_exchanges_and_renamed_headers(store: SQLiteStore) -> None
 def test_results_with_groups_brackets_dashes_and_times(store: SQLiteStore) -> None:
     report = bring_in(store, None, SAMPLES / "financials/dashes_commas_brackets.csv")
     assert (report.tally, report.refused) == (Tally(6), 0)
-    rows = {row[0]: row[3:] for row in _bars(store, "historical_financials")}
+    rows = {row[0]: row[3:9] for row in _bars(store, "historical_financials")}
     assert rows["500002"] == ("2024-03-31", "2024-05-10", 3080.36, 459.3, None, 21.67)
     assert rows["500003"] == ("2024-03-31", "2024-05-10", 100.0, -12.5, 10.0, None)
     assert {rows[code][1] for code in ("500004", "500005", "500006")} == {"2024-05-10"}
@@ -218,7 +219,7 @@ def test_money_in_every_unit(
     bring_in(store, None, path, unit=unit if way == "option" else None)
     [stored] = _bars(store, "historical_financials")
     assert stored[5:9] == pytest.approx((crores, -crores, crores, 5.5))
-    assert stored[9] == TODAY.isoformat()
+    assert stored[9] == TODAY.isoformat()  # such tables restate EPS
 
 
 def test_what_is_of_no_known_stock_is_refused_by_line(tmp_path: Path, store: SQLiteStore) -> None:

@@ -19,6 +19,7 @@ from preprocess.market.values import (
     Mark,
     StaticRow,
     Stock,
+    Tally,
 )
 from preprocess.store import Store, Writer
 from tests.builders import MONDAY, bars, result
@@ -419,3 +420,58 @@ def test_threads_share_a_store(store: Store) -> None:
 
     with ThreadPoolExecutor(12) as pool:
         assert all(pool.map(read, range(120)))
+
+
+def test_both_states_of_a_restated_result_are_kept(store: Store) -> None:
+    def stored() -> list[tuple[date | None, float, float]]:
+        history = store.history("500001")
+        assert history is not None
+        return [(state.announced_on, state.pat_cr, state.eps) for state in history.results]
+
+    first, later, last = date(2024, 2, 1), date(2024, 5, 1), date(2024, 8, 1)
+    filed = result(2024, 3, announced=first, pat=10.0, eps=2.0)
+    for state in (
+        filed,
+        replace(filed, announced_on=later, eps=math.nan),  # a date that was corrected
+        filed,
+        replace(filed, announced_on=later, pat_cr=8.0, eps=math.nan),
+        replace(filed, announced_on=later, pat_cr=7.0, eps=math.nan),  # a correction
+    ):
+        with store.transaction() as writer:
+            writer.put_stocks([Stock("500001")])
+            writer.put_results([("500001", state)])
+    assert stored() == [(first, 10.0, 2.0), (later, 7.0, 2.0)]
+    with store.transaction() as writer:
+        writer.put_results([("500001", replace(filed, announced_on=last, pat_cr=6.0))])
+    assert stored() == [(first, 10.0, 2.0), (later, 7.0, 2.0), (last, 6.0, 2.0)]
+
+
+def test_a_file_without_a_column_erases_nothing(store: Store) -> None:
+    bar = Bar("500001", date(2024, 1, 2), 9.0, 10.0, 9.0, 10.0, 100, 9.5)
+    with store.transaction() as writer:
+        writer.put_prices([bar])
+    with store.transaction() as writer:
+        assert writer.put_prices([replace(bar, prev_close=None)]) == Tally(0, 0, 1)
+        writer.put_prices([replace(bar, close=9.8, prev_close=None)])
+        assert writer.bars_on(bar.day, ["500001"]) == [replace(bar, close=9.8)]
+
+
+def test_a_stock_that_only_deleted_prices_told_of_goes_with_them(store: Store) -> None:
+    with store.transaction() as writer:
+        for code in ("500001", "500002", "500003"):
+            writer.put_prices(bars(code, [1.0] * 3))
+        writer.put_stocks([Stock("500002", company_name="Listed")])
+        writer.put_results([("500003", result(2023, 3))])
+        writer.put_statics([("500001", StaticRow("2024-01", None, None, None, None))])
+    with store.transaction() as writer:
+        for code in ("500001", "500002", "500003"):
+            writer.delete_prices(code, date(2024, 1, 2), date(2024, 12, 31))
+    assert store.bse_codes() == ["500001", "500002", "500003"]
+    mark = store.mark()
+    with store.transaction() as writer:
+        for code in ("500001", "500002", "500003"):
+            writer.delete_prices(code, date.min, date.max)
+    assert store.bse_codes() == ["500002", "500003"]
+    assert {change.bse_code for change in store.changes_since(mark.sequence)} >= {"500001"}
+    assert [code.decode() for code in store.columns().codes.tolist()] == ["500002", "500003"]
+    assert store.span().counts["static_features"] == 0
