@@ -19,7 +19,7 @@ OWN = (
     "bse_code,fiscal_year,quarter,period_end,announced_on,revenue_cr,pat_cr,operating_profit_cr,eps"
 )
 FIRST = QuarterResult(
-    FiscalQuarter(2025, 3), date(2024, 12, 31), date(2025, 2, 1), 10.5, -2.0, 3.0, -1.25
+    FiscalQuarter(2025, 3), date(2024, 12, 31), date(2025, 2, 1), 10.5, -2.0, 3.0, -1.25, TODAY
 )
 
 

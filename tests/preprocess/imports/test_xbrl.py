@@ -74,7 +74,7 @@ def listed(store: SQLiteStore) -> SQLiteStore:
 
 
 def _results(store: SQLiteStore) -> list[tuple[object, ...]]:
-    return [row[3:] for row in contents(store.path)["historical_financials"]]
+    return [row[3:9] for row in contents(store.path)["historical_financials"]]
 
 
 @pytest.mark.parametrize("prefix", ["in-bse-fin", "in-capmkt"])
