@@ -32,6 +32,9 @@ _ENDED = re.compile(
 
 def read(table: CsvTable, form: Format, context: Context) -> Iterator[Filing | Refusal | None]:
     """The filings of a list, without figures; None for an announcement of anything else."""
+    if "announced" not in form.columns:
+        context.note("it tells of meetings to come, which are not kept")
+        return table.parsed(lambda _row: None)
     pick = table.picked(
         *form.names("code", "isin", "symbol", "day", "basis", "announced", "subject", "details")
     )

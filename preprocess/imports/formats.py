@@ -179,11 +179,11 @@ FORMATS: tuple[Format, ...] = (
         "broadcast date",
     ),
     _format(
-        *("NSE board meetings", "plans", 9),
+        *("NSE board meetings", "filings", 8),
         "symbol: symbol; day: meeting date",
     ),
     _format(
-        *("BSE results calendar", "plans", 9),
+        *("BSE results calendar", "filings", 8),
         "code: security code; day: result date",
     ),
 )
