@@ -50,6 +50,7 @@ class Format:
             return None
 
 
+_EQ_DD_MM_YY = r"(?<![a-z])EQ(?:_ISINCODE_)?(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d\d)(?!\d)"
 _DD_MM_YYYY = r"(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d{4})"
 
 
@@ -102,14 +103,14 @@ FORMATS: tuple[Format, ...] = (
         "close: close; previous: prevclose; volume: no_of_shrs; isin: isin_code; day: "
         "trading_date",
         exchange=BSE,
-        dated=r"EQ(?:_ISINCODE_)?(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d\d)\b",
+        dated=_EQ_DD_MM_YY,
     ),
     _format(
         *("BSE daily prices (EQ)", "prices", 2),
         "code: sc_code; name: sc_name; type: sc_type; open: open; high: high; low: low; "
         "close: close; previous: prevclose; volume: no_of_shrs",
         exchange=BSE,
-        dated=r"\bEQ(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d\d)(?:_CSV)?\.",
+        dated=_EQ_DD_MM_YY,
     ),
     _format(
         *("NSE list of securities", "stocks", 3),

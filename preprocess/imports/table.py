@@ -1,6 +1,7 @@
 """A CSV file as rows of cells, with true line numbers. One line is one row."""
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import BinaryIO, TypeVar
@@ -30,6 +31,7 @@ class CsvTable:
         """
         self.name = name
         self._stream = stream
+        self._line = 0
         self._indices = self._header()
 
     @property
@@ -38,24 +40,28 @@ class CsvTable:
         return list(self._indices)
 
     def _header(self) -> dict[str, int]:
-        raw = self._stream.readline(LONGEST_LINE)
+        raw = b"\n"
+        while raw and not raw.strip():
+            raw = self._stream.readline(LONGEST_LINE).removeprefix(_BYTE_ORDER_MARK)
+            self._line += 1
         if not raw:
             raise ImportRefusedError("it is empty")
-        if raw.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"<"):
+        if raw.lstrip().startswith(b"<"):
             raise ImportRefusedError(
                 "it is a web page and not a CSV file: an exchange answers with one where it has no"
                 " such file; download it again"
             )
         try:
-            cells = self._cells(raw.removeprefix(_BYTE_ORDER_MARK))
+            cells = self._cells(raw)
         except RowRefusedError as refused:
             raise ImportRefusedError(
-                f"it is not a CSV file: line 1 is not a header, {refused.rule} ({refused.detail})"
+                f"it is not a CSV file: line {self._line} is not a header, {refused.rule}"
+                f" ({refused.detail})"
             ) from None
         names = [cell.strip().lower() for cell in cells or []]
-        twice = {name for name in names if name and names.count(name) > 1}
+        twice = sorted(name for name, count in Counter(names).items() if name and count > 1)
         if twice:
-            raise ImportRefusedError(f"the header names {_listed(sorted(twice))} twice")
+            raise ImportRefusedError(f"the header names {shown(','.join(twice))} twice")
         self._width = len(names)
         return {name: index for index, name in enumerate(names)}
 
@@ -89,7 +95,7 @@ class CsvTable:
         Raises:
             ImportRefusedError: the file turns out to be damaged.
         """
-        line = 1
+        line = self._line
         while raw := self._stream.readline(LONGEST_LINE):
             line += 1
             try:
@@ -133,7 +139,3 @@ def _quoted(line: str) -> list[str]:
         return next(csv.reader([line], skipinitialspace=True, strict=True))
     except csv.Error as error:
         raise RowRefusedError(Rule.QUOTES, str(error)) from None
-
-
-def _listed(names: list[str]) -> str:
-    return shown(",".join(names))

@@ -381,7 +381,7 @@ def _list_all(store: SQLiteStore) -> None:
 def _dressed(name: str, dress: str) -> bytes:
     text = _written(name)
     if dress == "BOM, CRLF, blank lines":
-        return b"\xef\xbb\xbf" + text.replace("\n", "\r\n\r\n").encode()
+        return b"\xef\xbb\xbf\r\n" + text.replace("\n", "\r\n\r\n").encode()
     if dress == "thousands separators":
         rows = list(csv.reader(text.splitlines()))
         place = list(FORMS[name].values()).index("volume")
