@@ -282,6 +282,8 @@ def _damage_explained() -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk; gzip's errors have no number
+            raise ImportRefusedError(f"it cannot be read or unpacked: {error.strerror}") from error
         what = str(error) or type(error).__name__
         raise DamagedFileError(f"it is damaged or cut short: {what}") from error
 

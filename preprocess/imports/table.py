@@ -10,6 +10,7 @@ from preprocess.errors import ImportRefusedError
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
 
 LONGEST_LINE = 65_536  # bytes
+MOST_BLANK = 20  # lines before the header
 
 T = TypeVar("T")
 
@@ -41,10 +42,10 @@ class CsvTable:
 
     def _header(self) -> dict[str, int]:
         raw = b"\n"
-        while raw and not raw.strip():
+        while raw and not raw.strip() and self._line < MOST_BLANK:
             raw = self._stream.readline(LONGEST_LINE).removeprefix(_BYTE_ORDER_MARK)
             self._line += 1
-        if not raw:
+        if not raw.strip():
             raise ImportRefusedError("it is empty")
         if raw.lstrip().startswith(b"<"):
             raise ImportRefusedError(

@@ -132,6 +132,17 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
         _read(path)
 
 
+def test_a_disk_without_room_is_not_called_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    reason = _refusal(tar_file(tmp_path / "a.tar.gz", {"a.csv": b"a"}))
+    assert reason == "it cannot be read or unpacked: No space left on device"
+
+
 @pytest.mark.parametrize(
     ("bound", "reason"),
     [
