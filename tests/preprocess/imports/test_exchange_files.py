@@ -28,14 +28,6 @@ from tests.preprocess.imports.builders import (
 SAMPLES = Path(__file__).parent / "samples"
 
 
-@pytest.fixture
-def listed(store: SQLiteStore) -> SQLiteStore:
-    """A store that knows one stock of both exchanges."""
-    with store.transaction() as writer:
-        writer.put_stocks([Stock("500325", "ALPHAIND", "Alpha", "INE002A01018")])
-    return store
-
-
 def _bars(store: SQLiteStore, table: str = "price_movements") -> list[tuple[Any, ...]]:
     return contents(store.path)[table]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.market.values import Stock
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.preprocess.imports.builders import bring_in, contents, text_file, zip_file
 
@@ -63,14 +62,6 @@ def _inline(prefix: str = "in-capmkt") -> str:
     space = f'xmlns:ix="http://www.xbrl.org/2013/inlineXBRL" xmlns:{prefix}="urn:{prefix}"'
     body = f"<ix:header/><p>{'</p><p>'.join(lines)}</p>"
     return f'<html xmlns="http://www.w3.org/1999/xhtml" {space}><body>{body}</body></html>'
-
-
-@pytest.fixture
-def listed(store: SQLiteStore) -> SQLiteStore:
-    """A store that knows one stock of both exchanges."""
-    with store.transaction() as writer:
-        writer.put_stocks([Stock("500325", "ALPHAIND", "Alpha", "INE002A01018")])
-    return store
 
 
 def _results(store: SQLiteStore) -> list[tuple[object, ...]]:
