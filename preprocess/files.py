@@ -1,14 +1,13 @@
 """Atomic writes (write a temporary file, sync to disk, rename), and file locks."""
 
 import filecmp
-import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
 
 from filelock import FileLock
 
@@ -26,36 +25,42 @@ def atomic_write(path: Path, content: bytes) -> bool:
     """Make `content` the file's content in one step; False if it is unchanged."""
     if path.is_file() and path.read_bytes() == content:
         return False
-    with _staged(path) as staged:
-        staged.write_bytes(content)
+    atomic_writes({path: content})
     return True
 
 
-def atomic_json(path: Path, document: Any) -> bool:
-    """Make `document`, indented, the file's content in one step; False if it is unchanged."""
-    return atomic_write(path, json.dumps(document, indent=2).encode() + b"\n")
+def atomic_writes(files: Mapping[Path, bytes]) -> None:
+    """Make each content its file's; where one cannot be written, all files stay as they are."""
+    _replace({path: partial(_write, content) for path, content in files.items()})
 
 
 def atomic_copy(source: Path, target: Path) -> bool:
     """Copy a file with its mode in one step; False if size and time are unchanged."""
     if target.is_file() and filecmp.cmp(source, target, shallow=True):
         return False
-    with _staged(target) as staged:
-        shutil.copy2(source, staged)
+    _replace({target: partial(shutil.copy2, source)})
     return True
 
 
-@contextmanager
-def _staged(path: Path) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+
+
+def _replace(files: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Make each file beside its place by its function; sync all, then replace all."""
+    staged = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in files}
     try:
-        yield staged
-        sync(staged)
-        staged.replace(path)
+        for path, fill in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fill(staged[path])
+            sync(staged[path])
+        for path, new in staged.items():
+            new.replace(path)
     finally:
-        staged.unlink(missing_ok=True)
-    sync(path.parent)
+        for new in staged.values():
+            new.unlink(missing_ok=True)
+    for folder in {path.parent for path in files}:
+        sync(folder)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 
 from preprocess.errors import ModelError
-from preprocess.files import atomic_write
+from preprocess.files import atomic_writes
 from preprocess.models.gate import examine, require_passed
 from preprocess.models.names import VARIANTS, Variant
 from preprocess.models.proof import PROOF_FILE, Proof
@@ -30,11 +30,6 @@ class Timing:
     p50: float
     p95: float
     p99: float
-
-    @property
-    def rows_per_second(self) -> float:
-        """At the median."""
-        return self.batch / self.p50 * 1e3
 
 
 class InferenceOptimizer:
@@ -106,13 +101,16 @@ class InferenceOptimizer:
                 left_out[variant] = str(error)
         progress(len(VARIANTS), steps)
         proof = self.verify(graphs, left_out)
-        for variant in VARIANTS:
-            path = self._model.path / graph_file(variant)
-            if variant in graphs:
-                atomic_write(path, graphs[variant].SerializeToString(deterministic=True))
-            else:
-                path.unlink(missing_ok=True)
-        atomic_write(self._model.path / PROOF_FILE, proof.to_json())
+        # FP32 and the proof come last: without FP32 nothing can be published.
+        paths = {variant: self._model.path / graph_file(variant) for variant in reversed(VARIANTS)}
+        contents = {
+            path: graphs[variant].SerializeToString(deterministic=True)
+            for variant, path in paths.items()
+            if variant in graphs
+        }
+        atomic_writes(contents | {self._model.path / PROOF_FILE: proof.to_json()})
+        for path in set(paths.values()) - contents.keys():
+            path.unlink(missing_ok=True)
         progress(steps, steps)
         return proof
 

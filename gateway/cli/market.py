@@ -173,7 +173,7 @@ def static_command(month: str | None) -> None:
     if month is not None and not _MONTH.fullmatch(month):
         raise FeatureError(f"--month takes a month like 2026-08, not {month!r}.")
     with (
-        closing(open_store(load_settings(), write=True)) as store,
+        closing(open_existing_store(load_settings())) as store,
         store.transaction() as writer,
     ):
         days = writer.price_days()

@@ -17,6 +17,7 @@ from gateway.stack.rolling import PARTS, request_restart
 from gateway.stack.stack import run_stack, serve_triton
 from preprocess.errors import StoreError
 from preprocess.market.values import Listing
+from preprocess.repository.versions import require_published
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_existing_store
 
@@ -64,6 +65,7 @@ def up_command(ctx: click.Context, verbose: bool, replicas: int | None, demo: bo
         listings = store.listings()
     if not listings:
         raise StoreError("The database has no prices: run `tezi import prices FILE`.")
+    require_published(settings.versions_dir)
     log = _log(settings)
 
     def lines(name: str, line: str) -> None:

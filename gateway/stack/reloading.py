@@ -126,7 +126,7 @@ class ModelReloader:
                     await server.unload(model)
                     await server.load(model)
                     self._notice(f"the process of {model} died; the model was reloaded")
-        except TeziError as error:
+        except (TeziError, OSError) as error:
             self._notice(f"a model's process died, and the model cannot be reloaded: {error}")
             return False
         return True

@@ -127,9 +127,9 @@ async def request_restart(settings: Settings, part: str) -> None:
         ServerError: no stack runs there, another restart is under way, the stack ends meanwhile, or
             it could not do it.
     """
+    pid = pid_of_stack(settings)
     try:
         with file_lock(settings.home / "restart.lock"):
-            pid = pid_of_stack(settings)
             file = _request_file(settings)
             atomic_write(file, msgspec.json.encode(_Request(part)))
             os.kill(pid, _SIGNAL)

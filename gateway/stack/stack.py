@@ -16,7 +16,7 @@ from gateway.stack.servers import Stack, make_stack
 from gateway.stack.supervisor import Lines, Notice, Supervisor
 from gateway.stack.triton import triton_server
 from preprocess.errors import TeziError
-from preprocess.repository.versions import version_numbers
+from preprocess.repository.versions import require_published, version_numbers
 from preprocess.settings import Settings
 
 _POLL_S = 0.5
@@ -63,6 +63,7 @@ async def triton_alone(settings: Settings, *, lines: Lines, notice: Notice) -> A
         ServerError: a port is taken, a stack runs on the data folder, or it does not come up.
         ModelError: there is nothing to serve.
     """
+    require_published(settings.versions_dir)
     with only_stack(settings):
         require_free_ports(settings, gateway=False)
         triton = Supervisor(triton_server(settings, notice=notice), lines=lines, notice=notice)

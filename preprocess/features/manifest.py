@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from preprocess.errors import ModelError
 
 
@@ -55,6 +58,27 @@ FEATURE_COUNT = len(FEATURE_NAMES)
 def feature_hash(names: Sequence[str] = FEATURE_NAMES) -> str:
     """Twelve hex digits that stand for an ordered list of feature names."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
+
+
+def manifest_places(names: Sequence[str], *, owner: str, unnamed: str) -> NDArray[np.int32]:
+    """The place in the manifest of each column that a model was fitted on, in any order.
+
+    Columns called `unnamed` and their number had no names: 25 of them are taken for the manifest's,
+    in its order.
+
+    Raises:
+        ModelError: they are not the features of the manifest; the message has both lists.
+    """
+    if list(names) == [f"{unnamed}{place}" for place in range(len(names))]:
+        if len(names) == FEATURE_COUNT:
+            return np.arange(FEATURE_COUNT, dtype=np.int32)
+        names = [f"{len(names)} columns without names"]
+    if sorted(names) != sorted(FEATURE_NAMES):
+        raise ModelError(
+            f"{owner} was fitted on {', '.join(names)}. Train it with the features that this Tezi "
+            f"computes: {', '.join(FEATURE_NAMES)}."
+        )
+    return np.array([FEATURE_NAMES.index(name) for name in names], dtype=np.int32)
 
 
 def require_manifest(names: Sequence[str], *, owner: str) -> None:

@@ -1,9 +1,11 @@
 """A forest of binary decision trees as flat arrays: the compiler's input."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
@@ -81,9 +83,47 @@ class Forest:
         return widths
 
     @property
+    def split_points(self) -> list[Floats]:
+        """The distinct thresholds of each feature, ascending; those of NaN are left out."""
+        inner = ~self.is_leaf & ~np.isnan(self.threshold)
+        return [
+            np.unique(self.threshold[inner & (self.feature == feature)])
+            for feature in range(self.n_features)
+        ]
+
+    @property
     def depth(self) -> int:
         """Comparisons on the longest path from a root to a leaf."""
         return len(self.widths)
+
+
+def forest_of(
+    trees: Sequence[Mapping[str, ArrayLike]], *, n_features: int, base: np.float32
+) -> Forest:
+    """One forest of trees, each with the arrays of a Forest from `feature` to `value`.
+
+    A tree's first node is its root, and its children are indices into its own arrays.
+    """
+    sizes = [len(np.asarray(tree["left"])) for tree in trees]
+    begins = np.cumsum([0, *sizes])[:-1].astype(np.int32)
+    shift = np.repeat(begins, sizes)
+
+    def joined(name: str, kind: type) -> NDArray[Any]:
+        return np.concatenate([np.asarray(tree[name], dtype=kind) for tree in trees])
+
+    left, right = joined("left", np.int32), joined("right", np.int32)
+    leaf = left == LEAF
+    return Forest(
+        n_features=n_features,
+        base=base,
+        roots=begins,
+        feature=joined("feature", np.int32),
+        threshold=joined("threshold", np.float32),
+        left=np.where(leaf, LEAF, left + shift),
+        right=np.where(leaf, LEAF, right + shift),
+        nan_left=joined("nan_left", np.bool_),
+        value=joined("value", np.float32),
+    )
 
 
 def below_or_at(threshold: Floats) -> Floats:

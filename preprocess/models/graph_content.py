@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from preprocess.models.serving_graph import VERSION_INITIALIZER
 
@@ -15,10 +15,8 @@ from preprocess.models.serving_graph import VERSION_INITIALIZER
 class Constant:
     """A constant that the probability depends on; `kind` is "int8", "float32" and so on."""
 
-    name: str
     kind: str
     elements: int
-    bytes: int
     read_by: tuple[str, ...]
 
 
@@ -86,6 +84,4 @@ def _subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
 
 def _constant(tensor: onnx.TensorProto, read_by: tuple[str, ...]) -> Constant:
     kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    elements = int(np.prod(tensor.dims, dtype=np.int64))
-    size = numpy_helper.to_array(tensor).nbytes
-    return Constant(tensor.name, kind.name, elements, size, read_by)
+    return Constant(kind.name, int(np.prod(tensor.dims, dtype=np.int64)), read_by)

@@ -1,5 +1,7 @@
 """ONNX Runtime sessions: on one CPU thread, or entirely on a GPU."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,19 +32,25 @@ def open_session(graph: Path | bytes, *, use_gpu: bool = False) -> onnxruntime.I
                 "onnxruntime-gpu. Use the fp32 or int8 graph."
             )
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    try:
-        source = graph if isinstance(graph, bytes) else str(graph)
+    source, name = (graph, "The graph") if isinstance(graph, bytes) else (str(graph), str(graph))
+    with explained(f"{name} cannot be loaded"):
         session = onnxruntime.InferenceSession(source, options, providers=[provider])
-    except Exception as error:
-        # ONNX Runtime's own errors have no common base
-        if not type(error).__module__.startswith("onnxruntime"):
-            raise
-        name = "The graph" if isinstance(graph, bytes) else str(graph)
-        first_line = str(error).partition("\n")[0]
-        raise ModelError(f"{name} cannot be loaded: {first_line}") from error
     if use_gpu and provider not in session.get_providers():
         raise ModelError("ONNX Runtime could not start the GPU; its log says why.")
     return session
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn an error of ONNX Runtime into a ModelError of one line that begins with `what`."""
+    try:
+        yield
+    except Exception as error:
+        # its own errors have no common base
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        first_line = str(error).partition("\n")[0]
+        raise ModelError(f"{what}: {first_line}") from error
 
 
 def probabilities(session: onnxruntime.InferenceSession, x: Float32s) -> Float32s:

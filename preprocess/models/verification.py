@@ -9,9 +9,8 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from preprocess.errors import ModelError
 from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.models.session import open_session
+from preprocess.models.session import explained, open_session, probabilities
 from preprocess.training.lightgbm_model import ZERO_THRESHOLD
 from preprocess.training.native import Doubles, Float32s, NativeModel
 
@@ -90,11 +89,6 @@ class Verification:
 
     comparisons: tuple[Comparison, ...]
 
-    @property
-    def passed(self) -> bool:
-        """Whether the graph may stand in for the model."""
-        return all(comparison.passed for comparison in self.comparisons)
-
     def table(self) -> str:
         """The comparisons as lines of text."""
         head = (
@@ -119,7 +113,7 @@ def expected_outputs(native: NativeModel, holdout: Float32s) -> tuple[Known, ...
     feature has the probability NaN.
     """
     known = []
-    for rows, x in probes(native.split_points(), holdout):
+    for rows, x in probes(native.forest().split_points, holdout):
         expected = native.probabilities(x)
         expected[np.isnan(x).all(axis=1)] = np.nan
         known.append(Known(rows, x, expected))
@@ -132,15 +126,9 @@ def run_graph(graph: onnx.ModelProto, known: Sequence[Known]) -> tuple[Doubles, 
     Raises:
         ModelError: the graph cannot be loaded, or fails on a row.
     """
-    try:
-        session = open_session(graph.SerializeToString())
+    session = open_session(graph.SerializeToString())
+    with explained("The graph cannot be run"):
         return tuple(_probabilities(session, item.x) for item in known)
-    except Exception as error:
-        # ONNX Runtime's own errors have no common base
-        if not type(error).__module__.startswith("onnxruntime"):
-            raise
-        first_line = str(error).partition("\n")[0]
-        raise ModelError(f"The graph cannot be run: {first_line}") from error
 
 
 def compare(
@@ -169,11 +157,6 @@ def compare(
     )
 
 
-def graph_probabilities(graph: onnx.ModelProto, x: Float32s) -> Doubles:
-    """Probabilities [n] for features [n, 25], computed by ONNX Runtime on one thread."""
-    return _probabilities(open_session(graph.SerializeToString()), x)
-
-
 def _compared(
     known: Known, found: Doubles, *, threshold: float, tolerance: float, least_equal: float
 ) -> Comparison:
@@ -195,18 +178,17 @@ def _compared(
 
 
 def _probabilities(session: onnxruntime.InferenceSession, x: Float32s) -> Doubles:
-    parts: list[Doubles] = []
+    parts: list[Float32s] = []
     start = 0
     for size in cycle(_BATCHES):
         if start >= len(x):
             break
-        (part,) = session.run(["probability"], {"features": x[start : start + size]})
-        parts.append(part[:, 0])
+        parts.append(probabilities(session, x[start : start + size]))
         start += size
     return np.concatenate([np.empty(0), *parts], dtype=np.float64)
 
 
-def probes(points: list[Doubles], holdout: Float32s) -> Iterator[tuple[str, Float32s]]:
+def probes(points: Sequence[Float32s], holdout: Float32s) -> Iterator[tuple[str, Float32s]]:
     """The rows to compare on, by kind; `points` are split points by feature."""
     random = np.random.default_rng(_SEED)
     steps = [_with_neighbours(of_feature) for of_feature in points]
@@ -228,12 +210,11 @@ def _exchanged(holdout: Float32s, random: np.random.Generator) -> Float32s:
     return exchanged
 
 
-def _with_neighbours(points: Doubles) -> Float32s:
+def _with_neighbours(points: Float32s) -> Float32s:
     with np.errstate(over="ignore"):
-        nearest = points.astype(np.float32)
-    below = np.nextafter(nearest, np.float32(-np.inf))
-    above = np.nextafter(nearest, np.float32(np.inf))
-    steps: Float32s = np.unique(np.concatenate([below, nearest, above]))
+        below = np.nextafter(points, np.float32(-np.inf))
+        above = np.nextafter(points, np.float32(np.inf))
+    steps: Float32s = np.unique(np.concatenate([below, points, above]))
     return steps
 
 

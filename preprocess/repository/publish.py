@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from preprocess.errors import ModelError, PublishError
@@ -21,6 +20,7 @@ from preprocess.inference_optimizer import InferenceOptimizer
 from preprocess.market.golden_row import GOLDEN_CODE, GOLDEN_DATE
 from preprocess.models.names import DEFAULT_VARIANT, VARIANTS, Variant
 from preprocess.models.serving_graph import stamp_version
+from preprocess.models.session import open_session
 from preprocess.models.variants import graph_file as exported_file
 from preprocess.repository.labels import read_labels, write_labels
 from preprocess.repository.versions import (
@@ -29,6 +29,7 @@ from preprocess.repository.versions import (
     Golden,
     Graph,
     ModelVersion,
+    delete_version,
     graph_file,
     version_folder,
     version_numbers,
@@ -127,7 +128,11 @@ def write_version(settings: Settings, candidate: Candidate, *, now: datetime) ->
             (staged / graph_file(variant)).write_bytes(graph)
         (staged / PROOF_FILE).write_bytes(candidate.proof)
         (staged / VERSION_FILE).write_bytes(version.to_json())
-    write_labels(settings.versions_dir, before, before.published(number), now=now)
+    try:
+        write_labels(settings.versions_dir, before, before.published(number), now=now)
+    except BaseException:
+        delete_version(settings.versions_dir, number)
+        raise
     return version
 
 
@@ -163,7 +168,7 @@ def _require_features(graph: onnx.ModelProto, card: Mapping[str, Any]) -> None:
 
 
 def _golden_probability(path: Path, graph: bytes, row: Row, number: int) -> float:
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    session = open_session(graph)
     answer, version = session.run(["probability", "model_version"], {"features": row[None, :]})
     if answer.shape != (1, 1) or int(version[0, 0]) != number or not 0 <= answer[0, 0] <= 1:
         raise PublishError(

@@ -6,11 +6,12 @@ live repository follow from them, so the next change or start completes what a c
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from preprocess.errors import ModelError, ServerError
+from preprocess.errors import ModelError, ServerError, TeziError
 from preprocess.models.names import FEATURES
 from preprocess.repository.control_key import read_key
 from preprocess.repository.labels import Labels, read_labels, write_labels
@@ -29,15 +30,19 @@ from preprocess.repository.serving import (
 from preprocess.repository.versions import (
     ModelVersion,
     delete_version,
+    nothing_published,
     out_of_use,
     read_versions,
     require_intact,
+    version_folder,
 )
 from preprocess.settings import Settings
 
 if TYPE_CHECKING:
     from preprocess.repository.publish import Candidate
 
+
+T = TypeVar("T")
 
 # A Triton looks for changes twice a second, and loads a version in a second or two.
 _FOLLOWED_S = 60.0
@@ -75,39 +80,55 @@ class Releases:
         The very first version becomes stable, later ones only with `activate`.
 
         Raises:
-            ModelError, PublishError: it cannot be served; nothing has changed.
+            ModelError, PublishError, OSError: it cannot be served or written; nothing has changed.
             ServerError: Triton refuses it. It is removed again; the stable version is unaffected.
         """
         # This imports ONNX and its runtime, which gateways and other commands do not need.
-        from preprocess.repository.publish import (  # noqa: PLC0415 - see above
-            withdraw,
-            write_version,
-        )
+        from preprocess.repository.publish import write_version  # noqa: PLC0415 - see above
 
         settings = self._settings
-        async with only_change(settings):
+        async with only_change(settings, first=True):
             version = write_version(settings, candidate, now=self._clock())
-            labels = read_labels(settings.versions_dir)
-            await self._refresh(labels)
+            before = read_labels(settings.versions_dir)
             try:
+                await self._refresh(before)
                 async with ModelServer(settings) as server:
                     if server.has_key and await server.is_live():
                         loaded = await server.loaded()
                         await serve_version(settings, server, version, loaded=loaded)
-            except (ServerError, TimeoutError) as error:
-                folder = withdraw(settings, version)
-                await self._refresh(labels)
-                raise _refused(version, error, folder) from None
-            becomes_stable = activate or labels.stable is None
-            after = labels.activated(version.model_version) if becomes_stable else labels
-            after = await self._change(labels, after)
+                becomes_stable = activate or before.stable is None
+                after = before.activated(version.model_version) if becomes_stable else before
+                after = await self._change(before, after)
+            except BaseException as error:  # noqa: BLE001 - raised again, Ctrl-C too
+                raise await self._taken_back(version, error) from None
         try:
-            await self._followed(labels, after)
-        except ServerError as error:
+            await self._followed(before, after)
+        except BaseException as error:  # noqa: BLE001 - the same
             async with only_change(settings):
-                folder = withdraw(settings, version)
-            raise _refused(version, error, folder) from None
+                raise await self._taken_back(version, error) from None
         return version
+
+    async def _taken_back(self, version: ModelVersion, error: BaseException) -> BaseException:
+        """Remove a version that could not be published; returns the error to raise for `error`."""
+        from preprocess.repository.publish import withdraw  # noqa: PLC0415 - as in `publish`
+
+        settings, number = self._settings, version.model_version
+        labels = read_labels(settings.versions_dir)
+        if number in labels.in_use:
+            return error  # they could not be written back
+        async with ModelServer(settings) as server:
+            if server.has_key and await server.is_live():
+                await unload(server, reversed(models_of(settings, version)))
+        if isinstance(error, (ServerError, TimeoutError)):
+            words = f"Triton refused version {number}; the stable version is unaffected. {error}"
+            with suppress(OSError):  # there may be no room to keep it
+                words += f" The refused version is kept in {withdraw(settings, version)}."
+            error = ServerError(words)
+        if version_folder(settings.versions_dir, number).exists():
+            delete_version(settings.versions_dir, number)
+        with suppress(OSError):  # the next change or start does it
+            await self._refresh(labels)
+        return error
 
     async def activate(self, number: int) -> Labels:
         """Make a published version stable.
@@ -162,18 +183,13 @@ class Releases:
                     continue
                 if number != labels.stable:
                     self._notice(f"version {number} is now stable")
-                    after = labels.activated(number)
-                    labels = await self._write(labels, after)
-                    await self._refresh(labels)
+                    await self._refresh(await self._write(labels, labels.activated(number)))
                 stable = versions[number]
                 names = [*models_of(settings, stable), *stable_models(settings, stable)]
                 return stable, [FEATURES, *names]
         if versions:
             raise ModelError("None of the published versions is intact: `tezi publish` again.")
-        raise ModelError(
-            f"No model is published in {settings.versions_dir}. Run `tezi demo` for a made-up "
-            "market with its model, or `tezi train`, `tezi export` and `tezi publish`."
-        )
+        raise nothing_published(settings.versions_dir)
 
     async def reconcile(self) -> Labels:
         """Make the live repository and a running Triton match the labels.
@@ -203,11 +219,13 @@ class Releases:
             ServerError: it has not within a minute. The labels are as before then.
         """
         settings = self._settings
-        async with ModelServer(settings) as server:
-            if server.has_key or not await server.is_live():
-                return
-        versions = await asyncio.to_thread(read_versions, settings.versions_dir)
+        if read_key(settings):
+            return
         try:
+            async with ModelServer(settings) as server:
+                if not await server.is_live():
+                    return
+            versions = await asyncio.to_thread(read_versions, settings.versions_dir)
             async with asyncio.timeout(_FOLLOWED_S):
                 while not await is_served(settings, versions, after):
                     await asyncio.sleep(_POLL_S)
@@ -242,18 +260,24 @@ class Releases:
                 await self._require_intact(by_number[number])
                 if live:
                     await serve_version(settings, server, by_number[number], loaded=loaded)
-            written = await self._write(before, after)
-            await self._refresh(written)
-            if live and after.stable is not None and after.stable != before.stable:
-                try:
+            moves = live and after.stable is not None and after.stable != before.stable
+            try:
+                # First what takes room, so that a full disk leaves the labels as they are.
+                await self._refresh(after)
+                written = await self._write(before, after)
+                if moves and after.stable is not None:
                     await serve_stable(settings, server, by_number[after.stable])
-                except (ServerError, TimeoutError, asyncio.CancelledError):
-                    # After a cancellation too: a caller whose deadline passed expects no change.
-                    await self._refresh(await self._write(written, before))
-                    if before.stable in by_number:
-                        await serve_stable(settings, server, by_number[before.stable])
-                    raise
-            await self._tidy(server if live else None, before, written, versions)
+                try:
+                    await self._tidy(server if live else None, before, written, versions)
+                except (OSError, TeziError) as error:
+                    self._notice(f"old versions stay for now: {error}")
+            except (OSError, ServerError, asyncio.CancelledError):
+                # After a cancellation too: a caller whose deadline passed expects no change.
+                await self._write(read_labels(settings.versions_dir), before)
+                await self._refresh(before)
+                if moves and before.stable in by_number:
+                    await serve_stable(settings, server, by_number[before.stable])
+                raise
         return written
 
     async def _tidy(
@@ -273,7 +297,7 @@ class Releases:
         newest = versions[-self._keep :]
         surplus = [version.model_version for version in idle if version not in newest]
         for number in surplus:
-            await asyncio.to_thread(delete_version, self._settings.versions_dir, number)
+            await _to_its_end(partial(delete_version, self._settings.versions_dir, number))
             self._notice(f"version {number} was deleted; the newest {self._keep} are kept")
         if surplus:
             await self._refresh(after)
@@ -305,16 +329,15 @@ class Releases:
             await unload(server, [name for name, of in found if of and int(of[1]) not in kept])
 
     async def _write(self, before: Labels, after: Labels) -> Labels:
-        return await asyncio.to_thread(
-            write_labels, self._settings.versions_dir, before, after, now=self._clock()
-        )
+        folder = self._settings.versions_dir
+        return await _to_its_end(partial(write_labels, folder, before, after, now=self._clock()))
 
     async def _require_intact(self, version: ModelVersion) -> None:
         await asyncio.to_thread(require_intact, self._settings.versions_dir, version)
 
     async def _refresh(self, labels: Labels) -> list[ModelVersion]:
         # In a thread, like all disk access here: a gateway continues to serve meanwhile.
-        return await asyncio.to_thread(self._refresh_now, labels)
+        return await _to_its_end(partial(self._refresh_now, labels))
 
     def _refresh_now(self, labels: Labels) -> list[ModelVersion]:
         versions = read_versions(self._settings.versions_dir)
@@ -323,8 +346,11 @@ class Releases:
         return versions
 
 
-def _refused(version: ModelVersion, error: Exception, folder: Path) -> ServerError:
-    return ServerError(
-        f"Triton refused version {version.model_version}; the stable version is unaffected. "
-        f"{error} The refused version is kept in {folder}."
-    )
+async def _to_its_end(work: Callable[[], T]) -> T:
+    """Run `work` in a thread; a cancellation takes effect when it has ended."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from preprocess.errors import ModelError
 from preprocess.repository.labels import read_labels
-from preprocess.repository.versions import ModelVersion, read_version
+from preprocess.repository.versions import ModelVersion, nothing_published, read_version
 
 
 def stable_version(versions_dir: Path) -> ModelVersion:
@@ -15,7 +14,5 @@ def stable_version(versions_dir: Path) -> ModelVersion:
     """
     labels = read_labels(versions_dir)
     if labels.stable is None:
-        raise ModelError(
-            f"No version is published in {versions_dir}: `tezi publish` publishes one."
-        )
+        raise nothing_published(versions_dir)
     return read_version(versions_dir, labels.stable)

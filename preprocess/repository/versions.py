@@ -105,6 +105,25 @@ def version_numbers(versions_dir: Path) -> list[int]:
     )
 
 
+def nothing_published(versions_dir: Path) -> ModelError:
+    """The error where there is no version."""
+    return ModelError(
+        f"No model is published in {versions_dir}. Run `tezi demo` for a made-up market with its "
+        "model, or `tezi train`, `tezi export` and `tezi publish`; TEZI_DATA_DIR names another "
+        "folder."
+    )
+
+
+def require_published(versions_dir: Path) -> None:
+    """Refuse to go on in a folder without versions: it may be mistyped, and stays as it is.
+
+    Raises:
+        ModelError: nothing was ever published there.
+    """
+    if not versions_dir.exists():
+        raise nothing_published(versions_dir)
+
+
 def read_version(versions_dir: Path, number: int) -> ModelVersion:
     """The description of one version.
 

@@ -94,7 +94,7 @@ def fit(parameters: Parameters, x: Float32s, y: NDArray[np.int8]) -> Fitted:
             "base_score": min(max(round(share, 4), 0.0001), 0.9999),
         }
         classifier = xgboost.XGBClassifier(objective="binary:logistic", **chosen).fit(x, y)
-        return Fitted(XGBoostModel(classifier.get_booster()), classifier, chosen)
+        return Fitted(XGBoostModel(classifier), classifier, chosen)
     chosen |= {
         "num_leaves": min(2**parameters.depth, MAX_LEAVES),
         "subsample_freq": 1,
@@ -104,4 +104,4 @@ def fit(parameters: Parameters, x: Float32s, y: NDArray[np.int8]) -> Fitted:
         "verbosity": -1,
     }
     estimator = lightgbm.LGBMClassifier(objective="binary", **chosen).fit(x, y)
-    return Fitted(LightGBMModel(estimator.booster_), estimator, chosen)
+    return Fitted(LightGBMModel(estimator), estimator, chosen)

@@ -8,12 +8,18 @@ from typing import Any, Self
 import lightgbm
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from preprocess.errors import ModelError
-from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.forest.trees import LEAF, Forest, below_or_at
-from preprocess.training.native import Doubles, Float32s, converted_tree_node
+from preprocess.features.manifest import FEATURE_COUNT, manifest_places
+from preprocess.forest.trees import LEAF, Forest, Ints, below_or_at, forest_of
+from preprocess.training.native import (
+    Doubles,
+    Float32s,
+    converted_tree_node,
+    foreign,
+    refuse,
+)
 
 # LightGBM treats every value of at most this size as zero before it compares.
 ZERO_THRESHOLD = np.float32(1e-35)
@@ -29,8 +35,28 @@ _MISSING_IS_NAN = 8
 class LightGBMModel:
     """A binary LightGBM forest with logistic loss."""
 
-    def __init__(self, booster: lightgbm.Booster) -> None:
-        self._booster = booster
+    def __init__(self, model: lightgbm.Booster | lightgbm.LGBMModel) -> None:
+        """Read a fitted booster, or the one of an estimator.
+
+        Raises:
+            ModelError: no graph can compute the model.
+        """
+        if isinstance(model, lightgbm.LGBMModel):
+            refuse("LightGBM", {"empty": not model.__sklearn_is_fitted__()})
+            model = model.booster_
+        if not isinstance(model, lightgbm.Booster):
+            raise foreign("LightGBM", model)
+        self._booster = model
+        # LightGBM writes, and predicts with, the rounds up to the best one.
+        self._exact = float32_exact(model.model_to_string())
+        names = model.feature_name()
+        self._columns = manifest_places(names, owner="The LightGBM model", unnamed="Column_")
+        _, *trees = self._exact.split("\nTree=")
+        self._forest = forest_of(
+            [_arrays(tree, self._columns) for tree in trees],
+            n_features=FEATURE_COUNT,
+            base=np.float32(0),
+        )
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -47,38 +73,29 @@ class LightGBMModel:
 
     def probabilities(self, x: Float32s) -> Doubles:
         """See NativeModel."""
-        return np.asarray(self._booster.predict(x, num_threads=1), dtype=np.float64)
+        return np.asarray(
+            self._booster.predict(x[:, self._columns], num_threads=1), dtype=np.float64
+        )
 
     @property
     def tolerance(self) -> float:
         """See NativeModel. LightGBM sums in double, a graph in float32, rounding at each tree."""
-        return 1e-6 * max(1.0, math.sqrt(self._booster.num_trees() / 100))
+        return 1e-6 * max(1.0, math.sqrt(self._forest.trees / 100))
 
     def gain(self) -> Doubles:
         """See NativeModel."""
-        return np.asarray(self._booster.feature_importance("gain"), dtype=np.float64)
-
-    def split_points(self) -> list[Doubles]:
-        """See NativeModel."""
-        points: list[list[float]] = [[] for _ in range(FEATURE_COUNT)]
-        features: list[int] = []
-        for line in self._booster.model_to_string().splitlines():
-            key, _, value = line.partition("=")
-            if key == "split_feature":
-                features = [int(word) for word in value.split()]
-            elif key == "threshold":
-                for feature, threshold in zip(features, value.split(), strict=True):
-                    points[feature].append(float(threshold))
-        return [np.unique(np.array(of_feature, dtype=np.float64)) for of_feature in points]
+        gain = np.zeros(FEATURE_COUNT)
+        gain[self._columns] = self._booster.feature_importance("gain")
+        return gain
 
     def tree_node(self) -> onnx.NodeProto:
         """See NativeModel."""
-        exact = lightgbm.Booster(model_str=float32_exact(self._booster.model_to_string()))
-        return converted_tree_node("convert_lightgbm", exact, zipmap=False)
+        exact = lightgbm.Booster(model_str=self._exact)
+        return converted_tree_node("convert_lightgbm", exact, self._columns, zipmap=False)
 
     def forest(self) -> Forest:
         """See NativeModel."""
-        return forest_of_text(float32_exact(self._booster.model_to_string()))
+        return self._forest
 
     def to_bytes(self) -> bytes:
         """See NativeModel."""
@@ -91,8 +108,18 @@ def float32_exact(text: str) -> str:
     Thresholds become float32 numbers, and each node states explicitly where NaN goes.
 
     Raises:
-        ModelError: a node splits by category, or treats zero as missing.
+        ModelError: the model does more than comparing numbers and adding up leaves.
     """
+    head, *trees = text.split("\nTree=")
+    refuse(
+        "LightGBM",
+        {
+            "objective": "\nobjective=binary sigmoid:1\n" not in head,
+            "average": "\naverage_output\n" in head,
+            "empty": not trees,
+            "linear": "\nis_linear=1\n" in text,
+        },
+    )
     lines: list[str] = []
     thresholds: list[float] = []
     for line in text.splitlines():
@@ -114,32 +141,6 @@ def float32_exact(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def forest_of_text(text: str) -> Forest:
-    """The forest of a model's text that `float32_exact` wrote."""
-    head, *trees = text.split("\nTree=")
-    if "\naverage_output\n" in head or "binary sigmoid:1\n" not in head:
-        raise ModelError(
-            "The LightGBM model is not a boosted binary classifier: train it with `tezi train`."
-        )
-    parts = [_tree_arrays(dict(_fields(tree))) for tree in trees]
-    begins = np.cumsum([0, *(len(part["left"]) for part in parts)])[:-1]
-    for part, begin in zip(parts, begins, strict=True):
-        for side in ("left", "right"):
-            part[side] = np.where(part[side] == LEAF, LEAF, part[side] + begin)
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Forest(
-        n_features=FEATURE_COUNT,
-        base=np.float32(0),
-        roots=begins.astype(np.int32),
-        feature=joined["feature"].astype(np.int32),
-        threshold=below_or_at(joined["threshold"].astype(np.float32)),
-        left=joined["left"].astype(np.int32),
-        right=joined["right"].astype(np.int32),
-        nan_left=(joined["decision"] & _DEFAULT_LEFT) != 0,
-        value=joined["value"].astype(np.float32),
-    )
-
-
 def _fields(tree: str) -> Iterator[tuple[str, list[str]]]:
     for line in tree.splitlines():
         if not line:
@@ -149,34 +150,27 @@ def _fields(tree: str) -> Iterator[tuple[str, list[str]]]:
             yield key, value.split()
 
 
-def _tree_arrays(fields: dict[str, list[str]]) -> dict[str, NDArray[Any]]:
-    """The nodes of a tree, its leaves after them; LightGBM writes leaf i as the child -1 - i."""
-    if fields.get("is_linear", ["0"]) != ["0"]:
-        raise ModelError(
-            "The LightGBM model has linear leaves, which Tezi's graphs cannot have: train it with "
-            "`tezi train`."
-        )
-    leaves = len(fields["leaf_value"])
-    inner = leaves - 1
-    none = np.zeros(leaves)
-    children = {
-        side: np.array([int(word) for word in fields.get(f"{side}_child", [])], dtype=np.int64)
-        for side in ("left", "right")
+def _arrays(tree: str, columns: Ints) -> dict[str, ArrayLike]:
+    """The nodes of a tree in a text of `float32_exact`, leaves last: leaf i is the child -1 - i."""
+    fields = dict(_fields(tree))
+    value = np.array(fields["leaf_value"], dtype=np.float64)
+    leaves, inner = len(value), len(value) - 1
+
+    def of_nodes(field: str, kind: type) -> NDArray[Any]:
+        return np.append(np.array(fields.get(field, []), dtype=kind), [0] * leaves)
+
+    def children(side: str) -> NDArray[Any]:
+        child = np.array(fields.get(f"{side}_child", []), dtype=np.int64)
+        return np.append(np.where(child < 0, inner - 1 - child, child), [LEAF] * leaves)
+
+    return {
+        "feature": columns[of_nodes("split_feature", np.int64)],
+        "threshold": below_or_at(of_nodes("threshold", np.float64).astype(np.float32)),
+        "left": children("left"),
+        "right": children("right"),
+        "nan_left": (of_nodes("decision_type", np.int64) & _DEFAULT_LEFT) != 0,
+        "value": np.append(np.zeros(inner), value),
     }
-    columns = {"feature": "split_feature", "threshold": "threshold", "decision": "decision_type"}
-    arrays: dict[str, NDArray[Any]] = {
-        name: np.concatenate([[float(word) for word in fields.get(key, [])], none])
-        for name, key in columns.items()
-    }
-    arrays["decision"] = arrays["decision"].astype(np.int64)
-    for side, child in children.items():
-        arrays[side] = np.concatenate(
-            [np.where(child < 0, inner - 1 - child, child), np.full(leaves, LEAF)]
-        )
-    arrays["value"] = np.concatenate(
-        [np.zeros(inner), [float(word) for word in fields["leaf_value"]]]
-    )
-    return arrays
 
 
 def float32_threshold(threshold: float) -> float:
@@ -198,11 +192,10 @@ def float32_threshold(threshold: float) -> float:
 
 def _explicit_decision(decision: int, threshold: float) -> int:
     missing = decision & _MISSING_TYPE
-    if decision & _CATEGORICAL or missing == _MISSING_IS_ZERO:
-        raise ModelError(
-            "The LightGBM model splits by category or treats zero as missing, which Tezi's graphs "
-            "cannot do: train it with `tezi train`."
-        )
+    refuse(
+        "LightGBM",
+        {"category": bool(decision & _CATEGORICAL), "missing": missing == _MISSING_IS_ZERO},
+    )
     if missing == _MISSING_IS_NAN:
         return decision
     # Where training saw no NaN, LightGBM treats NaN as zero.

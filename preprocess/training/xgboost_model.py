@@ -1,28 +1,51 @@
 """XGBoost: a row goes left where x < threshold in float32; each node has a direction for NaN."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import onnx
 import xgboost
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from preprocess.errors import ModelError
-from preprocess.features.manifest import FEATURE_COUNT
-from preprocess.forest.trees import LEAF, Forest
-from preprocess.training.native import Doubles, Float32s, converted_tree_node
-
-Number = TypeVar("Number", bound=np.generic)
+from preprocess.features.manifest import FEATURE_COUNT, manifest_places
+from preprocess.forest.trees import Forest, Ints, forest_of
+from preprocess.training.native import (
+    Doubles,
+    Float32s,
+    converted_tree_node,
+    foreign,
+    refuse,
+)
 
 
 class XGBoostModel:
     """A binary XGBoost forest with logistic loss."""
 
-    def __init__(self, booster: xgboost.Booster) -> None:
-        self._booster = booster
+    def __init__(self, model: xgboost.Booster | xgboost.XGBModel) -> None:
+        """Read a fitted booster, or the one of an estimator.
+
+        Only an estimator knows which number it takes as missing: where a booster was fitted with
+        another than NaN, this cannot tell.
+
+        Raises:
+            ModelError: no graph can compute the model.
+        """
+        self._booster, learner = _fitted(model)
+        best = self._booster.attr("best_iteration")
+        self._rounds = int(best) + 1 if best else self._booster.num_boosted_rounds()
+        names = learner["feature_names"] or [f"f{i}" for i in range(self._booster.num_features())]
+        self._columns = manifest_places(names, owner="The XGBoost model", unnamed="f")
+        forest = learner["gradient_booster"]["model"]
+        used = forest["trees"][: forest["iteration_indptr"][self._rounds]]
+        self._forest = forest_of(
+            [_arrays(tree, self._columns) for tree in used],
+            n_features=FEATURE_COUNT,
+            base=_base_margin(learner["learner_model_param"]["base_score"]),
+        )
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -42,8 +65,13 @@ class XGBoostModel:
     def probabilities(self, x: Float32s) -> Doubles:
         """See NativeModel. Infinities become the largest float32, because XGBoost refuses them."""
         largest = np.finfo(np.float32).max
-        rows = xgboost.DMatrix(np.clip(x, -largest, largest), missing=np.nan, nthread=1)
-        return np.asarray(self._booster.predict(rows), dtype=np.float64)
+        rows = np.clip(x[:, self._columns], -largest, largest)
+        found = self._booster.predict(
+            xgboost.DMatrix(rows, missing=np.nan, nthread=1),
+            iteration_range=(0, self._rounds),
+            validate_features=False,  # the names: `rows` has its columns in the model's order
+        )
+        return np.asarray(found, dtype=np.float64)
 
     @property
     def tolerance(self) -> float:
@@ -52,76 +80,85 @@ class XGBoostModel:
 
     def gain(self) -> Doubles:
         """See NativeModel."""
-        by_name: dict[str, Any] = self._booster.get_score(importance_type="total_gain")
-        return np.array([float(by_name.get(f"f{i}", 0.0)) for i in range(FEATURE_COUNT)])
-
-    def split_points(self) -> list[Doubles]:
-        """See NativeModel."""
-        forest = self.forest()
-        return [
-            np.unique(forest.threshold[~forest.is_leaf & (forest.feature == feature)]).astype(float)
-            for feature in range(FEATURE_COUNT)
-        ]
+        by_name: dict[str, Any] = self._used().get_score(importance_type="total_gain")
+        gain = np.zeros(FEATURE_COUNT)
+        gain[self._columns] = [by_name.get(f"f{i}", 0.0) for i in range(FEATURE_COUNT)]
+        return gain
 
     def tree_node(self) -> onnx.NodeProto:
         """See NativeModel."""
         classifier = xgboost.XGBClassifier(n_jobs=1)
-        classifier.load_model(self._booster.save_raw("ubj"))
-        node = converted_tree_node("convert_xgboost", classifier)
-        return _starting_from(node, self._base_margin())
+        classifier.load_model(self._used().save_raw("ubj"))
+        node = converted_tree_node("convert_xgboost", classifier, self._columns)
+        return _starting_from(node, self._forest.base)
 
     def forest(self) -> Forest:
         """See NativeModel."""
-        learner = json.loads(bytes(self._booster.save_raw("json")))["learner"]
-        trees = learner["gradient_booster"]["model"]["trees"]
-        if any(sum(tree["split_type"]) for tree in trees):
-            raise ModelError(
-                "The XGBoost model splits by category, which Tezi's graphs cannot do: train it "
-                "with `tezi train`."
-            )
-        begins = np.cumsum([0, *(len(tree["left_children"]) for tree in trees)])[:-1]
-        left, right = (
-            _joined(
-                [
-                    np.where(np.array(tree[side]) == LEAF, LEAF, np.array(tree[side]) + begin)
-                    for tree, begin in zip(trees, begins, strict=True)
-                ],
-                np.int32,
-            )
-            for side in ("left_children", "right_children")
-        )
-        leaf = left == LEAF
-        # One array has the thresholds of inner nodes and the values of leaves.
-        number = _joined([tree["split_conditions"] for tree in trees], np.float32)
-        return Forest(
-            n_features=FEATURE_COUNT,
-            base=self._base_margin(),
-            roots=begins.astype(np.int32),
-            feature=_joined([tree["split_indices"] for tree in trees], np.int32),
-            threshold=np.where(leaf, np.float32(0), number),
-            left=left,
-            right=right,
-            nan_left=_joined([tree["default_left"] for tree in trees], np.bool_),
-            value=np.where(leaf, number, np.float32(0)),
-        )
+        return self._forest
 
-    def _base_margin(self) -> np.float32:
-        # A forest without trees predicts exactly what XGBoost starts from.
-        config = json.loads(self._booster.save_config())
-        base_score: str = config["learner"]["learner_model_param"]["base_score"]
-        row = xgboost.DMatrix(np.zeros((1, FEATURE_COUNT), dtype=np.float32), label=[0], nthread=1)
-        start = {"objective": "binary:logistic", "base_score": float(base_score.strip("[]"))}
-        empty = xgboost.train(start, row, num_boost_round=0)
-        margin: np.float32 = empty.predict(row, output_margin=True)[0]
-        return margin
+    def _used(self) -> xgboost.Booster:
+        """The rounds that count, without names of columns, which onnxmltools refuses."""
+        used = self._booster[: self._rounds]
+        used.feature_names = None
+        return used
 
     def to_bytes(self) -> bytes:
         """See NativeModel."""
         return bytes(self._booster.save_raw("ubj"))
 
 
-def _joined(parts: Sequence[Any], kind: type[Number]) -> NDArray[Number]:
-    return np.concatenate([np.asarray(part, dtype=kind) for part in parts])
+def _fitted(model: object) -> tuple[xgboost.Booster, dict[str, Any]]:
+    """The booster of a model, and the model as XGBoost writes it in JSON."""
+    missing = np.nan
+    if isinstance(model, xgboost.XGBModel):
+        refuse("XGBoost", {"empty": not model.__sklearn_is_fitted__()})
+        missing, model = model.missing, model.get_booster()
+    if not isinstance(model, xgboost.Booster):
+        raise foreign("XGBoost", model)
+    try:
+        learner: dict[str, Any] = json.loads(bytes(model.save_raw("json")))["learner"]
+    except xgboost.core.XGBoostError:  # not even the number of columns is known
+        learner = {}
+    refuse("XGBoost", {"empty": not learner})
+    outputs, booster = learner["learner_model_param"], learner["gradient_booster"]
+    refuse(
+        "XGBoost",
+        {
+            "objective": (
+                learner["objective"]["name"] != "binary:logistic"
+                or int(outputs["num_class"]) > 0
+                or int(outputs["num_target"]) > 1
+            ),
+            "booster": booster["name"] != "gbtree",
+            "missing": not np.isnan(missing),
+        },
+    )
+    trees = booster["model"]["trees"]
+    categories = any(sum(tree["split_type"]) for tree in trees)
+    refuse("XGBoost", {"empty": not trees, "category": categories})
+    return model, learner
+
+
+def _arrays(tree: Mapping[str, Any], columns: Ints) -> dict[str, ArrayLike]:
+    """The nodes of a tree in a model's JSON."""
+    # One array has the thresholds of inner nodes and the values of leaves.
+    return {
+        "feature": columns[tree["split_indices"]],
+        "threshold": tree["split_conditions"],
+        "left": tree["left_children"],
+        "right": tree["right_children"],
+        "nan_left": tree["default_left"],
+        "value": tree["split_conditions"],
+    }
+
+
+def _base_margin(base_score: str) -> np.float32:
+    # A forest without trees predicts exactly what XGBoost starts from.
+    row = xgboost.DMatrix(np.zeros((1, FEATURE_COUNT), dtype=np.float32), label=[0], nthread=1)
+    start = {"objective": "binary:logistic", "base_score": float(base_score.strip("[]"))}
+    empty = xgboost.train(start, row, num_boost_round=0)
+    margin: np.float32 = empty.predict(row, output_margin=True)[0]
+    return margin
 
 
 def _starting_from(node: onnx.NodeProto, margin: np.float32) -> onnx.NodeProto:

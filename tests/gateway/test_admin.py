@@ -237,9 +237,9 @@ async def test_an_error_after_the_labels_are_written_does_not_hide_the_change(
     admin: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any) -> None:
-        raise ServerError("an unload failed")
+        raise ServerError("Triton does not answer")
 
-    monkeypatch.setattr(Releases, "_tidy", fail)
+    monkeypatch.setattr(Releases, "_followed", fail)
     response = await ask(admin, "POST", "2/activate")
     assert response.status_code == 409
     assert "version 2 is stable" in response.json()["detail"]

@@ -15,7 +15,6 @@ import onnx
 from sklearn.metrics import f1_score
 
 from gateway.cli.progress import progress_bar
-from preprocess.models.verification import graph_probabilities
 from preprocess.settings import load_settings
 from preprocess.store.sqlite.store import SQLiteStore
 from preprocess.training.dataset import Dataset, build_dataset
@@ -30,6 +29,7 @@ from tests.performance.report import Report
 from tests.performance.report_text import Grid, figure
 from tests.performance.row import Row
 from tests.performance.tool_folder import tool_folder
+from tests.preprocess.models.graphs import graph_probabilities
 
 # Who takes part, as the tables name them.
 PICKLE, FP32, INT8 = "pickle", "fp32", "int8"

@@ -1,6 +1,5 @@
 """Atomic writes, and locks that one process at a time holds."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 from filelock import Timeout
 
-from preprocess.files import atomic_copy, atomic_json, atomic_write, file_lock, staged_folder
+from preprocess.files import atomic_copy, atomic_write, file_lock, staged_folder
 
 _HOLD = """
 import sys
@@ -26,8 +25,6 @@ def test_a_file_is_replaced_when_its_content_is_another(tmp_path: Path) -> None:
     assert not atomic_write(target, b"one")
     assert atomic_write(target, b"two")
     assert target.read_bytes() == b"two"
-    assert atomic_json(target, {"three": 3})
-    assert json.loads(target.read_text("utf-8")) == {"three": 3}
     assert [path.name for path in target.parent.iterdir()] == ["file"]
 
 

@@ -156,11 +156,10 @@ class AdminEndpoints:
                 f"The change failed, but the labels have changed: version {after.stable} is stable "
                 "now; the log says why"
             ) from failure
-        reason = failure.__cause__ if isinstance(failure, PublishError) else failure
-        if isinstance(reason, OSError) and not isinstance(reason, TimeoutError):
+        if isinstance(failure, OSError) and not isinstance(failure, TimeoutError):
             raise ReadOnlyError(
                 f"Nothing was changed: the folder of versions cannot be written here "
-                f"({reason.strerror})"
+                f"({failure.strerror})"
             ) from failure
         raise ChangeRefusedError(
             "The change was refused and nothing was changed; the log says why"

@@ -148,7 +148,12 @@ _EXPLANATIONS = {
     "malformed": "The database is damaged: put back a copy, or move it away and import again.",
     "readonly": "The database cannot be written: its file or its disk is read-only.",
     "disk is full": "The disk is full and nothing of this change was kept: make room, try again.",
-    "unable to open": "The database cannot be opened: check that it exists and may be read.",
+    "disk I/O": "The disk failed: if it is full, make room; if not, check it.",
+    # Readers too write beside the file: what they share with a writer.
+    "unable to open": (
+        "The database cannot be opened: check that it exists, and that the file and its folder may "
+        "be read and written."
+    ),
 }
 
 

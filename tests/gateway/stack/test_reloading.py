@@ -83,6 +83,7 @@ async def watched(settings: Settings, notices: list[str]) -> AsyncIterator[Looks
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     (port,) = free_ports(1)
+    (tmp_path / "data" / "versions").mkdir(parents=True)
     return load_settings(data_dir=tmp_path / "data", triton_grpc_port=port, gpu="off")
 
 

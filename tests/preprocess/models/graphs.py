@@ -4,12 +4,14 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import onnx
 
 from preprocess.features.manifest import FEATURE_NAMES, feature_hash
 from preprocess.models.variants import fp32_graph
+from preprocess.models.verification import Known, run_graph
 from preprocess.training.card import ModelCard
-from preprocess.training.native import NativeModel
+from preprocess.training.native import Doubles, Float32s, NativeModel
 
 # The part of a card that graphs carry.
 ABOUT = cast(
@@ -27,6 +29,12 @@ ABOUT = cast(
 def forest_graph(native: NativeModel) -> onnx.ModelProto:
     """The FP32 graph of any forest."""
     return fp32_graph(native, ABOUT)
+
+
+def graph_probabilities(graph: onnx.ModelProto, x: Float32s) -> Doubles:
+    """Probabilities [n] for features [n, 25]."""
+    known = [Known("any", x, np.empty(0))]
+    return run_graph(graph, known)[0]
 
 
 def tampered(

@@ -16,9 +16,8 @@ from preprocess.models.gate import examine, f1, require_passed
 from preprocess.models.names import VARIANTS
 from preprocess.models.proof import Proof
 from preprocess.models.variants import build
-from preprocess.models.verification import graph_probabilities
 from preprocess.training.folder import ModelFolder
-from tests.preprocess.models.graphs import tampered
+from tests.preprocess.models.graphs import graph_probabilities, tampered
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess.errors import ModelError
-from preprocess.models.verification import graph_probabilities
 from preprocess.training.lightgbm_model import (
     ZERO_THRESHOLD,
     LightGBMModel,
@@ -17,7 +16,7 @@ from preprocess.training.lightgbm_model import (
     float32_threshold,
 )
 from preprocess.training.native import Float32s
-from tests.preprocess.models.graphs import forest_graph
+from tests.preprocess.models.graphs import forest_graph, graph_probabilities
 from tests.preprocess.training.samples import dataset
 
 SAMPLES = dataset(900)
@@ -42,7 +41,7 @@ def fitted(**parameters: object) -> LightGBMModel:
 def on_split_points(model: LightGBMModel) -> Float32s:
     """Rows with each split point of each feature, one step below it and one above."""
     rows: list[Float32s] = []
-    for feature, points in enumerate(model.split_points()):
+    for feature, points in enumerate(model.forest().split_points):
         for point in points.astype(np.float32):
             for value in (
                 np.nextafter(point, np.float32(-np.inf)),
@@ -100,20 +99,6 @@ def test_nan_counts_as_zero_where_training_saw_none_whatever_the_node_s_default(
     assert np.abs(found - model.probabilities(x)).max() < 1e-6
 
 
-@pytest.mark.parametrize("kind", ["category", "zero as missing"])
-def test_what_a_graph_cannot_express_is_refused(kind: str) -> None:
-    data = lightgbm.Dataset(
-        np.nan_to_num(SAMPLES.x),
-        SAMPLES.x[:, 23] % 7 > 3,
-        categorical_feature=[23] if kind == "category" else [],
-        params={"verbosity": -1, "zero_as_missing": kind == "zero as missing"},
-    )
-    settings = {"objective": "binary", "verbosity": -1, "num_threads": 1, "min_data_in_leaf": 3}
-    booster = lightgbm.train(settings, data, num_boost_round=5)
-    with pytest.raises(ModelError, match="by category or treats zero as missing"):
-        LightGBMModel(booster).tree_node()
-
-
 @pytest.mark.parametrize("content", ["", "not a model", "tree\nversion=v4\n"])
 def test_what_is_no_model_is_refused(
     tmp_path: Path, content: str, capfd: pytest.CaptureFixture[str]
@@ -137,21 +122,6 @@ def test_bytes_and_back(tmp_path: Path) -> None:
     assert np.array_equal(loaded.probabilities(SAMPLES.x), model.probabilities(SAMPLES.x))
 
 
-def test_bare_leaves() -> None:
-    model = fitted(min_child_samples=100_000)
-    assert all(len(points) == 0 for points in model.split_points())
-    found = graph_probabilities(forest_graph(model), SAMPLES.x)
-    assert np.abs(found - model.probabilities(SAMPLES.x)).max() < 1e-6
-
-
 def test_many_trees_may_round_further_than_few() -> None:
     assert fitted(n_estimators=5).tolerance == 1e-6
     assert fitted(n_estimators=400, max_depth=2).tolerance == pytest.approx(2e-6)
-
-
-def test_what_is_more_than_adding_up_leaves_is_refused() -> None:
-    with pytest.raises(ModelError, match="linear leaves"):
-        fitted(linear_tree=True, n_estimators=3).forest()
-    forest = {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.5}
-    with pytest.raises(ModelError, match="not a boosted binary classifier"):
-        fitted(**forest, n_estimators=3).forest()

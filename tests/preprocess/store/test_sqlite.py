@@ -11,7 +11,7 @@ from preprocess.errors import StoreError
 from preprocess.settings import load_settings
 from preprocess.store import open_store
 from preprocess.store.migrations import migrate, migrations
-from preprocess.store.sqlite.store import SQLiteStore
+from preprocess.store.sqlite.store import SQLiteStore, explained
 
 
 def test_migrations_are_numbered_without_gaps_and_applied_once(tmp_path: Path) -> None:
@@ -70,6 +70,18 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not an SQLite database"):
         SQLiteStore(tmp_path / "m.db", write=True)
     assert (tmp_path / "m.db").read_bytes() == b"bse_code,date\n" * 1000
+
+
+@pytest.mark.parametrize(
+    ("of_sqlite", "advice"),
+    [("unable to open database file", "may be read and written"), ("disk I/O error", "make room")],
+)
+def test_a_disk_that_is_full_or_read_only_is_told_with_what_to_do(
+    of_sqlite: str, advice: str
+) -> None:
+    """SQLite writes beside the file of a database that it only reads, too."""
+    with pytest.raises(StoreError, match=advice), explained(Path("m.db")):
+        raise sqlite3.OperationalError(of_sqlite)
 
 
 def test_no_database_says_what_to_do(tmp_path: Path) -> None:

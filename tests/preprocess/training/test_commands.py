@@ -51,27 +51,3 @@ def test_train_then_export(settings: Settings) -> None:
     assert "features exchanged" in exported.output
     for name in [*map(graph_file, VARIANTS), PROOF_FILE]:
         assert (model.path / name).is_file()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["train"], "tezi demo"),
-        (["export"], "make one with `tezi train`"),
-        (["export", "--model", "no-such"], "There is no model 'no-such'"),
-    ],
-)
-def test_what_is_missing_is_said_in_one_line(
-    settings: Settings, arguments: list[str], says: str
-) -> None:
-    done = tezi(*arguments)
-    assert done.exit_code == 1
-    assert says in done.output
-    assert "Traceback" not in done.output
-
-
-@pytest.mark.parametrize("command", ["train", "export"])
-def test_help_shows_examples(command: str) -> None:
-    done = tezi(command, "--help")
-    assert done.exit_code == 0
-    assert f"\n  tezi {command}\n" in done.output

@@ -39,7 +39,7 @@ def test_the_forest_is_as_asked_for(family: Family) -> None:
     trees = np.array(attributes["nodes_treeids"].ints)
     assert np.unique(trees).tolist() == list(range(37))
     assert np.bincount(trees).max() <= 2**4 - 1
-    assert max(len(points) for points in fitted.native.split_points()) <= MAX_BIN
+    assert max(len(points) for points in fitted.native.forest().split_points) <= MAX_BIN
     assert (fitted.parameters["n_estimators"], fitted.parameters["max_depth"]) == (37, 3)
     assert fitted.parameters["learning_rate"] == 0.2
     assert fitted.parameters["max_bin"] == MAX_BIN
