@@ -50,6 +50,12 @@ def test_an_archive_gives_its_tables_only(tmp_path: Path, name: str) -> None:
     assert _read(make(tmp_path / name, files)) == {"a.CSV": b"a", "b.csv": b"b", "c.csv.gz": b"c"}
 
 
+def test_a_member_without_a_name_is_no_table(tmp_path: Path) -> None:
+    path = zip_file(tmp_path / "a.zip", {"a.csv": b"a", "b.csv": b"b"})
+    path.write_bytes(path.read_bytes().replace(b"b.csv", b"\0.csv"))  # names end at a NUL
+    assert _read(path) == {"a.csv": b"a"}
+
+
 def test_members_are_named_with_their_archive(tmp_path: Path) -> None:
     path = zip_file(tmp_path / "a.zip", {"in/b.csv": b"b", "in/\x1b.csv": b""})
     names = {member.name for member in _members(path)}
