@@ -9,7 +9,6 @@ from importlib.metadata import version as installed_version
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 
 from gateway import metrics as names
@@ -25,6 +24,7 @@ from gateway.api.endpoints.predict import BatchPredictEndpoint, PredictEndpoint
 from gateway.api.endpoints.stocks import StocksEndpoint
 from gateway.api.middleware.access import AccessMiddleware
 from gateway.api.middleware.body_limit import BodyLimitMiddleware
+from gateway.api.middleware.host import HostMiddleware
 from gateway.api.middleware.read_key import ReadKeyMiddleware
 from gateway.api.middleware.request_id import RequestIdMiddleware
 from gateway.api.middleware.unexpected import UnexpectedErrorMiddleware
@@ -249,8 +249,8 @@ def _host_check(settings: Settings) -> list[Middleware]:
     hosts = [host.strip() for host in settings.allowed_hosts.split(",") if host.strip()]
     if not hosts:
         return []
-    hosts += ["127.0.0.1", "localhost", settings.http_host]  # the supervisor and nginx ask so
-    return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
+    # The supervisor asks the host that it listens on.
+    return [Middleware(HostMiddleware, hosts=[*hosts, "localhost", settings.http_host])]
 
 
 def create_app(

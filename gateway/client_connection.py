@@ -16,12 +16,16 @@ RESPONSE_S = 60.0
 # Connections for this machine beyond the limit: `tezi up` restarts a gateway that it cannot reach.
 RESERVED = 32
 
-_TOO_LARGE = b"""HTTP/1.1 431 Request Header Fields Too Large\r
-content-type: application/json\r
-content-length: 38\r
-connection: close\r
-\r
-{"detail":"The headers are too large"}"""
+
+def _refusal(status: str, detail: str) -> bytes:
+    body = f'{{"detail":"{detail}"}}'
+    return (
+        f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
+    ).encode()
+
+
+_TOO_LARGE = _refusal("431 Request Header Fields Too Large", "The headers are too large")
 
 
 class GatheredTransport:
@@ -93,16 +97,21 @@ class ClientConnection(HttpToolsProtocol):
             else:
                 self.transport.abort()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request; `msg` needs no quoting in JSON."""
+        self.transport.write(_refusal("400 Bad Request", msg))
+        self.transport.close()
+
     def _feed(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
             if self.parser.get_method() == b"CONNECT":
-                self.send_400_response("This is not a proxy.")
+                self.send_400_response("This is not a proxy")
             else:
                 self._feed(self._without_offer() + data[offer.args[0] :])
         except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            self.send_400_response("The request is malformed")
 
     def _without_offer(self) -> bytes:
         """The head that was read, without `Upgrade`, for a parser of its own.

@@ -1,6 +1,7 @@
 """Every setting of Tezi in one frozen model, read from TEZI_* variables and a `.env` file."""
 
 import os
+import re
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
@@ -23,6 +24,7 @@ _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, n
 Port = Annotated[int, Field(ge=1, le=65535)]
 # A name or an address: it is written into nginx's configuration and into URLs.
 Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$")]
+_HOST_NAME = re.compile(r"\*|(\*\.)?[A-Za-z0-9][A-Za-z0-9._-]*")
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -162,7 +164,7 @@ class Settings(BaseSettings):
     allowed_hosts: str = Field(
         "",
         description="Host names, with commas between, that requests may name (`*.example.com` "
-        "too); empty: any.",
+        "too) besides addresses; empty: any.",
     )
     max_connections: Annotated[int, Field(ge=1)] = Field(
         1_000, description="Most client connections of a gateway; further ones get 503."
@@ -263,6 +265,14 @@ class Settings(BaseSettings):
     def _networks(cls, text: str) -> str:
         for network in filter(None, map(str.strip, text.split(","))):
             ip_network(network)  # its ValueError says what is wrong
+        return text
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names(cls, text: str) -> str:
+        for host in filter(None, map(str.strip, text.split(","))):
+            if not _HOST_NAME.fullmatch(host):
+                raise ValueError(f"{host!r} is no name of a host, and not *.NAME")
         return text
 
     @cached_property

@@ -55,7 +55,7 @@ class Administrator:
         tokens = await asyncio.to_thread(self._tokens)
         # A caller cannot steer a hash, so how long the lookup takes tells nothing of the others.
         # Starlette decodes headers as latin-1, which gives back the bytes that were sent.
-        digest = hashlib.sha256(token.strip().encode("latin-1")).hexdigest()
+        digest = hashlib.sha256(token.encode("latin-1").strip()).hexdigest()
         if scheme.lower() == "bearer" and digest in tokens:
             self._count("allowed")
             return tokens[digest]

@@ -23,14 +23,13 @@ def replicas(settings: Settings) -> Mapping[str, Settings]:
     """Settings of each gateway by its name."""
     if settings.gateways == 1:
         return {"gateway": settings}
-    proxies = ",".join(filter(None, (settings.trusted_proxies, LOOPBACK)))  # nginx, and before it
     return {
         f"gateway{number}": settings.model_copy(
             update={
                 "http_host": LOOPBACK,
                 "http_port": port,
                 "gateways": 1,
-                "trusted_proxies": proxies,
+                "trusted_proxies": LOOPBACK,  # nginx, which looks through those before it
             }
         )
         for number, port in enumerate(settings.gateway_ports, start=1)

@@ -271,6 +271,21 @@ async def test_static_files_are_cached(front: Front) -> None:
         await replica.start()
 
 
+@pytest.mark.parametrize(
+    ("written", "client"),
+    [
+        ("127.0.0.9, 203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9, made up", "127.0.0.1"),
+        ('", "who": "root', "127.0.0.1"),
+    ],
+)
+async def test_a_gateway_is_told_one_client(front: Front, written: str, client: str) -> None:
+    """Not what the client has written of itself."""
+    await front.client.get("/", headers={"x-forwarded-for": written})
+    (head,) = front.one.heads + front.other.heads
+    assert f"\r\nX-Forwarded-For: {client}\r\n" in head
+
+
 async def test_metrics_are_for_this_machine_only(front: Front) -> None:
     assert (await front.client.get("/metrics")).status_code == 200
     # By way of a proxy on this machine, and whatever the client itself has written before.

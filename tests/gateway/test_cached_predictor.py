@@ -1,18 +1,21 @@
 """Cached predictions: what is computed, what is held, and when it is held no longer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date
 from math import isnan
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.cache.async_cache_manager import AsyncCacheManager
+from gateway.cache.core import AnyForm
 from gateway.cache.keys import prediction_key
 from gateway.cache.plan import Plan
-from gateway.errors import PredictorUnavailableError
+from gateway.errors import DeadlineExceededError, PredictorUnavailableError
+from gateway.ports import PredictionQuery
 from preprocess.features.row import Status
 from preprocess.market.values import Bar
 from preprocess.models.names import Variant
@@ -172,6 +175,33 @@ async def test_a_hasty_caller_costs_others_nothing(
     assert tezi.predictor.timeouts[0] > 21  # the time of the service, not that of its first caller
 
 
+async def test_who_joins_late_is_not_held_to_the_deadline_of_the_first(
+    tezi: Running, skip: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[float] = []
+    predict = tezi.predictor.predict
+
+    async def late_at_first(queries: Sequence[PredictionQuery], timeout_s: float) -> Any:
+        if queries[0].bse_code != "500001":  # the golden row
+            return await predict(queries, timeout_s)
+        calls.append(timeout_s)
+        if len(calls) == 1:
+            await asyncio.sleep(timeout_s)
+            raise DeadlineExceededError("no answer")
+        return await predict(queries, timeout_s)
+
+    monkeypatch.setattr(tezi.predictor, "predict", late_at_first)
+    first = asyncio.create_task(tezi.predict())
+    await until(lambda: calls)
+    skip(50)
+    second = asyncio.create_task(tezi.predict())
+    await until(lambda: tezi.traffic.in_flight == 2)
+    skip(11)
+    assert (await first).status_code == 504
+    assert (await second).status_code == 200
+    assert len(calls) == 2
+
+
 async def test_a_computation_that_nobody_waits_for_is_cancelled_before_triton_has_it(
     tezi: Running,
 ) -> None:
@@ -207,6 +237,14 @@ async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: 
         assert asked(tezi) == [["500001"]]
 
 
+class AsGiven(AnyForm):
+    """Caches bytes as they are."""
+
+    def dump(self, _key: str, value: object) -> bytes:
+        assert isinstance(value, bytes)
+        return value
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -217,6 +255,7 @@ async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: 
         ["graph", "2026-08-14", 0.25, b"short"],
         ["graph", "2026-08-14", 1.25, b"\0" * 100],
         ["graph", "2999-01-01", 0.25, b"\0" * 100],
+        b"\x94\xa1\xff\xa1\xff\x00\xc4\x00",  # texts that are not UTF-8
     ],
 )
 async def test_a_value_of_the_wrong_type_in_redis_is_computed_again(
@@ -227,10 +266,12 @@ async def test_a_value_of_the_wrong_type_in_redis_is_computed_again(
             tmp_path / "app", cache_predictions=True, redis_url=server.url
         ) as tezi:
             gateway = tezi.app.state.gateway
-            if value != 1 and value[0] == "graph":
+            if isinstance(value, list) and value[0] == "graph":
                 value = [gateway.versions.get(1).variants["fp32"].sha256[:16], *value[1:]]
             other = AsyncCacheManager(Plan(redis_url=server.url, timeout_s=1.0))
-            await other.set(prediction_key("500001", TODAY, 1, "fp32"), value, 100)
+            given = value if isinstance(value, bytes) else msgspec.msgpack.encode(value)
+            key = prediction_key("500001", TODAY, 1, "fp32")
+            await other.set_many({key: given}, 100, form=AsGiven())
             await other.close()
             found = (await tezi.predict()).json()
             assert not found["cached"]

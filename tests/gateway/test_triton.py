@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import math
+import re
 import struct
 from collections.abc import AsyncIterator, Callable
 
@@ -192,6 +193,10 @@ NO_INFERENCES = {
     "no header": (http(200, b"{}"), "not an inference"),
     "a length that is no number": (http(200, b"{}", LENGTH + "two\r\n"), "not an inference"),
     "a header that is no JSON": (http(200, b"{]", LENGTH + "2\r\n"), "not an inference"),
+    "a header without end": (
+        http(200, b'{"x":' + b"[" * 9999, LENGTH + "10004\r\n"),
+        "not an inference",
+    ),
     "a header without outputs": (http(200, b"{}", LENGTH + "2\r\n"), "not an inference"),
     "more bytes than there are": (
         http(200, HEADER % b'{"binary_data_size":9}', LENGTH + f"{len(HEADER) + 20}\r\n"),
@@ -263,11 +268,18 @@ async def test_every_http_status_is_an_error_of_ours(
     assert "{}: {}".format(*failure) in str(caught.value) or expected is GpuAbsentError
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"<h1>Bad \xffGateway</h1>", b'{"error":"\xff"}', b'{"x":' + b"[" * 9999],
+    ids=["HTML", "not UTF-8", "without end"],
+)
 async def test_a_refusal_without_json_is_told_as_it_came(
-    predictor: TritonPredictor, triton: HttpTriton
+    predictor: TritonPredictor, triton: HttpTriton, body: bytes
 ) -> None:
-    triton.raw = http(502, b"<h1>Bad \xffGateway</h1>")
-    with pytest.raises(PredictorUnavailableError, match="502: <h1>Bad"):
+    triton.raw = http(502, body)
+    with pytest.raises(
+        PredictorUnavailableError, match=re.escape("502: " + body[:8].decode(errors="replace"))
+    ):
         await predictor.predict(ASKS, 60.0)
 
 

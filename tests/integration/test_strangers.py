@@ -39,6 +39,11 @@ GATEWAY = {
     ),
 }
 TRITON_HTTP = {
+    "inference (infer, generate)": (
+        "answers",
+        "POST /v2/models/features/infer; POST /v2/models/features/versions/1/infer; "
+        "POST /v2/models/features/generate; POST /v2/models/features/generate_stream",
+    ),
     "health, metadata, model configs, statistics": (
         "answers",
         "GET /v2; GET /v2/health/live; GET /v2/health/ready; GET /v2/models/stats; "
@@ -47,7 +52,8 @@ TRITON_HTTP = {
     "list, load, unload models": (
         "refused",
         "POST /v2/repository/index; POST /v2/repository/models/stranger/load; "
-        "POST /v2/repository/models/features/unload",
+        "POST /v2/repository/models/features/unload; POST /v2/repository/x/index; "
+        "POST /v2/repository/x/models/stranger/load",
     ),
     "shared memory: status, register, unregister": (
         "refused",
@@ -57,7 +63,8 @@ TRITON_HTTP = {
     ),
     "trace and log settings": (
         "refused",
-        "GET /v2/trace/setting; POST /v2/trace/setting; GET /v2/logging; POST /v2/logging",
+        "GET /v2/trace/setting; POST /v2/trace/setting; GET /v2/logging; POST /v2/logging; "
+        "GET /v2/models/features/trace/setting; POST /v2/models/features/trace/setting",
     ),
 }
 # Every call of the service that is not among these is refused.

@@ -51,6 +51,8 @@ def test_the_environment_carries_them_all_to_a_child(monkeypatch: pytest.MonkeyP
         ({"http_port": 0}, "TEZI_HTTP_PORT=0"),
         ({"http_host": "0.0.0.0; include /x"}, "TEZI_HTTP_HOST"),
         ({"trusted_proxies": "10.0.0.0/8, my-proxy"}, "TEZI_TRUSTED_PROXIES"),
+        ({"allowed_hosts": "example.com, http://example.com"}, "TEZI_ALLOWED_HOSTS"),
+        ({"allowed_hosts": "*example.com"}, "TEZI_ALLOWED_HOSTS"),
         ({"http_port": 8001}, "a port of its own"),
         ({"http_host": "127.0.0.1; evil"}, "TEZI_HTTP_HOST="),
         ({"triton_host": "a\nb"}, "TEZI_TRITON_HOST="),

@@ -7,7 +7,7 @@ was told of it; an administrator's clears come on top.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Annotated, cast
 
 import msgspec
 import numpy as np
@@ -26,7 +26,8 @@ _VALUES = np.dtype("<f4")
 _SIZE = FEATURE_COUNT * _VALUES.itemsize
 _OK = Status.OK.encode()
 # The mark up to which the row is right (number, token), the day of its newest price, the values.
-_DECODER = msgspec.msgpack.Decoder(tuple[int, str, bytes, bytes])
+_Number = Annotated[int, msgspec.Meta(le=2**63 - 1)]  # what a database can be asked for
+_DECODER = msgspec.msgpack.Decoder(tuple[_Number, str, bytes, bytes])
 
 _Row = tuple[bytes, Float32s]
 
@@ -48,7 +49,7 @@ class _Form:
     def load(self, key: str, body: bytes) -> object:
         try:
             sequence, token, as_of, values = _DECODER.decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return MISS
         if len(values) != _SIZE:
             return MISS

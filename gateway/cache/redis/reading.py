@@ -99,6 +99,8 @@ class Question:
         epoch, number, *numbers = state
         if not isinstance(epoch, bytes):
             return Reading({}, None)
+        if int(number) >= 2**63:  # Redis counts no further, and envelopes have no room for it
+            raise ValueError("Redis gave a generation that it cannot count to")
         generations = {
             name: int(found or 0) for name, found in zip(self._scopes(), numbers, strict=True)
         }

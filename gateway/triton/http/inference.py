@@ -46,6 +46,8 @@ class _Refusal(msgspec.Struct):
     error: str
 
 
+# msgspec's own error is not the only one: of texts that are not UTF-8, and of nesting without end.
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode_header = msgspec.json.Decoder(_Header).decode
 _decode_refusal = msgspec.json.Decoder(_Refusal).decode
 
@@ -86,7 +88,7 @@ def inference_outputs(reply: Reply, request_id: str, count: int) -> dict[str, by
         raise TensorError(f"not an inference: {_LENGTH.decode()} {length[:20]!r}")
     try:
         header = _decode_header(body[:start])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NOT_JSON as error:
         raise TensorError(f"not an inference: {error}") from None
     if header.id != request_id:
         raise TensorError(f"a response to request {header.id[:40]!r}, not {request_id}")
@@ -117,7 +119,7 @@ def refusal(reply: Reply) -> str:
     """The server's own words in an error response."""
     try:
         return _decode_refusal(reply.body).error
-    except msgspec.DecodeError:
+    except _NOT_JSON:
         return reply.body[:300].decode(errors="replace")
 
 

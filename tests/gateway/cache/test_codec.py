@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cache.codec import decode, encode
-from gateway.cache.redis.reading import Stamp, seal, unseal
+from gateway.cache.redis.reading import Question, Stamp, seal, unseal
 from preprocess.errors import CacheError
 
 plain = st.one_of(
@@ -95,3 +95,11 @@ def test_a_body_that_is_no_value_is_refused(body: bytes) -> None:
 def test_the_value_of_another_key_is_no_value() -> None:
     with pytest.raises(CacheError, match="the value of 'other'"):
         unseal("k", seal("other", encode("other", 1), STAMP, 1))
+
+
+@pytest.mark.parametrize("number", [b"many", b"9" * 20, b"9" * 5_000])
+def test_a_generation_that_redis_cannot_have_counted_to_is_no_answer(number: bytes) -> None:
+    question = Question(["prediction:500001:2026-08-14:1:fp32"])
+    state = [b"epoch", number, *[None] * (len(question.fields) - 2)]
+    with pytest.raises(ValueError, match=r"int|count"):
+        question.read([[None], state])

@@ -7,12 +7,14 @@ from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cache.cache_manager import CacheManager
+from gateway.cache.core import AnyForm
 from gateway.cache.features.cached_rows import CachedRows
 from gateway.cache.keys import features_key
 from gateway.cache.plan import Plan
@@ -119,6 +121,32 @@ def test_computed_rows_become_hits(replica: Make, plain: FeatureService) -> None
     asked = (CODES[2], CODES[0], CODES[2], CODES[1])
     assert_same(mine.ask(*asked), expect(plain, *asked))
     assert mine.counts == (4, 0, 3)
+
+
+class AsGiven(AnyForm):
+    """Caches bytes as they are."""
+
+    def dump(self, _key: str, value: object) -> bytes:
+        assert isinstance(value, bytes)
+        return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"\x94\x01\xa1\xff\xc4\x00\xc4\x00",  # a text that is not UTF-8
+        msgspec.msgpack.encode((2**64 - 1, "token", b"2026-08-14", b"\0" * 100)),
+    ],
+    ids=["empty", "not UTF-8", "number"],
+)
+def test_a_damaged_row_is_computed_again(
+    replica: Make, plain: FeatureService, value: bytes
+) -> None:
+    mine = replica()
+    key = features_key(CODES[0], PAST, feature_hash())
+    mine.cache.set_many({key: value}, 100, form=AsGiven())
+    assert_same(mine.ask(*CODES[:2]), expect(plain, *CODES[:2]))
 
 
 def test_precomputed_rows_bypass_the_cache(replica: Make, plain: FeatureService) -> None:
