@@ -19,8 +19,10 @@ KINDS = ("bonus", "split", "rights", "demerger")
 # Ex-dates are published ahead, but never by this much: a later date is a typing error.
 ANNOUNCED_AHEAD = timedelta(days=366)
 
-# A notice of the same kind and ratio this close to another is the same action, moved.
+# A notice of the same kind and ratio this close to another is the same action, moved. Without a
+# ratio (a demerger, rights) it is so only if it says so.
 MOVED_WITHIN = timedelta(days=90)
+REVISED_WITHIN = timedelta(days=30)
 
 StockAction = tuple[str, CorporateAction]
 
@@ -80,9 +82,7 @@ def write(
                 *writer.actions_of(code),
                 *(each for key, each in kept.items() if key[0] == code),
             )
-            if other.kind == action.kind
-            and other.ratio == action.ratio
-            and abs(other.ex_date - action.ex_date) <= MOVED_WITHIN
+            if _is_same(other, action)
         ]
         if any(_rank(other) > _rank(action) for other in rivals):
             tally.unchanged += 1
@@ -96,9 +96,22 @@ def write(
     return tally
 
 
+def _is_same(one: CorporateAction, other: CorporateAction) -> bool:
+    if (one.kind, one.ratio) != (other.kind, other.ratio):
+        return False
+    apart = abs(one.ex_date - other.ex_date)
+    if one.ratio is not None:
+        return apart <= MOVED_WITHIN
+    return not apart or (apart <= REVISED_WITHIN and (_is_revised(one) or _is_revised(other)))
+
+
+def _is_revised(action: CorporateAction) -> bool:
+    return "revised" in action.subject.lower()
+
+
 def _rank(action: CorporateAction) -> tuple[bool, date, str]:
     # By their words at last: both exchanges tell of an action, each in its own.
-    return "revised" in action.subject.lower(), action.ex_date, action.subject
+    return _is_revised(action), action.ex_date, action.subject
 
 
 def _kind(text: str) -> str:

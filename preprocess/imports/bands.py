@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from preprocess.errors import ImportRefusedError
 from preprocess.imports import cells
 from preprocess.imports.context import Context
 from preprocess.imports.formats import Format
@@ -17,11 +16,7 @@ BANDS = (2.0, 5.0, 10.0, 20.0, 40.0)
 
 def read(table: CsvTable, form: Format, context: Context) -> Iterator[PriceBand | Refusal | None]:
     """The bands of a file, dated as the file is; None for what is no share."""
-    day = form.day_of(context.file_name)
-    if day is None:
-        raise ImportRefusedError("its day is read from its name, which must end in DDMMYYYY.csv")
-    if day > context.today:
-        raise ImportRefusedError(f"its name says {day}, which has not come yet")
+    day = context.day_in_name(form, "sec_list_DDMMYYYY.csv or eq_band_changes_DDMMYYYY.csv")
     pick = table.picked(*form.names("symbol", "series", "band"))
     seen: set[str] = set()
 

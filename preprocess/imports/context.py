@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
+from preprocess.errors import ImportRefusedError
+from preprocess.imports.formats import Format
 from preprocess.imports.identity import Codes
 
 
@@ -19,3 +21,16 @@ class Context:
     note: Callable[[str], None] = lambda _text: None
     second: set[str] = field(default_factory=set)  # stocks of this file whose bars BSE's replace
     quarters: set[tuple[str, date]] = field(default_factory=set)  # those with a new filing
+
+    def day_in_name(self, form: Format, pattern: str) -> date:
+        """The day of a file whose rows have none.
+
+        Raises:
+            ImportRefusedError: its name, which should be like `pattern`, has no past day.
+        """
+        day = form.day_of(self.file_name)
+        if day is None:
+            raise ImportRefusedError(f"its day is read from its name, which must be {pattern}")
+        if day > self.today:
+            raise ImportRefusedError(f"its name says {day}, which has not come yet")
+        return day

@@ -25,13 +25,17 @@ BROADCAST_WITHIN = timedelta(days=3)
 
 _ENDED = re.compile(
     r"(?:period|quarter|year)\b.{0,30}?\bended\s+(?:on\s+)?"
-    r"(?:(\d{1,2}[- ][a-z]{3,9}[-, ]+\d{4})|([a-z]{3,9}) (\d{1,2}),? (\d{4})|(\d\d-\d\d-\d{4}))",
+    r"(?:(\d\d?)(?:st|nd|rd|th)?[-., ]+([a-z]{3,9}|\d\d)|([a-z]{3,9}) (\d\d?)(?:st|nd|rd|th)?)"
+    r"[-., ]+(\d{4})",
     re.IGNORECASE,
 )
 
 
 def read(table: CsvTable, form: Format, context: Context) -> Iterator[Filing | Refusal | None]:
     """The filings of a list, without figures; None for an announcement of anything else."""
+    if "announced" not in form.columns:
+        context.note("it tells of meetings to come, which are not kept")
+        return table.parsed(lambda _row: None)
     pick = table.picked(
         *form.names("code", "isin", "symbol", "day", "basis", "announced", "subject", "details")
     )
@@ -67,9 +71,9 @@ def _period_in(details: str) -> date | None:
     match = _ENDED.search(details)
     if match is None:
         return None
-    text = match[1] or match[5] or f"{match[3]} {match[2]} {match[4]}"
+    text = f"{int(match[1] or match[4]):02}-{match[2] or match[3]}-{match[5]}"
     try:
-        return cells.moment(text.replace(",", " "), "period ended")[0]
+        return cells.moment(text, "period ended")[0]
     except RowRefusedError:
         return None
 

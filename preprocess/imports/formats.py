@@ -22,12 +22,11 @@ _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT",
 
 @dataclass(frozen=True)
 class Format:
-    """One form of file. `phase` orders an import: who is who first, then what needs it."""
+    """One form of file."""
 
     name: str
     kind: str
-    phase: int
-    columns: Mapping[str, Names]
+    columns: Mapping[str, Names] = field(default_factory=dict)
     optional: Mapping[str, Names] = field(default_factory=dict)
     exchange: str | None = None
     dated: str | None = None  # the file's name, with the groups day, month and year
@@ -50,13 +49,13 @@ class Format:
             return None
 
 
+_EQ_DD_MM_YY = r"(?<![a-z])EQ(?:_ISINCODE_)?(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d\d)(?!\d)"
 _DD_MM_YYYY = r"(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d{4})"
 
 
 def _format(
     name: str,
     kind: str,
-    phase: int,
     columns: str,
     optional: str = "",
     *,
@@ -71,25 +70,28 @@ def _format(
         return {field: tuple(names.split(" | ")) for field, names in pairs}
 
     given = parsed(columns), parsed(optional)
-    return Format(name, kind, phase, *given, exchange, dated, units)
+    return Format(name, kind, *given, exchange, dated, units)
 
 
+XBRL = Format("results in XBRL", "xbrl")
+
+# In the order of an import: who is who first, then what needs it.
 FORMATS: tuple[Format, ...] = (
     _format(
-        *("stocks", "stocks", 0),
+        *("stocks", "stocks"),
         "code: bse_code",
         "symbol: nse_symbol; name: company_name | name; isin: isin | isin_2020; industry: "
         "industry; status: status",
     ),
     _format(
-        *("BSE list of securities", "stocks", 0),
+        *("BSE list of securities", "stocks"),
         "code: security code; isin: isin no; status: status",
         "name: issuer name | security name; industry: industry new name | industry; "
         "instrument: instrument",
         exchange=BSE,
     ),
     _format(
-        *("BSE and NSE daily prices (UDiFF)", "prices", 1),
+        *("BSE and NSE daily prices (UDiFF)", "prices"),
         "day: traddt; code: fininstrmid; isin: isin; series: sctysrs; open: opnpric; high: "
         "hghpric; low: lwpric; close: clspric; volume: ttltradgvol",
         "segment: sgmt; exchange: src; type: fininstrmtp; symbol: tckrsymb; name: "
@@ -97,67 +99,67 @@ FORMATS: tuple[Format, ...] = (
         dated=r"_(?P<year>20\d\d)(?P<month>\d\d)(?P<day>\d\d)_",
     ),
     _format(
-        *("BSE daily prices with ISIN (EQ_ISINCODE)", "prices", 2),
+        *("BSE daily prices with ISIN (EQ_ISINCODE)", "prices"),
         "code: sc_code; name: sc_name; type: sc_type; open: open; high: high; low: low; "
         "close: close; previous: prevclose; volume: no_of_shrs; isin: isin_code; day: "
         "trading_date",
         exchange=BSE,
-        dated=r"EQ(?:_ISINCODE_)?(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d\d)\b",
+        dated=_EQ_DD_MM_YY,
     ),
     _format(
-        *("BSE daily prices (EQ)", "prices", 2),
+        *("BSE daily prices (EQ)", "prices"),
         "code: sc_code; name: sc_name; type: sc_type; open: open; high: high; low: low; "
         "close: close; previous: prevclose; volume: no_of_shrs",
         exchange=BSE,
-        dated=r"\bEQ(?P<day>\d\d)(?P<month>\d\d)(?P<year>\d\d)(?:_CSV)?\.",
+        dated=_EQ_DD_MM_YY,
     ),
     _format(
-        *("NSE list of securities", "stocks", 3),
+        *("NSE list of securities", "stocks"),
         "symbol: symbol; name: name of company; isin: isin number",
         exchange=NSE,
     ),
     _format(
-        *("NSE daily prices (bhav)", "prices", 4),
+        *("NSE daily prices (bhav)", "prices"),
         "symbol: symbol; series: series; isin: isin; day: timestamp; open: open; high: high; "
         "low: low; close: close; previous: prevclose; volume: tottrdqty",
         exchange=NSE,
         dated=r"cm(?P<day>\d\d)(?P<month>[a-z]{3})(?P<year>\d{4})bhav",
     ),
     _format(
-        *("NSE daily prices (sec_bhavdata_full)", "prices", 5),
+        *("NSE daily prices (sec_bhavdata_full)", "prices"),
         "symbol: symbol; series: series; day: date1; open: open_price; high: high_price; low: "
         "low_price; close: close_price; previous: prev_close; volume: ttl_trd_qnty",
         exchange=NSE,
         dated=_DD_MM_YYYY,
     ),
     _format(
-        *("prices", "prices", 5),
+        *("prices", "prices"),
         "code: bse_code; day: date; open: open; high: high; low: low; close: close; volume: volume",
         "previous: prev_close",
     ),
     _format(
-        *("NSE price bands", "bands", 6),
+        *("NSE price bands", "bands"),
         "symbol: symbol; series: series; band: band | to",
         exchange=NSE,
         dated=_DD_MM_YYYY,
     ),
     _format(
-        *("actions", "actions", 6),
+        *("actions", "actions"),
         "code: bse_code; day: ex_date; kind: kind; subject: subject",
         "ratio: ratio",
     ),
     _format(
-        *("BSE corporate actions", "actions", 6),
+        *("BSE corporate actions", "actions"),
         "code: security code; day: ex date; subject: purpose",
         exchange=BSE,
     ),
     _format(
-        *("NSE corporate actions", "actions", 6),
+        *("NSE corporate actions", "actions"),
         "symbol: symbol; series: series; day: ex-date; subject: purpose",
         exchange=NSE,
     ),
     _format(
-        *("results", "financials", 7),
+        *("results", "financials"),
         "day: period_end | period ended | period end | quarter ended",
         "code: bse_code | security code | scrip code; isin: isin; symbol: nse_symbol | "
         "symbol; year: fiscal_year; quarter: quarter; label: label; revenue: revenue | "
@@ -167,25 +169,26 @@ FORMATS: tuple[Format, ...] = (
         units=True,
     ),
     _format(
-        *("list of results filed", "filings", 8),
+        *("list of results filed", "filings"),
         "day: period ended | period end | to date | quarter ended; basis: consolidated / "
         "non-consolidated | consolidated/non-consolidated; announced: broadcast date/time | "
         "broadcast date | exchange dissemination time | exchange received time",
         "code: security code | scrip code; symbol: symbol; isin: isin",
     ),
     _format(
-        *("NSE announcements", "filings", 8),
+        *("NSE announcements", "filings"),
         "symbol: symbol; subject: subject; details: details; announced: broadcast date/time | "
         "broadcast date",
     ),
     _format(
-        *("NSE board meetings", "plans", 9),
+        *("NSE board meetings", "filings"),
         "symbol: symbol; day: meeting date",
     ),
     _format(
-        *("BSE results calendar", "plans", 9),
+        *("BSE results calendar", "filings"),
         "code: security code; day: result date",
     ),
+    XBRL,
 )
 
 

@@ -31,15 +31,8 @@ def read(table: CsvTable, form: Format, context: Context) -> Iterator[Bar | Refu
     """Bars of a file; None for debt, derivatives, funds and the like."""
     pick = table.picked(*form.names(*FIELDS))
     own = form.exchange is None and "isin" not in form.columns
-    named = form.day_of(context.file_name)
-    fixed = None
-    if "day" not in form.columns:
-        fixed = named
-        if fixed is None:
-            raise ImportRefusedError("its day is read from its name, which must be EQddmmyy.CSV")
-        if fixed > context.today:
-            raise ImportRefusedError(f"its name says {fixed}, which has not come yet")
-    day_of = _day_reader(context, named)
+    fixed = None if "day" in form.columns else context.day_in_name(form, "EQddmmyy.CSV")
+    day_of = _day_reader(context, form.day_of(context.file_name))
     seen = SeenDays()
     codes = context.codes
 

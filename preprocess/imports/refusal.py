@@ -23,7 +23,7 @@ class Rule(StrEnum):
     DUPLICATE = "key twice in one file"
     QUARTER = "no fiscal quarter"
     PERIOD = "dates contradict the quarter"
-    KIND = "no known kind of action"
+    KIND = "no known kind"
     RATIO = "no ratio in the subject"
     ISIN = "no ISIN"
     STOCK = "no known stock"

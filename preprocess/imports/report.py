@@ -91,8 +91,6 @@ class ImportReport:
         self.tally += part.tally
         self.refused_by_rule += part.refused_by_rule
         self.first_refused += part.first_refused[: KEPT - len(self.first_refused)]
-        self.refused_files += part.refused_files
-        self.first_refused_files += part.first_refused_files[: KEPT - len(self.first_refused_files)]
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values."""

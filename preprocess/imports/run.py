@@ -11,7 +11,7 @@ from typing import Any
 from preprocess.errors import ImportRefusedError
 from preprocess.imports import actions, bands, filings, financials, prices, stocks, xbrl
 from preprocess.imports.context import Context
-from preprocess.imports.formats import FORMATS, Format, recognised
+from preprocess.imports.formats import FORMATS, XBRL, Format, recognised
 from preprocess.imports.identity import Codes
 from preprocess.imports.refusal import Refusal
 from preprocess.imports.report import ImportReport
@@ -39,7 +39,6 @@ READERS: dict[str, Any] = {
     "filings": filings,
     "xbrl": xbrl,
 }
-XBRL = Format("results in XBRL", "xbrl", 9, {})
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class _Found:
 
     @property
     def order(self) -> tuple[int, date, str]:
-        return self.form.phase, self.day or date.min, self.member.name
+        return FORMATS.index(self.form), self.day or date.min, self.member.name
 
 
 def run_import(

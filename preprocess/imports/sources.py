@@ -159,7 +159,7 @@ def _in_zip(source: Source, archive: zipfile.ZipFile) -> list[Member]:
     entries = archive.infolist()
     if len(entries) > MOST_MEMBERS:
         raise ImportRefusedError(f"it holds more than {MOST_MEMBERS:,} files")
-    found = [entry for entry in entries if not entry.is_dir() and _is_file(entry.filename)]
+    found = [entry for entry in entries if _is_file(entry.filename)]
     unpacked = 0
     for entry in found:
         with _damage_explained():
@@ -282,6 +282,8 @@ def _damage_explained() -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk; gzip's errors have no number
+            raise ImportRefusedError(f"it cannot be read or unpacked: {error.strerror}") from error
         what = str(error) or type(error).__name__
         raise DamagedFileError(f"it is damaged or cut short: {what}") from error
 
@@ -296,7 +298,7 @@ def _below(folder: Path) -> Iterator[Path]:
 def _is_file(path: str) -> bool:
     # Names that begin with a dot are the resource forks of macOS's archives.
     name = PurePosixPath(path).name.lower()
-    return name.endswith(FILE_ENDINGS) and not name.startswith(".")
+    return name.endswith(FILE_ENDINGS) and not name.startswith(".") and not path.endswith("/")
 
 
 def _size(path: Path) -> int:

@@ -9,19 +9,24 @@ split is a fall of 90 % in the features.
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 KINDS = ("bonus", "split", "rights", "demerger")
 
 # Kinds of token, first match first. A number may be glued to the words around it: RS10TORS5.
 _TOKENS = {
     "number": r"\d{1,3}(?:,\d{2})*,\d{3}(?:\.\d+)?|\d+(?:\.\d+)?",
-    "doubt": r"(?<=\s)\.(?=\d)|pais[ea]\b|ps\b",  # "Rs .50" is 50 paise or Rs 50
+    # "Rs .50" is 50 paise or Rs 50; what was called off is no action, and its day may be another's
+    "doubt": r"(?<=\s)\.(?=\d)|pais[ea]\b|ps\b|cancel\w*|withdr\w*|postpon\w*|defer\w*",
     "other": (
-        r"(?:special|spl|final|fin|interim|int)?[\s.]*(?:div(?![a-z])|dividends?\b)"
+        r"(?:special|spl|final|fin|interim|int)?[\s.-]*(?:div(?![a-z])|dividends?\b)"
         r"|agm\b|egm\b|(?:annual|extra\s?ordinary)\s+general\s+meeting|interest\b|buy\s?-?back"
-        r"|capital\s+reduction|amalgamation|redemption|return\s+of\s+capital"
+        r"|capital\s+reduction|redemption|return\s+of\s+capital"
     ),
-    "split": r"sub[\s-]*div\w*|consolidat(?:ion|e)\b|consol\b|split\w*|splt?(?=[\s.:(/-]|\d|r[se])",
+    "merger": r"amalgamation|merger\b",
+    "split": (
+        r"sub[\s-]*d\w*|consolidat(?:ion|e)\b|consol\b|split\w*|splt\b|splt?(?=[\s.:(/-]|\d|r[se])"
+    ),
     "face": r"face\s*val\w*|f\s*\.?\s*v(?![a-z])\.?|fv(?=\s*spl)",
     "demerger": r"de-?\s?merger\w*|spin-?\s?off",
     "rights": r"rights?\b|rgts?\b",
@@ -84,8 +89,7 @@ def actions_in(subject: str) -> dict[str, float | None]:
         if None not in (ratio, found.get(kind)) and found[kind] != ratio:
             unreadable = kind
         found[kind] = found.get(kind) or ratio
-    claimed = "paper" in named or ("other" in named and "face" not in named)
-    if not found and not unreadable and not claimed:
+    if not found and not unreadable and "paper" not in named:
         unreadable = _unclaimed(tokens)
     if unreadable:
         found.pop(unreadable, None)
@@ -100,7 +104,7 @@ def _clauses(tokens: list[Token]) -> Iterator[tuple[str, list[Token]]]:
     kind, clause = "", list[Token]()
     before: list[Token] = []  # "1:1 Bonus Issue": numbers before the first word of an action
     for name, text in tokens:
-        if name in (*KINDS, "other") and not (name == kind and name != "bonus"):
+        if name in (*KINDS, "other", "merger") and not (name == kind and name != "bonus"):
             if kind in KINDS:
                 yield kind, clause
             kind, clause = name, before
@@ -173,11 +177,16 @@ def _between(clause: list[Token]) -> list[str]:
 
 
 def _unclaimed(tokens: list[Token]) -> str | None:
-    """The kind that a ratio without a word of an action may be of: "Bnus 1:1", "Rs 10 To Rs 2"."""
+    """The kind that a ratio without a word of an action may be of: "Bnus 1:1", "Spilt 10 To 2"."""
     names = [name for name, _ in tokens]
-    if names.count("number") < 2:
-        return None
-    between = _between(tokens)
-    if "for" in between:
-        return "bonus"
-    return "split" if "to" in between and {"rupees", "face"} & set(names) else None
+    places = [place for place, name in enumerate(names) if name == "number"]
+    for first, second in pairwise(places):
+        between = tokens[first + 1 : second]
+        joined = {name for name, _ in between}
+        if "merger" in names[:first] or joined & {"clause", "other"}:
+            continue
+        if (":" if "other" in names else "for") in (joined | {text for _, text in between}):
+            return "bonus"
+        if "to" in joined:
+            return "split"
+    return None

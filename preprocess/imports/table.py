@@ -1,6 +1,7 @@
 """A CSV file as rows of cells, with true line numbers. One line is one row."""
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import BinaryIO, TypeVar
@@ -9,6 +10,7 @@ from preprocess.errors import ImportRefusedError
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
 
 LONGEST_LINE = 65_536  # bytes
+MOST_BLANK = 20  # lines before the header
 
 T = TypeVar("T")
 
@@ -30,6 +32,7 @@ class CsvTable:
         """
         self.name = name
         self._stream = stream
+        self._line = 0
         self._indices = self._header()
 
     @property
@@ -38,24 +41,28 @@ class CsvTable:
         return list(self._indices)
 
     def _header(self) -> dict[str, int]:
-        raw = self._stream.readline(LONGEST_LINE)
-        if not raw:
+        raw = b"\n"
+        while raw and not raw.strip() and self._line < MOST_BLANK:
+            raw = self._stream.readline(LONGEST_LINE).removeprefix(_BYTE_ORDER_MARK)
+            self._line += 1
+        if not raw.strip():
             raise ImportRefusedError("it is empty")
-        if raw.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"<"):
+        if raw.lstrip().startswith(b"<"):
             raise ImportRefusedError(
                 "it is a web page and not a CSV file: an exchange answers with one where it has no"
                 " such file; download it again"
             )
         try:
-            cells = self._cells(raw.removeprefix(_BYTE_ORDER_MARK))
+            cells = self._cells(raw)
         except RowRefusedError as refused:
             raise ImportRefusedError(
-                f"it is not a CSV file: line 1 is not a header, {refused.rule} ({refused.detail})"
+                f"it is not a CSV file: line {self._line} is not a header, {refused.rule}"
+                f" ({refused.detail})"
             ) from None
         names = [cell.strip().lower() for cell in cells or []]
-        twice = {name for name in names if name and names.count(name) > 1}
+        twice = sorted(name for name, count in Counter(names).items() if name and count > 1)
         if twice:
-            raise ImportRefusedError(f"the header names {_listed(sorted(twice))} twice")
+            raise ImportRefusedError(f"the header names {shown(','.join(twice))} twice")
         self._width = len(names)
         return {name: index for index, name in enumerate(names)}
 
@@ -89,7 +96,7 @@ class CsvTable:
         Raises:
             ImportRefusedError: the file turns out to be damaged.
         """
-        line = 1
+        line = self._line
         while raw := self._stream.readline(LONGEST_LINE):
             line += 1
             try:
@@ -133,7 +140,3 @@ def _quoted(line: str) -> list[str]:
         return next(csv.reader([line], skipinitialspace=True, strict=True))
     except csv.Error as error:
         raise RowRefusedError(Rule.QUOTES, str(error)) from None
-
-
-def _listed(names: list[str]) -> str:
-    return shown(",".join(names))

@@ -36,8 +36,9 @@ def _file(path: Path, *rows: str) -> Path:
     return text_file(path, BHAVCOPY_HEADER, *rows)
 
 
-def test_equities_become_bars_of_the_day_in_the_name(tmp_path: Path) -> None:
-    path = _file(tmp_path / "EQ050115.CSV", ABB, BOND, DEBT, NEW)
+@pytest.mark.parametrize("name", ["EQ050115.CSV", "eq050115_csv.csv", "EQ050115 (1).CSV"])
+def test_equities_become_bars_of_the_day_in_the_name(tmp_path: Path, name: str) -> None:
+    path = _file(tmp_path / name, ABB, BOND, DEBT, NEW)
     day = date(2015, 1, 5)
     assert read_all("bhavcopy", path) == [
         Bar("500002", day, 1299.3, 1313.65, 1282.25, 1285.3, 7683, 1289.75),
@@ -57,7 +58,7 @@ def test_days_without_an_open_or_with_a_close_out_of_range_are_refused(tmp_path:
     ]
 
 
-@pytest.mark.parametrize("name", ["EQ310215.CSV", "EQ50115.CSV", "prices.csv"])
+@pytest.mark.parametrize("name", ["EQ310215.CSV", "EQ50115.CSV", "EQ05011500.CSV", "prices.csv"])
 def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ImportRefusedError, match="EQddmmyy"):
         read_all("bhavcopy", _file(tmp_path / name, ABB))

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import weekdays
-from tests.preprocess.imports.builders import BHAVCOPY_HEADER, many_prices, price_file, text_file
+from tests.preprocess.imports.builders import many_prices, price_file, text_file
 
 DAYS = weekdays(60)
 SAMPLES = Path(__file__).parent / "samples"
@@ -63,16 +63,6 @@ def test_prices_results_and_what_follows_from_them(tmp_path: Path, tezi: Tezi) -
     assert history.prices.adjusted.all()
     assert [label.label for label in history.labels] == [1]
     assert {row.month for row in history.statics} == {"2024-01", "2024-02", "2024-03"}
-
-
-def test_bhavcopies_of_a_folder(tmp_path: Path, tezi: Tezi) -> None:
-    row = "500002,ABB LTD.    ,A ,Q,10,12,9,11,11,10,2,703,7733.00,"
-    text_file(tmp_path / "EQ050115.CSV", BHAVCOPY_HEADER, row)
-    text_file(tmp_path / "EQ060115.CSV", BHAVCOPY_HEADER, row.replace("703", "704"))
-    assert tezi("bhavcopy", tmp_path).exit_code == 0
-    store = tezi.store()
-    assert store.span().price_rows == 2
-    store.close()
 
 
 def test_a_refused_file_is_an_exit_status_and_the_rest_goes_in(tmp_path: Path, tezi: Tezi) -> None:

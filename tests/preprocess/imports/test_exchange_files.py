@@ -29,14 +29,6 @@ from tests.preprocess.imports.builders import (
 SAMPLES = Path(__file__).parent / "samples"
 
 
-@pytest.fixture
-def listed(store: SQLiteStore) -> SQLiteStore:
-    """A store that knows one stock of both exchanges."""
-    with store.transaction() as writer:
-        writer.put_stocks([Stock("500325", "ALPHAIND", "Alpha", "INE002A01018")])
-    return store
-
-
 def _bars(store: SQLiteStore, table: str = "price_movements") -> list[tuple[Any, ...]]:
     return contents(store.path)[table]
 
@@ -168,6 +160,37 @@ def test_an_equal_action_a_year_later_is_another(tmp_path: Path, store: SQLiteSt
     report = bring_in(store, None, text_file(tmp_path / "ca.csv", header, *rows, *others))
     assert (report.tally.added, report.left_out) == (2, 1)
     assert [item.rule for item in report.first_refused] == [Rule.RATIO]
+
+
+@pytest.mark.parametrize("kind", ["demerger", "rights"])
+def test_actions_without_a_ratio_are_one_only_if_one_says_revised(
+    tmp_path: Path, store: SQLiteStore, kind: str
+) -> None:
+    header = "bse_code,ex_date,kind,subject"
+    rows = [
+        f"500325,{day},{kind},{kind}{said}"
+        for day, said in [("2024-01-10", ""), ("2024-03-10", ""), ("2024-03-24", " (Revised)")]
+    ]
+    bring_in(store, None, text_file(tmp_path / "a.csv", header, *rows[:2]))
+    assert [row[1] for row in _bars(store, "corporate_actions")] == ["2024-01-10", "2024-03-10"]
+    bring_in(store, None, text_file(tmp_path / "b.csv", header, rows[2]))
+    assert [row[1] for row in _bars(store, "corporate_actions")] == ["2024-01-10", "2024-03-24"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("SYMBOL,COMPANY NAME,PURPOSE,MEETING DATE", "ALPHAIND,Alpha,Results,28-Oct-2024"),
+        ("Security Code,Security Name,Result Date", "500325,ALPHA,28 Oct 2024"),
+    ],
+)
+def test_meetings_to_come_are_known_and_not_kept(
+    tmp_path: Path, listed: SQLiteStore, lines: tuple[str, ...]
+) -> None:
+    report = bring_in(listed, None, text_file(tmp_path / "a.csv", *lines))
+    assert (report.left_out, report.refused_files) == (1, 0)
+    assert "not kept" in report.notes[0]
+    assert _stores_nothing(listed)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +375,7 @@ def _list_all(store: SQLiteStore) -> None:
 def _dressed(name: str, dress: str) -> bytes:
     text = _written(name)
     if dress == "BOM, CRLF, blank lines":
-        return b"\xef\xbb\xbf" + text.replace("\n", "\r\n\r\n").encode()
+        return b"\xef\xbb\xbf\r\n" + text.replace("\n", "\r\n\r\n").encode()
     if dress == "thousands separators":
         rows = list(csv.reader(text.splitlines()))
         place = list(FORMS[name].values()).index("volume")

@@ -30,9 +30,9 @@ def test_parts_add_up_and_the_lists_stay_bounded() -> None:
         part = _refusals(KEPT // 2 + 1, f"{number}.csv")
         part.tally = Tally(3, 2, 1)
         part.left_out = 4
-        for file in range(KEPT + 1):
-            part.refuse_file(f"{number}-{file}", "it is empty")
         report.merge(part)
+        for file in range(KEPT + 1):
+            report.refuse_file(f"{number}-{file}", "it is empty")
     assert (report.files, report.rows, report.left_out) == (3, report.refused, 12)
     assert report.tally == Tally(10, 7, 4)
     assert report.refused_by_rule == {Rule.PRICE: 3 * (KEPT // 2 + 1)}

@@ -50,6 +50,12 @@ def test_an_archive_gives_its_tables_only(tmp_path: Path, name: str) -> None:
     assert _read(make(tmp_path / name, files)) == {"a.CSV": b"a", "b.csv": b"b", "c.csv.gz": b"c"}
 
 
+def test_a_member_without_a_name_is_no_table(tmp_path: Path) -> None:
+    path = zip_file(tmp_path / "a.zip", {"a.csv": b"a", "b.csv": b"b"})
+    path.write_bytes(path.read_bytes().replace(b"b.csv", b"\0.csv"))  # names end at a NUL
+    assert _read(path) == {"a.csv": b"a"}
+
+
 def test_members_are_named_with_their_archive(tmp_path: Path) -> None:
     path = zip_file(tmp_path / "a.zip", {"in/b.csv": b"b", "in/\x1b.csv": b""})
     names = {member.name for member in _members(path)}
@@ -130,6 +136,17 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(DamagedFileError, match="encrypted"):
         _read(path)
+
+
+def test_a_disk_without_room_is_not_called_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    reason = _refusal(tar_file(tmp_path / "a.tar.gz", {"a.csv": b"a"}))
+    assert reason == "it cannot be read or unpacked: No space left on device"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def test_empty_cells_beyond_the_header_are_no_cells() -> None:
 
 
 def test_the_last_line_needs_no_end_and_blank_lines_are_no_rows() -> None:
-    assert _rows(b"a\n\n1\n  \r\n2") == [["1"], ["2"]]
+    assert _rows(b"\r\n \na\n\n1\n  \r\n2") == [["1"], ["2"]]
+    assert _refused(b"\n\na\n1,2\n") == [(4, Rule.COLUMN_COUNT)]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,7 @@ def test_a_column_may_go_by_several_names() -> None:
     ("data", "reason"),
     [
         (b"", "empty"),
+        (b"\r\n" * 1_000, "empty"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "not UTF-8"),
         (b"PK\x03\x04\0\0\0\n", "NUL"),
         ("bse_code,date\n".encode("utf-16"), "not UTF-8"),

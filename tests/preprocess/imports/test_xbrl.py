@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.market.values import Stock
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.preprocess.imports.builders import bring_in, contents, text_file, zip_file
 
@@ -63,14 +62,6 @@ def _inline(prefix: str = "in-capmkt") -> str:
     space = f'xmlns:ix="http://www.xbrl.org/2013/inlineXBRL" xmlns:{prefix}="urn:{prefix}"'
     body = f"<ix:header/><p>{'</p><p>'.join(lines)}</p>"
     return f'<html xmlns="http://www.w3.org/1999/xhtml" {space}><body>{body}</body></html>'
-
-
-@pytest.fixture
-def listed(store: SQLiteStore) -> SQLiteStore:
-    """A store that knows one stock of both exchanges."""
-    with store.transaction() as writer:
-        writer.put_stocks([Stock("500325", "ALPHAIND", "Alpha", "INE002A01018")])
-    return store
 
 
 def _results(store: SQLiteStore) -> list[tuple[object, ...]]:
@@ -168,13 +159,22 @@ def test_a_broadcast_is_the_day_of_the_announcement(
     assert filed == ["2024-07-19", "2024-07-20T00:05:11"]
 
 
+@pytest.mark.parametrize(
+    "ended",
+    [
+        "period ended June 30 2024",
+        "Quarter Ended 30th June 2024",
+        "quarter and half year ended on 30-Jun-2024",
+        "quarter ended 30.06.2024",
+    ],
+)
 def test_an_announcement_counts_before_its_figures_come(
-    tmp_path: Path, listed: SQLiteStore
+    tmp_path: Path, listed: SQLiteStore, ended: str
 ) -> None:
     header = "SYMBOL,COMPANY NAME,SUBJECT,DETAILS,BROADCAST DATE/TIME"
     rows = [
-        "ALPHAIND,Alpha,Financial Results,for the period ended June 30 2024,19-Jul-2024 18:05:11",
-        "ALPHAIND,Alpha,Press Release,for the period ended June 30 2024,19-Jul-2024 18:06:00",
+        f"ALPHAIND,Alpha,Financial Results,Results for the {ended},19-Jul-2024 18:05:11",
+        f"ALPHAIND,Alpha,Press Release,Results for the {ended},19-Jul-2024 18:06:00",
     ]
     report = bring_in(listed, None, text_file(tmp_path / "CF-Announcements.csv", header, *rows))
     assert (report.tally.added, report.left_out) == (1, 1)
