@@ -16,6 +16,7 @@ from gateway.evening.report import Report
 from gateway.evening.scoring import Advance, EnsembleRow, score
 from gateway.evening.selection import Selection
 from preprocess.errors import EveningError, ModelError, ServerError
+from preprocess.features.stamps import require_sector_codes
 from preprocess.files import atomic_write
 from preprocess.models.names import Variant, ensemble_name
 from preprocess.repository.golden_check import GoldenCheck
@@ -49,11 +50,15 @@ def run_evening(
 
     Raises:
         EveningError: Triton does not answer, the user stops the run, or a file cannot be written.
-        ModelError, ServerError: the variant is not published or not served.
+        ModelError, ServerError: the variant is not published or not served, or the version was
+            trained on a database with other sector codes.
         StoreError: the database is busy, read-only or full.
     """
     seconds: dict[str, float] = {}
     version = _version(settings, variant)
+    require_sector_codes(
+        version.sector_codes, store.sector_codes(), owner=f"Version {version.model_version}"
+    )
     mark = store.mark()
     codes = list(selection.stocks)
 

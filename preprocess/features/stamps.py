@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from preprocess.errors import ModelError
 from preprocess.features.financial import KnownResults
 from preprocess.market.calendar import first_day_of
 from preprocess.market.columns import adjusting
@@ -60,6 +61,24 @@ def extended_sector_codes(known: Mapping[str, int], stocks: Sequence[Stock]) -> 
     following = max(codes.values(), default=-1) + 1
     fresh = sorted({stock.industry for stock in stocks if stock.industry} - codes.keys())
     return codes | {sector: following + index for index, sector in enumerate(fresh)}
+
+
+def require_sector_codes(
+    of_model: Mapping[str, int], of_market: Mapping[str, int], *, owner: str
+) -> None:
+    """Refuse a model that was trained with other codes than the market's.
+
+    Raises:
+        ModelError: names the first sector with two codes, or the first code with two sectors.
+    """
+    by_code = {code: sector for sector, code in of_market.items()}
+    for sector, code in of_model.items():
+        if of_market.get(sector, code) != code or by_code.get(code, sector) != sector:
+            raise ModelError(
+                f"{owner} knows the sector {sector!r} as {code}, this database as "
+                f"{of_market.get(sector, 'none')}, and {code} as {by_code.get(code)!r}: it was "
+                "trained on another database. Train it again with `tezi train`."
+            )
 
 
 def month_stamps(

@@ -303,3 +303,19 @@ def test_ctrl_c_writes_nothing(settings: Settings, market: SQLiteStore, triton: 
     assert (process.returncode, out, err) == (1, "", "tezi: Stopped: nothing was written.\n")
     assert market.predictions(DAY, 1) == []
     assert not folder(settings).exists()
+
+
+def test_a_model_of_another_database_scores_nothing(
+    settings: Settings, market: SQLiteStore, triton: FakeTriton
+) -> None:
+    with market.transaction() as writer:
+        writer.put_sectors({"Steel": 0, "Tea": 1})
+    evening(settings, market)
+    with market.transaction() as writer:
+        writer.clear()
+        writer.put_sectors({"Tea": 0, "Steel": 1})
+    with pytest.raises(
+        ModelError, match=r"Version 1 knows the sector 'Steel' as 0.*as 1, and 0 as"
+    ):
+        evening(settings, market)
+    assert triton.calls == 1

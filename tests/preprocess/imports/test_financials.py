@@ -13,7 +13,7 @@ from preprocess.imports.refusal import Refusal, Rule
 from preprocess.market.calendar import FiscalQuarter
 from preprocess.market.values import QuarterResult, Stock
 from preprocess.store.sqlite.store import SQLiteStore
-from tests.preprocess.imports.builders import bring_in, read_all, text_file
+from tests.preprocess.imports.builders import TODAY, bring_in, read_all, text_file
 
 OWN = (
     "bse_code,fiscal_year,quarter,period_end,announced_on,revenue_cr,pat_cr,operating_profit_cr,eps"
