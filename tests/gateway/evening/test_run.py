@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import signal
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -314,8 +315,5 @@ def test_a_model_of_another_database_scores_nothing(
     with sqlite3.connect(market.path) as other:
         other.execute("UPDATE sectors SET code = 1 - code")
     other.close()
-    with pytest.raises(
-        ModelError, match=r"1 knows the sector 'Steel' as 0, .*as 1, and 0 as 'Tea'"
-    ):
+    with pytest.raises(ModelError, match=r"1 knows the sector 'Steel' as 0, .* 0 as 'Tea'"):
         evening(settings, market)
-    assert triton.calls == 1
