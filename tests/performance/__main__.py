@@ -27,7 +27,6 @@ BENCHMARKS = {
     "load": "bench_load",
     "swaps": "bench_swaps",
     "hotspots": "bench_hotspots",
-    "scaling": "bench_scaling",
 }
 
 
@@ -51,11 +50,6 @@ BENCHMARKS = {
     type=click.FloatRange(min=0.001, max=100.0),
     help="For load: what the durations of its scenarios are multiplied by.",
 )
-@click.option(
-    "--cpu-ms-per-request",
-    metavar="GATEWAY,TRITON",
-    help="For scaling: milliseconds of CPU that a request takes of each.",
-)
 def main(
     name: str,
     json_file: Path | None,
@@ -63,7 +57,6 @@ def main(
     quick: bool,
     update_docs: bool,
     scale: float | None,
-    cpu_ms_per_request: str | None,
 ) -> None:
     """Measure, and print a table of values, baselines, ratios and goals.
 
@@ -76,7 +69,6 @@ def main(
     load       the whole stack: steady, spike, sustained, maximum   30 min
     swaps      versions are activated and rolled back under load    5 min
     hotspots   what takes the processor time under load             5 min
-    scaling    replays load through the autoscalers of config/      10 s
 
     \b
     python -m tests.performance serve
@@ -84,21 +76,14 @@ def main(
     python -m tests.performance load --scale 0.1
     python -m tests.performance serve --quick --json /tmp/serve.json
     python -m tests.performance inference --update-docs
-    python -m tests.performance scaling --cpu-ms-per-request 0.27,0.19
     """
     command = f"python -m tests.performance {name}" + (" --quick" if quick else "")
     extra: dict[str, Any] = {}
-    for option, value, user in (
-        ("scale", scale, "load"),
-        ("cpu_ms_per_request", cpu_ms_per_request, "scaling"),
-    ):
-        if value is None:
-            continue
-        flag = f"--{option.replace('_', '-')}"
-        if name != user:
-            raise click.UsageError(f"Only `{user}` takes {flag}.")
-        extra[option] = value
-        command += f" {flag} {value}"
+    if scale is not None:
+        if name != "load":
+            raise click.UsageError("Only `load` takes --scale.")
+        extra["scale"] = scale
+        command += f" --scale {scale}"
     benchmark = import_module(f"tests.performance.{BENCHMARKS[name]}")
     report: Report = benchmark.run(quick=quick, command=command, **extra)
     click.echo(f"{name}: {report.markdown()}")

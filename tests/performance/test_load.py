@@ -1,4 +1,4 @@
-"""The load test as users run it: `pytest tests/performance/test_load_scaling.py` is a short run.
+"""The load test as users run it: `pytest tests/performance/test_load.py` is a short run.
 
 `python -m tests.performance load` is the whole one.
 """
