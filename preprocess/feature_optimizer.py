@@ -148,12 +148,12 @@ class FeatureOptimizer:
         columns = self.market()
         if bse_codes is None:
             codes = [code.decode() for code in columns.codes.tolist()]
-            places: Indices = np.arange(len(columns), dtype=np.int64)
+            stocks: Indices = np.arange(len(columns), dtype=np.int64)
         else:
             codes = list(bse_codes)
-            places = stock_indices(columns, [_code(code) for code in codes])
+            stocks = stock_indices(columns, [_code(code) for code in codes])
         days: Days = np.full(len(codes), day_number(day), dtype=np.int32)
-        return Extract(tuple(codes), day, batch_rows(columns, places, days))
+        return Extract(tuple(codes), day, batch_rows(columns, stocks, days))
 
     def extract_history(self, bse_codes: Sequence[str] | None = None) -> pd.DataFrame:
         """Every labelled announcement of `bse_codes` (None: all stocks), for training.
@@ -175,10 +175,10 @@ class FeatureOptimizer:
 def history_frame(columns: MarketColumns) -> pd.DataFrame:
     """The frame of FeatureOptimizer.extract_history for the stocks of `columns`."""
     labels = columns.labels
-    places = np.repeat(np.arange(len(columns)), np.diff(labels.starts))
-    rows = batch_rows(columns, places, labels["earnings_day"])
+    stocks = np.repeat(np.arange(len(columns)), np.diff(labels.starts))
+    rows = batch_rows(columns, stocks, labels["earnings_day"])
     frame = pd.DataFrame(rows.values, columns=list(FEATURE_NAMES))
-    frame.insert(0, "bse_code", _texts(columns.codes)[places])
+    frame.insert(0, "bse_code", _texts(columns.codes)[stocks])
     frame.insert(1, "day", as_dates(labels["earnings_day"]))
     frame["up_5pct"] = labels["label"]
     known = labels["upper_circuit"] - 1.0

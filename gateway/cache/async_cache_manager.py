@@ -10,13 +10,13 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from gateway.cache.calls import CallKeys
 from gateway.cache.codec import MISS, decode, encode
-from gateway.cache.core import ANY, Core, Form, Lookup
+from gateway.cache.core import ANY, Core, Lookup, ValueCodec
 from gateway.cache.invalidation import Invalidation
 from gateway.cache.keys import Kind
 from gateway.cache.local import Clock
 from gateway.cache.plan import Plan
 from gateway.cache.redis.remote import RemoteTier
-from gateway.cache.single_flight import Flight, Flights, MayCancel, landing
+from gateway.cache.single_flight import Flight, MayCancel, SingleFlight, outcome_of
 from gateway.cache.statistics import CacheStats
 from preprocess.errors import CacheError
 from preprocess.settings import Settings
@@ -57,7 +57,7 @@ class AsyncCacheManager:
         """
         self.core = Core(plan or Plan(), clock=clock)
         self._remote: RemoteTier | None = None
-        self._flights = Flights(self.core.may_join)
+        self._flights = SingleFlight(self.core.may_join)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -68,10 +68,10 @@ class AsyncCacheManager:
         """The value, or MISS."""
         return (await self.get_many([key])).values.get(key, MISS)
 
-    async def get_many(self, keys: Sequence[str], *, form: Form = ANY) -> Lookup:
+    async def get_many(self, keys: Sequence[str], *, codec: ValueCodec = ANY) -> Lookup:
         """The cached values of the keys, with one request to Redis, and when it was looked up."""
         await self._opened()
-        return await self.fetched(self.core.look(keys, form), form)
+        return await self.fetched(self.core.look(keys, codec), codec)
 
     async def set(
         self, key: str, value: object, ttl: float, *, since: Lookup | None = None
@@ -85,7 +85,7 @@ class AsyncCacheManager:
         ttl: float,
         *,
         since: Lookup | None = None,
-        form: Form = ANY,
+        codec: ValueCodec = ANY,
     ) -> None:
         """Cache values, with one write to Redis; `since`: the lookup before they were computed.
 
@@ -96,7 +96,7 @@ class AsyncCacheManager:
         """
         await self._opened()
         moment = self.core.look(()).moment if since is None else since.moment
-        envelopes = self.core.keep(values, ttl, moment, form)
+        envelopes = self.core.keep(values, ttl, moment, codec)
         remote = await self._opened()
         if envelopes and remote is not None:
             await remote.write(envelopes)
@@ -143,23 +143,23 @@ class AsyncCacheManager:
         compute: ComputeMany,
         ttl: float,
         *,
-        form: Form = ANY,
+        codec: ValueCodec = ANY,
         may_cancel: MayCancel = _never,
     ) -> Fetched:
         """As `get_or_compute_many`; an error of a computation does not affect the other keys.
 
-        `form` says how values are encoded, and which are not cached. What `compute` returns goes
+        `codec` says how values are encoded, and which are not cached. What `compute` returns goes
         to all waiting callers, and is not copied. Once all of them have left, a computation that
         it `may_cancel` is cancelled.
         """
         await self._opened()
-        looked = self.core.look(keys, form)
+        looked = self.core.look(keys, codec)
         found = looked.values
         errors: dict[str, Exception] = {}
-        flights = self._flights_for(looked, compute, ttl, form)
+        flights = self._flights_for(looked, compute, ttl, codec)
         try:
             for flight, wanted in flights.items():
-                landed = await landing(flight)
+                landed = await outcome_of(flight)
                 if isinstance(landed, Exception):
                     errors |= dict.fromkeys(wanted, landed)
                     continue
@@ -237,7 +237,7 @@ class AsyncCacheManager:
         await asyncio.to_thread(self.core.close)
 
     def _flights_for(
-        self, looked: Lookup, compute: ComputeMany, ttl: float, form: Form
+        self, looked: Lookup, compute: ComputeMany, ttl: float, codec: ValueCodec
     ) -> dict[Flight, list[str]]:
         """The computations in flight that the missing keys may join, and one for all the rest."""
         if not looked.missing:
@@ -247,31 +247,31 @@ class AsyncCacheManager:
         mine = [key for key in looked.missing if key not in theirs]
         if mine:
             lookup = Lookup({}, tuple(mine), looked.moment)
-            computation = self._computed(lookup, compute, ttl, form)
-            flights[self._flights.lead(mine, looked.moment, computation)] = mine
+            computation = self._computed(lookup, compute, ttl, codec)
+            flights[self._flights.start(mine, looked.moment, computation)] = mine
         return flights
 
     async def _computed(
-        self, lookup: Lookup, compute: ComputeMany, ttl: float, form: Form
+        self, lookup: Lookup, compute: ComputeMany, ttl: float, codec: ValueCodec
     ) -> dict[str, object]:
-        lookup = await self.fetched(lookup, form)
+        lookup = await self.fetched(lookup, codec)
         if not lookup.missing:
             return lookup.values
         given = await compute(lookup.missing)
         computed = {key: given[key] for key in lookup.missing if key in given}
-        envelopes = self.core.keep(computed, ttl, lookup.moment, form)
+        envelopes = self.core.keep(computed, ttl, lookup.moment, codec)
         if envelopes and self._remote is not None:
             self._remote.write_later(envelopes)  # no caller has to wait for it
         return lookup.values | computed
 
-    async def fetched(self, looked: Lookup, form: Form = ANY) -> Lookup:
+    async def fetched(self, looked: Lookup, codec: ValueCodec = ANY) -> Lookup:
         """A lookup in the local tier, with what Redis has of the missing keys."""
         if not any(map(self.core.is_kept, looked.missing)):
             return looked
         remote = await self._opened()
         if remote is None:
             return looked
-        return self.core.accept(looked, await remote.read(looked.missing), form)
+        return self.core.accept(looked, await remote.read(looked.missing), codec)
 
     async def _forget(self, invalidation: Invalidation) -> int:
         # In a thread, and to its end even if the caller leaves: all replicas must hear of it.

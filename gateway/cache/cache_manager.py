@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.calls import CallKeys
 from gateway.cache.codec import MISS
-from gateway.cache.core import ANY, Form, Lookup
+from gateway.cache.core import ANY, Lookup, ValueCodec
 from gateway.cache.keys import Kind
 from gateway.cache.local import Clock
 from gateway.cache.plan import Plan
@@ -63,15 +63,15 @@ class CacheManager:
         """The value, or MISS."""
         return self.get_many([key]).values.get(key, MISS)
 
-    def get_many(self, keys: Sequence[str], *, form: Form = ANY) -> Lookup:
+    def get_many(self, keys: Sequence[str], *, codec: ValueCodec = ANY) -> Lookup:
         """As `AsyncCacheManager.get_many`."""
         watch = self.core.watch
         if watch is not None and not watch.is_started:
-            return self._run(self._cache.get_many(keys, form=form))
-        looked = self.core.look(keys, form)
+            return self._run(self._cache.get_many(keys, codec=codec))
+        looked = self.core.look(keys, codec)
         if watch is None or not looked.missing:
             return looked
-        return self._run(self._cache.fetched(looked, form))
+        return self._run(self._cache.fetched(looked, codec))
 
     def set(self, key: str, value: object, ttl: float, *, since: Lookup | None = None) -> None:
         """Cache a value for at most `ttl` seconds; see `AsyncCacheManager.set_many`."""
@@ -83,14 +83,14 @@ class CacheManager:
         ttl: float,
         *,
         since: Lookup | None = None,
-        form: Form = ANY,
+        codec: ValueCodec = ANY,
     ) -> None:
         """As `AsyncCacheManager.set_many`."""
         if self.core.watch is None:
             moment = (self.core.look(()) if since is None else since).moment
-            self.core.keep(values, ttl, moment, form)
+            self.core.keep(values, ttl, moment, codec)
         else:
-            self._run(self._cache.set_many(values, ttl, since=since, form=form))
+            self._run(self._cache.set_many(values, ttl, since=since, codec=codec))
 
     def get_or_compute(self, key: str, compute: Compute, ttl: float) -> object:
         """As `AsyncCacheManager.get_or_compute`; `compute` runs in a caller's thread."""

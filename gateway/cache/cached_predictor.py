@@ -90,9 +90,9 @@ class CachedPredictor:
             )
             return dict(zip(missing, answers, strict=True))
 
-        form = _Form(digest, queries[0].version or 0)
+        codec = _Form(digest, queries[0].version or 0)
         fetched = await self._cache.fetch_many(
-            keys, compute, self._ttl_s, form=form, may_cancel=self._is_queued
+            keys, compute, self._ttl_s, codec=codec, may_cancel=self._is_queued
         )
         found: dict[str, InferenceResult | PredictorError] = {
             key: _as_predictor_error(error) for key, error in fetched.errors.items()

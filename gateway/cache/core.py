@@ -15,7 +15,7 @@ from gateway.cache.keys import scope_of
 from gateway.cache.local import Clock, LocalTier
 from gateway.cache.plan import Plan
 from gateway.cache.redis.availability import Availability
-from gateway.cache.redis.reading import Reading, Stamp, seal
+from gateway.cache.redis.reading import Reading, Stamp, encode_envelope
 from gateway.cache.redis.watch import Watch
 from gateway.cache.statistics import Statistics, Tier
 from preprocess.errors import CacheError
@@ -26,7 +26,7 @@ Envelopes = dict[str, tuple[bytes, int]]
 _EVERYTHING = Invalidation(everything=True)
 
 
-class Form(Protocol):
+class ValueCodec(Protocol):
     """How values of some keys are encoded and decoded."""
 
     def dump(self, key: str, value: object) -> bytes | None:
@@ -42,7 +42,7 @@ class Form(Protocol):
         ...
 
 
-class AnyForm:
+class AnyCodec:
     """Any value that `codec.encode` takes."""
 
     def dump(self, key: str, value: object) -> bytes | None:
@@ -57,7 +57,7 @@ class AnyForm:
             return MISS
 
 
-ANY: Form = AnyForm()
+ANY: ValueCodec = AnyCodec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,24 +119,24 @@ class Core:
         """The number of values in the local tier, and their bytes."""
         return self._memory.size
 
-    def look(self, keys: Sequence[str], form: Form = ANY) -> Lookup:
+    def look(self, keys: Sequence[str], codec: ValueCodec = ANY) -> Lookup:
         """Look in the local tier."""
         self.catch_up()
         known = None if self.watch is None else self.watch.stamp
         bodies, stamp = self._memory.look(keys if self.is_current else ())
-        values = _loaded(bodies, form)
+        values = _loaded(bodies, codec)
         self._count("local", keys, values)
         missing = tuple(dict.fromkeys(key for key in keys if key not in values))
         return Lookup(values, missing, Moment(stamp, known))
 
-    def accept(self, lookup: Lookup, reading: Reading | None, form: Form = ANY) -> Lookup:
+    def accept(self, lookup: Lookup, reading: Reading | None, codec: ValueCodec = ANY) -> Lookup:
         """Add what Redis has of the missing keys; None: it was not read, or did not answer."""
         if reading is None or self.watch is None:
             return lookup
         values = dict(lookup.values)
         now = self._clock()
         found = {key: reading.values[key].body for key in lookup.missing if key in reading.values}
-        loaded = _loaded(found, form)
+        loaded = _loaded(found, codec)
         for key, value in loaded.items():
             sealed = reading.values[key]
             left = self.watch.left(sealed.ends_ms, now)
@@ -148,14 +148,14 @@ class Core:
         return Lookup(values, missing, Moment(lookup.moment.local, reading.stamp))
 
     def keep(
-        self, values: Mapping[str, object], ttl: float, moment: Moment, form: Form = ANY
+        self, values: Mapping[str, object], ttl: float, moment: Moment, codec: ValueCodec = ANY
     ) -> Envelopes:
         """Keep values in the local tier; returns what is to be written to Redis.
 
         Raises:
             CacheError: a value is of a type that cannot be cached.
         """
-        bodies = {key: form.dump(key, value) for key, value in values.items()}
+        bodies = {key: codec.dump(key, value) for key, value in values.items()}
         envelopes: Envelopes = {}
         self.catch_up()
         # Before Redis is written: the local expiry must not be later than that in Redis.
@@ -170,7 +170,7 @@ class Core:
             if self.watch is not None and moment.shared is not None:
                 span_ms = max(1, int(span * 1000))
                 ends_ms = self.watch.redis_ms(now) + span_ms
-                envelopes[key] = (seal(key, body, moment.shared, ends_ms), span_ms)
+                envelopes[key] = (encode_envelope(key, body, moment.shared, ends_ms), span_ms)
         return envelopes
 
     def is_kept(self, key: str) -> bool:
@@ -260,6 +260,6 @@ class Core:
         return self.plan.local_ttl_s * self._jitter()
 
 
-def _loaded(bodies: Mapping[str, bytes], form: Form) -> dict[str, object]:
-    loaded = {key: form.load(key, body) for key, body in bodies.items()}
+def _loaded(bodies: Mapping[str, bytes], codec: ValueCodec) -> dict[str, object]:
+    loaded = {key: codec.load(key, body) for key, body in bodies.items()}
     return {key: value for key, value in loaded.items() if value is not MISS}

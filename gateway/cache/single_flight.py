@@ -13,7 +13,7 @@ MayCancel = Callable[[Flight], bool]
 """Whether nothing is lost with a computation that nobody waits for any more."""
 
 
-class Flights:
+class SingleFlight:
     """The computations in flight by key, each for all keys that one caller missed."""
 
     def __init__(self, may_join: Callable[[Moment], bool]) -> None:
@@ -33,7 +33,7 @@ class Flights:
         self._callers.update(others.keys())
         return others
 
-    def lead(
+    def start(
         self,
         keys: Sequence[str],
         moment: Moment,
@@ -78,7 +78,7 @@ class Flights:
                 del self._flights[key]
 
 
-async def landing(flight: Flight) -> Mapping[str, object] | Exception:
+async def outcome_of(flight: Flight) -> Mapping[str, object] | Exception:
     """The result or error of a computation. A caller that leaves does not cancel it."""
     await asyncio.wait((flight,))
     if flight.cancelled():

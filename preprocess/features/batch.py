@@ -50,24 +50,24 @@ class BatchRows:
 
 def stock_indices(columns: MarketColumns, codes: Sequence[bytes]) -> Indices:
     """The index of each code in the columns; -1 for an unknown code."""
-    places = columns.places
-    return np.array([places.get(code, -1) for code in codes], dtype=np.int64)
+    stocks = columns.index_by_code
+    return np.array([stocks.get(code, -1) for code in codes], dtype=np.int64)
 
 
-def batch_rows(columns: MarketColumns, places: Indices, days: Days) -> BatchRows:
-    """The rows of stocks `places[k]` as of day numbers `days[k]`; -1 is an unknown stock.
+def batch_rows(columns: MarketColumns, stocks: Indices, days: Days) -> BatchRows:
+    """The rows of stocks `stocks[k]` as of day numbers `days[k]`; -1 is an unknown stock.
 
     Rows are independent: each rests on its own stock up to its own day and on nothing else.
     """
-    count = len(places)
+    count = len(stocks)
     values = np.full((count, FEATURE_COUNT), np.nan)
     as_of = np.full(count, NO_DAY, dtype=np.int32)
     status = np.full(count, UNKNOWN, dtype=np.int8)
-    known = places >= 0
+    known = stocks >= 0
     if known.all():
-        _fill(columns, places, days, values, as_of, status)
+        _fill(columns, stocks, days, values, as_of, status)
     elif known.any():
-        part = batch_rows(columns, places[known], days[known])
+        part = batch_rows(columns, stocks[known], days[known])
         values[known], as_of[known], status[known] = part.values, part.as_of, part.status
     return BatchRows(values, as_of, status)
 
@@ -85,7 +85,7 @@ def _golden_market() -> MarketColumns:
 
 def _fill(  # noqa: PLR0917 - the arrays that it fills
     columns: MarketColumns,
-    places: Indices,
+    stocks: Indices,
     days: Days,
     values: Floats,
     as_of: Days,
@@ -95,7 +95,7 @@ def _fill(  # noqa: PLR0917 - the arrays that it fills
     if not days.flags.writeable:  # numba would compile for the read-only type, which takes seconds
         days = days.copy()
     feature_rows(
-        places,
+        stocks,
         days,
         months,
         years_ago,

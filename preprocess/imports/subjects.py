@@ -151,18 +151,18 @@ def _bonus(clause: list[Token]) -> float:
 
 def _split(clause: list[Token]) -> float:
     """The old face value over the new one; below 1 for a consolidation."""
-    places = [place for place, (name, _) in enumerate(clause) if name == "number"]
+    found_at = [at for at, (name, _) in enumerate(clause) if name == "number"]
     numbers = _numbers(clause)
     if len(numbers) > 2:
         # "1 Share Of Rs 10 Into 5 Shares Of Rs 2": face values, and counts that agree with them.
-        valued = [place for place in places if place and clause[place - 1][0] == "rupees"]
-        counts = [n for place, n in zip(places, numbers, strict=True) if place not in valued]
-        numbers = [n for place, n in zip(places, numbers, strict=True) if place in valued]
+        valued = [at for at in found_at if at and clause[at - 1][0] == "rupees"]
+        counts = [n for at, n in zip(found_at, numbers, strict=True) if at not in valued]
+        numbers = [n for at, n in zip(found_at, numbers, strict=True) if at in valued]
         if len(numbers) == 2 and not set(counts) <= {1.0, numbers[0] / (numbers[1] or 1)}:
             raise ValueError
-        places = valued
+        found_at = valued
     old, new = numbers
-    between = [name for name, _ in clause[places[0] + 1 : places[1]]]
+    between = [name for name, _ in clause[found_at[0] + 1 : found_at[1]]]
     joined = "to" in between or ("dash" in between and "rupees" in between)
     if not old or not new or old == new or not joined:
         raise ValueError
@@ -179,8 +179,8 @@ def _between(clause: list[Token]) -> list[str]:
 def _unclaimed(tokens: list[Token]) -> str | None:
     """The kind that a ratio without a word of an action may be of: "Bnus 1:1", "Spilt 10 To 2"."""
     names = [name for name, _ in tokens]
-    places = [place for place, name in enumerate(names) if name == "number"]
-    for first, second in pairwise(places):
+    found_at = [at for at, name in enumerate(names) if name == "number"]
+    for first, second in pairwise(found_at):
         between = tokens[first + 1 : second]
         joined = {name for name, _ in between}
         if "merger" in names[:first] or joined & {"clause", "other"}:

@@ -131,7 +131,7 @@ class MarketColumns:
         )
 
     @cached_property
-    def places(self) -> Mapping[bytes, int]:
+    def index_by_code(self) -> Mapping[bytes, int]:
         """Index of each code."""
         return {code: index for index, code in enumerate(self.codes.tolist())}
 

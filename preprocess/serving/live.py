@@ -92,7 +92,7 @@ class LiveMarket:
         base = self._base
         if day != base.ready_day or code in self._stale:
             return None
-        index = base.columns.places.get(code)
+        index = base.columns.index_by_code.get(code)
         if index is None:
             return None
         ready = base.ready
@@ -105,7 +105,7 @@ class LiveMarket:
 
     def knows(self, code: bytes) -> bool:
         """Whether the stock may have rows."""
-        return code in self._base.columns.places or code in self._stale
+        return code in self._base.columns.index_by_code or code in self._stale
 
     def is_current(self, code: bytes, mark: Mark) -> bool:
         """Whether a row of the stock that was correct at `mark` is still correct.

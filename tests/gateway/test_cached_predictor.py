@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from gateway.cache.async_cache_manager import AsyncCacheManager
-from gateway.cache.core import AnyForm
+from gateway.cache.core import AnyCodec
 from gateway.cache.keys import prediction_key
 from gateway.cache.plan import Plan
 from gateway.errors import DeadlineExceededError, PredictorUnavailableError
@@ -237,7 +237,7 @@ async def test_the_value_of_another_model_with_this_number_is_nobodys(tmp_path: 
         assert asked(tezi) == [["500001"]]
 
 
-class AsGiven(AnyForm):
+class AsGiven(AnyCodec):
     """Caches bytes as they are."""
 
     def dump(self, _key: str, value: object) -> bytes:
@@ -271,7 +271,7 @@ async def test_a_value_of_the_wrong_type_in_redis_is_computed_again(
             other = AsyncCacheManager(Plan(redis_url=server.url, timeout_s=1.0))
             given = value if isinstance(value, bytes) else msgspec.msgpack.encode(value)
             key = prediction_key("500001", TODAY, 1, "fp32")
-            await other.set_many({key: given}, 100, form=AsGiven())
+            await other.set_many({key: given}, 100, codec=AsGiven())
             await other.close()
             found = (await tezi.predict()).json()
             assert not found["cached"]

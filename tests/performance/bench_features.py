@@ -142,7 +142,7 @@ def batches(bench: Bench) -> list[Row]:
     )
     naive, live = found["naive"], found["live"]
     peak_mb, mapped_mb = _batch_memory(bench.settings, bench.days[0])
-    places = bench.columns.places
+    places = bench.columns.index_by_code
     rows = [
         product.result[[places[code.encode()] for code, _ in chunk]]
         for chunk, product in zip(bench.chunks, live.times, strict=True)

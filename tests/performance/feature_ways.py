@@ -157,7 +157,7 @@ def _closes(settings: Settings, chunks: Chunks) -> list[list[Array]]:
     prices = columns.prices
 
     def closes(pair: Pair) -> Array:
-        index = columns.places[pair[0].encode()]
+        index = columns.index_by_code[pair[0].encode()]
         rows = slice(prices.starts[index], prices.starts[index + 1])
         day = day_number(date.fromisoformat(pair[1]))
         until = np.searchsorted(prices["day"][rows], day, side="right")

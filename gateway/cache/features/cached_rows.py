@@ -88,8 +88,8 @@ class CachedRows:
             for code, day in zip(codes, days.tolist(), strict=True)
         ]
         known = {k: code for k, code in zip(keys, codes, strict=True) if market.knows(code)}
-        form = _Form(market, known)
-        lookup = self._cache.get_many(list(known), form=form)
+        codec = _Form(market, known)
+        lookup = self._cache.get_many(list(known), codec=codec)
         out = WireRows.empty(len(codes))
         lacking = []
         for index, key in enumerate(keys):
@@ -106,7 +106,7 @@ class CachedRows:
                 for at in lacking
                 if keys[at] in known and out.status[at] == _OK
             }
-            self._cache.set_many(fresh, self._ttl_s, since=lookup, form=form)
+            self._cache.set_many(fresh, self._ttl_s, since=lookup, codec=codec)
         return out
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.cache.invalidation import Invalidation
 from gateway.cache.plan import Plan
-from gateway.cache.redis.link import FAILURES, connect
+from gateway.cache.redis.connection import FAILURES, connect
 from gateway.cache.redis.reading import GENERATIONS, VALUES, Stamp
 
 _SWEEP_S = 5.0

@@ -30,7 +30,7 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class StoredValue:
     """A value from Redis; `ends_ms` is its expiry, Unix time by Redis's clock."""
 
     body: bytes
@@ -38,12 +38,12 @@ class Sealed:
     ends_ms: int
 
 
-def seal(key: str, body: bytes, stamp: Stamp, ends_ms: int) -> bytes:
+def encode_envelope(key: str, body: bytes, stamp: Stamp, ends_ms: int) -> bytes:
     """A value in an envelope for Redis, with its key, stamp and expiry."""
     return msgspec.msgpack.encode((key, stamp.epoch, stamp.number, ends_ms, body))
 
 
-def unseal(key: str, envelope: bytes) -> Sealed:
+def decode_envelope(key: str, envelope: bytes) -> StoredValue:
     """What is in an envelope.
 
     Raises:
@@ -55,14 +55,14 @@ def unseal(key: str, envelope: bytes) -> Sealed:
         raise CacheError(f"The cached value of {key!r} cannot be read: {error}") from None
     if found != key:
         raise CacheError(f"Under {key!r} lies the value of {found!r}.")
-    return Sealed(body, Stamp(epoch, number), ends_ms)
+    return StoredValue(body, Stamp(epoch, number), ends_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """The current values, and the state of the generations when Redis answered."""
 
-    values: Mapping[str, Sealed]
+    values: Mapping[str, StoredValue]
     stamp: Stamp | None
 
 
@@ -104,7 +104,7 @@ class Question:
         generations = {
             name: int(found or 0) for name, found in zip(self._scopes(), numbers, strict=True)
         }
-        values: dict[str, Sealed] = {}
+        values: dict[str, StoredValue] = {}
         for key, envelope in zip(self.keys, envelopes, strict=True):
             sealed = _opened(key, envelope)
             if sealed is not None and _is_current(key, sealed.stamp, epoch, generations):
@@ -115,11 +115,11 @@ class Question:
         return list(dict.fromkeys(name for key in self.keys for name in scope_of(key).names))
 
 
-def _opened(key: str, envelope: object) -> Sealed | None:
+def _opened(key: str, envelope: object) -> StoredValue | None:
     if not isinstance(envelope, bytes):
         return None
     try:
-        return unseal(key, envelope)
+        return decode_envelope(key, envelope)
     except CacheError:
         return None
 

@@ -11,7 +11,7 @@ import redis
 
 from gateway.cache.plan import Plan
 from gateway.cache.redis.availability import Availability
-from gateway.cache.redis.link import FAILURES, LinkPool
+from gateway.cache.redis.connection import FAILURES, RedisConnections
 from gateway.cache.redis.reading import GENERATIONS, VALUES, Question, Reading
 
 # Round trips in flight at once. Later readers share the next one: most of the cost of a round trip
@@ -45,7 +45,7 @@ class RemoteTier:
 
     def __init__(self, plan: Plan, availability: Availability) -> None:
         """The address has already been checked."""
-        self._links = LinkPool(plan)
+        self._links = RedisConnections(plan)
         self._availability = availability
         self._too_late_s = _TOO_LATE * plan.timeout_s
         self._failed_at = 0.0

@@ -8,8 +8,8 @@ from gateway.cache.invalidation import Invalidation
 from gateway.cache.local import Clock
 from gateway.cache.plan import Plan
 from gateway.cache.redis.availability import FAILURES_IN_A_ROW, Availability
+from gateway.cache.redis.connection import FAILURES
 from gateway.cache.redis.generations import Generations
-from gateway.cache.redis.link import FAILURES
 from gateway.cache.redis.reading import Stamp
 
 THREAD_NAME = "tezi-cache-watch"

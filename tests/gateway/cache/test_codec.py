@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cache.codec import decode, encode
-from gateway.cache.redis.reading import Question, Stamp, seal, unseal
+from gateway.cache.redis.reading import Question, Stamp, decode_envelope, encode_envelope
 from preprocess.errors import CacheError
 
 plain = st.one_of(
@@ -58,7 +58,7 @@ def test_an_envelope_says_whose_value_it_is_and_how_old(
     key: str, epoch: bytes, number: int, ends_ms: int
 ) -> None:
     body = encode(key, [1])
-    sealed = unseal(key, seal(key, body, Stamp(epoch, number), ends_ms))
+    sealed = decode_envelope(key, encode_envelope(key, body, Stamp(epoch, number), ends_ms))
     assert (sealed.body, sealed.stamp, sealed.ends_ms) == (body, Stamp(epoch, number), ends_ms)
 
 
@@ -75,15 +75,15 @@ _EXTENSIONS = [
         b"",
         b"hello",
         b"\x92\xa1k",
-        seal("k", encode("k", 1), STAMP, 1)[:-1],
-        seal("k", encode("k", 1), STAMP, 1) + b"\x00",
+        encode_envelope("k", encode("k", 1), STAMP, 1)[:-1],
+        encode_envelope("k", encode("k", 1), STAMP, 1) + b"\x00",
         msgspec.msgpack.encode(("k", 1)),
         b"\x80\x04K\x01.",  # a pickle
     ],
 )
 def test_garbage_is_no_value(envelope: bytes) -> None:
     with pytest.raises(CacheError, match="cannot be read"):
-        unseal("k", envelope)
+        decode_envelope("k", envelope)
 
 
 @pytest.mark.parametrize("body", [b"", *map(msgspec.msgpack.encode, _EXTENSIONS)])
@@ -94,7 +94,7 @@ def test_a_body_that_is_no_value_is_refused(body: bytes) -> None:
 
 def test_the_value_of_another_key_is_no_value() -> None:
     with pytest.raises(CacheError, match="the value of 'other'"):
-        unseal("k", seal("other", encode("other", 1), STAMP, 1))
+        decode_envelope("k", encode_envelope("other", encode("other", 1), STAMP, 1))
 
 
 @pytest.mark.parametrize("number", [b"many", b"9" * 20, b"9" * 5_000])

@@ -13,7 +13,7 @@ import redis
 from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.cache_manager import MISS, CacheManager
 from gateway.cache.codec import encode
-from gateway.cache.redis.reading import VALUES, Stamp, seal, unseal
+from gateway.cache.redis.reading import VALUES, Stamp, decode_envelope, encode_envelope
 from gateway.cache.redis.watch import THREAD_NAME
 from tests.gateway.cache.conftest import quick
 from tests.gateway.cache.proxy import slow_proxy
@@ -99,7 +99,9 @@ def test_garbage_and_another_keys_value_are_misses(
     cache = CacheManager(quick(shared_redis.url))
     raw.set(f"{VALUES}text", b"garbage", px=100_000)
     raw.set(
-        f"{VALUES}foreign", seal("other", encode("other", 666), Stamp(b"", 0), 10**15), px=100_000
+        f"{VALUES}foreign",
+        encode_envelope("other", encode("other", 666), Stamp(b"", 0), 10**15),
+        px=100_000,
     )
     raw.lpush(f"{VALUES}list", "a")
     raw.pexpire(f"{VALUES}list", 100_000)
@@ -109,7 +111,7 @@ def test_garbage_and_another_keys_value_are_misses(
     time.sleep(0.2)  # what was computed is written behind the answer
     envelope = raw.get(f"{VALUES}text")
     assert isinstance(envelope, bytes)
-    assert unseal("text", envelope).body == encode("text", "right")
+    assert decode_envelope("text", envelope).body == encode("text", "right")
     assert warnings_of(caplog) == []  # a bad value is no bad Redis
     cache.close()
 

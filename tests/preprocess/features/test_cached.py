@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cache.cache_manager import CacheManager
-from gateway.cache.core import AnyForm
+from gateway.cache.core import AnyCodec
 from gateway.cache.features.cached_rows import CachedRows
 from gateway.cache.keys import features_key
 from gateway.cache.plan import Plan
@@ -123,7 +123,7 @@ def test_computed_rows_become_hits(replica: Make, plain: FeatureService) -> None
     assert mine.counts == (4, 0, 3)
 
 
-class AsGiven(AnyForm):
+class AsGiven(AnyCodec):
     """Caches bytes as they are."""
 
     def dump(self, _key: str, value: object) -> bytes:
@@ -145,7 +145,7 @@ def test_a_damaged_row_is_computed_again(
 ) -> None:
     mine = replica()
     key = features_key(CODES[0], PAST, feature_hash())
-    mine.cache.set_many({key: value}, 100, form=AsGiven())
+    mine.cache.set_many({key: value}, 100, codec=AsGiven())
     assert_same(mine.ask(*CODES[:2]), expect(plain, *CODES[:2]))
 
 

@@ -226,5 +226,5 @@ def test_columns_do_not_depend_on_the_order_of_histories(demo_store: SQLiteStore
     assert columns.codes.tolist() == sorted(columns.codes.tolist())
     day = stocks[0].prices.days[-1]
     for stock in renamed[::10]:
-        index = columns.places[stock.bse_code.encode()]
+        index = columns.index_by_code[stock.bse_code.encode()]
         assert_same_bits(asked(columns, [index], day), asked(columns_of([stock]), [0], day))

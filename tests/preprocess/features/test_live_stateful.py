@@ -127,7 +127,7 @@ class MarketMachine(RuleBasedStateMachine):
         self.live.refresh()
         found = self.live.rows(wanted, asked)
         market = self.store.columns()
-        places = np.array([market.places.get(code, -1) for code in wanted])
+        places = np.array([market.index_by_code.get(code, -1) for code in wanted])
         expected = batch_rows(market, places, asked)
         assert found.status.tolist() == expected.status.tolist()
         assert found.as_of.tolist() == expected.as_of.tolist()

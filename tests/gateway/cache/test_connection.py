@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator
 import pytest
 import redis
 
-from gateway.cache.redis.link import LinkPool
+from gateway.cache.redis.connection import RedisConnections
 from tests.gateway.cache.conftest import quick
 from tests.gateway.cache.proxy import slow_proxy
 from tests.redis import RedisServer, running_redis
 
 
 @pytest.fixture
-async def links(shared_redis: RedisServer) -> AsyncIterator[LinkPool]:
-    made = LinkPool(quick(shared_redis.url, timeout_s=1.0))
+async def links(shared_redis: RedisServer) -> AsyncIterator[RedisConnections]:
+    made = RedisConnections(quick(shared_redis.url, timeout_s=1.0))
     yield made
     await made.close()
 
 
-async def test_answers_come_in_the_order_of_the_commands(links: LinkPool) -> None:
+async def test_answers_come_in_the_order_of_the_commands(links: RedisConnections) -> None:
     assert await links.send(("SET", "a", b"\x00\xff", "PX", 10_000)) == [b"OK"]
     assert await links.send(("GET", "a"), ("MGET", "a", "none")) == [
         b"\x00\xff",
@@ -28,7 +28,7 @@ async def test_answers_come_in_the_order_of_the_commands(links: LinkPool) -> Non
     ]
 
 
-async def test_a_refusal_is_an_answer_and_takes_no_other_with_it(links: LinkPool) -> None:
+async def test_a_refusal_is_an_answer_and_takes_no_other_with_it(links: RedisConnections) -> None:
     await links.send(("SET", "text", "t"))
     refused, held = await links.send(("HGET", "text", "field"), ("GET", "text"))
     assert isinstance(refused, redis.ResponseError)
@@ -37,7 +37,7 @@ async def test_a_refusal_is_an_answer_and_takes_no_other_with_it(links: LinkPool
 
 
 async def test_one_connection_for_each_question_under_way_at_once(
-    shared_redis: RedisServer, links: LinkPool, raw: "redis.Redis"
+    shared_redis: RedisServer, links: RedisConnections, raw: "redis.Redis"
 ) -> None:
     before = len(raw.client_list())
     for _ in range(5):
@@ -52,7 +52,7 @@ async def test_a_connection_that_redis_has_closed_meanwhile_is_opened_anew(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     with running_redis(tmp_path_factory.mktemp("own")) as server:
-        links = LinkPool(quick(server.url, timeout_s=1.0))
+        links = RedisConnections(quick(server.url, timeout_s=1.0))
         await links.send(("SET", "a", "1"))
         server.kill()
         with pytest.raises(redis.ConnectionError):
@@ -67,7 +67,7 @@ async def test_a_connection_that_redis_has_closed_meanwhile_is_opened_anew(
 
 async def test_a_late_answer_is_nobodys(shared_redis: RedisServer) -> None:
     with slow_proxy(shared_redis.port) as proxy:
-        links = LinkPool(quick(proxy.url, timeout_s=0.1))
+        links = RedisConnections(quick(proxy.url, timeout_s=0.1))
         await links.send(("MSET", "a", "1", "b", "2"))
         proxy.delay_s = 0.15
         with pytest.raises(redis.TimeoutError, match="100 ms"):
@@ -80,7 +80,7 @@ async def test_a_late_answer_is_nobodys(shared_redis: RedisServer) -> None:
 
 
 async def test_who_was_busy_reads_what_lies_there(shared_redis: RedisServer) -> None:
-    links = LinkPool(quick(shared_redis.url, timeout_s=0.02))
+    links = RedisConnections(quick(shared_redis.url, timeout_s=0.02))
     await links.send(("SET", "a", "1"))
     for steps in range(6):
         asked = asyncio.create_task(links.send(("GET", "a")))
@@ -93,7 +93,7 @@ async def test_who_was_busy_reads_what_lies_there(shared_redis: RedisServer) -> 
 
 async def test_the_answers_to_another_question_are_noticed(shared_redis: RedisServer) -> None:
     with slow_proxy(shared_redis.port) as proxy:
-        links = LinkPool(quick(proxy.url, timeout_s=1.0))
+        links = RedisConnections(quick(proxy.url, timeout_s=1.0))
         await links.send(("MSET", "a", "1", "b", "2"))
         proxy.times = 2
         assert await links.send(("GET", "a")) == [b"1"]
@@ -106,7 +106,7 @@ async def test_the_answers_to_another_question_are_noticed(shared_redis: RedisSe
 
 async def test_who_is_cancelled_leaves_no_answer_behind(shared_redis: RedisServer) -> None:
     with slow_proxy(shared_redis.port) as proxy:
-        links = LinkPool(quick(proxy.url, timeout_s=1.0))
+        links = RedisConnections(quick(proxy.url, timeout_s=1.0))
         await links.send(("MSET", "a", "1", "b", "2"))
         proxy.delay_s = 0.05
         asked = asyncio.create_task(links.send(("GET", "a")))

@@ -57,7 +57,7 @@ def connection_options(plan: Plan, retry: object) -> dict[str, object]:
     }
 
 
-class Link:
+class RedisConnection:
     """One connection, opened by the first request and by the first after a failure."""
 
     def __init__(
@@ -145,8 +145,8 @@ def _pack_in_python(command: Command) -> bytes:
     return b"*%d\r\n" % len(parts) + b"".join(lengths)
 
 
-class LinkPool:
-    """As many links as there are requests in flight."""
+class RedisConnections:
+    """As many connections as there are requests in flight."""
 
     def __init__(self, plan: Plan) -> None:
         """The address has already been checked."""
@@ -159,21 +159,21 @@ class LinkPool:
             self._pack = importlib.import_module("hiredis").pack_command
         except ImportError:  # Triton's stub cannot load another Python's extension
             self._pack = _pack_in_python
-        self._idle: list[Link] = []
+        self._idle: list[RedisConnection] = []
 
     async def send(self, *commands: Command) -> list[object]:
-        """As `Link.send`, by an idle link or a new one."""
+        """As `RedisConnection.send`, by an idle connection or a new one."""
         link = self._idle.pop() if self._idle else self._opened()
         try:
             return await link.send(*commands)
         finally:
             self._idle.append(link)
 
-    def _opened(self) -> Link:
+    def _opened(self) -> RedisConnection:
         connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-        return Link(connection, self._timeout_s, self._pack)
+        return RedisConnection(connection, self._timeout_s, self._pack)
 
     async def close(self) -> None:
-        """Close all idle links."""
+        """Close all idle connections."""
         while self._idle:
             await self._idle.pop().close()
