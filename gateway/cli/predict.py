@@ -84,9 +84,10 @@ def _post(url: str, body: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 def _show(results: list[dict[str, Any]], *, features: bool) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("code", "symbol", "as of", "probability", "circuit?", "margin", "model"):
+    for heading in ("code", "symbol", "as of", "probability", "label", "margin", "model"):
         table.add_column(heading, no_wrap=True)
-    table.title = f"Upper circuit on the trading day after {results[0]['prediction_date']}?"
+    target = next((result["target"] for result in results if not result["error"]), None)
+    table.title = f"{target} on the trading day after {results[0]['prediction_date']}?"
     for result in results:
         if result["error"] is None:
             table.add_row(
