@@ -137,7 +137,12 @@ class ReferenceMarket:
         row, newest = days <= eve, known <= eve
         if not row.any() or not newest.any() or eps[newest][-1] == 0:
             return math.nan
-        return float(closes[row][-1] * pat[newest][-1] / eps[newest][-1])
+        cap = float(closes[row][-1] * pat[newest][-1] / eps[newest][-1])
+        # The source divides EPS by the ratios of all splits and bonuses, later ones included.
+        if code in self.actions:
+            actions = self.actions[code]
+            cap /= actions.ratio[actions.ex_date > eve].prod()
+        return float(cap)
 
     def labels(self, code: str) -> pd.DataFrame:
         """Announcement day, next trading day and label (5 %) of one stock."""

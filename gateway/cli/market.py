@@ -1,4 +1,4 @@
-"""`tezi import`, `tezi delete-prices`, `tezi features`: market data in the database."""
+"""`tezi import`, `evening`, `delete-prices`, `features`: market data in the database."""
 
 import json
 import re
@@ -12,11 +12,13 @@ import click
 from rich.console import Console
 
 from gateway.cli.progress import progress_bar
+from gateway.cli.triton import variant_option
 from preprocess.errors import FeatureError, StoreError
 from preprocess.features.derive import refresh_derived, stamp_months
 from preprocess.imports.run import Options, run_import
 from preprocess.imports.units import CRORES_IN
 from preprocess.market.calendar import exchange_today, months_between
+from preprocess.models.names import Variant
 from preprocess.settings import load_settings
 from preprocess.store import open_existing_store, open_store
 
@@ -77,17 +79,52 @@ def import_command(
     files = paths[1:] if kind else paths
     if not files:
         raise click.UsageError("Missing argument 'PATH...'.")
-    for path in files:
-        if not path.exists():
-            raise click.BadParameter(f"Path '{path}' does not exist.", param_hint="PATH...")
-    _run(Options(_today(), kind, adjusted, unit), files, report_path)
+    if not import_files(Options(_today(), kind, adjusted, unit), files, report_path):
+        raise SystemExit(1)
+
+
+@click.command("evening")
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
+)
+@variant_option
+@click.option("--start", is_flag=True, help="Start a Triton for this run if none is running.")
+@click.pass_context
+def evening_command(
+    context: click.Context, paths: tuple[Path, ...], variant: Variant, start: bool
+) -> None:
+    """Import the day's files, then score every active stock: what schedules call.
+
+    It is `tezi import PATH...` and `tezi predict-all`. A file that is refused stops nothing: the
+    market is scored on what is there, and the exit status is 1. Repeated, it changes nothing.
+
+    \b
+    tezi evening downloads/2026-08-21/
+    tezi evening /srv/bhavcopy --start
+    """
+    from gateway.cli.predict import predict_all_command  # noqa: PLC0415 - `tezi import` asks nobody
+
+    complete = import_files(Options(_today()), paths)
+    context.invoke(predict_all_command, variant=variant, start=start)
+    if not complete:
+        raise SystemExit(1)
 
 
 def _today() -> date:
     return exchange_today(datetime.now(UTC))
 
 
-def _run(options: Options, paths: tuple[Path, ...], report_path: Path | None) -> None:
+def import_files(
+    options: Options, paths: tuple[Path, ...], report_path: Path | None = None
+) -> bool:
+    """Import files and show the report; whether none was refused whole and there was a row.
+
+    Raises:
+        StoreError: the database cannot be written; nothing of the import is kept.
+    """
+    for path in paths:
+        if not path.exists():
+            raise click.BadParameter(f"Path '{path}' does not exist.", param_hint="PATH...")
     if report_path is not None and not report_path.parent.is_dir():
         raise click.BadParameter(f"there is no folder {report_path.parent}", param_hint="--json")
     settings = load_settings()
@@ -109,10 +146,9 @@ def _run(options: Options, paths: tuple[Path, ...], report_path: Path | None) ->
     if report.nothing_new:
         click.echo("Nothing new: the database has all of it already.")
     click.echo(f"Stocks changed: {report.stocks_changed:,}, in {time.monotonic() - began:.1f} s.")
-    if not report.complete:
-        if not report.refused_files:
-            click.secho("tezi: no file has a row that could be imported.", fg="red", err=True)
-        raise SystemExit(1)
+    if not report.complete and not report.refused_files:
+        click.secho("tezi: no file has a row that could be imported.", fg="red", err=True)
+    return report.complete
 
 
 @click.command("delete-prices")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -223,6 +224,7 @@ def test_a_server_that_does_not_start_says_why(settings: Settings) -> None:
     document = json.loads((folder / "version.json").read_text())
     document["variants"]["fp32"]["sha256"] = sha256(graph)
     (folder / "version.json").write_text(json.dumps(document))
+    shutil.rmtree(settings.repository_dir, ignore_errors=True)  # or an intact copy is served
     done = tezi(settings, "up", check=False)
     assert done.returncode == 1
     assert "triton did not start" in done.stderr

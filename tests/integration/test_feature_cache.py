@@ -49,7 +49,8 @@ def test_rows_are_held_counted_and_never_older_than_a_commit(
             code = store.bse_codes()[0]
             newest = last_bar(store, code)[1].day  # perhaps today, and tomorrow is no answer's day
             with store.transaction() as writer:
-                writer.delete_prices(code, newest, newest)
+                for each in store.bse_codes():
+                    writer.delete_prices(each, newest, newest)
             days, corrected = last_bar(store, code)
             pairs = [(code, day.isoformat()) for day in days[-6:-1]]
             # A day after the newest price: not ready in memory, and moved by the correction.

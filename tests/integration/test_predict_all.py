@@ -155,3 +155,24 @@ def test_triton_is_started_for_the_run_and_stopped_after(
     assert list(Path("/dev/shm").glob(f"{region_prefix(settings)}*")) == []
     again = tezi(settings, "predict-all", check=False)
     assert "No Triton answers" in again.stderr
+
+
+def test_an_evening_imports_and_scores_and_says_what_it_refused(
+    settings: Settings, tmp_path: Path
+) -> None:
+    newest = price_days(settings)[-1]
+    with closing(open_store(settings)) as store:
+        code = next(stock.bse_code for stock in store.stocks() if stock.status == "active")
+        history = store.history(code)
+    assert history is not None
+    close = float(history.prices.close[-1])
+    row = f"{code},{newest},{close},{close},{close},{close},100"
+    (tmp_path / "prices.csv").write_text(f"bse_code,date,open,high,low,close,volume\n{row}\n")
+    done = CliRunner().invoke(main, ["evening", str(tmp_path)])
+    assert (done.exit_code, "Stocks changed: 1" in done.output) == (0, True), done.output
+    assert " stocks scored by fp32 v1" in done.output
+    first = files(settings, newest)
+    (tmp_path / "page.csv").write_text("<!DOCTYPE html><html>No such file</html>")
+    again = CliRunner().invoke(main, ["evening", str(tmp_path)])
+    assert (again.exit_code, "page.csv" in again.output) == (1, True), again.output
+    assert files(settings, newest) == first

@@ -146,7 +146,11 @@ def _more_labels(
     days = [from_day_number(day) for day in history.prices.days[MINIMUM_ROWS:-1].tolist()]
     free = [day for day in days if day not in announced]
     chosen = random.permutation(len(free))[: 2 * count].tolist()
-    made_up = [replace(history.results[0], announced_on=free[index]) for index in chosen]
+    first = history.results[0]
+    made_up = [
+        replace(first, quarter=first.quarter.shifted(number), announced_on=free[index])
+        for number, index in enumerate(chosen)
+    ]
     labels = circuit_labels(replace(history, results=tuple(made_up)), circuit_pct=CIRCUIT_PCT)
     kept = random.permutation(len(labels))[:count].tolist()
     return [labels[index] for index in kept]

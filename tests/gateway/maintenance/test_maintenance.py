@@ -43,6 +43,7 @@ def market(store: Store) -> Store:
             for number in range(20):
                 code = f"{number:06d}"
                 price = 1.0 + evening
+                writer.put_stocks([Stock(code, company_name="Listed")])
                 writer.put_prices([Bar(code, d, price, price, price, price, 1) for d in days])
     with store.transaction() as writer:
         for number in range(18):
