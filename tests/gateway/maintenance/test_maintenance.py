@@ -12,7 +12,7 @@ import pytest
 from gateway.maintenance.run import TASKS, TaskResult, maintain, selected_tasks
 from preprocess.database_url import PostgresURL
 from preprocess.errors import StoreError
-from preprocess.market.values import Bar
+from preprocess.market.values import Bar, Stock
 from preprocess.settings import Settings
 from preprocess.store import Store, Upkeep, open_upkeep
 from preprocess.store.postgres.connection import connect
