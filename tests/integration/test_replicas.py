@@ -26,7 +26,6 @@ from tests.performance.version_answers import VersionAnswers
 pytestmark = [pytest.mark.triton, pytest.mark.serial]
 
 RATE = 100.0
-# A gateway that hangs holds a request for a second before another is asked.
 
 
 @dataclass(frozen=True)
