@@ -105,7 +105,7 @@ async def test_a_gateway_that_hangs_fails_no_request(served: Served) -> None:
     async def hang() -> None:
         gateway = served.gateways()[1]
         gateway.suspend()
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(4.0)  # longer than nginx waits for one gateway
         gateway.resume()
 
     await served.under_load(hang)
