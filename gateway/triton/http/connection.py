@@ -10,6 +10,9 @@ import httptools
 # Larger than any response to the most rows that a gateway sends at once.
 _LARGEST_BODY = 32 * 1024 * 1024
 
+# Statuses below are interim; a plain number, as enumerations compare slowly.
+_FIRST_FINAL = 200
+
 
 class ProtocolError(ConnectionError):
     """What arrived is not a response to the request. The connection is closed."""
@@ -112,7 +115,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The response is complete."""
         status = self._parser.get_status_code()
-        if HTTPStatus.CONTINUE <= status < HTTPStatus.OK:
+        if status < _FIRST_FINAL:
             if status == HTTPStatus.SWITCHING_PROTOCOLS:
                 self._fail(ProtocolError("the server speaks another protocol from here on"))
             return  # an interim response: the one to the request follows
