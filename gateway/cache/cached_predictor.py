@@ -90,7 +90,7 @@ class CachedPredictor:
             )
             return dict(zip(missing, answers, strict=True))
 
-        codec = _Form(digest, queries[0].version or 0)
+        codec = _PredictionCodec(digest, queries[0].version or 0)
         fetched = await self._cache.fetch_many(
             keys, compute, self._ttl_s, codec=codec, may_cancel=self._is_queued
         )
@@ -108,7 +108,7 @@ class CachedPredictor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _PredictionCodec:
     """How results of one version's graph are cached."""
 
     digest: str

@@ -32,7 +32,7 @@ class CallKeys:
 
         Raises:
             TypeError: the function takes no such arguments.
-            CacheError: an argument is of a type that has no canonical codec.
+            CacheError: an argument is of a type that has no canonical form.
         """
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
@@ -65,4 +65,4 @@ def _canonical(value: object) -> list[object]:
     if isinstance(value, dict) and kind is dict:
         pairs = [[_canonical(name), _canonical(item)] for name, item in value.items()]
         return ["dict", *sorted(pairs, key=msgspec.msgpack.encode)]
-    raise CacheError(f"is a {kind.__name__}, which has no codec that all processes share")
+    raise CacheError(f"is a {kind.__name__}, which has no form that all processes share")

@@ -34,7 +34,7 @@ class Scope:
 # A lookup needs the scope of each key some ten times.
 @lru_cache(maxsize=1_024)
 def scope_of(key: str) -> Scope:
-    """The scope of any key; a key of an unknown codec is of the kind `others`."""
+    """The scope of any key; a key of an unknown form is of the kind `others`."""
     parts = key.split(":", 2)
     kind = PREFIXES.get(parts[0], "others") if len(parts) > 1 else "others"
     if kind in STOCK_KINDS and _CODE.fullmatch(parts[1]):

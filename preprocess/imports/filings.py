@@ -109,7 +109,7 @@ def settle(writer: Writer, context: Context) -> None:
             )
         )
     context.quarters.clear()
-    writer.put_results(results)
+    writer.correct_results(results)  # worked out anew from all filings: nothing is restated
 
 
 def _announced(filings: Sequence[Filing]) -> date | None:

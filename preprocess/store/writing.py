@@ -153,23 +153,34 @@ class Writer(Reader):
         rows = [(bar.bse_code, bar.day.isoformat(), *_BAR(bar), int(bar.adjusted)) for bar in bars]
         return self._write(PRICES, rows)
 
-    def put_results(self, rows: Sequence[tuple[str, QuarterResult]]) -> Tally:
-        """Insert or correct quarterly results; a missing figure does not erase a known one.
+    def correct_results(self, rows: Sequence[tuple[str, QuarterResult]]) -> Tally:
+        """Insert or correct quarterly results; a missing figure does not erase a known one."""
+        return self._write(RESULTS, [_result_row(*each) for each in rows])
 
-        Other figures that were announced later are a restatement: those of before stay known until
-        that day.
+    def put_results(self, rows: Sequence[tuple[str, QuarterResult]]) -> Tally:
+        """As `correct_results`, but keep both states of a result that was restated.
+
+        Of one quarter, other figures announced on a later day are a restatement, in whichever order
+        the two arrive: those of before stay known until that day.
         """
         states = {
             code: {state.quarter: state for state in self._results(code)}
             for code in {code for code, _ in rows}
         }
-        earlier = [
-            (code, state)
-            for code, result in rows
-            if (state := states[code].get(result.quarter)) and _restates(result, state)
-        ]
-        self._write(EARLIER_RESULTS, [_earlier_row(*each) for each in earlier])
-        return self._write(RESULTS, [_result_row(*each) for each in rows])
+        newest, restated, originals = [], [], []
+        for code, result in rows:
+            state = states[code].get(result.quarter)
+            if state is not None and _restates(state, result):
+                originals.append(_earlier_row(code, result))
+                continue
+            if state is not None and _restates(result, state):
+                restated.append(_earlier_row(code, state))
+            newest.append(_result_row(code, result))
+            states[code][result.quarter] = result
+        self._write(EARLIER_RESULTS, restated)
+        tally = self._write(EARLIER_RESULTS, originals)
+        tally += self._write(RESULTS, newest)
+        return tally
 
     def put_actions(self, rows: Sequence[tuple[str, CorporateAction]]) -> Tally:
         """Insert or correct corporate actions."""

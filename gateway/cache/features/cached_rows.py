@@ -32,7 +32,7 @@ _DECODER = msgspec.msgpack.Decoder(tuple[_Number, str, bytes, bytes])
 _Row = tuple[bytes, Float32s]
 
 
-class _Form:
+class _RowCodec:
     """Rows as they are cached, each current in one state of the market."""
 
     def __init__(self, market: LiveMarket, codes: Mapping[str, bytes]) -> None:
@@ -88,7 +88,7 @@ class CachedRows:
             for code, day in zip(codes, days.tolist(), strict=True)
         ]
         known = {k: code for k, code in zip(keys, codes, strict=True) if market.knows(code)}
-        codec = _Form(market, known)
+        codec = _RowCodec(market, known)
         lookup = self._cache.get_many(list(known), codec=codec)
         out = WireRows.empty(len(codes))
         lacking = []

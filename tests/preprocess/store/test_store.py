@@ -443,7 +443,26 @@ def test_both_states_of_a_restated_result_are_kept(store: Store) -> None:
     assert stored() == [(first, 10.0, 2.0), (later, 7.0, 2.0)]
     with store.transaction() as writer:
         writer.put_results([("500001", replace(filed, announced_on=last, pat_cr=6.0))])
-    assert stored() == [(first, 10.0, 2.0), (later, 7.0, 2.0), (last, 6.0, 2.0)]
+    states = [(first, 10.0, 2.0), (later, 7.0, 2.0), (last, 6.0, 2.0)]
+    assert stored() == states
+    with store.transaction() as writer:  # the first file once more
+        assert writer.put_results([("500001", filed)]) == Tally(0, 0, 1)
+    assert stored() == states
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_restatement_may_come_before_its_original(store: Store, together: bool) -> None:
+    filed = result(2024, 3, announced=date(2024, 2, 1), pat=10.0)
+    restated = replace(filed, announced_on=date(2024, 5, 1), pat_cr=8.0)
+    with store.transaction() as writer:
+        writer.put_stocks([Stock("500001")])
+    calls = [[restated, filed]] if together else [[restated], [filed]]
+    for states in calls:
+        with store.transaction() as writer:
+            writer.put_results([("500001", state) for state in states])
+    history = store.history("500001")
+    assert history is not None
+    assert history.results == (filed, restated)
 
 
 def test_a_file_without_a_column_erases_nothing(store: Store) -> None:
