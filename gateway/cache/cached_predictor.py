@@ -1,7 +1,7 @@
 """A predictor behind a cache: by stock, day, version and variant."""
 
-import asyncio
 import struct
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -65,15 +65,16 @@ class CachedPredictor:
         self, queries: Sequence[PredictionQuery], timeout_s: float
     ) -> Sequence[InferenceResult | PredictorError]:
         """One result or error for each query; `cached` says whether it was a hit."""
-        now = asyncio.get_running_loop().time
-        end = now() + timeout_s
-        results = list(await self._predict(queries, timeout_s))
+        began = time.monotonic()
+        results = await self._predict(queries, timeout_s)
         late = [n for n, result in enumerate(results) if isinstance(result, DeadlineExceededError)]
-        if late and now() < end:  # another caller began it, and its time was over
-            again = await self._predict([queries[n] for n in late], end - now())
-            for n, result in zip(late, again, strict=True):
-                results[n] = result
-        return results
+        left = timeout_s - (time.monotonic() - began) if late else 0.0
+        if left <= 0.0:
+            return results
+        # Another caller began the computation, and the time of that one was over.
+        again = await self._predict([queries[n] for n in late], left)
+        renewed = dict(zip(late, again, strict=True))
+        return [renewed.get(n, result) for n, result in enumerate(results)]
 
     async def _predict(
         self, queries: Sequence[PredictionQuery], timeout_s: float

@@ -11,7 +11,7 @@ import numpy as np
 
 from preprocess.errors import ModelError
 from preprocess.features.financial import KnownResults
-from preprocess.market.calendar import first_day_of
+from preprocess.market.calendar import first_day_of, from_day_number
 from preprocess.market.columns import adjusting
 from preprocess.market.values import StaticRow, Stock, StockHistory
 
@@ -34,8 +34,10 @@ def market_cap_cr(history: StockHistory, day: date) -> float | None:
     if math.isnan(shares_cr) or shares_cr <= 0.0:
         return None
     stated = newest.eps_as_of or newest.known_on
-    # An adjusted price is one on today's share count.
-    wanted = date.max if prices.adjusted[-1] else day
+    wanted = day
+    if prices.adjusted[-1]:  # to the share count on which its source had them all at last
+        whole = history.prices
+        wanted = from_day_number(whole.days[whole.adjusted][-1])
     for action in adjusting(history.actions):
         if stated < action.ex_date <= wanted:
             shares_cr *= action.ratio or 1.0

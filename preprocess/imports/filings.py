@@ -1,7 +1,7 @@
 """Results as filed: the exchanges' lists of filings with their times, and what follows of both.
 
-Every filing is kept. What counts for a quarter is its first filing: consolidated before standalone,
-announced when the exchange broadcast it, or else on the day that the board approved it.
+Every filing is kept. A quarter is announced when the exchange broadcast its first filing, or else
+on the day that the board approved it; other figures filed later are a state of their own.
 """
 
 import math
@@ -9,13 +9,15 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
+import numpy as np
+
 from preprocess.imports import cells
 from preprocess.imports.context import Context
 from preprocess.imports.formats import Format
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule
 from preprocess.imports.table import CsvTable
 from preprocess.market.calendar import FiscalQuarter
-from preprocess.market.values import Filing, QuarterResult, Tally
+from preprocess.market.values import FIGURES, Filing, QuarterResult, Tally
 from preprocess.store import Writer
 
 CONSOLIDATED, STANDALONE, UNSAID = "consolidated", "standalone", ""
@@ -86,39 +88,50 @@ def write(writer: Writer, values: Sequence[Filing], _form: Format, context: Cont
 
 def settle(writer: Writer, context: Context) -> None:
     """Bring the results of every quarter with a new filing up to date with all of its filings."""
-    results = []
     for code, ended in sorted(context.quarters):
-        filings = writer.filings_of(code, ended)
-        documents = [each for each in filings if _has_figures(each)]
-        documents.sort(key=lambda each: (each.basis != CONSOLIDATED, each.filed_at))
-        best = documents[0] if documents else Filing(code, ended, UNSAID, "")
-        announced = _announced(filings)
-        results.append(
-            (
-                code,
-                QuarterResult(
-                    FiscalQuarter.of(ended),
-                    ended,
-                    announced,
-                    best.revenue_cr,
-                    best.pat_cr,
-                    best.operating_profit_cr,
-                    best.eps,
-                    None if math.isnan(best.eps) else announced,  # as filed, never restated
-                ),
-            )
-        )
+        writer.put_result_states(code, _states(ended, writer.filings_of(code, ended)))
     context.quarters.clear()
-    writer.correct_results(results)  # worked out anew from all filings: nothing is restated
 
 
-def _announced(filings: Sequence[Filing]) -> date | None:
+def _states(ended: date, filings: Sequence[Filing]) -> list[QuarterResult]:
+    """What was known of a quarter, a state for each day on which its figures changed.
+
+    Of the documents of a day, and of those before it, a consolidated one goes before a standalone
+    one, and a revision before what it revises.
+    """
     listed = sorted(date.fromisoformat(each.filed_at[:10]) for each in filings if _is_listed(each))
-    boards = sorted(
-        date.fromisoformat(each.filed_at)
-        for each in filings
-        if not _is_listed(each) and each.filed_at
-    )
+    documents = [each for each in filings if _has_figures(each)]
+    announced = _announced(listed, documents)
+    if not documents:
+        return [_result(Filing("", ended, UNSAID, ""), announced)]
+    documents.sort(key=lambda each: (each.basis == CONSOLIDATED, each.filed_at))
+    states: list[QuarterResult] = []
+    for day in sorted({_known_on(each, listed) for each in documents}):
+        newest = [each for each in documents if _known_on(each, listed) <= day][-1]
+        state = _result(newest, day if states else announced)
+        if not states or not np.array_equal(FIGURES(state), FIGURES(states[-1]), equal_nan=True):
+            states.append(state)
+    return states
+
+
+def _result(filing: Filing, announced: date | None) -> QuarterResult:
+    # As filed: later splits restate no EPS.
+    stated = None if math.isnan(filing.eps) else announced
+    quarter = FiscalQuarter.of(filing.period_end)
+    return QuarterResult(quarter, filing.period_end, announced, *FIGURES(filing), stated)
+
+
+def _known_on(document: Filing, listed: Sequence[date]) -> date:
+    """When a document's figures became known: its broadcast, or the day of the board's approval."""
+    if not document.filed_at:
+        return date.min
+    approved = date.fromisoformat(document.filed_at)
+    until = approved + BROADCAST_WITHIN
+    return next((day for day in listed if approved <= day <= until), approved)
+
+
+def _announced(listed: Sequence[date], documents: Sequence[Filing]) -> date | None:
+    boards = sorted(date.fromisoformat(each.filed_at) for each in documents if each.filed_at)
     if not boards:
         return listed[0] if listed else None
     following = [day for day in listed if day <= boards[0] + BROADCAST_WITHIN]
@@ -130,9 +143,4 @@ def _is_listed(filing: Filing) -> bool:
 
 
 def _has_figures(filing: Filing) -> bool:
-    return not all(
-        map(
-            math.isnan,
-            (filing.revenue_cr, filing.pat_cr, filing.operating_profit_cr, filing.eps),
-        )
-    )
+    return not all(map(math.isnan, FIGURES(filing)))

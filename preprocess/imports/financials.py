@@ -46,7 +46,7 @@ def read(table: CsvTable, form: Format, context: Context) -> Iterator[StockResul
         )
     names = ("code", "isin", "symbol", "day", "year", "quarter", "label", "announced", "unit")
     pick = table.picked(*(by_field[each] for each in (*names, *MONEY, "eps")))
-    seen: set[tuple[str, date]] = set()
+    seen: dict[tuple[str, date], set[date | None]] = {}
 
     def result(row: list[str]) -> StockResult | None:
         code, isin, symbol, day, year, quarter, label, announced, unit, *figures = pick(row)
@@ -65,9 +65,10 @@ def read(table: CsvTable, form: Format, context: Context) -> Iterator[StockResul
         )
         eps = cells.figure(figures[-1], "eps")
         code = cells.bse_code(code) if code else context.codes.code(cells.isin(isin), symbol)
-        if (code, ended) in seen:
+        days = seen.setdefault((code, ended), set())
+        if days and (known is None or not days.isdisjoint({known, None})):
             raise RowRefusedError(Rule.DUPLICATE, f"{code} {ended}; the first row stays")
-        seen.add((code, ended))
+        days.add(known)
         if known is None and all(map(math.isnan, (revenue, pat, operating_profit, eps))):
             return None
         reported = FiscalQuarter.of(ended)

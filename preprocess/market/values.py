@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Literal, Self
 
 import numpy as np
@@ -82,6 +83,10 @@ class QuarterResult:
     def known_on(self) -> date:
         """The day from which these results may be used: announced, or the filing limit."""
         return self.announced_on or announcement_limit(self.quarter, self.period_end)
+
+
+FIGURES = attrgetter("revenue_cr", "pat_cr", "operating_profit_cr", "eps")
+"""The figures of a quarter, of results and of filings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,15 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 
 from preprocess.errors import StoreError
+
+# The newest migration that changes what packs hold: they are written anew after it.
+PACKS_MIGRATION = 8
 
 _FILE_NAME = re.compile(r"(?P<number>[0-9]{4})_(?P<name>[a-z0-9_]+)\.sql")
 
@@ -83,15 +86,12 @@ def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") 
         raise
 
 
-Step = Callable[[sqlite3.Connection], None]
-
-
 def migrate(
-    connection: sqlite3.Connection, *, then: Mapping[int, Step] | None = None
+    connection: sqlite3.Connection, *, pack: Callable[[sqlite3.Connection], None] | None = None
 ) -> list[Migration]:
     """Bring the database to the newest schema; return the applied migrations.
 
-    `then` maps a number to what that migration does after its SQL, in the same transaction.
+    `pack` writes all packs anew; the migration that needs it runs it in its own transaction.
 
     The connection must be in autocommit mode. A step that fails leaves the schema at the step
     before it.
@@ -110,8 +110,8 @@ def migrate(
             if schema_version(connection) < step.number:
                 for statement in _statements(step.sql):
                     connection.execute(statement)
-                if then and step.number in then:
-                    then[step.number](connection)
+                if pack and step.number == PACKS_MIGRATION:
+                    pack(connection)
                 connection.execute(
                     "INSERT INTO schema_migrations (number, name) VALUES (?, ?)",
                     (step.number, step.name),

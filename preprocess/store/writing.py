@@ -9,7 +9,9 @@ from datetime import UTC, date
 from operator import attrgetter
 from typing import Any
 
+from preprocess.market.calendar import FiscalQuarter
 from preprocess.market.values import (
+    FIGURES,
     Bar,
     CircuitLabel,
     CorporateAction,
@@ -43,7 +45,6 @@ from preprocess.store.tables import (
 
 # Attributes that go unchanged into columns of the same names.
 _BAR = attrgetter("open", "high", "low", "close", "volume", "prev_close")
-_FIGURES = attrgetter("revenue_cr", "pat_cr", "operating_profit_cr", "eps")
 _STOCK = attrgetter(*STOCKS.columns)
 _STAMP = attrgetter("month", *STATICS.values)
 _PREDICTION = attrgetter("predicted_label", "probability", "confidence", "variant")
@@ -153,21 +154,38 @@ class Writer(Reader):
         rows = [(bar.bse_code, bar.day.isoformat(), *_BAR(bar), int(bar.adjusted)) for bar in bars]
         return self._write(PRICES, rows)
 
-    def correct_results(self, rows: Sequence[tuple[str, QuarterResult]]) -> Tally:
-        """Insert or correct quarterly results; a missing figure does not erase a known one."""
-        return self._write(RESULTS, [_result_row(*each) for each in rows])
+    def put_result_states(self, bse_code: str, states: Sequence[QuarterResult]) -> None:
+        """Replace all that was known of one quarter by `states`, ascending by announcement.
+
+        A figure that the last one misses does not erase a known one. A state without figures dates
+        a known result, unless it was restated: those have dates of their own.
+        """
+        quarter = states[-1].quarter
+        key = (bse_code, quarter.fiscal_year, f"Q{quarter.quarter}")
+        of_quarter = "FROM earlier_results WHERE bse_code = ? AND fiscal_year = ? AND quarter = ?"
+        known = [day for (day,) in self._rows(f"SELECT announced_on {of_quarter}", key)]
+        if known and all(map(math.isnan, FIGURES(states[-1]))):
+            return
+        earlier = [_earlier_row(bse_code, state) for state in states[:-1]]
+        removed = set(known) - {row[3] for row in earlier}
+        for day in removed:
+            self._run(f"DELETE {of_quarter} AND announced_on = ?", (*key, day))
+        self._touch(EARLIER_RESULTS, [(bse_code, day) for day in removed])
+        self._write(EARLIER_RESULTS, earlier)
+        self._write(RESULTS, [_result_row(bse_code, states[-1])])
 
     def put_results(self, rows: Sequence[tuple[str, QuarterResult]]) -> Tally:
-        """As `correct_results`, but keep both states of a result that was restated.
+        """Insert or correct quarterly results; a missing figure does not erase a known one.
 
         Of one quarter, other figures announced on a later day are a restatement, in whichever order
-        the two arrive: those of before stay known until that day.
+        the two arrive, and both states are kept: those of before stay known until that day.
         """
         states = {
             code: {state.quarter: state for state in self._results(code)}
             for code in {code for code, _ in rows}
         }
-        newest, restated, originals = [], [], []
+        newest: dict[tuple[str, FiscalQuarter], QuarterResult] = {}
+        restated, originals = [], []
         for code, result in rows:
             state = states[code].get(result.quarter)
             if state is not None and _restates(state, result):
@@ -175,11 +193,12 @@ class Writer(Reader):
                 continue
             if state is not None and _restates(result, state):
                 restated.append(_earlier_row(code, state))
-            newest.append(_result_row(code, result))
-            states[code][result.quarter] = result
+            newest[code, result.quarter] = states[code][result.quarter] = result
         self._write(EARLIER_RESULTS, restated)
         tally = self._write(EARLIER_RESULTS, originals)
-        tally += self._write(RESULTS, newest)
+        tally += self._write(
+            RESULTS, [_result_row(code, result) for (code, _), result in newest.items()]
+        )
         return tally
 
     def put_actions(self, rows: Sequence[tuple[str, CorporateAction]]) -> Tally:
@@ -209,7 +228,7 @@ class Writer(Reader):
                     each.period_end.isoformat(),
                     each.basis,
                     each.filed_at,
-                    *map(_or_null, _FIGURES(each)),
+                    *map(_or_null, FIGURES(each)),
                 )
                 for each in filings
             ],
@@ -387,7 +406,7 @@ def _restates(result: QuarterResult, known: QuarterResult) -> bool:
         return False
     if result.announced_on <= known.announced_on:
         return False
-    pairs = zip(_FIGURES(result), _FIGURES(known), strict=True)
+    pairs = zip(FIGURES(result), FIGURES(known), strict=True)
     return any(new != old and not math.isnan(new) and not math.isnan(old) for new, old in pairs)
 
 
@@ -398,7 +417,7 @@ def _result_row(code: str, result: QuarterResult) -> tuple[object, ...]:
         f"Q{result.quarter.quarter}",
         result.period_end.isoformat(),
         result.announced_on.isoformat() if result.announced_on else None,
-        *map(_or_null, _FIGURES(result)),
+        *map(_or_null, FIGURES(result)),
         result.eps_as_of.isoformat() if result.eps_as_of else None,
     )
 

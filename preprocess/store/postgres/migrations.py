@@ -1,7 +1,9 @@
 """The numbered migrations of PostgreSQL, under the lock that writers take."""
 
+from collections.abc import Callable
+
 from preprocess.errors import StoreError
-from preprocess.store.migrations import Migration, migrations, require_schema
+from preprocess.store.migrations import PACKS_MIGRATION, Migration, migrations, require_schema
 from preprocess.store.postgres.connection import Connection
 
 DIALECT = "postgresql"
@@ -33,8 +35,12 @@ def check_schema(connection: Connection) -> None:
     require_schema(version, migrations(DIALECT)[-1].number)
 
 
-def migrate(connection: Connection) -> list[Migration]:
+def migrate(
+    connection: Connection, *, pack: Callable[[Connection], None] | None = None
+) -> list[Migration]:
     """Bring the database to the newest schema; return the applied migrations.
+
+    `pack` writes all packs anew; the migration that needs it runs it in its own transaction.
 
     A step that fails leaves the schema at the step before it.
 
@@ -47,7 +53,7 @@ def migrate(connection: Connection) -> list[Migration]:
         # catalog, in which the table does not exist.
         connection.run("SELECT pg_advisory_lock(?)", (WRITERS_LOCK,))
         try:
-            applied += filter(lambda step: _apply(connection, step), migrations(DIALECT))
+            applied += [step for step in migrations(DIALECT) if _apply(connection, step, pack)]
         finally:
             if not connection.closed:
                 connection.run("SELECT pg_advisory_unlock(?)", (WRITERS_LOCK,))
@@ -55,13 +61,17 @@ def migrate(connection: Connection) -> list[Migration]:
     return applied
 
 
-def _apply(connection: Connection, step: Migration) -> bool:
+def _apply(
+    connection: Connection, step: Migration, pack: Callable[[Connection], None] | None
+) -> bool:
     """Apply a step in its own transaction unless it is applied already; whether it was pending."""
     with connection.transaction():
         pending = schema_version(connection) < step.number
         if pending:
             connection.run(_TABLE)
             connection.run(step.sql)
+            if pack and step.number == PACKS_MIGRATION:
+                pack(connection)
             connection.run(
                 "INSERT INTO schema_migrations (number, name) VALUES (?, ?)",
                 (step.number, step.name),

@@ -129,6 +129,13 @@ class PostgresWriter(PostgresReader, Writer):
         )
 
 
+def pack_everything(connection: Connection) -> None:
+    """Write every pack from the rows, at the end of a migration that changes their layout."""
+    writer = PostgresWriter(connection)
+    writer.rebuild_packs(writer.bse_codes())
+    writer.finish()
+
+
 def _history(code: str, bars: bytes | None, arrays: Sequence[list[Any] | None]) -> StockHistory:
     parts, start = [], 0
     for part in _PARTS:

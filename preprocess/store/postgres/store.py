@@ -15,7 +15,12 @@ from preprocess.store.postgres.connection import SNAPSHOT, Connection, connect
 from preprocess.store.postgres.migrations import WRITERS_LOCK, check_schema, migrate
 from preprocess.store.postgres.packs import FEW, read_all, read_few
 from preprocess.store.postgres.pool import ConnectionPool
-from preprocess.store.postgres.session import PostgresHistories, PostgresReader, PostgresWriter
+from preprocess.store.postgres.session import (
+    PostgresHistories,
+    PostgresReader,
+    PostgresWriter,
+    pack_everything,
+)
 
 STATEMENT_TIMEOUT_S = 60.0
 # A connection is cut off this long after its statement timeout, which a hung server ignores.
@@ -66,7 +71,7 @@ class PostgresStore(PostgresHistories, Store):
         try:
             with self.pool.connection(limit_s=_WRITING_LIMIT_S) as connection:
                 if write:
-                    migrate(connection)
+                    migrate(connection, pack=pack_everything)
                 else:
                     check_schema(connection)
         except BaseException:

@@ -90,13 +90,10 @@ class SQLiteWriter(SQLiteReader, Writer):
 
 
 def pack_everything(connection: sqlite3.Connection) -> None:
-    """Write every pack from the rows, at the end of the migration that added packs."""
-    codes = connection.execute("SELECT bse_code FROM stocks").fetchall()
-    years = connection.execute(
-        "SELECT DISTINCT bse_code, CAST(substr(date, 1, 4) AS INTEGER) FROM price_movements"
-    ).fetchall()
-    stale = StalePacks(set(years), {code for (code,) in codes})
-    SQLiteWriter(connection)._write_packs(stale)
+    """Write every pack from the rows, at the end of a migration that changes their layout."""
+    writer = SQLiteWriter(connection)
+    writer.rebuild_packs(writer.bse_codes())
+    writer.finish()
 
 
 def _prices(rows: list[tuple[float, ...]]) -> Prices:

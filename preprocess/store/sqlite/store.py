@@ -17,9 +17,6 @@ from preprocess.store.sqlite.session import SQLiteReader, SQLiteWriter, pack_eve
 
 BUSY_TIMEOUT_S = 10.0
 
-# The newest migration after which packs are written anew.
-PACKS_MIGRATION = 8
-
 
 class SQLiteStore(Store):
     """A market in one SQLite file. Safe to share between threads; one statement at a time."""
@@ -54,7 +51,7 @@ class SQLiteStore(Store):
         if write:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            migrate(connection, then={PACKS_MIGRATION: pack_everything})
+            migrate(connection, pack=pack_everything)
         else:
             connection.execute("PRAGMA query_only = ON")
             check_schema(connection)

@@ -264,8 +264,12 @@ def test_shares_are_those_of_the_day(stated: date | None) -> None:
     stock = _shares(stated=stated)
     assert market_cap_cr(stock, DAYS[5]) == 150.0
     assert market_cap_cr(stock, DAYS[6]) == 300.0
-    # An adjusted price is one on the share count of today.
-    assert market_cap_cr(_shares(stated=stated, adjusted=True), DAYS[5]) == 300.0
+    # An adjusted price is one on the share count of the newest of them.
+    adjusted = _shares(stated=stated, adjusted=True)
+    assert market_cap_cr(adjusted, DAYS[5]) == 300.0
+    to_come = CorporateAction(DAYS[9] + timedelta(days=1), "split", 5.0)
+    announced = replace(adjusted, actions=(*adjusted.actions, to_come))
+    assert market_cap_cr(announced, DAYS[5]) == 300.0
 
 
 def test_an_industry_counts_from_the_month_after_it_became_known(store: SQLiteStore) -> None:

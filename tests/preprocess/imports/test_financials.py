@@ -92,6 +92,21 @@ def test_a_bad_row_is_refused_and_its_key_is_still_free(
     assert (again.line, again.rule) == (4, Rule.DUPLICATE)
 
 
+def test_both_states_of_a_restated_quarter_come_in_one_file(
+    tmp_path: Path, store: SQLiteStore
+) -> None:
+    first = "500002,2025,Q3,2024-12-31,2025-02-01,10.5,-2,3,-1.25"
+    restated = "500002,2025,Q3,2024-12-31,2025-05-01,10.5,-3,3,-1.5"
+    with store.transaction() as writer:
+        writer.put_stocks([Stock("500002")])
+    for rows in ([first, restated], [restated, first]):
+        assert bring_in(store, "financials", text_file(tmp_path / "f.csv", OWN, *rows)).complete
+    found = store.history("500002")
+    assert found is not None
+    states = [(state.announced_on, state.pat_cr) for state in found.results]
+    assert states == [(date(2025, 2, 1), -2.0), (date(2025, 5, 1), -3.0)]
+
+
 def test_a_wrong_label_is_refused(tmp_path: Path) -> None:
     header = OWN.replace("fiscal_year,quarter", "label")
     path = text_file(tmp_path / "f.csv", header, "500002,Q3-25,2024-12-31,,1,1,1,1")

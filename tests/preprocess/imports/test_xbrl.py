@@ -121,8 +121,8 @@ def test_of_a_group_the_owners_part_counts_unless_eps_contradicts_it(
     assert _results(listed)[0][3] == profit
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_consolidated_first_filing_counts_and_all_are_kept(
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_a_revision_is_a_state_of_its_own_and_all_filings_are_kept(
     tmp_path: Path, listed: SQLiteStore, order: tuple[int, ...]
 ) -> None:
     approved = "DateOfBoardMeetingWhenFinancialResultsWereApproved"
@@ -133,14 +133,34 @@ def test_consolidated_first_filing_counts_and_all_are_kept(
         _document(),
         _document({approved: "2024-08-30", "ProfitLossForPeriod": "70000000"}),
     ]
+    files = [text_file(tmp_path / f"{n}.xml", text) for n, text in enumerate(texts)]
+    row = "ALPHAIND,30-Jun-2024,Consolidated,20-Jul-2024 00:05:11"
+    files.append(text_file(tmp_path / "list.csv", LIST_HEADER, row))
     for number in order:
-        bring_in(listed, None, text_file(tmp_path / f"{number}.xml", texts[number]))
-    assert _results(listed) == [RESULT]
+        assert bring_in(listed, None, files[number]).complete
+    assert bring_in(listed, None, *files).nothing_new
+    assert _results(listed) == [("2024-06-30", "2024-08-30", 125.0, 7.0, 20.0, 5.5)]
+    assert [row[3:9] for row in contents(listed.path)["earlier_results"]] == [
+        ("2024-07-20", "2024-06-30", 125.0, 10.0, 20.0, 5.5)
+    ]
     assert [(row[2], row[3], row[5]) for row in contents(listed.path)["filings"]] == [
         ("consolidated", "2024-07-19", 10.0),
+        ("consolidated", "2024-07-20T00:05:11", None),
         ("consolidated", "2024-08-30", 7.0),
         ("standalone", "2024-07-19", 1e-7),
     ]
+
+
+def test_a_consolidated_document_is_not_known_before_it_is_filed(
+    tmp_path: Path, listed: SQLiteStore
+) -> None:
+    approved = "DateOfBoardMeetingWhenFinancialResultsWereApproved"
+    alone = {"NatureOfReportStandaloneConsolidated": "Standalone", "ProfitLossForPeriod": "10"}
+    bring_in(listed, None, text_file(tmp_path / "a.xml", _document(alone)))
+    bring_in(listed, None, text_file(tmp_path / "b.xml", _document({approved: "2024-08-09"})))
+    assert _results(listed) == [("2024-06-30", "2024-08-09", *RESULT[2:])]
+    (earlier,) = contents(listed.path)["earlier_results"]
+    assert earlier[3:7] == ("2024-07-19", "2024-06-30", 125.0, 1e-6)
 
 
 @pytest.mark.parametrize("first", ["list", "document"])
