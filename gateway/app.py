@@ -16,6 +16,7 @@ from gateway.api.administrator import Administrator
 from gateway.api.assets import Assets
 from gateway.api.directory import POLL_S, StockDirectory
 from gateway.api.endpoints.admin import AdminEndpoints
+from gateway.api.endpoints.announcements import AnnouncementsEndpoint
 from gateway.api.endpoints.cache import CacheEndpoints, FeaturesModel
 from gateway.api.endpoints.health import Health
 from gateway.api.endpoints.metrics import MetricsEndpoint
@@ -48,6 +49,7 @@ from gateway.traffic import Traffic
 from gateway.triton.failover import FailoverPredictor
 from gateway.triton.limits import BatchingPredictor
 from gateway.triton.metered import MeteredPredictor
+from preprocess.market.sessions import named_days
 from preprocess.models.names import VARIANTS, Variant
 from preprocess.repository.releases import Releases
 from preprocess.settings import Settings
@@ -76,7 +78,9 @@ class Gateway:
         self.metrics = Metrics()
         self.versions = ModelCatalog(settings.versions_dir)
         self.router = Router(settings.versions_dir, self.versions)
-        self.directory = StockDirectory(open_store, clock=clock)
+        self.directory = StockDirectory(
+            open_store, clock=clock, named_days=named_days(settings.sessions_file)
+        )
         self.limited = BatchingPredictor(
             MeteredPredictor(predictor, self.metrics.predictor_call),
             in_flight=settings.max_in_flight,
@@ -90,7 +94,7 @@ class Gateway:
             versions=self.versions,
             router=self.router,
             shadow=self.shadow,
-            symbols=self.directory,
+            stocks=self.directory,
             clock=clock,
             trusted=lambda variant: not self.probes[variant].wrong,
             count=self.metrics.prediction,
@@ -210,6 +214,9 @@ class Gateway:
             else None
         )
         cache = CacheEndpoints(self.administrator, self.cache, features_model)
+        announcements = AnnouncementsEndpoint(
+            self.directory, self.predictions, default_timeout_ms=timeout_ms
+        )
         models, admin = self.models, self.admin
         assets = Assets()
         return [
@@ -224,6 +231,7 @@ class Gateway:
                 methods=["POST"],
             ),
             Route("/api/v1/stocks", StocksEndpoint(self.directory).stocks),
+            Route("/api/v1/announcements", announcements.announcements),
             Route("/live", self.health.live),
             Route("/ready", self.health.ready),
             Route("/api/v1/health", self.health.health),

@@ -204,6 +204,11 @@ class Settings(BaseSettings):
         description="Sessions that a stock's newest price may be old for `tezi predict-all` to "
         "score it.",
     )
+    sessions_file: Path | None = Field(
+        None,
+        description="File of days that the exchange's calendar has wrong or does not know, a line"
+        " each: 2026-11-08,open or 2026-12-04,closed.",
+    )
     circuit_pct: Annotated[float, Field(gt=0, le=100)] = Field(
         5.0, description="Rise of the next close in percent that the target up_5pct means."
     )

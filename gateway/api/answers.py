@@ -39,6 +39,15 @@ class PredictionAnswer(msgspec.Struct, frozen=True):
     nse_symbol: Annotated[str, Doc('"UNKNOWN" when not known')]
     prediction_date: Annotated[Day, Doc("As requested")]
     as_of: Annotated[Day, Doc("Date of the newest price row used")]
+    announced_on: Annotated[
+        Day | None,
+        Doc(
+            "When the results were announced that this follows; null if the next session follows "
+            "none: the model was trained on sessions after results only"
+        ),
+    ]
+    basis: Literal["announcement", "no_announcement"]
+    next_session: Annotated[Day, Doc("The trading session that is predicted")]
     predicted_label: Annotated[
         int,
         Doc("1 if the probability reaches the threshold of the answering version"),
@@ -46,7 +55,7 @@ class PredictionAnswer(msgspec.Struct, frozen=True):
     ]
     probability: Annotated[
         Probability,
-        Doc("Of the `target` on the next trading day (float32)"),
+        Doc("Of the `target` on `next_session` (float32)"),
     ]
     target: Annotated[
         Target,
@@ -136,6 +145,21 @@ class StocksAnswer(TypedDict):
     limit: Count
     offset: Count
     stocks: list[StockEntry]
+
+
+class AnnouncementsAnswer(TypedDict):
+    """One page of the stocks that announced results on a day."""
+
+    date: Annotated[Day | None, Doc("Null if no announcement is known")]
+    total: Annotated[Count, Doc("Number of all stocks that announced")]
+    limit: Count
+    offset: Count
+    announcements: Annotated[
+        list[Any],
+        WithJsonSchema(
+            {"type": "array", "items": {"$ref": "#/components/schemas/BatchItemAnswer"}}
+        ),
+    ]
 
 
 class Condition(StrEnum):

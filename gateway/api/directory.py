@@ -2,15 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 
 import structlog
 
 from gateway.api.answers import Component, Condition, StockEntry
 from gateway.ports import Clock
 from preprocess.errors import StoreError
+from preprocess.market.announcements import Announcements, EarningsCalendar, Event
+from preprocess.market.sessions import Sessions
 from preprocess.market.values import UNKNOWN_SYMBOL, Listing, Mark
 from preprocess.store import Store
+from preprocess.store.sessions import read_sessions
 
 log = structlog.get_logger()
 
@@ -23,8 +27,17 @@ class StockDirectory:
     `state` says how the last read of the database went; its `checked_at` is None before the first.
     """
 
-    def __init__(self, open_store: Callable[[], Store], *, clock: Clock) -> None:
-        """`open_store` is called for the first read, and again after a read that failed."""
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        *,
+        clock: Clock,
+        named_days: Mapping[date, bool] | None = None,
+    ) -> None:
+        """`open_store` is called for the first read, and again after a read that failed.
+
+        `named_days` are sessions, or days without, that somebody entered.
+        """
         self._open_store = open_store
         self._clock = clock
         self._store: Store | None = None
@@ -33,6 +46,8 @@ class StockDirectory:
         self._entries: tuple[StockEntry, ...] = ()
         self._keys: tuple[tuple[str, str, str], ...] = ()
         self._symbols: dict[str, str] = {}
+        self._named_days = named_days or {}
+        self._earnings = EarningsCalendar(Announcements(), Sessions())
         self.state = Component(Condition.DEGRADED, "not read yet")
 
     def __len__(self) -> int:
@@ -41,6 +56,15 @@ class StockDirectory:
     def symbol(self, bse_code: str) -> str | None:
         """The NSE symbol of a stock, or None if it has no known symbol."""
         return self._symbols.get(bse_code)
+
+    def event(self, bse_code: str, as_of: str, day: str) -> Event:
+        """What a prediction for `day` from prices up to `as_of` is about."""
+        return self._earnings.event(bse_code, as_of, day)
+
+    @property
+    def announcements(self) -> Announcements:
+        """The days on which stocks announced results."""
+        return self._earnings.announcements
 
     def search(self, text: str) -> Sequence[StockEntry]:
         """Stocks whose code or symbol starts with `text`, or whose name contains it, by code."""
@@ -96,7 +120,10 @@ class StockDirectory:
             self._store = self._open_store()
         mark = self._store.mark()
         if mark != self._mark:
-            self._replace_entries(self._store.listings())
+            listings = self._store.listings()
+            sessions = read_sessions(self._store, self._named_days, listings)
+            self._earnings = EarningsCalendar(self._store.announcements(), sessions)
+            self._replace_entries(listings)
             self._mark = mark
 
     def _replace_entries(self, listings: Sequence[Listing]) -> None:

@@ -10,6 +10,7 @@ from gateway.api import answers
 from gateway.api.incoming import LONGEST_TIMEOUT_MS, TIMEOUT_HEADER
 from gateway.api.schemas import (
     LARGEST_BATCH,
+    AnnouncementsQuery,
     BatchRequest,
     CacheClearQuery,
     PredictionRequest,
@@ -117,6 +118,14 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "get /api/v1/stocks": Operation(
         "stocks", "List the stocks that can be predicted", answers.StocksAnswer, query=StocksQuery
+    ),
+    "get /api/v1/announcements": Operation(
+        "stocks",
+        "List the stocks that announced results on a day, with their predictions",
+        answers.AnnouncementsAnswer,
+        _PREDICTION,
+        query=AnnouncementsQuery,
+        parameters=(_DEADLINE,),
     ),
     "get /api/v1/models": Operation(
         "models", "List model versions and variants", answers.ModelsAnswer

@@ -22,6 +22,7 @@ from gateway.errors import (
 from gateway.ports import Clock, InferenceResult, PredictionQuery, PredictionSource
 from preprocess.features.manifest import FEATURE_NAMES
 from preprocess.features.row import MINIMUM_ROWS, Status
+from preprocess.market.announcements import Event
 from preprocess.market.calendar import exchange_today
 from preprocess.market.golden_row import GOLDEN_CODE
 from preprocess.market.values import UNKNOWN_SYMBOL
@@ -40,11 +41,15 @@ Outcome = PredictionAnswer | Refusal
 Result = Outcome | PredictorError
 
 
-class Symbols(Protocol):
-    """Source of NSE symbols."""
+class StockFacts(Protocol):
+    """What is known of stocks besides their prices."""
 
     def symbol(self, bse_code: str) -> str | None:
         """The NSE symbol of a stock, or None if it has no known symbol."""
+        ...
+
+    def event(self, bse_code: str, as_of: str, day: str) -> Event:
+        """What a prediction for `day` from prices up to `as_of` is about."""
         ...
 
 
@@ -58,7 +63,7 @@ class Predictions:
         versions: ModelCatalog,
         router: Router,
         shadow: Shadow,
-        symbols: Symbols,
+        stocks: StockFacts,
         clock: Clock,
         trusted: Callable[[Variant], bool],
         count: Callable[[Variant, str], None],
@@ -73,7 +78,7 @@ class Predictions:
         self._versions = versions
         self._router = router
         self._shadow = shadow
-        self._symbols = symbols
+        self._stocks = stocks
         self._clock = clock
         self._trusted = trusted
         self._count = count
@@ -224,13 +229,17 @@ class Predictions:
         if version is None:
             # Its threshold is unknown, and a guessed threshold may reverse the label.
             return PredictorUnavailableError(f"version {number} answered but is not published")
+        event = self._stocks.event(request.bse_code, as_of, request.prediction_date)
         return PredictionAnswer(
             bse_code=request.bse_code,
             nse_symbol=(
-                self._symbols.symbol(request.bse_code) or request.nse_symbol or UNKNOWN_SYMBOL
+                self._stocks.symbol(request.bse_code) or request.nse_symbol or UNKNOWN_SYMBOL
             ),
             prediction_date=request.prediction_date,
             as_of=as_of,
+            announced_on=event.announced_on,
+            basis="announcement" if event.announced_on else "no_announcement",
+            next_session=event.next_session,
             predicted_label=int(probability >= version.threshold),
             probability=probability,
             target=version.label.name,

@@ -109,6 +109,22 @@ class StocksQuery(BaseModel):
     )
 
 
+class AnnouncementsQuery(BaseModel):
+    """Whose announcements to list."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    date: CalendarDate | None = Field(
+        None, description="Day of the announcements; without one the newest day with any"
+    )
+    limit: Annotated[int, Field(ge=1, le=LARGEST_BATCH), Decimal] = Field(
+        DEFAULT_PAGE, description="Maximum number of stocks to return"
+    )
+    offset: Annotated[int, Field(ge=0, le=_LARGEST_OFFSET), Decimal] = Field(
+        0, description="Number of stocks to skip"
+    )
+
+
 class CacheClearQuery(BaseModel):
     """Which cached values to clear."""
 

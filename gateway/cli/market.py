@@ -4,7 +4,7 @@ import json
 import re
 import time
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from preprocess.features.derive import refresh_derived, stamp_months
 from preprocess.imports.run import Options, run_import
 from preprocess.imports.units import CRORES_IN
 from preprocess.market.calendar import exchange_today, months_between
+from preprocess.market.sessions import named_days
 from preprocess.models.names import Variant
 from preprocess.settings import load_settings
 from preprocess.store import open_existing_store, open_store
@@ -79,7 +80,7 @@ def import_command(
     files = paths[1:] if kind else paths
     if not files:
         raise click.UsageError("Missing argument 'PATH...'.")
-    if not import_files(Options(_today(), kind, adjusted, unit), files, report_path):
+    if not import_files(_options(kind, adjusted=adjusted, unit=unit), files, report_path):
         raise SystemExit(1)
 
 
@@ -104,14 +105,17 @@ def evening_command(
     """
     from gateway.cli.predict import predict_all_command  # noqa: PLC0415 - `tezi import` asks nobody
 
-    complete = import_files(Options(_today()), paths)
+    complete = import_files(_options(), paths)
     context.invoke(predict_all_command, variant=variant, start=start)
     if not complete:
         raise SystemExit(1)
 
 
-def _today() -> date:
-    return exchange_today(datetime.now(UTC))
+def _options(
+    kind: str | None = None, *, adjusted: bool = False, unit: str | None = None
+) -> Options:
+    named = named_days(load_settings().sessions_file)
+    return Options(exchange_today(datetime.now(UTC)), kind, adjusted, unit, named)
 
 
 def import_files(

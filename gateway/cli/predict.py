@@ -16,6 +16,7 @@ from gateway.cli.progress import progress_bar
 from gateway.cli.triton import running_triton, variant_option
 from preprocess.errors import ServerError
 from preprocess.market.calendar import exchange_today
+from preprocess.market.sessions import named_days
 from preprocess.models.names import Variant
 from preprocess.settings import load_settings
 from preprocess.store import open_existing_store
@@ -84,16 +85,27 @@ def _post(url: str, body: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 def _show(results: list[dict[str, Any]], *, features: bool) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("code", "symbol", "as of", "probability", "label", "margin", "model"):
+    for heading in (
+        "code",
+        "symbol",
+        "as of",
+        "announced",
+        "probability",
+        "label",
+        "margin",
+        "model",
+    ):
         table.add_column(heading, no_wrap=True)
     target = next((result["target"] for result in results if not result["error"]), None)
-    table.title = f"{target} on the trading day after {results[0]['prediction_date']}?"
+    session = next((result["next_session"] for result in results if not result["error"]), None)
+    table.title = f"{target} on {session}, asked for {results[0]['prediction_date']}?"
     for result in results:
         if result["error"] is None:
             table.add_row(
                 result["bse_code"],
                 result["nse_symbol"],
                 result["as_of"],
+                result["announced_on"] or "no",
                 f"{result['probability']:.6f}",
                 "yes" if result["predicted_label"] else "no",
                 f"{result['margin']:+.2f}",
@@ -160,6 +172,7 @@ def predict_all_command(
             codes=_split(codes),
             limit=limit,
             max_age_sessions=settings.max_price_age_sessions,
+            named_days=named_days(settings.sessions_file),
         )
         with progress_bar("Stocks") as advance:
             report = run_evening(

@@ -10,6 +10,7 @@ from gateway.api.confidence import Confidence, confidence, margin
 from gateway.evening.scoring import EnsembleRow
 from preprocess.errors import EveningError
 from preprocess.features.row import MINIMUM_ROWS, Status
+from preprocess.market.announcements import EarningsCalendar
 from preprocess.market.values import UNKNOWN_SYMBOL, DailyPrediction, Stock, Target
 from preprocess.repository.versions import ModelVersion
 
@@ -40,6 +41,8 @@ class Prediction(msgspec.Struct, frozen=True):
     nse_symbol: str
     prediction_date: date
     as_of: str
+    announced_on: str | None
+    next_session: str
     predicted_label: int
     probability: float
     target: Target
@@ -68,12 +71,14 @@ def judge(
     stocks: Mapping[str, Stock],
     day: date,
     *,
+    calendar: EarningsCalendar,
     oldest: date,
     version: ModelVersion,
     variant: str,
 ) -> tuple[list[Prediction], dict[str, Reason]]:
-    """The predictions among `rows`, and why the other stocks have none, in their order.
+    """The predictions among `rows`, and why the other stocks have none.
 
+    Those that announced results come first, each part by the margin, the greatest first.
     A price from before `oldest` is too old to predict from.
 
     Raises:
@@ -94,12 +99,15 @@ def judge(
         elif as_of < oldest.isoformat():
             skipped[code] = Reason.STALE_PRICE
         else:
+            event = calendar.event(code, as_of, day.isoformat())
             predictions.append(
                 Prediction(
                     bse_code=code,
                     nse_symbol=stocks[code].nse_symbol or UNKNOWN_SYMBOL,
                     prediction_date=day,
                     as_of=as_of,
+                    announced_on=event.announced_on,
+                    next_session=event.next_session,
                     predicted_label=int(probability >= version.threshold),
                     probability=probability,
                     target=version.label.name,
@@ -110,4 +118,5 @@ def judge(
                     variant=variant,
                 )
             )
+    predictions.sort(key=lambda row: (row.announced_on is None, -row.margin, row.bse_code))
     return predictions, skipped

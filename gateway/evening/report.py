@@ -31,6 +31,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stocks: int
     scored: int
     positives: int
+    announced: int
     confidence: dict[str, int]
     as_of: dict[str, int]
     skipped: dict[Reason, list[str]]
@@ -57,7 +58,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             confidence={word: confidence[word] for word in ("HIGH", "MEDIUM", "LOW")},
             as_of=dict(sorted(Counter(row.as_of for row in predictions).items())),
             skipped=reasons,
-            top=sorted(predictions, key=lambda row: (-row.probability, row.bse_code))[:TOP],
+            announced=sum(row.announced_on is not None for row in predictions),
+            top=list(predictions[:TOP]),
             **about,
         )
 
@@ -80,7 +82,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             "",
             f"{self.scored:,} of {self.stocks:,} stocks scored by {self.variant} "
             f"v{self.model_version}, {self.positives:,} positive ({self.target}, threshold "
-            f"{self.threshold:.4g}).",
+            f"{self.threshold:.4g}). {self.announced:,} announced results.",
             "",
             *([_CHANGED, ""] if self.market_changed else []),
             f"- Newest price: {current:,} stocks have one of {self.prediction_date}, "
@@ -93,7 +95,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
                 for reason, codes in self.skipped.items()
             ),
             "",
-            f"The {len(self.top)} most probable (margin: log-odds above the threshold's):",
+            f"The first {len(self.top)}, those that announced results before the others (margin: "
+            "log-odds above the threshold's):",
             "",
             *_table(self.top),
         ]
@@ -102,12 +105,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def _table(rows: Sequence[Prediction]) -> list[str]:
     """Columns of equal width, so that the Markdown reads well at a terminal."""
-    lines = [f"| code   | {'symbol':12} | probability | label   | margin | as of      |"]
-    lines.append("|--------|--------------|-------------|---------|--------|------------|")
+    lines = [
+        f"| code   | {'symbol':12} | announced  | probability | label   | margin | as of      |"
+    ]
+    lines.append(
+        "|--------|--------------|------------|-------------|---------|--------|------------|"
+    )
     for row in rows:
         word = "yes" if row.predicted_label else "no"
         lines.append(
-            f"| {row.bse_code} | {row.nse_symbol:12} | {row.probability:11.6f} | {word:7} "
-            f"| {row.margin:+6.2f} | {row.as_of} |"
+            f"| {row.bse_code} | {row.nse_symbol:12} | {row.announced_on or 'no':10} "
+            f"| {row.probability:11.6f} | {word:7} | {row.margin:+6.2f} | {row.as_of} |"
         )
     return lines

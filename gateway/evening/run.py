@@ -18,6 +18,7 @@ from gateway.evening.selection import Selection
 from preprocess.errors import EveningError, ModelError, ServerError
 from preprocess.features.stamps import require_sector_codes
 from preprocess.files import atomic_write
+from preprocess.market.announcements import EarningsCalendar
 from preprocess.models.names import Variant, ensemble_name
 from preprocess.repository.golden_check import GoldenCheck
 from preprocess.repository.model_server import server_is_live
@@ -84,6 +85,7 @@ def run_evening(
         rows,
         selection.stocks,
         selection.day,
+        calendar=EarningsCalendar(store.announcements(), selection.sessions),
         oldest=selection.oldest,
         version=version,
         variant=variant,

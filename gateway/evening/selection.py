@@ -4,16 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
-
 from preprocess.errors import EveningError
-from preprocess.market.calendar import day_number, from_day_number
+from preprocess.market.sessions import Sessions
 from preprocess.market.values import ACTIVE, Stock, is_bse_code
 from preprocess.store import Store
+from preprocess.store.sessions import read_sessions
 
 _SHOWN = 10
-# So many stocks that were traded last have, between them, a price of every session.
-_TRADED_LAST = 50
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,7 @@ class Selection:
     whole: bool
     stocks: Mapping[str, Stock]
     inactive: Sequence[str]
+    sessions: Sessions
 
 
 def select(
@@ -39,10 +37,11 @@ def select(
     codes: Sequence[str] = (),
     limit: int | None = None,
     max_age_sessions: int,
+    named_days: Mapping[date, bool] | None = None,
 ) -> Selection:
     """The active stocks among `codes` (empty: all), at most `limit`, for `day` (None: the newest).
 
-    Prices may be `max_age_sessions` sessions old.
+    Prices may be `max_age_sessions` sessions old; `named_days` are sessions that were entered.
 
     Raises:
         EveningError: there are no prices, the day is after `today` or before all prices, or a code
@@ -61,22 +60,21 @@ def select(
         wanted = {code: wanted[code] for code in _checked(codes, wanted)}
     active = [code for code, stock in wanted.items() if stock.status == ACTIVE]
     whole = not codes and limit is None
+    sessions = read_sessions(store, named_days or {})
     return Selection(
         day=day,
-        oldest=_oldest(store, day, max_age_sessions),
+        oldest=_oldest(sessions, day, max_age_sessions),
         whole=whole,
         stocks={code: wanted[code] for code in active[:limit]},
         inactive=sorted(wanted.keys() - set(active)) if whole or codes else [],
+        sessions=sessions,
     )
 
 
-def _oldest(store: Store, day: date, sessions: int) -> date:
-    """The day of the price from which `sessions` sessions have passed until `day`."""
-    listings = sorted(store.listings(), key=lambda one: one.newest_price)[-_TRADED_LAST:]
-    columns = store.columns([one.stock.bse_code for one in listings])
-    days = np.unique(columns.prices["day"])
-    days = days[days <= day_number(day)]
-    return from_day_number(days[-sessions - 1]) if len(days) > sessions else date.min
+def _oldest(sessions: Sessions, day: date, count: int) -> date:
+    """The day of the price from which `count` sessions have passed until `day`."""
+    days = sessions.up_to(day)
+    return days[-count - 1] if len(days) > count else date.min
 
 
 def _checked(codes: Sequence[str], known: Mapping[str, Stock]) -> Sequence[str]:

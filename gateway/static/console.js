@@ -150,7 +150,7 @@ function showAnswer(answer, milliseconds) {
   const { threshold, margin } = answer;
   const yes = answer.predicted_label === 1;
   element("answer-stock").textContent = `${chosen ? named(chosen) : answer.nse_symbol} (${answer.bse_code})`;
-  element("answer-days").textContent = `prediction for ${answer.prediction_date}, prices as of ${answer.as_of}`;
+  element("answer-days").textContent = `session of ${answer.next_session}, prices as of ${answer.as_of}`;
   const event = answer.target === "upper_circuit" ? "upper circuit" : "jump";
   element("answer-label").textContent = yes ? `${event[0].toUpperCase()}${event.slice(1)} expected` : `No ${event} expected`;
   element("answer-label").className = `label ${yes ? "yes" : "no"}`;
@@ -164,6 +164,7 @@ function showAnswer(answer, milliseconds) {
   element("fact-probability").textContent = `${percent} %`;
   element("fact-margin").textContent =
     `odds ${Math.exp(Math.abs(margin)).toPrecision(3)} times ${margin < 0 ? "below" : "above"} the threshold's`;
+  element("fact-results").textContent = answer.announced_on || "none: the model knows sessions after results only";
   element("fact-model").textContent = `${answer.variant} v${answer.model_version}`;
   element("fact-time").textContent = `${milliseconds.toFixed(1)} ms`;
   element("features").replaceChildren(

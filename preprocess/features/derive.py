@@ -1,4 +1,4 @@
-"""Data derived from the market's data and stored with it: labels and monthly stamps.
+"""What is stored with the market's data: labels and monthly stamps, and the exchange's calendar.
 
 It runs inside the transaction that changes the data, so no reader sees one without the other.
 """
@@ -6,14 +6,19 @@ It runs inside the transaction that changes the data, so no reader sees one with
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 
-from preprocess.features.labels import LONGEST_PAUSE_DAYS, circuit_labels
+from preprocess.features.labels import circuit_labels
 from preprocess.features.stamps import eve_of, extended_sector_codes, market_cap_cr, month_stamps
+from preprocess.market.announcements import LONGEST_PAUSE_DAYS
 from preprocess.market.calendar import first_day_of, from_day_number, month_of, months_between
+from preprocess.market.sessions import calendar_days, calendar_release
 from preprocess.store import Writer
 
 
 def refresh_derived(writer: Writer, *, circuit_pct: float) -> None:
     """Recompute the labels of every changed stock and the stamps of every affected month."""
+    release = calendar_release()
+    if writer.exchange_calendar()[0] != release:
+        writer.put_exchange_calendar(release, calendar_days())
     touched = dict(writer.touched)
     label(writer, _to_label(writer, touched), circuit_pct=circuit_pct)
     if touched:

@@ -9,12 +9,9 @@ from operator import attrgetter
 import numpy as np
 
 from preprocess.features.adjustment import adjustment_factors
+from preprocess.market.announcements import LONGEST_PAUSE_DAYS
 from preprocess.market.calendar import day_number, from_day_number
 from preprocess.market.values import CircuitLabel, PriceBand, Prices, StockHistory
-
-# A stock that did not trade for longer than this around its results gives no label: what it did
-# weeks later says nothing about them.
-LONGEST_PAUSE_DAYS = 10
 
 INFERRED_BANDS = (2, 5, 10, 20)
 TICKS_PAISE = (1, 5, 10, 50, 100, 500)

@@ -21,6 +21,7 @@ class Context:
     note: Callable[[str], None] = lambda _text: None
     second: set[str] = field(default_factory=set)  # stocks of this file whose bars BSE's replace
     quarters: set[tuple[str, date]] = field(default_factory=set)  # those with a new filing
+    days: set[date] = field(default_factory=set)  # those with a price in this import
 
     def day_in_name(self, form: Format, pattern: str) -> date:
         """The day of a file whose rows have none.

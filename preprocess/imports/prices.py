@@ -87,6 +87,7 @@ def write(writer: Writer, values: Sequence[Bar], form: Format, context: Context)
                 " stock and day is known"
             )
         values = ours
+    context.days |= {bar.day for bar in values}
     tally = writer.put_prices(values)
     learned = context.codes.learned()
     if learned:

@@ -1,8 +1,8 @@
 """One import, in one transaction: all of it is stored, or nothing."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from preprocess.imports.sources import (
     members,
 )
 from preprocess.imports.table import CsvTable
+from preprocess.market.sessions import Sessions
 from preprocess.store import Store, Writer
 
 CHUNK_ROWS = 20_000
@@ -49,6 +50,7 @@ class Options:
     kind: str | None = None
     adjusted: bool = False
     unit: str | None = None
+    named_days: Mapping[date, bool] = field(default_factory=dict)
 
     @property
     def formats(self) -> list[Format]:
@@ -105,7 +107,7 @@ def run_import(
 
                 if not _take(writer, each, context, report, at):
                     # What it taught is undone as well.
-                    context = _context(writer, options, context.quarters)
+                    context = _context(writer, options, context)
                 done += each.member.weight
                 advance(done, total)
             filings.settle(writer, context)
@@ -113,14 +115,19 @@ def run_import(
             report.stocks_changed = len(touched)
             if touched:
                 derive(writer)
+            calendar = Sessions(context.days, writer.exchange_calendar()[1], options.named_days)
+    for day, traded in calendar.disagreements():
+        if traded:
+            report.note(f"{day}", "prices of a day on which the exchange's calendar has no session")
     return report
 
 
-def _context(
-    writer: Writer, options: Options, quarters: Iterable[tuple[str, date]] = ()
-) -> Context:
+def _context(writer: Writer, options: Options, before: Context | None = None) -> Context:
     codes = Codes(writer.stocks())
-    return Context(options.today, codes, options.adjusted, options.unit, quarters=set(quarters))
+    context = Context(options.today, codes, options.adjusted, options.unit)
+    if before is not None:
+        context.quarters, context.days = before.quarters, before.days
+    return context
 
 
 def _found(

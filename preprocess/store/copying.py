@@ -69,6 +69,7 @@ def copy_market(
                 "content with --replace."
             )
         write.put_sectors(read.sector_codes())
+        write.put_exchange_calendar(*read.exchange_calendar())
         codes = {table.name: read.codes_in(table) for table in TABLES}
         total, done = 2 * sum(map(len, codes.values())), 0
         sent: dict[str, Content] = {}

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
+from preprocess.market.announcements import Announcements
 from preprocess.market.calendar import FiscalQuarter
 from preprocess.market.values import (
     Bar,
@@ -136,6 +137,12 @@ LISTED_STOCKS = (
     "SELECT bse_code, nse_symbol, company_name, isin, industry, status FROM stocks"
     " ORDER BY bse_code"
 )
+# Of the states of a quarter the first; a restatement announces nothing.
+ANNOUNCEMENTS = (
+    "SELECT bse_code, min(announced_on) FROM result_states WHERE announced_on IS NOT NULL"
+    " GROUP BY bse_code, fiscal_year, quarter"
+)
+EXCHANGE_CALENDAR = "SELECT source, days FROM exchange_calendar"
 # A seek for each stock: a GROUP BY would read every price row.
 LISTINGS = (
     "SELECT * FROM ("
@@ -250,6 +257,15 @@ class Reader(ABC):
         """The stocks that have a price, ascending by code."""
         rows = self._rows(LISTINGS)
         return [Listing(Stock(*row[:-1]), date.fromisoformat(row[-1])) for row in rows]
+
+    def announcements(self) -> Announcements:
+        """The days on which stocks announced results."""
+        return Announcements(self._rows(ANNOUNCEMENTS))
+
+    def exchange_calendar(self) -> tuple[str, list[date]]:
+        """The release that the exchange's calendar is of, and its sessions; empty before both."""
+        source, days = self._row(EXCHANGE_CALENDAR) or ("", "")
+        return source, [date.fromisoformat(day) for day in days.split(",") if day]
 
     def sector_codes(self) -> dict[str, int]:
         """The integer code of every sector; one that was given is never given to another."""

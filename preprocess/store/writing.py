@@ -240,6 +240,12 @@ class Writer(Reader):
         for sector, code in codes.items():
             self._run(enter, (sector, code))
 
+    def put_exchange_calendar(self, source: str, days: Iterable[date]) -> None:
+        """Replace the exchange's calendar by the sessions of another release."""
+        listed = ",".join(day.isoformat() for day in days)
+        self._run("DELETE FROM exchange_calendar")
+        self._run("INSERT INTO exchange_calendar VALUES (?, ?)", (source, listed))
+
     def drop_action(self, bse_code: str, ex_date: date, kind: str) -> None:
         """Delete a corporate action."""
         removed = self._run(

@@ -65,12 +65,12 @@ class BatchPredictEndpoint(PredictEndpoint):
                 requests[index] = validated(PredictionRequest, item)
             except InvalidRequestError as error:
                 refusal = Refusal(Code.INVALID_REQUEST, _in_words(error))
-                answers[index] = _item_answer(item, refusal)
+                answers[index] = item_answer(item, refusal)
         outcomes = await self._predictions.predict_batch(
             list(requests.values()), deadline.remaining_s
         )
         for index, outcome in zip(requests, outcomes, strict=True):
-            answers[index] = _item_answer(items[index], outcome)
+            answers[index] = item_answer(items[index], outcome)
         return JSONAnswer(answers)
 
 
@@ -85,7 +85,7 @@ def _refusal(request: PredictionRequest, refusal: Refusal) -> Response:
     return JSONAnswer({"detail": refusal.message}, 422)
 
 
-def _item_answer(item: Any, outcome: Outcome) -> dict[str, Any]:
+def item_answer(item: Any, outcome: Outcome) -> dict[str, Any]:
     """A batch item's prediction, or its error with the code and date echoed if they are strings."""
     if not isinstance(outcome, Refusal):
         return {**msgspec.structs.asdict(outcome), "error": None}

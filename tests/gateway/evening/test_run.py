@@ -24,7 +24,7 @@ from preprocess.market.values import Stock
 from preprocess.settings import Settings
 from preprocess.store.sqlite import store as sqlite
 from preprocess.store.sqlite.store import SQLiteStore
-from tests.builders import bars
+from tests.builders import bars, result
 from tests.gateway.evening.conftest import CODES
 from tests.gateway.evening.fakes import GONE, NOW, SHORT, FakeTriton, Row, usual
 from tests.integration.stack import TEZI, environment
@@ -77,15 +77,18 @@ def test_everything_is_stored_written_and_reported(
         assert row.confidence == confidence(row.probability)
         assert (row.variant, row.created_at) == ("fp32", NOW)
     document = json.loads(content(settings)[1])
-    assert [row["probability"] for row in document["predictions"]] == [
-        row.probability for row in stored
-    ]
-    assert document["predictions"][0]["nse_symbol"] == "FIRST"
-    assert document["predictions"][1] == {
+    by_code = {row["bse_code"]: row for row in document["predictions"]}
+    assert {code: row["probability"] for code, row in by_code.items()} == {
+        row.bse_code: row.probability for row in stored
+    }
+    assert by_code[CODES[0]]["nse_symbol"] == "FIRST"
+    assert by_code[CODES[1]] == {
         "bse_code": CODES[1],
         "nse_symbol": "UNKNOWN",
         "prediction_date": "2024-05-31",
         "as_of": "2024-05-30",
+        "announced_on": None,
+        "next_session": "2024-05-31",
         "predicted_label": 1,
         "probability": pytest.approx(0.6, abs=1e-7),
         "target": "upper_circuit",
@@ -98,7 +101,8 @@ def test_everything_is_stored_written_and_reported(
     assert document["skipped"] == [{"bse_code": "599998", "reason": "SHORT_HISTORY"}]
     lines = list(csv.DictReader(content(settings)[0].decode().splitlines()))
     assert lines == [
-        {name: str(value) for name, value in row.items()} for row in document["predictions"]
+        {name: "" if value is None else str(value) for name, value in row.items()}
+        for row in document["predictions"]
     ]
     assert json.loads((folder(settings) / "report.json").read_bytes()) == {
         "prediction_date": "2024-05-31",
@@ -110,10 +114,11 @@ def test_everything_is_stored_written_and_reported(
         "stocks": 13,
         "scored": 12,
         "positives": 7,
+        "announced": 0,
         "confidence": report.confidence,
         "as_of": {"2024-05-30": 1, "2024-05-31": 11},
         "skipped": {"SHORT_HISTORY": ["599998"]},
-        "top": sorted(document["predictions"], key=lambda row: -row["probability"]),
+        "top": document["predictions"],
         "table": {"added": 12, "changed": 0, "unchanged": 0},
         "dropped": 0,
         "seconds": report.seconds,
@@ -126,6 +131,25 @@ def test_everything_is_stored_written_and_reported(
     assert "12 of 13 stocks scored by fp32 v1, 7 positive (upper_circuit, threshold 0.5)" in text
     assert "fewer than 34 price rows on or before the date (599998)" in text
     assert "11 stocks have one of 2024-05-31, 1 were scored on older ones" in text
+
+
+def test_stocks_that_announced_results_come_first(
+    settings: Settings, market: SQLiteStore, triton: FakeTriton
+) -> None:
+    """By their margins, as do the others after them."""
+    probabilities = {code: 0.9 - number / 20 for number, code in enumerate(CODES)}
+    triton.row = lambda code: Row(probabilities[code]) if code in probabilities else SHORT
+    with market.transaction() as writer:
+        for code, day in ((CODES[6], DAY), (CODES[4], DAY), (CODES[2], date(2024, 5, 30))):
+            writer.put_results([(code, result(2024, 4, announced=day))])
+    report = evening(settings, market)
+    assert report.announced == 2
+    with (folder(settings) / "predictions.csv").open() as file:
+        listed = [(row["bse_code"], row["announced_on"]) for row in csv.DictReader(file)]
+    first = [(CODES[4], "2024-05-31"), (CODES[6], "2024-05-31")]
+    others = [(code, "") for code in CODES if code not in (CODES[4], CODES[6])]
+    assert listed == [*first, *others]
+    assert [row.bse_code for row in report.top] == [code for code, _ in listed]
 
 
 def test_a_second_run_changes_nothing(

@@ -1,10 +1,13 @@
 """A whole import: one transaction, bad rows and bad files left behind, nothing half done."""
 
+from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from preprocess.features.derive import refresh_derived
 from preprocess.imports.run import Options, run_import
 from preprocess.market.values import Bar, Tally
 from preprocess.store import Writer
@@ -151,3 +154,20 @@ def test_what_exhausts_the_machine_refuses_its_file_alone(
     report = bring_in(store, None, tmp_path)
     assert [refused.file for refused in report.first_refused_files] == [str(tmp_path / "1.csv")]
     assert store.bse_codes() == ["500002"]
+
+
+def test_prices_of_a_day_without_a_session_are_pointed_out(
+    tmp_path: Path, store: SQLiteStore
+) -> None:
+    """They go in; a file of sessions settles the matter."""
+    saturday = date(2026, 8, 15)
+    rows = [f"500002,{day},1,1,1,1,1" for day in (saturday, date(2026, 8, 14))]
+    path = price_file(tmp_path / "p.csv", *rows)
+    derive = partial(refresh_derived, circuit_pct=5.0)
+    report = run_import(store, OPTIONS, [path], derive=derive)
+    assert report.complete
+    assert report.notes == [
+        "2026-08-15: prices of a day on which the exchange's calendar has no session"
+    ]
+    named = replace(OPTIONS, named_days={saturday: True})
+    assert run_import(store, named, [path], derive=derive).notes == []

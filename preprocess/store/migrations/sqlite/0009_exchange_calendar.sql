@@ -1,0 +1,6 @@
+-- The sessions of the exchange's calendar, ISO days with commas between, by one release of the
+-- library that knows them.
+CREATE TABLE exchange_calendar (
+    source TEXT NOT NULL PRIMARY KEY,
+    days TEXT NOT NULL
+) STRICT;
