@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version as installed_version
@@ -33,10 +34,13 @@ from gateway.api.openapi import openapi_endpoint
 from gateway.api.predictions import Predictions
 from gateway.api.problems import on_gateway_error, on_http_exception
 from gateway.background import PeriodicTask, running
+from gateway.cache import warming
 from gateway.cache.async_cache_manager import AsyncCacheManager
 from gateway.cache.cached_predictor import CachedPredictor
 from gateway.cache.keys import KINDS
 from gateway.cache.market_changes import MarketChanges
+from gateway.cache.plan import Plan
+from gateway.cache.warming import Market, Warmer
 from gateway.catalog.probe import Probe
 from gateway.catalog.routing import POLL_S as LABELS_POLL_S
 from gateway.catalog.routing import Router
@@ -49,6 +53,7 @@ from gateway.traffic import Traffic
 from gateway.triton.failover import FailoverPredictor
 from gateway.triton.limits import BatchingPredictor
 from gateway.triton.metered import MeteredPredictor
+from preprocess.market.calendar import exchange_today
 from preprocess.market.sessions import named_days
 from preprocess.models.names import VARIANTS, Variant
 from preprocess.repository.releases import Releases
@@ -132,20 +137,47 @@ class Gateway:
             versions=self.versions,
             models=self.models,
         )
+        self._clock = clock
+        self.warmer = self._warmer()
         self._watch()
 
-    def _cached(self, predictor: Predictor) -> PredictionSource:
+    def _cached(
+        self, predictor: Predictor, cache: AsyncCacheManager | None = None
+    ) -> PredictionSource:
         if not self.settings.cache_predictions:
             return predictor
         return CachedPredictor(
             predictor,
-            self.cache,
+            cache or self.cache,
             self.versions,
             ttl_s=self.settings.cache_predictions_ttl_s,
             timeout_s=self.settings.request_timeout_ms / 1e3,
             usable=lambda: self.changes.is_current,
             is_queued=self.limited.is_queued,
         )
+
+    def _warmer(self) -> Warmer | None:
+        settings = self.settings
+        if not (settings.warm_cache and settings.cache_predictions and settings.redis_url):
+            return None
+        # Of its own, since its lookups are no requests; and without memory, which only the
+        # follower of the market's changes would keep true.
+        cache = AsyncCacheManager(replace(Plan.from_settings(settings), local_bytes=0))
+        return Warmer(
+            self._cached(FailoverPredictor(self.limited, self.router), cache),
+            cache,
+            self.router,
+            market=self._market,
+            may_run=lambda: self.health.not_ready() is None,
+            timeout_s=settings.request_timeout_ms / 1e3,
+        )
+
+    def _market(self) -> Market:
+        """Today's predictions, and those of the newest day with prices, are asked for."""
+        today = exchange_today(self._clock()).isoformat()
+        days = sorted({today, self.directory.newest_day or today})
+        mark = self.directory.mark
+        return Market(f"{mark.sequence}:{mark.token}", days, self.directory.codes)
 
     async def _distrust(self) -> None:
         await self.cache.invalidate(kind="predictions")
@@ -194,10 +226,14 @@ class Gateway:
                 for variant in VARIANTS
             },
         }
+        if self.warmer is not None:
+            periodic["cache warming"] = PeriodicTask(self.warmer.run, warming.POLL_S)
         try:
             async with running(periodic):
                 yield
         finally:
+            if self.warmer is not None:
+                await self.warmer.close()
             await self.admin.close()
             await self.directory.close()
             await self.changes.close()

@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         description="TTL in seconds of cached predictions; new prices or results invalidate them "
         "earlier.",
     )
+    warm_cache: bool = Field(
+        True,
+        description="Whether gateways put the predictions of every stock into Redis before they are "
+        "asked for: for today, and for the newest day with prices.",
+    )
     cache_features: bool = Field(
         False,
         description="Whether Triton's features model caches computed rows; see "

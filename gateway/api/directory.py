@@ -53,6 +53,21 @@ class StockDirectory:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def mark(self) -> Mark:
+        """The state of the market that was read last."""
+        return self._mark or Mark()
+
+    @property
+    def codes(self) -> Sequence[str]:
+        """The stocks that can be predicted, ascending."""
+        return [entry.bse_code for entry in self._entries]
+
+    @property
+    def newest_day(self) -> str | None:
+        """The newest ISO day of any price."""
+        return max((entry.newest_price_date for entry in self._entries), default=None)
+
     def symbol(self, bse_code: str) -> str | None:
         """The NSE symbol of a stock, or None if it has no known symbol."""
         return self._symbols.get(bse_code)
