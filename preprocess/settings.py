@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     )
     warm_cache: bool = Field(
         True,
-        description="Whether gateways put the predictions of every stock into Redis before they are "
-        "asked for: for today, and for the newest day with prices.",
+        description="Whether gateways put the predictions of every stock into Redis before they "
+        "are asked for: for today, and for the newest day with prices.",
     )
     cache_features: bool = Field(
         False,

@@ -17,7 +17,7 @@ COMMANDS = {
     "db": "database:db_group",
     "delete-prices": "market:delete_prices_command",
     "demo": "demo:demo_command",
-    "evening": "market:evening_command",
+    "evening": "evening:evening_command",
     "export": "training:export_command",
     "features": "market:features_group",
     "import": "market:import_command",

@@ -1,4 +1,4 @@
-"""`tezi import`, `evening`, `delete-prices`, `features`: market data in the database."""
+"""`tezi import`, `delete-prices`, `features`: market data in the database."""
 
 import json
 import re
@@ -12,14 +12,13 @@ import click
 from rich.console import Console
 
 from gateway.cli.progress import progress_bar
-from gateway.cli.triton import variant_option
 from preprocess.errors import FeatureError, StoreError
 from preprocess.features.derive import refresh_derived, stamp_months
+from preprocess.imports.report import ImportReport
 from preprocess.imports.run import Options, run_import
 from preprocess.imports.units import CRORES_IN
 from preprocess.market.calendar import exchange_today, months_between
 from preprocess.market.sessions import named_days
-from preprocess.models.names import Variant
 from preprocess.settings import load_settings
 from preprocess.store import open_existing_store, open_store
 
@@ -80,65 +79,10 @@ def import_command(
     files = paths[1:] if kind else paths
     if not files:
         raise click.UsageError("Missing argument 'PATH...'.")
-    if not import_files(_options(kind, adjusted=adjusted, unit=unit), files, report_path):
-        raise SystemExit(1)
-
-
-@click.command("evening")
-@click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
-)
-@variant_option
-@click.option("--start", is_flag=True, help="Start a Triton for this run if none is running.")
-@click.pass_context
-def evening_command(
-    context: click.Context, paths: tuple[Path, ...], variant: Variant, start: bool
-) -> None:
-    """Import the day's files, then score every active stock: what schedules call.
-
-    It is `tezi import PATH...` and `tezi predict-all`. A file that is refused stops nothing: the
-    market is scored on what is there, and the exit status is 1. Repeated, it changes nothing.
-
-    \b
-    tezi evening downloads/2026-08-21/
-    tezi evening /srv/bhavcopy --start
-    """
-    from gateway.cli.predict import predict_all_command  # noqa: PLC0415 - `tezi import` asks nobody
-
-    complete = import_files(_options(), paths)
-    context.invoke(predict_all_command, variant=variant, start=start)
-    if not complete:
-        raise SystemExit(1)
-
-
-def _options(
-    kind: str | None = None, *, adjusted: bool = False, unit: str | None = None
-) -> Options:
-    named = named_days(load_settings().sessions_file)
-    return Options(exchange_today(datetime.now(UTC)), kind, adjusted, unit, named)
-
-
-def import_files(
-    options: Options, paths: tuple[Path, ...], report_path: Path | None = None
-) -> bool:
-    """Import files and show the report; whether none was refused whole and there was a row.
-
-    Raises:
-        StoreError: the database cannot be written; nothing of the import is kept.
-    """
-    for path in paths:
-        if not path.exists():
-            raise click.BadParameter(f"Path '{path}' does not exist.", param_hint="PATH...")
     if report_path is not None and not report_path.parent.is_dir():
         raise click.BadParameter(f"there is no folder {report_path.parent}", param_hint="--json")
-    settings = load_settings()
     began = time.monotonic()
-    derive = partial(refresh_derived, circuit_pct=settings.circuit_pct)
-    with (
-        closing(open_store(settings, write=True)) as store,
-        progress_bar(f"Importing {options.kind or 'files'}", of_bytes=True) as advance,
-    ):
-        report = run_import(store, options, paths, derive=derive, advance=advance)
+    report = import_files(import_options(kind, adjusted=adjusted, unit=unit), files)
     report.show(Console())
     if report_path is not None:
         try:
@@ -150,9 +94,36 @@ def import_files(
     if report.nothing_new:
         click.echo("Nothing new: the database has all of it already.")
     click.echo(f"Stocks changed: {report.stocks_changed:,}, in {time.monotonic() - began:.1f} s.")
-    if not report.complete and not report.refused_files:
-        click.secho("tezi: no file has a row that could be imported.", fg="red", err=True)
-    return report.complete
+    if not report.complete:
+        if not report.refused_files:
+            click.secho("tezi: no file has a row that could be imported.", fg="red", err=True)
+        raise SystemExit(1)
+
+
+def import_options(
+    kind: str | None = None, *, adjusted: bool = False, unit: str | None = None
+) -> Options:
+    """The options of an import that is made today."""
+    named = named_days(load_settings().sessions_file)
+    return Options(exchange_today(datetime.now(UTC)), kind, adjusted, unit, named)
+
+
+def import_files(options: Options, paths: tuple[Path, ...]) -> ImportReport:
+    """Import files, with a progress bar.
+
+    Raises:
+        StoreError: the database cannot be written; nothing of the import is kept.
+    """
+    for path in paths:
+        if not path.exists():
+            raise click.BadParameter(f"Path '{path}' does not exist.", param_hint="PATH...")
+    settings = load_settings()
+    derive = partial(refresh_derived, circuit_pct=settings.circuit_pct)
+    with (
+        closing(open_store(settings, write=True)) as store,
+        progress_bar(f"Importing {options.kind or 'files'}", of_bytes=True) as advance,
+    ):
+        return run_import(store, options, paths, derive=derive, advance=advance)
 
 
 @click.command("delete-prices")

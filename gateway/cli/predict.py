@@ -1,10 +1,11 @@
 """`tezi predict` and `tezi predict-all`: predictions from the gateway, and for the whole market."""
 
 import json
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import httpx
@@ -18,8 +19,11 @@ from preprocess.errors import ServerError
 from preprocess.market.calendar import exchange_today
 from preprocess.market.sessions import named_days
 from preprocess.models.names import Variant
-from preprocess.settings import load_settings
+from preprocess.settings import Settings, load_settings
 from preprocess.store import open_existing_store
+
+if TYPE_CHECKING:
+    from gateway.evening.report import Report
 
 _TIMEOUT_S = 30.0
 _BATCH = 100
@@ -160,22 +164,55 @@ def predict_all_command(
     tezi predict-all --codes 500325,532540
     tezi predict-all --start
     """
+    report = score_market(
+        load_settings(),
+        variant=variant,
+        start=start,
+        now=datetime.now(UTC),
+        day=day.date() if day else None,
+        codes=_split(codes),
+        limit=limit,
+        csv=csv and csv.absolute(),
+        json=json and json.absolute(),
+    )
+    click.echo(report.to_markdown())
+    click.echo("\n".join(report.files))
+    if report.failed:
+        raise SystemExit(1)
+
+
+def score_market(
+    settings: Settings,
+    *,
+    variant: Variant,
+    start: bool,
+    now: datetime,
+    day: date | None = None,
+    codes: Sequence[str] = (),
+    limit: int | None = None,
+    csv: Path | None = None,
+    json: Path | None = None,
+) -> "Report":
+    """Score the active stocks, or some, with a progress bar; with `start` by a Triton of its own.
+
+    Raises:
+        TeziError: no Triton answers, or the database refused; nothing has been written.
+    """
     from gateway.evening.run import run_evening  # noqa: PLC0415 - `tezi predict` needs no gRPC
     from gateway.evening.selection import select  # noqa: PLC0415 - the same
 
-    settings, now = load_settings(), datetime.now(UTC)
     with closing(open_existing_store(settings)) as store:
         selection = select(
             store,
             today=exchange_today(now),
-            day=day.date() if day else None,
-            codes=_split(codes),
+            day=day,
+            codes=codes,
             limit=limit,
             max_age_sessions=settings.max_price_age_sessions,
             named_days=named_days(settings.sessions_file),
         )
         with progress_bar("Stocks") as advance:
-            report = run_evening(
+            return run_evening(
                 settings,
                 store,
                 selection,
@@ -183,13 +220,9 @@ def predict_all_command(
                 now=now,
                 advance=advance,
                 triton=running_triton(settings) if start else nullcontext(),
-                csv=csv and csv.absolute(),
-                json=json and json.absolute(),
+                csv=csv,
+                json=json,
             )
-    click.echo(report.to_markdown())
-    click.echo("\n".join(report.files))
-    if report.failed:
-        raise SystemExit(1)
 
 
 def _split(codes: str | None) -> list[str]:

@@ -94,7 +94,9 @@ def test_table_csv_and_json_say_what_the_service_answers(settings: Settings) -> 
             continue
         row = predictions[code]
         assert row == {name: answer[name] for name in row}
-        assert lines[code] == {name: str(value) for name, value in row.items()}
+        assert lines[code] == {
+            name: "" if value is None else str(value) for name, value in row.items()
+        }
         kept = rows[code]
         assert kept.probability == answer["probability"]
         assert kept.predicted_label == answer["predicted_label"]
@@ -169,10 +171,20 @@ def test_an_evening_imports_and_scores_and_says_what_it_refused(
     row = f"{code},{newest},{close},{close},{close},{close},100"
     (tmp_path / "prices.csv").write_text(f"bse_code,date,open,high,low,close,volume\n{row}\n")
     done = CliRunner().invoke(main, ["evening", str(tmp_path)])
-    assert (done.exit_code, "Stocks changed: 1" in done.output) == (0, True), done.output
-    assert " stocks scored by fp32 v1" in done.output
+    assert (done.exit_code, "; 1 stocks changed." in done.output) == (0, True), done.output
+    report = json.loads((folder(settings, newest) / "report.json").read_bytes())
+    assert (
+        f"Scored: {report['scored']:,} of {report['stocks']:,} stocks for {newest}" in done.output
+    )
+    assert report["announced"] == 0
+    assert "Announced results: 0." in done.output
+    imported = json.loads((folder(settings, newest) / "import.json").read_bytes())
+    assert (imported["changed"], imported["refused_files"]["total"]) == (1, 0)
     first = files(settings, newest)
     (tmp_path / "page.csv").write_text("<!DOCTYPE html><html>No such file</html>")
     again = CliRunner().invoke(main, ["evening", str(tmp_path)])
-    assert (again.exit_code, "page.csv" in again.output) == (1, True), again.output
+    assert (again.exit_code, "page.csv: it is a web page" in again.output) == (1, True), (
+        again.output
+    )
+    assert len(again.stdout.splitlines()) <= 10
     assert files(settings, newest) == first
