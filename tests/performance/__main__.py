@@ -25,6 +25,7 @@ BENCHMARKS = {
     "cache": "bench_cache",
     "serve": "bench_serve",
     "load": "bench_load",
+    "evening": "bench_evening",
     "swaps": "bench_swaps",
     "hotspots": "bench_hotspots",
 }
@@ -67,6 +68,7 @@ def main(
     cache      what each tier saves, and its hit rates              5 min
     serve      REST and Triton's own ports, against a naive service 3 min
     load       the whole stack: steady, spike, sustained, maximum   30 min
+    evening    its time, traffic beside it, the cache after it      8 min
     swaps      versions are activated and rolled back under load    5 min
     hotspots   what takes the processor time under load             5 min
 

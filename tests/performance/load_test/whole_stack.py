@@ -54,7 +54,7 @@ def thresholds(url: str) -> Mapping[int, float]:
 
 
 @contextmanager
-def whole_stack(market: BenchMarket, home: Path) -> Iterator[WholeStack]:
+def whole_stack(market: BenchMarket, home: Path, **overrides: object) -> Iterator[WholeStack]:
     """The stack in `home` on the market, with a model trained on a small demo market.
 
     Raises:
@@ -70,6 +70,7 @@ def whole_stack(market: BenchMarket, home: Path) -> Iterator[WholeStack]:
             gateways=GATEWAYS,
             redis_url=redis.url,
             **CACHE,
+            **overrides,
         )
         with running(settings, covered=False) as stack:
             yield WholeStack(stack, redis)
