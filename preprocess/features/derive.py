@@ -65,8 +65,8 @@ def stamp_months(writer: Writer, months: list[str]) -> None:
 def _to_label(writer: Writer, touched: Mapping[str, date]) -> list[str]:
     """Changed stocks whose labels may differ: few, when one day of the whole market is imported.
 
-    A label depends on the bars and bands within LONGEST_PAUSE_DAYS of its announcement, so later
-    ones change none.
+    A label depends on the bars and bands until the session after its announcement, which is at most
+    LONGEST_PAUSE_DAYS later.
     """
     repriced = writer.only_repriced
     pause = timedelta(days=LONGEST_PAUSE_DAYS)
@@ -74,7 +74,7 @@ def _to_label(writer: Writer, touched: Mapping[str, date]) -> list[str]:
         code
         for code, first in sorted(touched.items())
         if code not in repriced
-        or writer.announced_since(code, max(first, date.min + pause) - pause)
+        or writer.label_may_change(code, max(first, date.min + pause) - pause, first)
     ]
 
 

@@ -113,17 +113,20 @@ class Writer(Reader):
         """Touched stocks that were known before and had only bars or bands changed."""
         return self._touched.keys() - self._stale.stocks
 
-    def announced_since(self, bse_code: str, day: date) -> bool:
-        """Whether a stock has results announced, or a label of an announcement, on or after `day`.
+    def label_may_change(self, bse_code: str, announced: date, changed: date) -> bool:
+        """Whether a label from bars of `changed` or later may differ, or be new.
 
-        Only recorded dates count: a filing limit announces nothing.
+        Such are those of announcements on or after `announced` unless a stored label's next session
+        lies before `changed`. Only recorded dates count: a filing limit announces nothing.
         """
-        since = (bse_code, day.isoformat())
+        days = (bse_code, announced.isoformat(), changed.isoformat())
         found = self._row(
-            "SELECT 1 FROM historical_financials WHERE bse_code = ? AND announced_on >= ?"
-            " UNION ALL SELECT 1 FROM upper_circuit_labels"
-            " WHERE bse_code = ? AND earnings_date >= ? LIMIT 1",
-            since * 2,
+            "SELECT 1 FROM historical_financials f WHERE f.bse_code = ? AND f.announced_on >= ?"
+            " AND NOT EXISTS (SELECT 1 FROM upper_circuit_labels l WHERE l.bse_code = f.bse_code"
+            " AND l.earnings_date = f.announced_on AND l.next_day_date < ?)"
+            " UNION ALL SELECT 1 FROM upper_circuit_labels WHERE bse_code = ?"
+            " AND earnings_date >= ? AND next_day_date >= ? LIMIT 1",
+            days * 2,
         )
         return found is not None
 

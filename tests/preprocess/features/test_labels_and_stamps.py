@@ -116,6 +116,13 @@ def test_derived_tables_follow_the_data(store: SQLiteStore) -> None:
     assert corrected is not None
     assert [label.label for label in corrected.labels] == [0]
     assert corrected.statics == found.statics
+    # and one of the session after gives it back
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [110.0], DAYS[5]))
+        refresh_derived(writer, circuit_pct=5.0)
+    again = store.history("500001")
+    assert again is not None
+    assert [label.label for label in again.labels] == [1]
 
 
 def test_a_stamp_rests_on_what_was_known_before_its_month(store: SQLiteStore) -> None:
