@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import closing
 from typing import Any
 
 import click
@@ -11,12 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.training import chosen_model, model_option
+from preprocess.features.stamps import require_sector_codes
 from preprocess.repository.labels import Labels, read_labels
 from preprocess.repository.model_server import ModelServer
 from preprocess.repository.releases import Releases
 from preprocess.repository.serving import models_of
 from preprocess.repository.versions import ModelVersion, read_versions
 from preprocess.settings import Settings, load_settings
+from preprocess.store import open_store
 
 _keep_option = click.option(
     "--keep",
@@ -37,7 +40,8 @@ def _releases(settings: Settings, keep: int | None = None) -> Releases:
 def publish_command(model_id: str | None, activate: bool, keep: int | None) -> None:
     """Make an exported model the next version, and load it where Triton is running.
 
-    Every graph is compared with the trained model once more; one that differs is refused. A
+    Every graph is compared with the trained model once more; one that differs is refused, and so is
+    a model that was trained on a database with other sector codes than this one's. A
     version that Triton cannot load is removed again. The new version gets no traffic before it is
     activated or given a share; only the very first version becomes stable by itself.
 
@@ -50,6 +54,10 @@ def publish_command(model_id: str | None, activate: bool, keep: int | None) -> N
 
     settings = load_settings()
     model = chosen_model(settings, model_id)
+    with closing(open_store(settings)) as store:
+        require_sector_codes(
+            model.about.sector_codes, store.sector_codes(), owner=f"Model {model.path.name}"
+        )
     version = asyncio.run(_releases(settings, keep).publish(candidate_of(model), activate=activate))
     number = version.model_version
     click.echo(

@@ -1,5 +1,7 @@
 """`tezi train` and `tezi export` as typed."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from gateway.cli import main
 from preprocess.models.names import VARIANTS
 from preprocess.models.proof import PROOF_FILE
 from preprocess.models.variants import graph_file
+from preprocess.repository.versions import version_numbers
 from preprocess.settings import Settings, load_settings
 from preprocess.store import open_store
 from preprocess.training.folder import newest_model
@@ -52,3 +55,10 @@ def test_train_then_export(settings: Settings) -> None:
     assert "features exchanged" in exported.output
     for name in [*map(graph_file, VARIANTS), PROOF_FILE]:
         assert (model.path / name).is_file()
+
+    with closing(sqlite3.connect(settings.database_path)) as database, database:
+        database.execute("UPDATE sectors SET code = code + 1")
+    refused = tezi("publish", "--model", about.model_id)
+    assert refused.exit_code == 1
+    assert f"{about.model_id} knows the sector" in refused.stderr
+    assert version_numbers(settings.versions_dir) == []
