@@ -28,6 +28,7 @@ COMMANDS = {
     "predict-all": "predict:predict_all_command",
     "profile": "profile:profile_command",
     "publish": "releases:publish_command",
+    "report": "report:report_group",
     "restart": "stack:restart_command",
     "rollback": "releases:rollback_command",
     "serve-triton": "stack:serve_triton_command",

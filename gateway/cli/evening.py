@@ -9,13 +9,15 @@ import click
 
 from gateway.cli.market import import_files, import_options
 from gateway.cli.predict import score_market
+from gateway.cli.report import IMPORT_FILE, write_data_report
 from gateway.cli.triton import variant_option
 from gateway.evening.prediction import SENTENCES
 from gateway.evening.report import Report
+from preprocess.errors import TeziError
 from preprocess.files import atomic_write
 from preprocess.imports.report import ImportReport
 from preprocess.models.names import Variant
-from preprocess.settings import load_settings
+from preprocess.settings import Settings, load_settings
 
 _NAMED = 5
 
@@ -30,7 +32,8 @@ def evening_command(paths: tuple[Path, ...], variant: Variant, start: bool) -> N
     """Import the day's files, then score every active stock: what schedules call.
 
     The list, its report and that of the import go to reports/predictions/DATE/ of the data
-    folder, the predictions also to the table daily_predictions. Running gateways put them into
+    folder, the report on the data to reports/data/DATE/, the predictions also to the table
+    daily_predictions. Running gateways put them into
     Redis by themselves. Repeated, it changes nothing.
 
     The exit status is 0 if everything went well. It is 1 if a file was refused, which stops
@@ -46,8 +49,9 @@ def evening_command(paths: tuple[Path, ...], variant: Variant, start: bool) -> N
     click.echo("\n".join(_of_import(imported)))
     report = score_market(settings, variant=variant, start=start, now=now)
     folder = _keep(report, imported)
-    click.echo("\n".join(_of_predictions(report, folder)))
-    steps = {"import": took, **report.seconds}
+    reported = time.monotonic()
+    click.echo("\n".join([*_of_predictions(report, folder), _of_data(settings, report)]))
+    steps = {"import": took, **report.seconds, "data report": time.monotonic() - reported}
     click.echo(
         f"Took {time.monotonic() - began:.1f} s: "
         + ", ".join(f"{name} {seconds:.1f}" for name, seconds in steps.items())
@@ -93,6 +97,15 @@ def _of_predictions(report: Report, folder: Path) -> list[str]:
     ]
 
 
+def _of_data(settings: Settings, report: Report) -> str:
+    """The predictions are there already: a report that fails takes nothing back."""
+    try:
+        found, page = write_data_report(settings, report.prediction_date)
+    except (TeziError, click.FileError) as error:
+        return f"Data: no report. {error}"
+    return f"Data: {found.verdict} {page}"
+
+
 def _more(count: int) -> str:
     return f" (and {count - 1:,} more)" if count > 1 else ""
 
@@ -102,7 +115,7 @@ def _keep(report: Report, imported: ImportReport) -> Path:
     folder = Path(report.files[-1]).parent
     document = json.dumps(imported.to_json(), indent=2) + "\n"
     try:
-        atomic_write(folder / "import.json", document.encode())
+        atomic_write(folder / IMPORT_FILE, document.encode())
     except OSError as error:
-        raise click.FileError(str(folder / "import.json"), f"{error.strerror}") from None
+        raise click.FileError(str(folder / IMPORT_FILE), f"{error.strerror}") from None
     return folder

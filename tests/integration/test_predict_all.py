@@ -43,7 +43,7 @@ def folder(settings: Settings, day: date) -> Path:
 
 
 def forget(settings: Settings) -> None:
-    shutil.rmtree(settings.home / "reports" / "predictions", ignore_errors=True)
+    shutil.rmtree(settings.home / "reports", ignore_errors=True)
     with closing(sqlite3.connect(settings.database_path)) as connection, connection:
         connection.execute("DELETE FROM daily_predictions")
 
@@ -180,6 +180,9 @@ def test_an_evening_imports_and_scores_and_says_what_it_refused(
     assert "Announced results: 0." in done.output
     imported = json.loads((folder(settings, newest) / "import.json").read_bytes())
     assert (imported["changed"], imported["refused_files"]["total"]) == (1, 0)
+    page = settings.home / "reports" / "data" / newest.isoformat() / "report.html"
+    assert str(page) in done.output
+    assert page.is_file()
     first = files(settings, newest)
     (tmp_path / "page.csv").write_text("<!DOCTYPE html><html>No such file</html>")
     again = CliRunner().invoke(main, ["evening", str(tmp_path)])
