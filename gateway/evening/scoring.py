@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, NamedTuple
@@ -14,8 +15,7 @@ from tritonclient.utils import InferenceServerException
 from preprocess.errors import EveningError
 
 # Measured: docs/decisions/0012-evening-transport.md.
-BATCH_ROWS = 512
-IN_FLIGHT = 4
+BATCH_ROWS = 128
 
 # gRPC itself retries a batch while Triton is unavailable: five attempts with pauses that double
 # from FIRST_PAUSE_S, about six seconds. A Triton that `tezi up` restarts is back by then.
@@ -54,28 +54,16 @@ async def score(
     Raises:
         EveningError: a batch got no usable response.
     """
-    limit = asyncio.Semaphore(IN_FLIGHT)
-    done = 0
-
-    async def batch(part: Sequence[str]) -> list[EnsembleRow]:
-        nonlocal done
-        async with limit:
-            rows = await _infer(client, ensemble, part, day, version)
-        done += len(part)
-        advance(done, len(codes))
-        return rows
-
+    rows: list[EnsembleRow] = []
     advance(0, len(codes))
     async with InferenceServerClient(address, channel_args=_channel_args()) as client:
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(batch(codes[start : start + BATCH_ROWS]))
-                    for start in range(0, len(codes), BATCH_ROWS)
-                ]
-        except ExceptionGroup as failed:  # the first failure has cancelled the other batches
-            raise failed.exceptions[0] from None
-    return [row for task in tasks for row in task.result()]
+        for start in range(0, len(codes), BATCH_ROWS):
+            began = time.monotonic()
+            rows += await _infer(client, ensemble, codes[start : start + BATCH_ROWS], day, version)
+            advance(len(rows), len(codes))
+            # Half of the time belongs to the requests of others.
+            await asyncio.sleep(time.monotonic() - began)
+    return rows
 
 
 async def _infer(

@@ -38,7 +38,6 @@ def market(settings: Settings) -> Iterator[SQLiteStore]:
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of two stocks, three at a time, tried again without a wait."""
     monkeypatch.setattr(scoring, "BATCH_ROWS", 2)
-    monkeypatch.setattr(scoring, "IN_FLIGHT", 3)
     monkeypatch.setattr(scoring, "FIRST_PAUSE_S", 0.01)
 
 
