@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     postgres_statement_timeout_s: Seconds = Field(
         60, description="Timeout in seconds of one statement of a reader in PostgreSQL."
     )
+    price_exchange: Literal["BSE", "NSE"] = Field(
+        "BSE",
+        description="Whose daily prices are taken of stocks that are on both exchanges: BSE or "
+        "NSE. A stock's series turns once to the exchange that is named here, never back.",
+    )
     redis_url: str = Field(
         "",
         description="redis://HOST:PORT/DB of a cache shared by all processes; empty disables it.",

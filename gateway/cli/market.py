@@ -104,8 +104,15 @@ def import_options(
     kind: str | None = None, *, adjusted: bool = False, unit: str | None = None
 ) -> Options:
     """The options of an import that is made today."""
-    named = named_days(load_settings().sessions_file)
-    return Options(exchange_today(datetime.now(UTC)), kind, adjusted, unit, named)
+    settings = load_settings()
+    return Options(
+        exchange_today(datetime.now(UTC)),
+        kind,
+        adjusted,
+        unit,
+        settings.price_exchange,
+        named_days(settings.sessions_file),
+    )
 
 
 def import_files(options: Options, paths: tuple[Path, ...]) -> ImportReport:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from preprocess.imports.refusal import RowRefusedError, Rule, shown
+from preprocess.imports.refusal import NotListedError, RowRefusedError, Rule, shown
 from preprocess.market.values import ACTIVE, Stock
 
 _ISSUER = 7  # characters of an ISIN that a split keeps; those after it change
@@ -17,6 +17,7 @@ class Codes:
         self._isins: dict[str, str] = {}
         self._symbols: dict[str, set[str]] = {}
         self._learned: dict[str, Stock] = {}
+        self.elsewhere = 0  # rows of stocks that BSE does not list
         for stock in stocks:
             self.add(stock)
 
@@ -31,6 +32,7 @@ class Codes:
                 isin=stock.isin or known.isin,
                 industry=stock.industry or known.industry,
                 status=stock.status or known.status,
+                price_exchange=stock.price_exchange or known.price_exchange,
             )
         self._stocks[stock.bse_code] = stock
         if stock.isin:
@@ -42,7 +44,8 @@ class Codes:
         """The BSE code of NSE's stock.
 
         Raises:
-            RowRefusedError: no stock is known by either, or more than one by the symbol.
+            NotListedError: no stock is known by either, though others are: NSE lists it alone.
+            RowRefusedError: no stocks are known yet, or by the symbol another company or several.
         """
         if isin in self._isins:
             return self._isins[isin]
@@ -53,14 +56,17 @@ class Codes:
         }
         if len(found) > 1:
             found = {code for code in found if self._stocks[code].status == ACTIVE}
-        if len(found) != 1:
-            names = " and ".join(shown(name) for name in (isin, symbol) if name) or "no ISIN"
-            raise RowRefusedError(
-                Rule.STOCK,
-                f"{names}: {'several BSE codes' if found else 'no BSE code'} known; "
-                "import BSE's list of securities (Equity.csv) and NSE's (EQUITY_L.csv)",
-            )
-        return found.pop()
+        if len(found) == 1:
+            return found.pop()
+        names = " and ".join(shown(name) for name in (isin, symbol) if name) or "no ISIN"
+        if symbol not in self._symbols and (self._isins if isin else self._symbols and symbol):
+            self.elsewhere += 1
+            raise NotListedError(Rule.STOCK, f"{names}: no BSE code known")
+        raise RowRefusedError(
+            Rule.STOCK,
+            f"{names}: {'several BSE codes' if found else 'no BSE code'} known; "
+            "import BSE's list of securities (Equity.csv) and NSE's (EQUITY_L.csv)",
+        )
 
     def learn(
         self,
@@ -69,16 +75,27 @@ class Codes:
         name: str | None = None,
         isin: str | None = None,
         symbol: str | None = None,
+        price_exchange: str | None = None,
     ) -> None:
-        """Fill in what is not known of a stock: price files cut names, and lists are better."""
+        """Fill in what is not known of a stock: price files cut names, and lists are better.
+
+        The exchange is that of its newest price.
+        """
         known = self.known(code)
-        if known.company_name and (known.isin or not isin) and (known.nse_symbol or not symbol):
+        turned = price_exchange not in (None, known.price_exchange)
+        if (
+            not turned
+            and known.company_name
+            and (known.isin or not isin)
+            and (known.nse_symbol or not symbol)
+        ):
             return
         filled = replace(
             known,
             company_name=known.company_name or name,
             isin=known.isin or isin,
             nse_symbol=known.nse_symbol or symbol,
+            price_exchange=price_exchange or known.price_exchange,
         )
         if filled != known:
             self.add(filled)

@@ -48,13 +48,17 @@ def read(table: CsvTable, form: Format, context: Context) -> Iterator[Bar | Refu
         checked = checked_bar(
             seen, cells.bse_code(code), fixed or day_of(day), figures, adjusted=context.adjusted
         )
-        if exchange:
-            codes.learn(
-                code, name=name or None, isin=number, symbol=symbol if exchange == NSE else None
-            )
-        if exchange == NSE:
-            context.second.add(code)
-        return checked
+        if not exchange:
+            return checked
+        taken = context.takes_prices(code, exchange)
+        codes.learn(
+            code,
+            name=name or None,
+            isin=number,
+            symbol=symbol if exchange == NSE else None,
+            price_exchange=exchange if taken else None,
+        )
+        return checked if taken else None
 
     return table.parsed(bar)
 
@@ -62,7 +66,7 @@ def read(table: CsvTable, form: Format, context: Context) -> Iterator[Bar | Refu
 def write(writer: Writer, values: Sequence[Bar], form: Format, context: Context) -> Tally:
     """Put bars into the store, and what an exchange's file tells of stocks that lack it.
 
-    Where both exchanges have a bar of a stock and day, BSE's stays.
+    The first bar of a stock from the exchange that is not preferred does not replace a known one.
 
     Raises:
         ImportRefusedError: the file is a copy of the session before.
@@ -83,8 +87,8 @@ def write(writer: Writer, values: Sequence[Bar], form: Format, context: Context)
         ]
         if len(ours) < len(values):
             context.note(
-                f"{len(values) - len(ours):,} prices of NSE are left out: another price of that"
-                " stock and day is known"
+                f"{len(values) - len(ours):,} prices are left out: another price of that stock and"
+                " day is known, and those of the other exchange are preferred"
             )
         values = ours
     context.days |= {bar.day for bar in values}

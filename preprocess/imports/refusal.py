@@ -52,6 +52,10 @@ class RowRefusedError(Exception):
         self.detail = detail
 
 
+class NotListedError(RowRefusedError):
+    """A row is of a stock that BSE does not list: it is left out, and that is no fault of it."""
+
+
 def shown(text: str) -> str:
     """Text of a file, quoted, with control characters escaped and cut to a readable length."""
     if len(text) > _SHOWN_CHARACTERS:

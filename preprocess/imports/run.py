@@ -11,7 +11,7 @@ from typing import Any
 from preprocess.errors import ImportRefusedError
 from preprocess.imports import actions, bands, filings, financials, prices, stocks, xbrl
 from preprocess.imports.context import Context
-from preprocess.imports.formats import FORMATS, XBRL, Format, recognised
+from preprocess.imports.formats import BSE, FORMATS, XBRL, Format, recognised
 from preprocess.imports.identity import Codes
 from preprocess.imports.refusal import Refusal
 from preprocess.imports.report import ImportReport
@@ -50,6 +50,7 @@ class Options:
     kind: str | None = None
     adjusted: bool = False
     unit: str | None = None
+    price_exchange: str = BSE
     named_days: Mapping[date, bool] = field(default_factory=dict)
 
     @property
@@ -125,6 +126,7 @@ def run_import(
 def _context(writer: Writer, options: Options, before: Context | None = None) -> Context:
     codes = Codes(writer.stocks())
     context = Context(options.today, codes, options.adjusted, options.unit)
+    context.price_exchange = options.price_exchange
     if before is not None:
         context.quarters, context.days = before.quarters, before.days
     return context
@@ -180,7 +182,7 @@ def _take(
     """Import one file; whether it went in."""
     member = found.member
     context.file_name = _dated_name(member, found.form)
-    context.second = set()
+    context.second, context.other_prices = set(), 0
     try:
         with writer.savepoint(), member.open() as file:
             part = _read(writer, found, context, file, advance)
@@ -204,6 +206,7 @@ def _read(
     reader = READERS[form.kind]
     source = file.stream if form is XBRL else CsvTable(found.member.name, file.stream)
     chunk: list[Any] = []
+    elsewhere = context.codes.elsewhere
     for item in reader.read(source, form, context):
         part.rows += 1
         if item is None:
@@ -218,6 +221,17 @@ def _read(
             advance(file.bytes_read)
     part.tally += reader.write(writer, chunk, form, context)
     advance(file.bytes_read)
+    elsewhere = context.codes.elsewhere - elsewhere
+    if elsewhere:
+        context.note(
+            f"{elsewhere:,} rows of stocks that BSE does not list are left out; if it does, import"
+            " BSE's list of securities (Equity.csv) and NSE's (EQUITY_L.csv)"
+        )
+    if context.other_prices:
+        context.note(
+            f"{context.other_prices:,} prices are left out: the series of those stocks are of the"
+            f" other exchange; TEZI_PRICE_EXCHANGE is {context.price_exchange}"
+        )
     if not part.rows:
         context.note("it has a header and no rows")
     return part

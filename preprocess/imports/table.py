@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import BinaryIO, TypeVar
 
 from preprocess.errors import ImportRefusedError
-from preprocess.imports.refusal import Refusal, RowRefusedError, Rule, shown
+from preprocess.imports.refusal import NotListedError, Refusal, RowRefusedError, Rule, shown
 
 LONGEST_LINE = 65_536  # bytes
 MOST_BLANK = 20  # lines before the header
@@ -103,6 +103,8 @@ class CsvTable:
                 cells = self._row(raw)
                 if cells is not None:
                     yield parse(cells)
+            except NotListedError:
+                yield None
             except RowRefusedError as refused:
                 yield Refusal(self.name, line, refused.rule, refused.detail)
 

@@ -17,7 +17,7 @@ from preprocess.errors import ImportRefusedError
 from preprocess.imports import cells, filings
 from preprocess.imports.context import Context
 from preprocess.imports.formats import Format
-from preprocess.imports.refusal import RowRefusedError
+from preprocess.imports.refusal import NotListedError, RowRefusedError
 from preprocess.market.calendar import FiscalQuarter
 from preprocess.market.values import Filing, Tally
 from preprocess.store import Writer
@@ -45,8 +45,8 @@ def is_xbrl(head: bytes) -> bool:
     return not page or b"inlinexbrl" in lowered or b"xmlns:ix" in lowered
 
 
-def read(stream: BinaryIO, _form: Format, context: Context) -> Iterator[Filing]:
-    """The filing that a document is.
+def read(stream: BinaryIO, _form: Format, context: Context) -> Iterator[Filing | None]:
+    """The filing that a document is; None of a company that BSE does not list.
 
     Raises:
         ImportRefusedError: it is no such document, or is contradictory.
@@ -54,6 +54,8 @@ def read(stream: BinaryIO, _form: Format, context: Context) -> Iterator[Filing]:
     facts = _facts(stream)
     try:
         filing = _filing(facts, context)
+    except NotListedError:
+        return iter([None])
     except RowRefusedError as refused:
         raise ImportRefusedError(str(refused)) from None
     return iter([filing])

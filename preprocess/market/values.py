@@ -131,7 +131,10 @@ UNKNOWN_SYMBOL = "UNKNOWN"
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """A company; `status` is ACTIVE while it is listed and traded."""
+    """A company; `status` is ACTIVE while it is listed and traded.
+
+    `price_exchange` is BSE or NSE, whose prices its series goes on with; None: of neither yet.
+    """
 
     bse_code: str
     nse_symbol: str | None = None
@@ -139,6 +142,7 @@ class Stock:
     isin: str | None = None
     industry: str | None = None
     status: str = ACTIVE
+    price_exchange: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

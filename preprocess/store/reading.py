@@ -134,8 +134,8 @@ STATICS = StockQuery(
 )
 
 LISTED_STOCKS = (
-    "SELECT bse_code, nse_symbol, company_name, isin, industry, status FROM stocks"
-    " ORDER BY bse_code"
+    "SELECT bse_code, nse_symbol, company_name, isin, industry, status, price_exchange"
+    " FROM stocks ORDER BY bse_code"
 )
 # Of the states of a quarter the first; a restatement announces nothing.
 ANNOUNCEMENTS = (
@@ -146,7 +146,7 @@ EXCHANGE_CALENDAR = "SELECT source, days FROM exchange_calendar"
 # A seek for each stock: a GROUP BY would read every price row.
 LISTINGS = (
     "SELECT * FROM ("
-    "  SELECT bse_code, nse_symbol, company_name, isin, industry, status, ("
+    "  SELECT bse_code, nse_symbol, company_name, isin, industry, status, price_exchange, ("
     "    SELECT max(date) FROM price_movements p WHERE p.bse_code = s.bse_code) AS newest"
     "  FROM stocks s) listed"
     " WHERE newest IS NOT NULL ORDER BY bse_code"

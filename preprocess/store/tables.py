@@ -82,12 +82,12 @@ ACTIONS = Table(
 STOCKS = Table(
     "stocks",
     ("bse_code",),
-    ("nse_symbol", "company_name", "isin", "industry", "status"),
+    ("nse_symbol", "company_name", "isin", "industry", "status", "price_exchange"),
     first_day=(
         "CASE WHEN coalesce(s.industry, p.industry) IS DISTINCT FROM p.industry"
         f" THEN '{EVERY_DAY.isoformat()}' ELSE '{NO_DAY.isoformat()}' END"
     ),
-    kept=("nse_symbol", "company_name", "isin", "industry", "status"),
+    kept=("nse_symbol", "company_name", "isin", "industry", "status", "price_exchange"),
 )
 BANDS = Table(
     "price_bands",

@@ -25,6 +25,7 @@ from preprocess.market.columns import MarketColumns
 from preprocess.market.values import CircuitLabel, StockHistory
 from preprocess.settings import Settings, load_settings
 from preprocess.store import Store, Writer
+from preprocess.store.migrations import migrations
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.paths import PROJECT_ROOT
 
@@ -62,7 +63,8 @@ class Recipe:
         sources = hashlib.sha256(f"samples {_SAMPLES_VERSION}".encode())
         for source in sorted((PROJECT_ROOT / "preprocess" / "demo").glob("*.py")):
             sources.update(source.read_bytes())
-        return asdict(self) | {"sources": sources.hexdigest()}
+        schema = migrations()[-1].number
+        return asdict(self) | {"sources": sources.hexdigest(), "schema": schema}
 
 
 WHOLE = Recipe(stocks=11_000, trading_days=365, samples=100_000)

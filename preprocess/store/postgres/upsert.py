@@ -13,6 +13,7 @@ _FEW = 100
 
 _COLUMNS_OF = {
     "text": "bse_code quarter kind subject nse_symbol company_name isin industry status month"
+    " price_exchange"
     " sector confidence variant created_at basis filed_at source",
     "date": "date period_end announced_on ex_date earnings_date next_day_date prediction_date"
     " eps_as_of",

@@ -82,10 +82,15 @@ def read_all(kind: str, path: Path, *, adjusted: bool = False) -> list[Any]:
 
 
 def bring_in(
-    store: Store, kind: str | None, *paths: Path, adjusted: bool = False, unit: str | None = None
+    store: Store,
+    kind: str | None,
+    *paths: Path,
+    adjusted: bool = False,
+    unit: str | None = None,
+    price_exchange: str = "BSE",
 ) -> ImportReport:
     """An import with nothing derived from it."""
-    options = Options(TODAY, kind, adjusted, unit)
+    options = Options(TODAY, kind, adjusted, unit, price_exchange)
     return run_import(store, options, paths, derive=_derive_nothing)
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import tarfile
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -81,9 +82,9 @@ def test_names_are_filled_in_and_never_replaced(tmp_path: Path, store: SQLiteSto
     _file(tmp_path / "EQ060115.CSV", ABB.replace("500002,ABB LTD.", "500003,RENAMED"))
     bring_in(store, "bhavcopy", tmp_path)
     assert store.stocks() == [
-        known,
-        Stock("500003", company_name="OTHER"),
-        Stock("538926", "NAPL", "NAPL", None, None, "suspended"),
+        replace(known, price_exchange="BSE"),
+        Stock("500003", company_name="OTHER", price_exchange="BSE"),
+        Stock("538926", "NAPL", "NAPL", None, None, "suspended", "BSE"),
     ]
 
 

@@ -216,7 +216,7 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
         (_document().replace('"OneD"', '"Other"'), "no facts of the quarter"),
         (_document({"DateOfStartOfReportingPeriod": "2024-01-01"}), "no quarter"),
         (_document({"RevenueFromOperations": "many"}), "RevenueFromOperations is 'many'"),
-        (_document({"ScripCode": None, "Symbol": "OTHER"}), "no known stock"),
+        (_document({"ScripCode": None, "ISIN": None, "Symbol": ""}), "no known stock"),
         (
             _document().replace(
                 "</xbrl>", '<x contextRef="OneD">1</x><x contextRef="OneD">2</x></xbrl>'
