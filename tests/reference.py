@@ -17,6 +17,7 @@ import pandas as pd
 from preprocess.market.calendar import FiscalQuarter
 from preprocess.market.values import (
     CircuitLabel,
+    CorporateAction,
     Floats,
     Prices,
     QuarterResult,
@@ -105,6 +106,11 @@ class ReferenceMarket:
                 CircuitLabel(row.day.date(), row.following.date(), 0.0, row.label)
                 for row in self.labels(code).itertuples()
             ),
+            actions=tuple(
+                CorporateAction(action.ex_date.date(), "demerger", None)
+                for action in self.actions.get(code, pd.DataFrame()).itertuples()
+                if action.kind == "demerger"
+            ),
             statics=(StaticRow(month, None, sector, None, self.tiers(month).get(code)),),
         )
 
@@ -159,6 +165,8 @@ class ReferenceMarket:
             if (following - day).days > 10 or (day - last).days > 10:
                 continue
             base = closes[rows_before - 1]
+            if any(a.kind == "demerger" and last < a.ex_date <= following for a in splits):
+                continue
             for action in splits:
                 if last < action.ex_date <= following:
                     base /= action.ratio

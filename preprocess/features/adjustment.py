@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 
 from preprocess.market.calendar import day_number
-from preprocess.market.values import ADJUSTING_KINDS, CorporateAction, Floats, Prices
+from preprocess.market.values import ADJUSTING_KINDS, DEMERGER, CorporateAction, Floats, Prices
 
 
 def adjustment_factors(prices: Prices, actions: Sequence[CorporateAction], day: date) -> Floats:
@@ -36,3 +36,13 @@ def adjusted(prices: Prices, actions: Sequence[CorporateAction], day: date) -> P
         volume=prices.volume * factors,
         adjusted=prices.adjusted,
     )
+
+
+def since_demerger(prices: Prices, actions: Sequence[CorporateAction], day: date) -> Prices:
+    """The rows from the newest demerger's ex-date on: their closes compare with no earlier one."""
+    begin = max(
+        (a.ex_date for a in actions if a.kind == DEMERGER and a.ex_date <= day), default=None
+    )
+    if begin is None:
+        return prices
+    return prices[int(np.searchsorted(prices.days, day_number(begin))) :]

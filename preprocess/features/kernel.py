@@ -44,12 +44,18 @@ _SIGNALLED = MACD_SLOW + MACD_SIGNAL - 1
 
 
 @njit(cache=True, nogil=True)
-def _technical(close: Array, volume: Array, out: Array) -> None:
-    """Features 1 to 13 at the last row of one stock's adjusted series of MINIMUM_ROWS or more."""
+def _technical(close: Array, volume: Array, begin: int, out: Array) -> None:
+    """Features 1 to 13 at the last row of one stock's adjusted series of MINIMUM_ROWS or more.
+
+    Closes count from row `begin`, that of the newest demerger: those before compare with none.
+    """
     n = len(close)
-    _oscillators(close, out)
-    _bands(close[n - BAND_PERIOD :], out[4:8])
-    out[8] = out[9] = _NAN
+    comparable = n - begin
+    out[:10] = _NAN
+    if comparable >= MINIMUM_ROWS:
+        _oscillators(close[begin:], out)
+    if comparable >= BAND_PERIOD:
+        _bands(close[n - BAND_PERIOD :], out[4:8])
     if n > VOLUME_PERIOD:
         mean = _mean(volume[n - 1 - VOLUME_PERIOD : n - 1])
         if mean > 0.0:
@@ -57,7 +63,8 @@ def _technical(close: Array, volume: Array, out: Array) -> None:
             out[9] = 1.0 if out[8] > VOLUME_SPIKE else 0.0
     last = close[n - 1]
     for index, rows in enumerate(MOMENTUM_PERIODS):
-        out[10 + index] = (last / close[n - 1 - rows] - 1.0) * 100.0
+        enough = comparable > rows
+        out[10 + index] = (last / close[n - 1 - rows] - 1.0) * 100.0 if enough else _NAN
 
 
 @njit(cache=True, nogil=True)
@@ -235,7 +242,7 @@ def _adjust(  # noqa: PLR0917 - compiled functions take columns, and no keywords
             continue
         factor = 1.0
         for action in range(len(ex_day)):
-            if days[row] < ex_day[action]:
+            if days[row] < ex_day[action] and not math.isnan(ratio[action]):
                 factor *= ratio[action]
         close[row] /= factor
         volume[row] *= factor
@@ -283,7 +290,11 @@ def feature_rows(  # noqa: PLR0917 - as above
         if b > a and ex_day[b - 1] > day_of[first]:
             close, volume = close.copy(), volume.copy()
             _adjust(day_of[first:last], already[first:last], ex_day[a:b], ratio[a:b], close, volume)
-        _technical(close, volume, out)
+        begin = 0
+        for action in range(a, b):
+            if math.isnan(ratio[action]):
+                begin = np.searchsorted(day_of[first:last], ex_day[action])
+        _technical(close, volume, begin, out)
         _financial(results, of_results[stock], of_results[stock + 1], day, out[13:19])
         _event(opening[last - 1], close, volume, day_of[last - 1] == day, out[19:22])
         out[22] = _circuit_rate(

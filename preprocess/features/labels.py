@@ -11,7 +11,7 @@ import numpy as np
 from preprocess.features.adjustment import adjustment_factors
 from preprocess.market.announcements import LONGEST_PAUSE_DAYS
 from preprocess.market.calendar import day_number, from_day_number
-from preprocess.market.values import CircuitLabel, PriceBand, Prices, StockHistory
+from preprocess.market.values import DEMERGER, CircuitLabel, PriceBand, Prices, StockHistory
 
 INFERRED_BANDS = (2, 5, 10, 20)
 TICKS_PAISE = (1, 5, 10, 50, 100, 500)
@@ -32,9 +32,10 @@ def circuit_labels(
 
     The change compares the close of the first session after the announcement with its base price:
     the close of the announcement's day, or of the last trading day before it, adjusted for a split
-    or bonus between the two. `label` is 1 if the change is at least `circuit_pct` percent;
-    `upper_circuit` is 1 if the close is the session's upper price limit, from `bands` (ascending
-    by day) where they cover the session, otherwise inferred: see `at_upper_limit`.
+    or bonus between the two; across a demerger there is no label. `label` is 1 if the change is at
+    least `circuit_pct` percent; `upper_circuit` is 1 if the close is the session's upper price
+    limit, from `bands` (ascending by day) where they cover the session, otherwise inferred: see
+    `at_upper_limit`.
     """
     # A restatement announces its quarter no second time.
     first = {result.quarter: result.announced_on for result in reversed(history.results)}
@@ -84,6 +85,9 @@ def _label(
     if max(last - day_number(announced), day_number(announced) - first) > LONGEST_PAUSE_DAYS:
         return None
     next_day = from_day_number(last)
+    since = from_day_number(first)
+    if any(a.kind == DEMERGER and since < a.ex_date <= next_day for a in history.actions):
+        return None
     pair = prices[following - 1 : following + 1]
     base, close = (pair.close / adjustment_factors(pair, history.actions, next_day)).tolist()
     # Prices in paise are binary fractions: without rounding, exactly 5 % may read as 4.9999999.
@@ -91,7 +95,7 @@ def _label(
     limited = None
     if not pair.adjusted.any():  # an adjusted price lies on no tick
         recent = prices[max(0, following + 1 - TICK_SESSIONS) : following + 1]
-        limited = _limited(base, pair, _band(bands, from_day_number(first), next_day), recent)
+        limited = _limited(base, pair, _band(bands, since, next_day), recent)
     return CircuitLabel(
         announced,
         next_day,

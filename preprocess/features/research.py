@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 
-from preprocess.features.adjustment import adjusted
+from preprocess.features.adjustment import adjusted, since_demerger
 from preprocess.features.financial import KnownResults, growth, margin, signed_growth
 from preprocess.market.calendar import FiscalQuarter, day_number
 from preprocess.market.values import Floats, QuarterResult, StockHistory
@@ -44,7 +44,7 @@ def research_features(history: StockHistory, day: date) -> dict[str, float]:
     """
     known = KnownResults.on(history.results, day)
     before = history.prices.until(day)
-    before = adjusted(before, history.actions, day)
+    before = since_demerger(adjusted(before, history.actions, day), history.actions, day)
     if len(before) and int(before.days[-1]) == day_number(day):
         before = before[:-1]
     margins = [_of(known, back, _operating_margin) for back in range(4)]

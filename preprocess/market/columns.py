@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.market.calendar import day_number, month_number
-from preprocess.market.values import ADJUSTING_KINDS, CorporateAction, Mark, StockHistory
+from preprocess.market.values import (
+    ADJUSTING_KINDS,
+    DEMERGER,
+    CorporateAction,
+    Mark,
+    StockHistory,
+)
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
@@ -87,7 +93,7 @@ class MarketColumns:
     """What was committed at `mark`, of all stocks or of some.
 
     `codes` are the BSE codes as bytes, S6 [n], ascending; `tables` follow SCHEMA. `actions` holds
-    only what adjusts prices: splits and bonuses with a ratio.
+    only what reprices a share: splits and bonuses with a ratio, demergers with a ratio of NaN.
     """
 
     mark: Mark
@@ -109,7 +115,7 @@ class MarketColumns:
 
     @property
     def actions(self) -> Table:
-        """Splits and bonuses, ascending by ex-date."""
+        """Splits, bonuses and demergers, ascending by ex-date."""
         return self.tables["actions"]
 
     @property
@@ -198,7 +204,7 @@ ROWS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     },
     "actions": {
         "ex_day": lambda action: day_number(action.ex_date),
-        "ratio": attrgetter("ratio"),
+        "ratio": lambda action: np.nan if action.kind == DEMERGER else action.ratio,
     },
     "labels": {
         "earnings_day": lambda label: day_number(label.earnings_date),
@@ -218,8 +224,14 @@ ROWS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
 
 
 def adjusting(actions: Sequence[CorporateAction]) -> list[CorporateAction]:
-    """The actions that adjust prices, the only ones in the columns."""
+    """The actions that adjust prices by their ratio."""
     return [a for a in actions if a.kind in ADJUSTING_KINDS and a.ratio is not None]
+
+
+def repricing(actions: Sequence[CorporateAction]) -> list[CorporateAction]:
+    """Those and the demergers, the only ones in the columns."""
+    ratios = adjusting(actions)
+    return [action for action in actions if action.kind == DEMERGER or action in ratios]
 
 
 def columns_of(histories: Iterable[StockHistory], mark: Mark | None = None) -> MarketColumns:
@@ -227,7 +239,7 @@ def columns_of(histories: Iterable[StockHistory], mark: Mark | None = None) -> M
     stocks = sorted(histories, key=lambda history: history.bse_code)
     parts: dict[str, list[Sequence[Any]]] = {
         "results": [stock.results for stock in stocks],
-        "actions": [adjusting(stock.actions) for stock in stocks],
+        "actions": [repricing(stock.actions) for stock in stocks],
         "labels": [stock.labels for stock in stocks],
         "statics": [stock.statics for stock in stocks],
     }

@@ -15,6 +15,9 @@ from preprocess.market.calendar import FiscalQuarter, announcement_limit, day_nu
 ADJUSTING_KINDS = ("bonus", "split")
 """Corporate actions that change the number of shares by their ratio."""
 
+DEMERGER = "demerger"
+"""On its ex-date the price falls by the part that leaves, for which no ratio is published."""
+
 Target = Literal["upper_circuit", "up_5pct"]
 """What a model predicts of the first session after results; see CircuitLabel."""
 

@@ -152,7 +152,11 @@ def band_violations(bars: Bars, bands: Sequence[PriceBand]) -> Check:
     bar = bars.following(stock, day)
     percent = np.array([band.percent for band in known], dtype=np.float64)
     limits = {i: p for i, p in zip(bar.tolist(), percent.tolist(), strict=True) if i < len(bars)}
-    checked = [i for i in limits if bars.missed[i] == 0 and np.isfinite(bars.move[i])]
+    checked = [
+        i
+        for i in limits
+        if bars.missed[i] == 0 and np.isfinite(bars.move[i]) and not bars.explained[i]
+    ]
     outside = []
     for i in checked:
         base = bars.close[i] / np.exp(bars.move[i])

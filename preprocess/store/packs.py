@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.errors import StoreError
-from preprocess.market.columns import ROWS, SCHEMA, MarketColumns, Table, adjusting
+from preprocess.market.columns import ROWS, SCHEMA, MarketColumns, Table, repricing
 from preprocess.market.values import Mark, StockHistory
 
 RECORDS: Mapping[str, np.dtype[Any]] = {
@@ -106,7 +106,7 @@ def stock_packs(stock: StockHistory) -> tuple[bytes, ...]:
     """The packs of a stock's other rows, in the order of STOCK_PARTS."""
     parts: tuple[Sequence[Any], ...] = (
         stock.results,
-        adjusting(stock.actions),
+        repricing(stock.actions),
         stock.labels,
         stock.statics,
     )

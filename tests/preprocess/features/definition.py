@@ -79,18 +79,24 @@ def momentum(close: Floats, rows: int) -> float:
     return (float(close[-1]) / float(close[-1 - rows]) - 1.0) * 100.0
 
 
-def technical_features(prices: Prices) -> list[float]:
-    """Features 1 to 13 of the manifest at the last row of `prices`."""
+def technical_features(prices: Prices, demerged: date | None) -> list[float]:
+    """Features 1 to 13 of the manifest at the last row of `prices`.
+
+    Closes from before a demerger are no part of the series; RSI goes with MACD, whose look-back is
+    the longest.
+    """
     ratio = volume_ratio(prices.volume)
     spike = math.nan if math.isnan(ratio) else float(ratio > 2.0)
     close = np.ascontiguousarray(prices.close)
+    if demerged is not None:
+        close = close[prices.days >= day_number(demerged)].copy()
+    n = len(close)
     return [
-        rsi(close),
-        *macd(close),
-        *bollinger(close),
+        *((rsi(close), *macd(close)) if n >= MINIMUM_ROWS else [math.nan] * 4),
+        *(bollinger(close) if n >= 20 else [math.nan] * 4),
         ratio,
         spike,
-        *(momentum(close, rows) for rows in (5, 10, 30)),
+        *(momentum(close, rows) if n > rows else math.nan for rows in (5, 10, 30)),
     ]
 
 
@@ -162,8 +168,13 @@ def feature_row(history: StockHistory, day: date) -> FeatureRow:
     if len(prices) < MINIMUM_ROWS:
         return FeatureRow(Status.SHORT_HISTORY, None, np.full(FEATURE_COUNT, np.nan))
     prices = adjusted(prices, history.actions, day)
+    demergers = [
+        action.ex_date
+        for action in history.actions
+        if action.kind == "demerger" and action.ex_date <= day
+    ]
     values = np.array(
-        technical_features(prices)
+        technical_features(prices, max(demergers, default=None))
         + financial_features(history.results, day)
         + event_features(prices, history.labels, day)
         + static_features(history.statics, day)

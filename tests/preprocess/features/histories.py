@@ -130,7 +130,7 @@ def _actions(shape: Shape, day: date, rng: np.random.Generator) -> tuple[Corpora
     found = []
     for ex_date in _near(day, [-400, -90, -40, -20, -4, -1, 0, 0, 1, 30], shape.actions, rng):
         for kind in sorted(rng.choice(["bonus", "split", "rights", "demerger"], 2, replace=False)):
-            # rights and demergers have ratios too, and adjust nothing
+            # rights and demergers may have ratios, which adjust nothing
             ratio = float(rng.choice(RATIOS)) if rng.random() < 0.9 else None
             found.append(CorporateAction(ex_date, str(kind), ratio))
     return tuple(found)

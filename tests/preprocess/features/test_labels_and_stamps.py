@@ -43,6 +43,13 @@ def test_a_split_overnight_is_no_fall() -> None:
     assert label.label == 1
 
 
+@pytest.mark.parametrize(("ex_date", "count"), [(5, 0), (4, 1), (6, 1)])
+def test_across_a_demerger_there_is_no_label(ex_date: int, count: int) -> None:
+    apart = CorporateAction(DAYS[ex_date], "demerger", None)
+    stock = _announced(DAYS[4], [100.0] * 5 + [60.0] * 5, actions=(apart,))
+    assert len(circuit_labels(stock, circuit_pct=5.0)) == count
+
+
 def test_no_label_before_the_outcome_or_without_a_date() -> None:
     assert circuit_labels(_announced(DAYS[9], [100.0] * 10), circuit_pct=5.0) == []
     assert circuit_labels(_announced(MONDAY - timedelta(1), [1.0] * 10), circuit_pct=5.0) == []
