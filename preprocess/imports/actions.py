@@ -45,8 +45,10 @@ def read(
         found = _ratios(kind, subject, ratio)
         if not found:
             return None
-        code = context.codes.code(None, symbol) if form.exchange == NSE else cells.bse_code(code)
         ex_date = cells.past_day(day, "ex_date", context.today + ANNOUNCED_AHEAD)
+        if form.exchange == NSE:
+            code = context.codes.code(None, symbol, ex_date)
+        code = cells.bse_code(code)
         for each, value in found.items():
             before = ratios.get((code, ex_date, each), value)
             if before != value:

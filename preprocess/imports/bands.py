@@ -25,7 +25,7 @@ def read(table: CsvTable, form: Format, context: Context) -> Iterator[PriceBand 
         if series not in NSE_SERIES:
             return None
         percent = None if text.lower() == "no band" else _percent(text)
-        code = context.codes.code(None, symbol)
+        code = context.codes.code(None, symbol, day)
         if code in seen:
             raise RowRefusedError(Rule.DUPLICATE, f"{code}; the first row stays")
         seen.add(code)

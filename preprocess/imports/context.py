@@ -7,6 +7,7 @@ from datetime import date
 from preprocess.errors import ImportRefusedError
 from preprocess.imports.formats import BSE, Format
 from preprocess.imports.identity import Codes
+from preprocess.store import Writer
 
 
 @dataclass(slots=True)
@@ -37,6 +38,14 @@ class Context:
         if of_series is None and exchange != self.price_exchange:
             self.second.add(bse_code)
         return True
+
+    def keep_learned(self, writer: Writer) -> None:
+        """Store what rows have told of stocks since the last call."""
+        stocks, identities = self.codes.learned()
+        if stocks:
+            writer.put_stocks(stocks)
+        if identities:
+            writer.put_identities(identities)
 
     def day_in_name(self, form: Format, pattern: str) -> date:
         """The day of a file whose rows have none.

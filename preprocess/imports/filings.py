@@ -54,7 +54,9 @@ def read(table: CsvTable, form: Format, context: Context) -> Iterator[Filing | R
         known, clock = cells.past_moment(announced, "broadcast", context.today)
         if ended != FiscalQuarter.of(ended).last_day or known <= ended:
             raise RowRefusedError(Rule.PERIOD, f"the period ended {ended}, broadcast on {known}")
-        code = cells.bse_code(code) if code else context.codes.code(cells.isin(isin), symbol)
+        if not code:
+            code = context.codes.code(cells.isin(isin), symbol, known)
+        code = cells.bse_code(code)
         when = f"{known}T{clock}" if clock else f"{known}"
         return Filing(code, ended, basis_of(basis), when)
 

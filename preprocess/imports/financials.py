@@ -64,7 +64,10 @@ def read(table: CsvTable, form: Format, context: Context) -> Iterator[StockResul
             for each, text in zip(MONEY, figures, strict=False)
         )
         eps = cells.figure(figures[-1], "eps")
-        code = cells.bse_code(code) if code else context.codes.code(cells.isin(isin), symbol)
+        # Tables of results name companies as they are called today.
+        if not code:
+            code = context.codes.code(cells.isin(isin), symbol, context.today)
+        code = cells.bse_code(code)
         days = seen.setdefault((code, ended), set())
         if days and (known is None or not days.isdisjoint({known, None})):
             raise RowRefusedError(Rule.DUPLICATE, f"{code} {ended}; the first row stays")

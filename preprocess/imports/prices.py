@@ -10,7 +10,7 @@ from preprocess.imports.duplicates import SeenDays
 from preprocess.imports.formats import BSE, NSE, Format
 from preprocess.imports.refusal import Refusal, RowRefusedError, Rule
 from preprocess.imports.table import CsvTable
-from preprocess.market.values import Bar, Tally
+from preprocess.market.values import Bar, Identity, Tally
 from preprocess.store import Writer
 
 FIELDS = (
@@ -44,18 +44,16 @@ def read(table: CsvTable, form: Format, context: Context) -> Iterator[Bar | Refu
             number = cells.isin(isin)
             if not _is_share(exchange, kind, segment, series, number):
                 return None
-            code = cells.bse_code(code) if exchange == BSE else codes.code(number, symbol)
-        checked = checked_bar(
-            seen, cells.bse_code(code), fixed or day_of(day), figures, adjusted=context.adjusted
-        )
+        on = fixed or day_of(day)
+        if exchange == NSE:
+            code = codes.code(number, symbol, on)
+        checked = checked_bar(seen, cells.bse_code(code), on, figures, adjusted=context.adjusted)
         if not exchange:
             return checked
         taken = context.takes_prices(code, exchange)
         codes.learn(
-            code,
+            Identity(code, on, number, symbol or None if exchange == NSE else None),
             name=name or None,
-            isin=number,
-            symbol=symbol if exchange == NSE else None,
             price_exchange=exchange if taken else None,
         )
         return checked if taken else None
@@ -93,9 +91,7 @@ def write(writer: Writer, values: Sequence[Bar], form: Format, context: Context)
         values = ours
     context.days |= {bar.day for bar in values}
     tally = writer.put_prices(values)
-    learned = context.codes.learned()
-    if learned:
-        writer.put_stocks(learned)
+    context.keep_learned(writer)
     return tally
 
 

@@ -124,7 +124,7 @@ def run_import(
 
 
 def _context(writer: Writer, options: Options, before: Context | None = None) -> Context:
-    codes = Codes(writer.stocks())
+    codes = Codes(writer.stocks(), writer.identities(), today=options.today)
     context = Context(options.today, codes, options.adjusted, options.unit)
     context.price_exchange = options.price_exchange
     if before is not None:

@@ -31,7 +31,7 @@ def read(table: CsvTable, form: Format, context: Context) -> Iterator[Stock | Re
             return None
         number = cells.isin(isin)
         if form.exchange == NSE:
-            code = context.codes.code(number, symbol)
+            code = context.codes.code(number, symbol, context.today)
         code = cells.bse_code(code)
         if code in seen:
             raise RowRefusedError(Rule.DUPLICATE, f"{code}; the first row stays")
@@ -59,4 +59,6 @@ def write(writer: Writer, values: Sequence[Stock], form: Format, context: Contex
         stock = replace(stock, status=stock.status or known.status)  # noqa: PLW2901
         context.codes.add(stock)
         stocks.append(stock)
-    return writer.put_stocks(stocks)
+    tally = writer.put_stocks(stocks)
+    context.keep_learned(writer)
+    return tally

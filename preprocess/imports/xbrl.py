@@ -149,7 +149,7 @@ def _filing(facts: Mapping[str, str | float], context: Context) -> Filing:
         approved = day.isoformat()
     revenue, profit, eps = _revenue(facts), _profit(facts), _eps(facts)
     filing = Filing(
-        _code(facts, context),
+        _code(facts, ended, context),
         ended,
         filings.basis_of(str(facts.get("NatureOfReportStandaloneConsolidated", ""))),
         approved,
@@ -163,13 +163,13 @@ def _filing(facts: Mapping[str, str | float], context: Context) -> Filing:
     return filing
 
 
-def _code(facts: Mapping[str, str | float], context: Context) -> str:
+def _code(facts: Mapping[str, str | float], day: date, context: Context) -> str:
     scrip = str(facts.get("ScripCode", ""))
     if scrip and not cells.missing(scrip):
         return cells.bse_code(scrip)
     isin = cells.isin(str(facts.get("ISIN", "")))
     symbol = str(facts.get("Symbol", ""))
-    return context.codes.code(isin, "" if cells.missing(symbol) else symbol)
+    return context.codes.code(isin, "" if cells.missing(symbol) else symbol, day)
 
 
 def _day(facts: Mapping[str, str | float], name: str, context: Context) -> date:

@@ -149,6 +149,16 @@ class Stock:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """What a stock is called from `valid_from` until its next identity; None where unknown."""
+
+    bse_code: str
+    valid_from: date
+    isin: str | None
+    nse_symbol: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StockHistory:
     """All that is stored of one stock, and nothing of any other stock.
 

@@ -20,6 +20,7 @@ from preprocess.market.values import (
     CorporateAction,
     DailyPrediction,
     Filing,
+    Identity,
     Listing,
     Mark,
     PriceBand,
@@ -133,6 +134,9 @@ STATICS = StockQuery(
     _static,
 )
 
+_IDENTITIES = (
+    "SELECT bse_code, valid_from, isin, nse_symbol FROM identities ORDER BY bse_code, valid_from"
+)
 LISTED_STOCKS = (
     "SELECT bse_code, nse_symbol, company_name, isin, industry, status, price_exchange"
     " FROM stocks ORDER BY bse_code"
@@ -252,6 +256,13 @@ class Reader(ABC):
     def stocks(self) -> list[Stock]:
         """All stocks, ascending by code."""
         return [Stock(*row) for row in self._rows(LISTED_STOCKS)]
+
+    def identities(self) -> list[Identity]:
+        """What stocks were called from which day on, ascending by code and day."""
+        return [
+            Identity(code, date.fromisoformat(day), isin, symbol)
+            for code, day, isin, symbol in self._rows(_IDENTITIES)
+        ]
 
     def listings(self) -> list[Listing]:
         """The stocks that have a price, ascending by code."""

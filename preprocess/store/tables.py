@@ -89,6 +89,12 @@ STOCKS = Table(
     ),
     kept=("nse_symbol", "company_name", "isin", "industry", "status", "price_exchange"),
 )
+IDENTITIES = Table(
+    "identities",
+    ("bse_code", "valid_from"),
+    ("isin", "nse_symbol"),
+    first_day=f"'{NO_DAY.isoformat()}'",
+)
 BANDS = Table(
     "price_bands",
     ("bse_code", "date"),
@@ -126,6 +132,7 @@ PREDICTIONS = Table(
 # Stocks first, since the others belong to them. Tables derived from these are not included.
 TABLES = (
     STOCKS,
+    IDENTITIES,
     PRICES,
     RESULTS,
     EARLIER_RESULTS,

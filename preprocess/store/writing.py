@@ -17,6 +17,7 @@ from preprocess.market.values import (
     CorporateAction,
     DailyPrediction,
     Filing,
+    Identity,
     PriceBand,
     QuarterResult,
     StaticRow,
@@ -33,6 +34,7 @@ from preprocess.store.tables import (
     EARLIER_RESULTS,
     EVERY_DAY,
     FILINGS,
+    IDENTITIES,
     LABELS,
     PREDICTIONS,
     PRICES,
@@ -49,7 +51,7 @@ _STOCK = attrgetter(*STOCKS.columns)
 _STAMP = attrgetter("month", *STATICS.values)
 _PREDICTION = attrgetter("predicted_label", "probability", "confidence", "variant")
 # Tables of which no column is in a pack.
-_UNPACKED = (BANDS, FILINGS)
+_UNPACKED = (BANDS, FILINGS, IDENTITIES)
 # A stock that only prices told of, and of which none is left.
 _DROP_IF_UNKNOWN = (
     "DELETE FROM stocks WHERE bse_code = ? AND nse_symbol IS NULL AND company_name IS NULL"
@@ -260,6 +262,18 @@ class Writer(Reader):
     def put_stocks(self, stocks: Sequence[Stock]) -> Tally:
         """Insert or correct listings; a missing field does not erase a known one."""
         return self._write(STOCKS, list(map(_STOCK, stocks)))
+
+    def put_identities(self, identities: Sequence[Identity]) -> None:
+        """Replace what some stocks were called when; all identities of each must be given."""
+        for code in {each.bse_code for each in identities}:
+            self._run("DELETE FROM identities WHERE bse_code = ?", (code,))
+        self._write(
+            IDENTITIES,
+            [
+                (each.bse_code, each.valid_from.isoformat(), each.isin, each.nse_symbol)
+                for each in identities
+            ],
+        )
 
     def put_statics(self, rows: Sequence[tuple[str, StaticRow]]) -> Tally:
         """Insert or correct monthly stamps."""

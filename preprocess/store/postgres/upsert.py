@@ -16,7 +16,7 @@ _COLUMNS_OF = {
     " price_exchange"
     " sector confidence variant created_at basis filed_at source",
     "date": "date period_end announced_on ex_date earnings_date next_day_date prediction_date"
-    " eps_as_of",
+    " eps_as_of valid_from",
     "float8": "open high low close prev_close revenue_cr pat_cr operating_profit_cr eps ratio"
     " market_cap_cr price_change_pct probability band",
     "int8": "volume",

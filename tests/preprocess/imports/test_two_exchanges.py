@@ -1,4 +1,4 @@
-"""Stocks that are on both exchanges, and those of NSE alone."""
+"""Who is who: stocks on both exchanges, those of NSE alone, names that change."""
 
 import random
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from preprocess.imports.report import ImportReport
-from preprocess.market.values import Stock
+from preprocess.market.values import Identity, Stock
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import weekdays
-from tests.preprocess.imports.builders import bring_in, text_file
+from tests.preprocess.imports.builders import TODAY, bring_in, text_file
 
 DAYS = weekdays(8)
 BOTH, OLD_ISIN, NEW_ISIN = "500001", "INE111A01011", "INE111A01029"
@@ -124,12 +124,7 @@ def test_a_bar_that_is_known_from_elsewhere_stays(known: SQLiteStore, tmp_path: 
 def test_a_split_changes_the_isin_and_not_the_stock(known: SQLiteStore, tmp_path: Path) -> None:
     for day, isin in zip(DAYS, (OLD_ISIN, NEW_ISIN, NEW_ISIN), strict=False):
         bring_in(known, None, write(tmp_path, "NSE", day, Line(isin, symbol="BOTH")))
-    lists = text_file(
-        tmp_path / "EQUITY_L.csv",
-        "SYMBOL,NAME OF COMPANY, SERIES, ISIN NUMBER, FACE VALUE",
-        f"BOTH,Both Limited,EQ,{NEW_ISIN},1",
-    )
-    bring_in(known, None, lists)
+    bring_in(known, None, listing(tmp_path, f"BOTH,Both Limited,EQ,{NEW_ISIN},1"))
     # An older file comes last.
     friday = write(tmp_path, "NSE", date(2023, 12, 29), Line(OLD_ISIN, symbol="BOTH"))
     bring_in(known, None, friday)
@@ -151,3 +146,83 @@ def test_another_company_of_the_same_symbol_is_refused(known: SQLiteStore, tmp_p
     report = bring_in(known, None, write(tmp_path, "NSE", DAYS[0], Line(ALONE_ISIN, symbol="BOTH")))
     assert (report.refused, report.left_out) == (1, 0)
     assert volumes(known) == []
+
+
+def listing(folder: Path, *rows: str) -> Path:
+    header = "SYMBOL,NAME OF COMPANY, SERIES, ISIN NUMBER, FACE VALUE"
+    return text_file(folder / "EQUITY_L.csv", header, *rows)
+
+
+def full(folder: Path, day: date, symbol: str) -> Path:
+    """NSE's file without ISINs."""
+    close = 90 + day.day
+    return text_file(
+        folder / f"sec_bhavdata_full_{day:%d%m%Y}.csv",
+        "SYMBOL, SERIES, DATE1, PREV_CLOSE, OPEN_PRICE, HIGH_PRICE, LOW_PRICE, LAST_PRICE,"
+        " CLOSE_PRICE, AVG_PRICE, TTL_TRD_QNTY, TURNOVER_LACS, NO_OF_TRADES, DELIV_QTY, DELIV_PER",
+        f"{symbol}, EQ, {day:%d-%b-%Y}, {close}, {close}, {close}, {close}, {close}, {close},"
+        f" {close}, 10000, 1.0, 1, 1, 1.0",
+    )
+
+
+def symbols(store: SQLiteStore) -> dict[str, str | None]:
+    return {stock.bse_code: stock.nse_symbol for stock in store.stocks()}
+
+
+def test_a_symbol_that_another_company_took_over(known: SQLiteStore, tmp_path: Path) -> None:
+    """BOTH was called so until it became LATER; then OTHER took its symbol."""
+    renamed = [
+        write(tmp_path, "NSE", DAYS[0], Line(OLD_ISIN, symbol="BOTH")),
+        write(tmp_path, "NSE", DAYS[2], Line(OLD_ISIN, symbol="LATER")),
+        write(tmp_path, "NSE", DAYS[4], Line(OTHER_ISIN, symbol="BOTH")),
+    ]
+    for path in random.Random(2).sample(renamed, 3):
+        bring_in(known, None, path)
+    assert symbols(known) == {BOTH: "LATER", OTHER: "BOTH"}
+    for day, symbol in ((DAYS[1], "BOTH"), (DAYS[3], "LATER"), (DAYS[5], "BOTH")):
+        report = bring_in(known, None, full(tmp_path, day, symbol))
+        assert report.tally.added == 1, report
+    assert len(volumes(known)) == 4
+    assert len(volumes(known, OTHER)) == 2
+    # In between nobody was called so.
+    between = bring_in(known, None, full(tmp_path, DAYS[3], "BOTH"))
+    assert (between.refused, between.left_out) == (1, 0)
+    assert f"called so on {DAYS[3]}" in between.first_refused[0].detail
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_names_over_time_are_the_same_in_any_order(
+    known: SQLiteStore, tmp_path: Path, seed: int
+) -> None:
+    paths = [
+        write(
+            tmp_path,
+            "NSE",
+            day,
+            Line(OLD_ISIN if number < 3 else NEW_ISIN, symbol="BOTH" if number < 5 else "LATER"),
+        )
+        for number, day in enumerate(DAYS)
+    ]
+    for path in random.Random(seed).sample(paths, len(paths)):
+        bring_in(known, None, path)
+    assert [each for each in known.identities() if each.bse_code == BOTH] == [
+        Identity(BOTH, DAYS[0], OLD_ISIN, "BOTH"),
+        Identity(BOTH, DAYS[3], NEW_ISIN, "BOTH"),
+        Identity(BOTH, DAYS[5], NEW_ISIN, "LATER"),
+    ]
+    assert symbols(known)[BOTH] == "LATER"
+    assert len(volumes(known)) == len(DAYS)
+    again = bring_in(known, None, *paths)
+    assert (again.nothing_new, again.stocks_changed) == (True, 0)
+
+
+def test_a_list_of_today_names_what_a_stock_is_called_now(
+    known: SQLiteStore, tmp_path: Path
+) -> None:
+    bring_in(known, None, write(tmp_path, "NSE", DAYS[0], Line(OLD_ISIN, symbol="BOTH")))
+    bring_in(known, None, listing(tmp_path, f"LATER,Both Limited,EQ,{OLD_ISIN},1"))
+    assert symbols(known)[BOTH] == "LATER"
+    assert bring_in(known, None, full(tmp_path, DAYS[1], "BOTH")).tally.added == 1
+    assert bring_in(known, None, full(tmp_path, TODAY, "LATER")).tally.added == 1
+    copied = [each.nse_symbol for each in known.identities() if each.bse_code == BOTH]
+    assert copied == ["BOTH", "LATER"]
