@@ -12,6 +12,7 @@ from preprocess.errors import TeziError
 
 COMMANDS = {
     "admin-token": "admin:admin_token_command",
+    "actions": "market:actions_group",
     "activate": "releases:activate_command",
     "copy-db": "database:copy_db_command",
     "db": "database:db_group",

@@ -1,8 +1,9 @@
-"""`tezi import`, `delete-prices`, `features`: market data in the database."""
+"""`tezi import`, `delete-prices`, `actions`, `features`: market data in the database."""
 
 import json
 import re
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +21,7 @@ from preprocess.imports.units import CRORES_IN
 from preprocess.market.calendar import exchange_today, months_between
 from preprocess.market.sessions import named_days
 from preprocess.settings import load_settings
-from preprocess.store import open_existing_store, open_store
+from preprocess.store import Store, open_existing_store, open_store
 
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
@@ -162,14 +163,69 @@ def delete_prices_command(
     if days[1] < days[0]:
         raise click.BadParameter(f"it lies before --from {days[0]}", param_hint="--to")
     with closing(open_existing_store(settings)) as store:
-        unknown = sorted(set(bse_codes) - set(store.bse_codes()))
-        if unknown:
-            raise StoreError(f"Not in the database: {', '.join(unknown)}. Nothing was deleted.")
+        _require_stocks(store, bse_codes)
         with store.transaction() as writer:
             deleted = sum(writer.delete_prices(code, *days) for code in dict.fromkeys(bse_codes))
             if deleted:
                 refresh_derived(writer, circuit_pct=settings.circuit_pct)
     click.echo(f"{deleted:,} daily prices deleted.")
+
+
+@click.group("actions")
+def actions_group() -> None:
+    """List the corporate actions of a stock, and delete wrong ones."""
+
+
+@actions_group.command("list")
+@click.argument("bse_code", metavar="CODE")
+def list_actions_command(bse_code: str) -> None:
+    """List a stock's corporate actions: ex-date, kind, ratio, and the exchange's words.
+
+    \b
+    tezi actions list 500325
+    """
+    with closing(open_store(load_settings())) as store:
+        _require_stocks(store, [bse_code])
+        for action in store.actions_of(bse_code):
+            ratio = "-" if action.ratio is None else f"{action.ratio:g}"
+            click.echo(f"{action.ex_date}  {action.kind:<8}  {ratio:>6}  {action.subject}")
+
+
+@actions_group.command("delete")
+@click.argument("bse_code", metavar="CODE")
+@click.option(
+    "--ex-date", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Ex-date of the action."
+)
+@click.option("--kind", help="Kind of the action, such as split; default: all of that day.")
+def delete_action_command(bse_code: str, ex_date: datetime, kind: str | None) -> None:
+    """Delete a corporate action that should never have been imported.
+
+    Labels and features that depend on it are computed again, and cached predictions become
+    invalid.
+
+    \b
+    tezi actions delete 500325 --ex-date 2024-10-28
+    """
+    settings, day = load_settings(), ex_date.date()
+    with closing(open_existing_store(settings)) as store:
+        _require_stocks(store, [bse_code])
+        with store.transaction() as writer:
+            wrong = [
+                action
+                for action in writer.actions_of(bse_code)
+                if action.ex_date == day and kind in (None, action.kind)
+            ]
+            for action in wrong:
+                writer.drop_action(bse_code, day, action.kind)
+            if wrong:
+                refresh_derived(writer, circuit_pct=settings.circuit_pct)
+    click.echo(f"{len(wrong):,} corporate actions deleted.")
+
+
+def _require_stocks(store: Store, bse_codes: Sequence[str]) -> None:
+    unknown = sorted(set(bse_codes) - set(store.bse_codes()))
+    if unknown:
+        raise StoreError(f"Not in the database: {', '.join(unknown)}.")
 
 
 @click.group("features")

@@ -13,7 +13,7 @@ from operator import attrgetter
 from preprocess.imports.refusal import NotListedError, RowRefusedError, Rule, shown
 from preprocess.market.values import ACTIVE, Identity, Stock
 
-_ISSUER = 7  # characters of an ISIN that a split keeps; those after it change
+_ISSUE = 9  # characters of an ISIN: the issuer and its equity. A split changes those after them
 _FROM = attrgetter("valid_from")
 
 
@@ -27,10 +27,10 @@ class Codes:
         *,
         today: date = date.max,
     ) -> None:
-        """`identities` ascend by day; a stock that has none is called today what `stocks` say."""
+        """`identities` ascend by day; a stock without any always was what `stocks` say."""
         self._today = today
         self._stocks: dict[str, Stock] = {}
-        self._isins: dict[str, str] = {}
+        self._issues: dict[str, set[str]] = {}
         self._symbols: dict[str, set[str]] = {}
         self._identities: dict[str, list[Identity]] = {}
         self._learned: dict[str, Stock] = {}
@@ -42,7 +42,7 @@ class Codes:
         for stock in stocks:
             self._stocks[stock.bse_code] = stock
             if stock.bse_code not in self._identities and (stock.isin or stock.nse_symbol):
-                identity = Identity(stock.bse_code, today, stock.isin, stock.nse_symbol)
+                identity = Identity(stock.bse_code, date.min, stock.isin, stock.nse_symbol)
                 self._identities[stock.bse_code] = [identity]
                 self._know(identity)
 
@@ -67,21 +67,23 @@ class Codes:
             NotListedError: no stock is known by either, though others are: NSE lists it alone.
             RowRefusedError: no stocks are known yet, or by the symbol another company or several.
         """
-        if isin in self._isins:
-            return self._isins[isin]
-        named = self._symbols.get(symbol or "", ())
-        found = {
-            code
-            for code in named
-            if (called := self._called(code, day)).nse_symbol == symbol
-            and (isin is None or (called.isin or isin)[:_ISSUER] == isin[:_ISSUER])
-        }
+        found = self._issues.get(isin[:_ISSUE], set()) if isin else set()
         if len(found) > 1:
-            found = {code for code in found if self._stocks[code].status == ACTIVE}
+            found = {code for code in found if self._called(code, day).isin == isin} or found
+        named = self._symbols.get(symbol or "", set())
+        if not found:
+            found = {
+                code
+                for code in named
+                if (called := self._called(code, day)).nse_symbol == symbol
+                and not (isin and called.isin)
+            }
+        if len(found) > 1:
+            found = {code for code in found if self.known(code).status == ACTIVE}
         if len(found) == 1:
             return found.pop()
         names = " and ".join(shown(name) for name in (isin, symbol) if name) or "no ISIN"
-        if not named and (self._isins if isin else self._symbols and symbol):
+        if not named and (self._issues if isin else self._symbols and symbol):
             self.elsewhere += 1
             raise NotListedError(Rule.STOCK, f"{names}: no BSE code known")
         raise RowRefusedError(
@@ -150,7 +152,7 @@ class Codes:
 
     def _know(self, identity: Identity) -> None:
         if identity.isin:
-            self._isins[identity.isin] = identity.bse_code
+            self._issues.setdefault(identity.isin[:_ISSUE], set()).add(identity.bse_code)
         if identity.nse_symbol:
             self._symbols.setdefault(identity.nse_symbol, set()).add(identity.bse_code)
 

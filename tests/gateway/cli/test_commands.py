@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import COMMANDS, main
 from preprocess.features.derive import refresh_derived
-from preprocess.market.values import CircuitLabel
+from preprocess.market.values import CircuitLabel, CorporateAction
 from preprocess.settings import Settings, load_settings
 from preprocess.store.sqlite.store import SQLiteStore
 from tests.builders import MONDAY, bars, result
@@ -108,6 +108,31 @@ def test_prices_are_taken_out_with_what_rested_on_them(run: Run, settings: Setti
     assert (unknown.exit_code, "Not in the database: 999999" in unknown.output) == (1, True)
     wrong = run("delete-prices", "500001", "--from", "2024-02-02", "--to", "2024-02-01")
     assert "lies before --from" in wrong.output
+    store.close()
+
+
+def test_a_wrong_action_is_listed_and_deleted(run: Run, settings: Settings) -> None:
+    """A split that never was makes a jump of a close that stayed."""
+    store = SQLiteStore(settings.database_path, write=True)
+    following = MONDAY + timedelta(days=31)
+    with store.transaction() as writer:
+        writer.put_prices(bars("500001", [10.0] * 40))
+        writer.put_results([("500001", result(2024, 3, announced=MONDAY + timedelta(days=30)))])
+        kinds = ("split", 2.0, "Stock Split"), ("rights", None, "Rights")
+        writer.put_actions([("500001", CorporateAction(following, *kind)) for kind in kinds])
+        refresh_derived(writer, circuit_pct=5.0)
+    assert labels_of(store)[0].price_change_pct == 100.0
+    assert run("actions", "list", "500001").output.splitlines() == [
+        f"{following}  rights         -  Rights",
+        f"{following}  split          2  Stock Split",
+    ]
+    arguments = ("actions", "delete", "500001", "--ex-date", str(following), "--kind", "split")
+    assert run(*arguments).output == "1 corporate actions deleted.\n"
+    assert labels_of(store)[0].price_change_pct == 0.0
+    assert run("actions", "list", "500001").output.split()[1] == "rights"
+    assert run(*arguments).output == "0 corporate actions deleted.\n"
+    unknown = run("actions", "list", "999999")
+    assert (unknown.exit_code, "Not in the database: 999999" in unknown.output) == (1, True)
     store.close()
 
 

@@ -313,4 +313,4 @@ def test_the_labels_of_real_announcements(histories: dict[str, StockHistory]) ->
         for history in histories.values()
         for label in history.labels
     )
-    assert found == {(0, 0): 6745, (1, 0): 46, (0, 1): 650, (1, 1): 73}
+    assert found == {(0, 0): 6744, (1, 0): 46, (0, 1): 650, (1, 1): 73}

@@ -132,6 +132,24 @@ def test_a_split_changes_the_isin_and_not_the_stock(known: SQLiteStore, tmp_path
     assert {stock.bse_code for stock in known.stocks()} == {BOTH, OTHER}
 
 
+def test_a_split_is_followed_without_a_symbol(known: SQLiteStore, tmp_path: Path) -> None:
+    bring_in(known, None, write(tmp_path, "NSE", DAYS[0], Line(NEW_ISIN, symbol="UNHEARD")))
+    assert volumes(known) == [10_000.0]
+
+
+def test_a_company_whose_code_changed_keeps_both_histories_apart(
+    known: SQLiteStore, tmp_path: Path
+) -> None:
+    old = "500009"
+    with known.transaction() as writer:
+        writer.put_stocks([Stock(old, isin=OLD_ISIN, status="delisted")])
+    bring_in(known, None, write(tmp_path, "BSE", DAYS[0], Line(OLD_ISIN, old)))
+    bring_in(known, None, write(tmp_path, "BSE", DAYS[1], Line(OLD_ISIN, BOTH)))
+    bring_in(known, None, write(tmp_path, "NSE", DAYS[2], Line(OLD_ISIN, symbol="BOTH")))
+    assert (volumes(known, old), volumes(known)) == ([100.0], [100.0])
+    assert [stock.status for stock in known.stocks()] == ["active", "active", "delisted"]
+
+
 def test_stocks_of_nse_alone_are_left_out_with_one_note(known: SQLiteStore, tmp_path: Path) -> None:
     alone = [Line(f"INE{n:03d}B01015", symbol=f"ALONE{n}") for n in range(3)]
     lines = [Line(OTHER_ISIN, symbol="OTHER"), *alone]
@@ -191,9 +209,18 @@ def test_a_symbol_that_another_company_took_over(known: SQLiteStore, tmp_path: P
 
 
 @pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("list_of_today", [True, False])
 def test_names_over_time_are_the_same_in_any_order(
-    known: SQLiteStore, tmp_path: Path, seed: int
+    store: SQLiteStore, tmp_path: Path, seed: int, list_of_today: bool
 ) -> None:
+    if list_of_today:
+        with store.transaction() as writer:
+            writer.put_stocks([Stock(BOTH)])
+        own = text_file(tmp_path / "own.csv", "bse_code,isin", f"{BOTH},{NEW_ISIN}")
+        bring_in(store, None, own, listing(tmp_path, f"LATER,Both,EQ,{NEW_ISIN},1"))
+    else:
+        with store.transaction() as writer:
+            writer.put_stocks([Stock(BOTH, "BOTH", isin=OLD_ISIN)])
     paths = [
         write(
             tmp_path,
@@ -204,15 +231,15 @@ def test_names_over_time_are_the_same_in_any_order(
         for number, day in enumerate(DAYS)
     ]
     for path in random.Random(seed).sample(paths, len(paths)):
-        bring_in(known, None, path)
-    assert [each for each in known.identities() if each.bse_code == BOTH] == [
-        Identity(BOTH, DAYS[0], OLD_ISIN, "BOTH"),
+        bring_in(store, None, path)
+    assert store.identities() == [
+        Identity(BOTH, DAYS[0] if list_of_today else date.min, OLD_ISIN, "BOTH"),
         Identity(BOTH, DAYS[3], NEW_ISIN, "BOTH"),
         Identity(BOTH, DAYS[5], NEW_ISIN, "LATER"),
     ]
-    assert symbols(known)[BOTH] == "LATER"
-    assert len(volumes(known)) == len(DAYS)
-    again = bring_in(known, None, *paths)
+    assert symbols(store)[BOTH] == "LATER"
+    assert len(volumes(store)) == len(DAYS)
+    again = bring_in(store, None, *paths)
     assert (again.nothing_new, again.stocks_changed) == (True, 0)
 
 

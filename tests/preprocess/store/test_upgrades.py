@@ -13,7 +13,7 @@ from tests.preprocess.store.markets import TestDatabase, assert_same_columns
 
 OLD_SCHEMA = 6
 _ROWS = (
-    "INSERT INTO stocks (bse_code, industry) VALUES ('500001', 'Steel')",
+    "INSERT INTO stocks (bse_code, industry, nse_symbol) VALUES ('500001', 'Steel', 'ALPHA')",
     "INSERT INTO price_movements (bse_code, date, open, high, low, close, volume)"
     " VALUES ('500001', '2024-01-01', 1, 2, 1, 2, 100), ('500001', '2024-01-02', 2, 2, 2, 2, 10)",
     "INSERT INTO historical_financials (bse_code, fiscal_year, quarter, period_end, announced_on,"
@@ -72,6 +72,9 @@ def test_rows_stay_and_packs_are_written_anew(old: TestDatabase) -> None:
     assert (label.label, label.upper_circuit) == (0, None)
     assert (stamp.sector, stamp.sector_code) == ("Steel", 7)
     assert upgraded.sector_codes() == {"Steel": 7}
+    assert [(each.bse_code, each.nse_symbol) for each in upgraded.identities()] == [
+        ("500001", "ALPHA")
+    ]
     columns = upgraded.columns()
     with upgraded.transaction() as writer:
         assert writer.rebuild_packs(["500001"]) == set()

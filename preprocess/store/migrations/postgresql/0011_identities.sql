@@ -7,3 +7,7 @@ CREATE TABLE identities (
     nse_symbol text,
     PRIMARY KEY (bse_code, valid_from)
 );
+
+INSERT INTO identities (bse_code, valid_from, isin, nse_symbol)
+SELECT bse_code, current_date, isin, nse_symbol FROM stocks
+WHERE isin IS NOT NULL OR nse_symbol IS NOT NULL;

@@ -7,3 +7,7 @@ CREATE TABLE identities (
     nse_symbol TEXT,
     PRIMARY KEY (bse_code, valid_from)
 ) STRICT, WITHOUT ROWID;
+
+INSERT INTO identities (bse_code, valid_from, isin, nse_symbol)
+SELECT bse_code, date('now'), isin, nse_symbol FROM stocks
+WHERE isin IS NOT NULL OR nse_symbol IS NOT NULL;
