@@ -420,6 +420,9 @@ class Writer(Reader):
             self._touched[code] = min(day, self._touched.get(code, day))
             if table is PRICES:
                 self._stale.add_price(code, day)
+            elif table is STOCKS:  # no pack holds a name, but every stock has packs
+                if self._row("SELECT 1 FROM stock_packs WHERE bse_code = ?", (code,)) is None:
+                    self._stale.stocks.add(code)
             elif table not in _UNPACKED:
                 self._stale.stocks.add(code)
 
