@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -11,13 +10,13 @@ from typing import Literal, Protocol
 from gateway.cache.clears_file import HEARD_S, ClearsFile
 from gateway.cache.codec import MISS, decode, encode
 from gateway.cache.invalidation import Invalidation
-from gateway.cache.keys import scope_of
+from gateway.cache.keys import Kind, scope_of
 from gateway.cache.local import Clock, LocalTier
 from gateway.cache.plan import Plan
 from gateway.cache.redis.availability import Availability
 from gateway.cache.redis.reading import Reading, Stamp, encode_envelope
 from gateway.cache.redis.watch import Watch
-from gateway.cache.statistics import Statistics, Tier
+from gateway.cache.statistics import Result, Statistics, Tier
 from preprocess.errors import CacheError
 
 # What is to be written to Redis: the envelope, and for how many ms.
@@ -248,10 +247,13 @@ class Core:
         return dropped
 
     def _count(self, tier: Tier, keys: Iterable[str], held: Mapping[str, object]) -> None:
-        counts = Counter((scope_of(key).kind, key in held) for key in keys)
-        for (kind, is_held), count in counts.items():
+        counts: dict[tuple[Kind, Result], int] = {}
+        for key in keys:
+            name: tuple[Kind, Result] = (scope_of(key).kind, "hit" if key in held else "miss")
+            counts[name] = counts.get(name, 0) + 1
+        for (kind, result), count in counts.items():
             if kind in self.plan.kinds:
-                self.statistics.record(kind, tier, "hit" if is_held else "miss", count)
+                self.statistics.record(kind, tier, result, count)
 
     def _jitter(self) -> float:
         return 1.0 - self.plan.jitter * random.random()  # noqa: S311 - spreads load, not for security
