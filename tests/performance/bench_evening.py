@@ -129,7 +129,7 @@ def _evening(market: BenchMarket, folder: Path, warmed: bool, seconds: float) ->
         began = time.monotonic()
         if warmed:
             _wait_until_warm(whole.stack, passes + 1)
-        warming_s = time.monotonic() - began
+        warming_s = round(time.monotonic() - began, 1)
         asked = prediction_counts(whole.gateway_urls)
         after = source.send(Mix(tomorrow, SEED, 3), constant(_STEADY_RATE, seconds))
         counts = prediction_counts(whole.gateway_urls)

@@ -2,7 +2,15 @@
 
 from datetime import date, timedelta
 
-from preprocess.market.values import Bar, CorporateAction, Filing, PriceBand, Tally
+from preprocess.market.values import (
+    Bar,
+    CorporateAction,
+    Filing,
+    Identity,
+    PriceBand,
+    Stock,
+    Tally,
+)
 from preprocess.store import Store
 
 CODE, DAY = "500325", date(2024, 7, 9)
@@ -30,3 +38,22 @@ def test_bars_actions_bands_and_filings_read_back(store: Store) -> None:
         found = writer.filings_of(CODE, filed.period_end)
     assert found[0] == filed
     assert (found[1].filed_at, found[1].basis) == (listed.filed_at, listed.basis)
+
+
+def test_names_have_days_and_a_series_its_exchange(store: Store) -> None:
+    names = [
+        Identity(CODE, DAY, "INE002A01018", None),
+        Identity(CODE, DAY + timedelta(days=3), "INE002A01026", "ALPHA"),
+    ]
+    with store.transaction() as writer:
+        writer.put_prices([Bar(CODE, DAY, 10, 12, 9, 11, 5)])
+        writer.put_stocks([Stock(CODE, price_exchange="NSE")])
+        writer.put_identities(names)
+    assert store.identities() == names
+    with store.transaction() as writer:
+        writer.put_prices([Bar(CODE, DAY + timedelta(days=1), 10, 12, 9, 11, 5)])
+        writer.put_stocks([Stock(CODE, company_name="Alpha")])
+        writer.put_identities(names[1:])
+        assert set(writer.only_repriced) == {CODE}  # a name is in no feature
+    assert store.identities() == names[1:]
+    assert (store.stocks()[0].company_name, store.stocks()[0].price_exchange) == ("Alpha", "NSE")
