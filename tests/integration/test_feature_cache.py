@@ -43,7 +43,11 @@ def test_rows_are_held_counted_and_never_older_than_a_commit(
 ) -> None:
     with running_redis(tmp_path) as redis:
         settings = copied(
-            demo_market.home, tmp_path / "stack", cache_features=True, redis_url=redis.url
+            demo_market.home,
+            tmp_path / "stack",
+            cache_features=True,
+            redis_url=redis.url,
+            warm_cache=False,  # gateways would ask the model as well
         )
         with closing(SQLiteStore(settings.database_path, write=True)) as store:
             code = store.bse_codes()[0]
