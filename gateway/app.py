@@ -162,7 +162,7 @@ class Gateway:
             return None
         # Of its own, since its lookups are no requests; and without memory, which only the
         # follower of the market's changes would keep true.
-        cache = AsyncCacheManager(replace(Plan.from_settings(settings), local_bytes=0))
+        cache = AsyncCacheManager(replace(Plan.from_settings(settings), local_bytes=0, warns=False))
         return Warmer(
             self._cached(FailoverPredictor(self.limited, self.router), cache),
             cache,

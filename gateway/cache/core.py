@@ -88,7 +88,7 @@ class Core:
         """
         self.plan = plan
         self.statistics = Statistics(clock=clock)
-        self.availability = Availability(plan.retry_s)
+        self.availability = Availability(plan.retry_s, warns=plan.warns)
         self.watch: Watch | None = None
         self._clock = clock
         self._memory = LocalTier(plan.local_entries, plan.local_bytes, clock=clock)

@@ -35,6 +35,8 @@ class Plan:
     # as long.
     lease_s: float = 0.5
     renew_s: float = 0.2
+    # Of several caches of a process one says that Redis comes and goes.
+    warns: bool = True
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

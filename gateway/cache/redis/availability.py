@@ -18,9 +18,10 @@ class Availability:
     Redis is not used while it is down, nor before it has been told what it missed.
     """
 
-    def __init__(self, retry_s: float) -> None:
-        """`retry_s`: the pause between two attempts, for the message in the log."""
+    def __init__(self, retry_s: float, *, warns: bool = True) -> None:
+        """`retry_s`: the pause between two attempts, for the message in the log if it `warns`."""
         self._retry_s = retry_s
+        self._level = logging.WARNING if warns else logging.DEBUG
         self._lock = threading.Lock()
         self._is_up = True
         self._failures = 0
@@ -67,7 +68,8 @@ class Availability:
             if falls:
                 self._is_up = False
         if falls:
-            log.warning(
+            log.log(
+                self._level,
                 "Redis does not answer (%s): caching in this process only, next try in %g s",
                 str(error) or type(error).__name__,
                 self._retry_s,
@@ -85,4 +87,4 @@ class Availability:
             self._is_up = True
             self._failures = 0
         if rises:
-            log.warning("Redis answers again: caching in Redis too")
+            log.log(self._level, "Redis answers again: caching in Redis too")
