@@ -33,8 +33,8 @@ def evening_command(paths: tuple[Path, ...], variant: Variant, start: bool) -> N
 
     The list, its report and that of the import go to reports/predictions/DATE/ of the data
     folder, the report on the data to reports/data/DATE/, the predictions also to the table
-    daily_predictions. Running gateways put them into
-    Redis by themselves. Repeated, it changes nothing.
+    daily_predictions. Running gateways put them into Redis by themselves. Repeated, it changes
+    nothing.
 
     The exit status is 0 if everything went well. It is 1 if a file was refused, which stops
     nothing else, if a stock had no valid answer, or if the run ended with an error.
