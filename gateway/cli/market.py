@@ -17,6 +17,7 @@ from preprocess.errors import FeatureError, StoreError
 from preprocess.features.derive import refresh_derived, stamp_months
 from preprocess.imports.report import ImportReport
 from preprocess.imports.run import Options, run_import
+from preprocess.imports.sources import find_sources
 from preprocess.imports.units import CRORES_IN
 from preprocess.market.calendar import exchange_today, months_between
 from preprocess.market.sessions import named_days
@@ -126,9 +127,13 @@ def import_files(options: Options, paths: tuple[Path, ...]) -> ImportReport:
         if not path.exists():
             raise click.BadParameter(f"Path '{path}' does not exist.", param_hint="PATH...")
     settings = load_settings()
+    # Where there is nothing to import, a mistyped data folder is not to get a database.
+    found = any(source.path.is_file() for source in find_sources(paths))
     derive = partial(refresh_derived, circuit_pct=settings.circuit_pct)
     with (
-        closing(open_store(settings, write=True)) as store,
+        closing(
+            open_store(settings, write=True) if found else open_existing_store(settings)
+        ) as store,
         progress_bar(f"Importing {options.kind or 'files'}", of_bytes=True) as advance,
     ):
         return run_import(store, options, paths, derive=derive, advance=advance)

@@ -223,6 +223,15 @@ def test_a_file_of_a_header_alone_is_pointed_out(run: Run, tmp_path: Path) -> No
     assert "no file has a row that could be imported" in done.output
 
 
+def test_an_import_of_nothing_makes_no_database(
+    run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run("import", tmp_path / "empty")
+    assert (done.exit_code, "There is no market database" in done.output) == (1, True)
+    assert not settings.home.exists()
+
+
 def test_up_looks_at_the_ports_before_it_makes_a_market(run: Run, settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", settings.http_port)):
         failed = run("up", "--demo")
