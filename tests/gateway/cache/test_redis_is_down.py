@@ -54,6 +54,10 @@ def test_killed_and_back(own_redis: RedisServer, caplog: pytest.LogCaptureFixtur
     assert cache.get("k") is MISS  # a Redis that began anew holds nothing
     cache.set("k", 2, 100)
     assert cache.core.availability.is_up
+    end = time.monotonic() + 30
+    while len(warnings_of(caplog)) < 2:  # the thread says it just after
+        assert time.monotonic() < end
+        time.sleep(0.01)
     assert [line.split(" (")[0] for line in warnings_of(caplog)] == [
         "Redis does not answer",
         "Redis answers again: caching in Redis too",
