@@ -271,7 +271,7 @@ def test_on_real_data_as_pandas_reads_them(real_store: SQLiteStore) -> None:
     assert checks["dead_names"] == int((ages > 20).sum())
     assert checks.get("zero_volumes", 0) == int((frame["volume"] == 0).sum())
     assert checks["calendar"] == 6
-    # Exchange-traded funds whose splits the list of actions lacks, a demerger, three large falls.
+    # Six are splits of exchange-traded funds that the list of actions lacks.
     jumps = next(check for check in report.checks if check.name == "jumps")
     assert jumps.found == 12
     assert jumps.examples[:2] == ["533172 on 2026-04-30: -99%", "590110 on 2026-02-13: -90%"]
