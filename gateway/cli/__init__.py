@@ -11,9 +11,9 @@ import click
 from preprocess.errors import TeziError
 
 COMMANDS = {
-    "admin-token": "admin:admin_token_command",
     "actions": "market:actions_group",
     "activate": "releases:activate_command",
+    "admin-token": "admin:admin_token_command",
     "copy-db": "database:copy_db_command",
     "db": "database:db_group",
     "delete-prices": "market:delete_prices_command",

@@ -1,7 +1,7 @@
 """Which stock a row is of: NSE's rows by ISIN, then by symbol, to the BSE code.
 
 A split changes a stock's ISIN, a company its symbol, and another may take that symbol later. So
-what a stock was called is kept with the day from which it was.
+what a stock was called is kept with the day from which that held.
 """
 
 from bisect import bisect_right
@@ -27,7 +27,7 @@ class Codes:
         *,
         today: date = date.max,
     ) -> None:
-        """`identities` ascend by day; a stock without any always was what `stocks` say."""
+        """`identities` ascend by day; one without any has always been what `stocks` say."""
         self._today = today
         self._stocks: dict[str, Stock] = {}
         self._issues: dict[str, set[str]] = {}

@@ -225,13 +225,16 @@ ROWS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
 
 def adjusting(actions: Sequence[CorporateAction]) -> list[CorporateAction]:
     """The actions that adjust prices by their ratio."""
-    return [a for a in actions if a.kind in ADJUSTING_KINDS and a.ratio is not None]
+    return [action for action in actions if _adjusts(action)]
 
 
 def repricing(actions: Sequence[CorporateAction]) -> list[CorporateAction]:
     """Those and the demergers, the only ones in the columns."""
-    ratios = adjusting(actions)
-    return [action for action in actions if action.kind == DEMERGER or action in ratios]
+    return [action for action in actions if action.kind == DEMERGER or _adjusts(action)]
+
+
+def _adjusts(action: CorporateAction) -> bool:
+    return action.kind in ADJUSTING_KINDS and action.ratio is not None
 
 
 def columns_of(histories: Iterable[StockHistory], mark: Mark | None = None) -> MarketColumns:

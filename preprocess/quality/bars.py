@@ -9,20 +9,10 @@ from numpy.typing import NDArray
 
 from preprocess.market.calendar import day_number
 from preprocess.market.columns import Indices, MarketColumns
-from preprocess.market.values import ADJUSTING_KINDS, Floats
+from preprocess.market.values import ADJUSTING_KINDS, CorporateAction, Floats
 
 # A stock's days lie in a range of keys of its own, whatever days its actions have.
 _STOCK = 1 << 32
-
-
-@dataclass(frozen=True)
-class Action:
-    """A corporate action of the stock with this index; `ratio` is new shares for each old one."""
-
-    stock: int
-    ex_day: int
-    kind: str
-    ratio: float | None
 
 
 @dataclass(frozen=True)
@@ -70,9 +60,16 @@ class Bars:
 
 
 def bars_until(
-    columns: MarketColumns, day: date, *, sessions: Iterable[date], actions: Iterable[Action]
+    columns: MarketColumns,
+    day: date,
+    *,
+    sessions: Iterable[date],
+    actions: Iterable[tuple[str, CorporateAction]],
 ) -> Bars:
-    """The bars dated on or before `day`. Nothing after it is looked at, actions included."""
+    """The bars dated on or before `day`; `actions` come with the codes of their stocks.
+
+    Nothing after the day is looked at, actions included.
+    """
     prices, last = columns.prices, day_number(day)
     kept = prices["day"] <= last
     stock = np.repeat(np.arange(len(columns)), np.diff(prices.starts))[kept]
@@ -82,11 +79,12 @@ def bars_until(
     first = np.append(True, stock[1:] != stock[:-1])[: len(stock)]
     factor, explained = np.zeros(len(stock)), np.zeros(len(stock), dtype=bool)
     keys = _keys(stock, days)
-    for action in actions:
-        if action.ex_day > last:
+    for code, action in actions:
+        owner = columns.index_by_code.get(code.encode())
+        if owner is None or action.ex_date > day:
             continue
-        bar = int(np.searchsorted(keys, action.stock * _STOCK + action.ex_day))
-        if bar < len(stock) and stock[bar] == action.stock and not first[bar]:
+        bar = int(np.searchsorted(keys, owner * _STOCK + day_number(action.ex_date)))
+        if bar < len(stock) and stock[bar] == owner and not first[bar]:
             if action.kind not in ADJUSTING_KINDS or not action.ratio:
                 explained[bar] = True
             elif not adjusted[bar - 1]:

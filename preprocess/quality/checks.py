@@ -150,8 +150,10 @@ def band_violations(bars: Bars, bands: Sequence[PriceBand]) -> Check:
     stock = np.array([index[band.bse_code] for band in known], dtype=np.int64)
     day = np.array([day_number(band.day) for band in known], dtype=np.int64)
     bar = bars.following(stock, day)
-    percent = np.array([band.percent for band in known], dtype=np.float64)
-    limits = {i: p for i, p in zip(bar.tolist(), percent.tolist(), strict=True) if i < len(bars)}
+    # Of several bands before a bar the newest counts, which comes last.
+    limits = {
+        i: band.percent or 0.0 for i, band in zip(bar.tolist(), known, strict=True) if i < len(bars)
+    }
     checked = [
         i
         for i in limits

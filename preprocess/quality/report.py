@@ -6,11 +6,10 @@ from datetime import date
 import msgspec
 
 from preprocess.errors import StoreError
-from preprocess.market.calendar import day_number
 from preprocess.market.sessions import Sessions, seen_days
-from preprocess.market.values import ACTIVE, PriceBand
+from preprocess.market.values import ACTIVE, CorporateAction, PriceBand
 from preprocess.quality import checks
-from preprocess.quality.bars import Action, Bars, bars_until
+from preprocess.quality.bars import Bars, bars_until
 from preprocess.quality.checks import Check, Refused
 from preprocess.store import Store
 from preprocess.store.tables import ACTIONS, BANDS, RESULTS
@@ -65,7 +64,6 @@ def data_report(
     day = day or (newest[1] if newest else date.max)
     if newest is None or day < newest[0]:
         raise StoreError(f"There are no prices up to {day}: import some with `tezi import`.")
-    index = {code.decode(): number for code, number in columns.index_by_code.items()}
     sessions = Sessions(
         [each for each in seen_days(columns) if each <= day], store.exchange_calendar()[1], named
     )
@@ -74,9 +72,8 @@ def data_report(
         day,
         sessions=sessions.up_to(day),
         actions=[
-            Action(index[code], day_number(date.fromisoformat(ex_date)), kind, ratio)
+            (code, CorporateAction(date.fromisoformat(ex_date), kind, ratio))
             for code, ex_date, kind, ratio, *_ in store.rows_between(ACTIONS, *_ALL)
-            if code in index
         ],
     )
     limit = day.isoformat()

@@ -9,7 +9,7 @@ from importlib import resources
 
 from preprocess.errors import StoreError
 
-# The newest migration that changes what packs hold: they are written anew after it.
+# Packs of a database that lacks this migration are written anew: what they hold has changed since.
 PACKS_MIGRATION = 11
 
 _FILE_NAME = re.compile(r"(?P<number>[0-9]{4})_(?P<name>[a-z0-9_]+)\.sql")

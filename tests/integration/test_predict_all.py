@@ -191,3 +191,8 @@ def test_an_evening_imports_and_scores_and_says_what_it_refused(
     )
     assert len(again.stdout.splitlines()) <= 10
     assert files(settings, newest) == first
+    # The predictions are there, whatever becomes of the report on the data.
+    shutil.rmtree(page.parent)
+    page.parent.touch()
+    without = CliRunner().invoke(main, ["evening", str(tmp_path / "prices.csv")])
+    assert (without.exit_code, "Data: no report." in without.stdout) == (0, True), without.output

@@ -27,14 +27,23 @@ async def scored(address: str, told: list[tuple[int, int]] | None = None) -> lis
 
 
 async def test_one_answer_for_each_stock_in_their_order(
-    settings: Settings, triton: FakeTriton
+    settings: Settings, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[int, int]] = []
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("gateway.evening.scoring.asyncio.sleep", pause)
     answers = await scored(settings.triton_grpc_address, told)
     assert [row.bse_code for row in answers] == CODES
     assert answers[0] == EnsembleRow(CODES[0], "OK", "2024-05-31", float(np.float32(0.1)))
     assert told == [(done, 12) for done in range(0, 13, 2)]
-    assert triton.most_at_once == 1  # others are to be served meanwhile
+    # Others are to be served meanwhile.
+    assert triton.most_at_once == 1
+    assert len(pauses) == 6
+    assert min(pauses) > 0.0
 
 
 async def test_a_failure_that_passes_is_not_noticed(settings: Settings, triton: FakeTriton) -> None:

@@ -1,12 +1,15 @@
 """Who is who: stocks on both exchanges, those of NSE alone, names that change."""
 
 import random
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli import main
 from preprocess.imports.report import ImportReport
 from preprocess.market.values import Identity, Stock
 from preprocess.store.sqlite.store import SQLiteStore
@@ -253,3 +256,17 @@ def test_a_list_of_today_names_what_a_stock_is_called_now(
     assert bring_in(known, None, full(tmp_path, TODAY, "LATER")).tally.added == 1
     copied = [each.nse_symbol for each in known.identities() if each.bse_code == BOTH]
     assert copied == ["BOTH", "LATER"]
+
+
+@pytest.mark.parametrize(("named", "volume"), [("BSE", 100.0), ("NSE", 10_000.0)])
+def test_the_command_takes_the_exchange_of_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, volume: float
+) -> None:
+    monkeypatch.setenv("TEZI_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TEZI_PRICE_EXCHANGE", named)
+    write(tmp_path, "BSE", DAYS[0], Line(OLD_ISIN, BOTH))
+    write(tmp_path, "NSE", DAYS[0], Line(OLD_ISIN, symbol="BOTH"))
+    done = CliRunner().invoke(main, ["import", *map(str, sorted(tmp_path.glob("*.CSV")))])
+    assert done.exit_code == 0, done.output
+    with closing(SQLiteStore(tmp_path / "data" / "market.db")) as store:
+        assert volumes(store) == [volume]
